@@ -1,0 +1,90 @@
+"""Everything that can go wrong, as one small family. Each prints as one sentence that names the thing and the way out.
+
+LakeError
+├── UnreadableImage     one image cannot be read; it is skipped, the run goes on
+├── SourceError         a source cannot be listed, or names nothing
+├── ModelUnavailable    a model's weights or packages are not on this machine
+├── WrongModel          a lake, a vector or a query belongs to another model
+├── DimensionMismatch   an array has another width than the model's dim
+├── LakeNotFound        there is no lake in that folder
+├── LakeDamaged         a file of a lake is missing or not what the manifest says
+├── LakeLocked          another process writes this lake
+├── WhereError          a `where` expression is not understood
+└── BadRequest          any other mistake of the caller: an argument out of range, an empty query
+"""
+
+from __future__ import annotations
+
+
+class LakeError(Exception):
+    """Base of all errors that a user of lakesift can cause or meet; str() is one sentence."""
+
+
+class UnreadableImage(LakeError):
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri}: {reason}")
+        self.uri = uri
+        self.reason = reason
+
+
+class SourceError(LakeError):
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
+
+
+class ModelUnavailable(LakeError):
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"model {model}: {reason}")
+        self.model = model
+        self.reason = reason
+
+
+class WrongModel(LakeError):
+    def __init__(self, lake: str, expected: str, found: str, way_out: str) -> None:
+        super().__init__(f"{lake} was built with {expected}, but this is {found}; {way_out}")
+        self.lake = lake
+        self.expected = expected
+        self.found = found
+
+
+class DimensionMismatch(LakeError):
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(f"vectors have {found} dimensions, the model has {expected}")
+        self.expected = expected
+        self.found = found
+
+
+class LakeNotFound(LakeError):
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder} is not a lake (it has no manifest.json); make one with: lakesift index PHOTOS --into {folder}")
+        self.folder = folder
+
+
+class LakeDamaged(LakeError):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} is damaged: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class LakeLocked(LakeError):
+    def __init__(self, folder: str, holder: str) -> None:
+        super().__init__(f"{folder} is being written by {holder}; wait for it to end, or stop it")
+        self.folder = folder
+        self.holder = holder
+
+
+class WhereError(LakeError):
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"where: {reason}")
+        self.where = where
+        self.reason = reason
+
+
+class BadRequest(LakeError):
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
