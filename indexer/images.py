@@ -8,16 +8,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from mmap import mmap
 
 import numpy as np
 from PIL import Image
 
+from indexer.config import ReadLimits
 from indexer.embed import InputShape, Pixels
+from indexer.exif import Exif
+from indexer.files import check_size, hash_bytes, hash_file, read_bytes
+from indexer.fitting import fit, fit_scaled, scaled_size
+from indexer.pillow import check_pixels, opened
+from indexer.rgb import to_averageable, to_rgb
 
-# Past this aspect ratio an image is cropped before it is scaled: 1 x 100,000 px would become 224 x 22 Mpx.
-MAX_SCALED_ASPECT = 64
+__all__ = ["ReadImage", "fit", "hash_bytes", "hash_file", "perceptual_hash", "read_file", "read_image"]
 
-RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+REDUCED_MARGIN = 2
+
+JPEG_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with more JPEGs behind it (depth, second eye)
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# The 8 lowest rows of a DCT-II of 32 samples, not normalised: dividing by a constant would not move a median.
+DCT = np.cos(np.pi / 32 * np.outer(np.arange(8), np.arange(32) + 0.5))  # (8, 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,62 +56,94 @@ class ReadImage:
     place: tuple[float, float] | None = None  # latitude, longitude in degrees, WGS84
 
 
-def fit(image: Image.Image | Pixels, shape: InputShape) -> Pixels:
-    """Bring an RGB image to the size a model sees, as open_clip's own transform does, to the last grey level.
+def read_file(
+    uri: str, path: bytes | str, shape: InputShape, limits: ReadLimits, exact: bool = False
+) -> ReadImage:
+    """Read one image from a local path; raises as `read_bytes` and `read_image`, nothing else."""
+    return read_image(uri, read_bytes(uri, path, limits), shape, limits, exact)
 
-    Past an aspect ratio of 64 the part to keep is cut out before it is scaled, which may cost a grey level or two.
-    open_clip scales to a shape that is not square by bicubic, whatever its configuration says; here that choice
-    is `shape.interpolation`, so whoever makes the shape from such a configuration says bicubic.
 
-    :param image: mode RGB, or uint8 (height, width, 3).
-    :returns: uint8, (shape.height_px, shape.width_px, 3), its own memory.
+def read_image(
+    uri: str, data: bytes | mmap, shape: InputShape, limits: ReadLimits, exact: bool = False
+) -> ReadImage:
+    """Decode one image file and say all that a lake keeps of it.
 
-    Source: open_clip 3.3 `image_transform`; torchvision 0.29 `Resize` and `CenterCrop` with their rounding.
+    Its format is what its bytes say. Of an animation or a file of several pages the first picture counts, of an
+    icon the largest. Truncated files are refused: half a picture would be found as a picture of something else.
+
+    Large images are made smaller before anything else is done with them, JPEGs already while they are decoded; to
+    no less than twice the size the model needs: REDUCED_MARGIN says what that costs and saves.
+
+    :param uri: how messages name the image.
+    :param exact: True decodes at full scale, so that `pixels` equal open_clip's to the last grey level.
+    :raises UnreadableImage: for anything that is not a whole image under the caps. Nothing else escapes.
     """
-    if not isinstance(image, Image.Image):
-        image = Image.fromarray(image)
-    kept = (shape.width_px, shape.height_px)
-    size = scaled_size(image.size, shape)
-    resample = RESAMPLING[shape.interpolation]
-    if size[0] * size[1] > MAX_SCALED_ASPECT * max(*kept, shape.resize_to or 0) ** 2:
-        image = _scale_middle(image, size, kept, resample)
-    elif size != image.size:
-        image = image.resize(size, resample)
-    if image.size != kept:
-        canvas = Image.new("RGB", kept, shape.fill)
-        canvas.paste(image, (-_crop_offset(image.width, kept[0]), -_crop_offset(image.height, kept[1])))
-        image = canvas
-    return np.array(image)
+    check_size(uri, len(data), limits)
+    with opened(uri, data, limits) as image:
+        jpeg = image.format in JPEG_FORMATS
+        size = image.size
+        if jpeg and not exact:
+            # Only a JPEG's orientation is still to come here; Pillow turns other files upright while it loads.
+            image.draft(None, _needed(size, Exif(image).orientation, shape))
+        image.load()
+        if not jpeg:
+            size = image.size  # turned upright, or found to be another one (icons)
+            check_pixels(uri, size[0] * size[1], limits)
+        exif = Exif(image)
+        picture = to_averageable(image)
+        if not exact:
+            picture = _reduced(picture, _needed(size, exif.orientation, shape))
+        picture = _upright(to_rgb(picture), exif.orientation)
+        size = upright_size(size, exif.orientation)
+        return ReadImage(
+            pixels=fit_scaled(picture, scaled_size(size, shape), shape),
+            sha256=hash_bytes(data),
+            phash=perceptual_hash(picture),
+            width_px=size[0],
+            height_px=size[1],
+            format="jpeg" if jpeg else str(image.format).lower(),
+            captured_at=exif.captured_at,
+            camera=exif.camera,
+            place=exif.place,
+        )
 
 
-def scaled_size(size: tuple[int, int], shape: InputShape) -> tuple[int, int]:
-    """Width and height in pixels to which an image of `size` is scaled before it is cropped or padded."""
-    width, height = size
-    target_width = shape.resize_to or shape.width_px
-    target_height = shape.resize_to or shape.height_px
-    if shape.mode == "squash":
-        return target_width, target_height
-    if shape.mode == "shortest" and target_width == target_height:
-        # torchvision's Resize(int) truncates the longer side ...
-        long = int(target_width * max(size) / min(size))
-        return (target_width, long) if width <= height else (long, target_width)
-    # ... where open_clip's ResizeKeepRatio rounds both.
-    ratios = (height / target_height, width / target_width)
-    ratio = max(ratios) if shape.mode == "longest" else min(ratios)
-    return max(1, round(width / ratio)), max(1, round(height / ratio))
+def perceptual_hash(image: Image.Image) -> int:
+    """64 bits that stay nearly the same when an image is scaled, re-encoded or slightly edited.
+
+    Bit i, from the highest, says whether the i-th of the 8 x 8 lowest frequencies is above their median. Copies of
+    one photo differ in a few bits, two motifs in about 32.
+
+    :param image: mode RGB, any size.
+
+    Source: C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010, in the form of
+    the package imagehash (`phash`): DCT-II of the image as 32 x 32 grey levels, the first frequency kept.
+    """
+    grey = np.asarray(image.convert("L").resize((32, 32), Image.Resampling.LANCZOS), np.float64)
+    # Rounded, so that one flat colour does not hash the rounding errors of its zeros.
+    frequencies = np.round(DCT @ grey @ DCT.T, 6)  # (8, 8)
+    return int.from_bytes(np.packbits(frequencies > np.median(frequencies)).tobytes(), "big")
 
 
-def _crop_offset(size: int, kept: int) -> int:
-    """Where the kept part starts; negative where the image is smaller and is padded, the odd pixel at the end."""
-    return round((size - kept) / 2.0) if size >= kept else -((kept - size) // 2)
+def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Width and height after EXIF orientation; its own inverse."""
+    return (size[1], size[0]) if orientation >= 5 else size
 
 
-def _scale_middle(
-    image: Image.Image, size: tuple[int, int], kept: tuple[int, int], resample: Image.Resampling
-) -> Image.Image:
-    """The part of the scaled image that `fit` keeps, without the rest; Pillow filters across its borders."""
-    left, top = (max(0, _crop_offset(size[axis], kept[axis])) for axis in (0, 1))
-    width, height = min(size[0], kept[0]), min(size[1], kept[1])
-    scale_x, scale_y = image.width / size[0], image.height / size[1]
-    right, bottom = min((left + width) * scale_x, image.width), min((top + height) * scale_y, image.height)
-    return image.resize((width, height), resample, box=(left * scale_x, top * scale_y, right, bottom))
+def _needed(size: tuple[int, int], orientation: int, shape: InputShape) -> tuple[int, int]:
+    """The smallest size, in the file's own orientation, from which the model's input is still made well."""
+    width, height = scaled_size(upright_size(size, orientation), shape)
+    return upright_size((REDUCED_MARGIN * width, REDUCED_MARGIN * height), orientation)
+
+
+def _reduced(image: Image.Image, needed: tuple[int, int]) -> Image.Image:
+    factor = min(image.width // needed[0], image.height // needed[1])
+    if factor < 2:
+        return image
+    reduced = image.reduce(factor)
+    reduced.info = image.info
+    return reduced
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
