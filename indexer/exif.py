@@ -34,7 +34,7 @@ class Exif:
 
     @property
     def captured_at(self) -> datetime | None:
-        """When the picture was taken, by the camera's clock; else when it was digitised or the file was written."""
+        """When the picture was taken, by the camera's clock; else when it was digitised or written."""
         detail = _tags(self._image, IFD.Exif)
         candidates = (
             detail.get(Base.DateTimeOriginal),
@@ -45,7 +45,7 @@ class Exif:
 
     @property
     def camera(self) -> str | None:
-        """ "Make Model", the make left out where the model starts with it ("NIKON CORPORATION", "NIKON D90")."""
+        """The make is left out where the model starts with it ("NIKON CORPORATION", "NIKON D90")."""
         make, model = _text(self._main.get(Base.Make)), _text(self._main.get(Base.Model))
         if make and model and make.split()[0].casefold() == model.split()[0].casefold():
             make = ""
@@ -53,7 +53,7 @@ class Exif:
 
     @property
     def place(self) -> tuple[float, float] | None:
-        """Latitude and longitude in degrees; None also for exactly 0, 0, which cameras without a fix write."""
+        """Latitude, longitude in degrees; None also for exactly 0, 0, which cameras without a fix write."""
         tags = _tags(self._image, IFD.GPSInfo)
         latitude = _degrees(tags.get(GPS.GPSLatitude), tags.get(GPS.GPSLatitudeRef), "NS", 90)
         longitude = _degrees(tags.get(GPS.GPSLongitude), tags.get(GPS.GPSLongitudeRef), "EW", 180)
@@ -73,7 +73,7 @@ def _tags(image: Image.Image, ifd: IFD | None) -> Mapping[int, Any]:
 def _date(value: object) -> datetime | None:
     match = DATE.match(value) if isinstance(value, str) else None
     try:
-        return datetime(*map(int, match.groups())) if match else None
+        return datetime.strptime(" ".join(match.groups()), "%Y %m %d %H %M %S") if match else None
     except ValueError:  # "0000:00:00 00:00:00", a 31st of February
         return None
 
@@ -99,7 +99,7 @@ def _degrees(value: object, hemisphere: object, letters: str, limit: int) -> flo
         parts = [float(part) for part in value]
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
-    degrees = sum(part / 60**place for place, part in enumerate(parts))
+    degrees = math.fsum(part / 60.0**place for place, part in enumerate(parts))
     if not math.isfinite(degrees) or min(parts) < 0 or degrees > limit:
         return None
     return -degrees if letter == letters[1] else degrees

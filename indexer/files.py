@@ -1,7 +1,7 @@
 """Local files opened so that nothing can block, surprise or exhaust the process that reads them.
 
-A listing is older than the read: a path may have become a pipe, a folder, a loop of links, or nothing. Each such
-case is one reason in an `UnreadableImage`. Knows nothing of images.
+A listing is older than the read: a path may have become a pipe, a folder, a loop of links, or nothing. Each
+such case is one reason in an `UnreadableImage`. Knows nothing of images.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ REASONS = {
     errno.ENAMETOOLONG: "its path is longer than this system allows",
 }
 
-# A pipe put there after the check opens at once instead of waiting for a writer. Windows has none of these flags.
+# A pipe put there after the check opens at once, without waiting for a writer. Windows lacks most of these.
 OPEN_FLAGS = os.O_RDONLY | sum(
     getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
 )
 
 
 def read_bytes(uri: str, path: bytes | str, limits: ReadLimits) -> bytes:
-    """The bytes of a regular file, complete and of one moment: a file that changed meanwhile is read once more.
+    """The bytes of a regular file, complete and of one moment: if it changed meanwhile, it is read once more.
 
     :param uri: how messages name it.
-    :raises UnreadableImage: if it is gone, not permitted, no regular file, over limits.max_bytes, or keeps changing.
+    :raises UnreadableImage: if it is gone, not permitted, not a regular file, empty, over limits.max_bytes, or
+        keeps changing.
     """
     try:
         for _attempt in range(2):
@@ -80,8 +81,8 @@ def check_size(uri: str, size_bytes: int, limits: ReadLimits) -> None:
 
 def _read_once(uri: str, path: bytes | str, limits: ReadLimits) -> bytes | None:
     """None if size or time moved while it was read."""
-    _check_regular(uri, os.stat(path))  # before opening: to open some devices is to act on them
-    with open(os.open(path, OPEN_FLAGS), "rb", buffering=0) as file:
+    _check_regular(uri, os.stat(path))  # noqa: PTH116  paths are bytes; before opening: to open some devices is to act on them
+    with io.FileIO(os.open(path, OPEN_FLAGS)) as file:
         before = os.fstat(file.fileno())
         _check_regular(uri, before)
         check_size(uri, before.st_size, limits)
@@ -110,6 +111,6 @@ def _check_regular(uri: str, status: os.stat_result) -> None:
 
 
 def _reason(error: OSError, path: bytes | str) -> str:
-    if error.errno == errno.ENOENT and os.path.islink(path):
+    if error.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114
         return "a symbolic link to something that is not there"
     return REASONS.get(error.errno or 0, f"cannot be read: {error.strerror or error}")

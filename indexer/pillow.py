@@ -36,7 +36,7 @@ DRAWINGS = {
     b"<svg": "an SVG drawing",
 }
 
-# Formats whose first bytes are proof enough to say "a broken PNG" where Pillow only says that it knows no such file.
+# Their first bytes are proof enough to say "a broken PNG" where Pillow only says that it knows no such file.
 KNOWN_BY_MAGIC = (
     "PNG",
     "JPEG",
@@ -63,9 +63,9 @@ _restore = ExitStack()
 def opened(uri: str, data: bytes | mmap, limits: ReadLimits) -> Iterator[ImageFile.ImageFile]:
     """The image in `data`, its header read, its pixels not; under the caps, and with Pillow's warnings silenced.
 
-    A stated containment edge: whatever goes wrong inside the `with` leaves as UnreadableImage, since decoders raise
-    anything on hostile bytes. Pillow has its pixel limit and its leniency with truncated files in module variables;
-    they are ours until the last `with` of all threads ends, then as before. So are Python's warning filters.
+    A stated containment edge: whatever goes wrong inside the `with` leaves as UnreadableImage, since decoders
+    raise anything on hostile bytes. Pillow has its pixel limit and its leniency with truncated files in module
+    variables; they are ours until the last `with` of all threads ends, then as before. So are the warning filters.
 
     :raises UnreadableImage: with a reason for people.
     """

@@ -1,9 +1,9 @@
 """Any mode an image file can have, brought to RGB the way a person sees it.
 
-Alpha is composed on white, as on paper or a web page. Samples of more than 8 bits are scaled by the depth that the
-picture uses, so that a 12-bit X-ray in a 16-bit file is no black square. Of colour profiles only those of CMYK files
-are followed: ink without its profile looks wrong to anyone, whereas RGB numbers go to the models as they stand, which
-is how these models were trained and what open_clip does.
+Alpha is composed on white, as on paper or a web page. Samples of more than 8 bits are scaled by the depth that
+the picture uses, so that a 12-bit X-ray in a 16-bit file is no black square. Of colour profiles only those of CMYK
+files are followed: ink without its profile looks wrong to anyone, whereas RGB numbers go to the models as they
+stand, which is how these models were trained and what open_clip does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+from PIL._imagingcms import CmsProfile
 
 WHITE = (255, 255, 255)
 ROWS_AT_ONCE = 256  # float arithmetic on a whole image of 180 Mpx would take gigabytes
@@ -21,7 +22,7 @@ AVERAGED_MODES = ("L", "LA", "La", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr
 
 
 def to_averageable(image: Image.Image) -> Image.Image:
-    """The image in a mode whose samples may be averaged: no palette indices, no single bits, 8 bits a sample."""
+    """The image in a mode whose samples may be averaged: no palette, no single bits, 8 bits a sample."""
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         return Image.fromarray(_to_8_bit(np.asarray(image)))
     if image.mode == "LAB":
@@ -55,7 +56,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _convert(image: Image.Image, profile: ImageCms.core.CmsProfile | ImageCms.ImageCmsProfile) -> Image.Image:
+def _convert(image: Image.Image, profile: CmsProfile | ImageCms.ImageCmsProfile) -> Image.Image:
     target = ImageCms.createProfile("sRGB")
     converted = ImageCms.profileToProfile(image, profile, target, outputMode="RGB")
     assert converted is not None  # only inPlace returns None
@@ -65,8 +66,8 @@ def _convert(image: Image.Image, profile: ImageCms.core.CmsProfile | ImageCms.Im
 def _to_8_bit(samples: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Scale grey samples of any number type to 0..255.
 
-    Whole numbers that fit 16 bits: by the smallest sensor depth (8, 10, 12, 14, 16 bits) that holds the largest one.
-    Floats in 0..1 and in 0..255 are taken at their word. Everything else: its own darkest is black, its own
+    Whole numbers that fit 16 bits: by the smallest sensor depth (8, 10, 12, 14, 16 bits) that holds the largest
+    one. Floats in 0..1 and in 0..255 are taken at their word. Everything else: its own darkest is black, its own
     brightest white; what is not finite is black.
     """
     low, high = _range_of(samples)
