@@ -34,6 +34,7 @@ class IndexConfig:
     max_segments: int = 12  # a run ends by merging to at most this many segments
     settle_s: float = 2.0  # rows modified this shortly before the scan are looked at again next time
     allow_empty: bool = False  # True: a source that lists nothing deletes the rows it had
+    drop_damaged: bool = False  # True: rows of damaged segments are given up and their images indexed again
     use_lock: bool = True  # False: the caller vouches that nobody else writes
 
     @classmethod

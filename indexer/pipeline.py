@@ -86,9 +86,10 @@ class Pipeline:
             _drain(self._window)
             self._feeder.join(0.05)
         self._readers.shutdown(wait=False, cancel_futures=True)
+        self._decoders.shutdown(wait=False, cancel_futures=True)
         for decoder in self._all_decoders:
             decoder.stop()
-        self._decoders.shutdown(wait=True, cancel_futures=True)
+        self._decoders.shutdown(wait=True)
         for decoder in self._all_decoders:
             decoder.close()
 
@@ -240,6 +241,3 @@ class _ByteBudget:
         with self._changed:
             self._open = True
             self._changed.notify_all()
-
-
-

@@ -175,7 +175,7 @@ class Segment:
 
         :param names: the columns wanted; None: all.
         """
-        batches = [self._conform(batch, schema, names) for batch in self.row_groups(names or schema.names)]
+        batches = [self.conform(batch, schema, names) for batch in self.row_groups(names or schema.names)]
         wanted = schema if names is None else pa.schema([schema.field(name) for name in names])
         return pa.concat_tables(batches) if batches else wanted.empty_table()
 
@@ -185,7 +185,8 @@ class Segment:
         for number in range(self.rows.num_row_groups):
             yield self.rows.read_row_group(number, columns=here)
 
-    def _conform(self, table: pa.Table, schema: pa.Schema, names: Sequence[str] | None) -> pa.Table:
+    def conform(self, table: pa.Table, schema: pa.Schema, names: Sequence[str] | None = None) -> pa.Table:
+        """The table with the lake's columns and types, in the lake's order."""
         fields = [schema.field(name) for name in (names or schema.names)]
         arrays = [
             table[field.name].cast(field.type)
