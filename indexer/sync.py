@@ -27,10 +27,10 @@ from indexer.compact import compact
 from indexer.config import IndexConfig
 from indexer.decoder import ReadSettings
 from indexer.embed import Embedder
-from indexer.errors import LakeError, LakeNotFound, SourceError, UnreadableImage, WrongModel
+from indexer.errors import LakeError, LakeNotFound, SourceError, UnreadableImage
 from indexer.layout import Layout
 from indexer.locks import writer
-from indexer.manifest import Manifest, SourceEntry, check_files, read_manifest
+from indexer.manifest import Manifest, SourceEntry, check_files, check_model, read_manifest
 from indexer.pipeline import Embedded, Failed, Pipeline, Result, Task, default_decoders
 from indexer.plan import Counts, Plan, Rerow, Todo
 from indexer.segment import ROW_SCHEMA, Segment, lake_schema
@@ -317,15 +317,15 @@ class _Run:
         if self.plan.todo_count() and not self.should_stop():
             self.progress.stage("loading the model", None)
             self.embedder = self.load_embedder(self.manifest)
-            if self.manifest is not None and self.embedder.fingerprint != self.manifest.fingerprint:
-                raise WrongModel(str(self.layout.root), *_difference(self.manifest, self.embedder), "index into a new lake, or use the lake's own model")
+            if self.manifest is not None:
+                check_model(str(self.layout.root), self.manifest, self.embedder)
         manifest = self.manifest
         if manifest is None:
             if self.embedder is None:
                 return None
             e = self.embedder
             manifest = Manifest(e.model_id, dict(e.fingerprint), e.dim)
-        sources = {entry.uri: entry for entry in [*self.known, *self.add]}
+        sources = {entry.uri: entry for entry in [*self.known, *(self.entries if self.add else ())]}
         manifest = replace(manifest, sources=tuple(sources.values()))
         return Commits(self.layout, manifest, self.config, self.scan_started_us)
 
@@ -476,13 +476,3 @@ def _relocated_source(entry: SourceEntry, roots: Mapping[str, str]) -> SourceEnt
 def _with_us(table: pa.Table) -> pa.Table:
     """With `modified` as whole microseconds since the epoch, in a column modified_us."""
     return table.append_column("modified_us", table["modified"].cast(pa.int64())).drop_columns(["modified"])
-
-
-def _difference(manifest: Manifest, embedder: Embedder) -> tuple[str, str]:
-    """The lake's model and the one at hand, in the words that differ."""
-    theirs, ours = manifest.fingerprint, embedder.fingerprint
-    keys = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
-    return (
-        f"{manifest.model_id} ({', '.join(f'{key} {theirs.get(key)}' for key in keys)})",
-        f"{embedder.model_id} ({', '.join(f'{key} {ours.get(key)}' for key in keys)})",
-    )
