@@ -65,6 +65,9 @@ class Decoder:
             return _image_from(answer, self._answers.recv_bytes())
         except (EOFError, OSError):
             raise UnreadableImage(uri, f"its decoder crashed ({self._cause_of_death()})") from None
+        except (ValueError, KeyError, TypeError):
+            self.close()
+            raise UnreadableImage(uri, "its decoder answered nonsense and was stopped") from None
 
     def stop(self) -> None:
         """Kill the process from another thread; the thread that waits for its answer sees a crash."""
@@ -134,15 +137,15 @@ def main() -> None:
 def _answer(answers: Connection, request: dict[str, Any], body: bytes, settings: ReadSettings) -> None:
     uri = request["uri"]
     try:
-        data = read_file(uri, body, settings.limits) if request["from_path"] else body
-        image = read_image(uri, data, settings.shape, settings.limits, exact=settings.exact)
+        read = read_file if request["from_path"] else read_image
+        image = read(uri, body, settings.shape, settings.limits, settings.exact)
     except UnreadableImage as error:
         answers.send_bytes(json.dumps({"reason": error.reason, "transient": error.transient}).encode())
         return
     fields = {name: getattr(image, name) for name in ReadImage.__slots__ if name != "pixels"}
     fields["captured_at"] = image.captured_at and image.captured_at.isoformat()
     answers.send_bytes(json.dumps({**fields, "shape": image.pixels.shape}).encode())
-    answers.send_bytes(np.ascontiguousarray(image.pixels).data)
+    answers.send_bytes(image.pixels.tobytes())
 
 
 def _settings_from(fields: dict[str, Any]) -> ReadSettings:

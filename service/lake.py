@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 
 from indexer.embed import Embedder, Vectors
-from indexer.embed.catalog import load_embedder
 from indexer.layout import Layout
 from indexer.locks import Reading
 from indexer.manifest import Manifest, check_files, check_model, read_manifest
@@ -85,7 +84,7 @@ class Lake:
     @cached_property
     def _embedder(self) -> Embedder:
         manifest = self.manifest
-        embedder = self._given or load_embedder(manifest.model_id, precision=str(manifest.fingerprint["precision"]))
+        embedder = self._given or _load(manifest)
         check_model(str(self.folder), manifest, embedder)
         return embedder
 
@@ -149,3 +148,9 @@ def _listed(value: object) -> list:  # type: ignore[type-arg]
     if isinstance(value, str | bytes | Path | int) or not isinstance(value, Iterable) or hasattr(value, "dtype"):
         return [value]
     return list(value)
+
+
+def _load(manifest: Manifest) -> Embedder:
+    from indexer.embed.catalog import load_embedder
+
+    return load_embedder(manifest.model_id, precision=str(manifest.fingerprint["precision"]))

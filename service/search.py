@@ -188,9 +188,9 @@ def _pixels(image: ImageLike, model: Embedder) -> Pixels:
             raise BadRequest("image", "an array must be uint8 with shape (height, width, 3)")
         return image
     limits = ReadLimits()
-    name = "image" if isinstance(image, bytes) else str(image)
-    data = image if isinstance(image, bytes) else read_file(name, str(image), limits)
-    return read_image(name, data, model.input_shape, limits).pixels
+    if isinstance(image, bytes):
+        return read_image("image", image, model.input_shape, limits).pixels
+    return read_file(str(image), str(image), model.input_shape, limits).pixels
 
 
 def _unit(vector: NDArray[np.float32], what: str) -> NDArray[np.float32]:
