@@ -43,8 +43,8 @@ def read_bytes(uri: str, path: bytes | str, limits: ReadLimits) -> bytes:
     """The bytes of a regular file, complete and of one moment: if it changed meanwhile, it is read once more.
 
     :param uri: how messages name it.
-    :raises UnreadableImage: if it is gone, not permitted, not a regular file, empty, over limits.max_bytes, or
-        keeps changing.
+    :raises UnreadableImage: if it is gone, not permitted, not a regular file, empty, over limits.max_bytes,
+        or keeps changing.
     """
     try:
         for _attempt in range(2):
@@ -81,7 +81,7 @@ def check_size(uri: str, size_bytes: int, limits: ReadLimits) -> None:
 
 def _read_once(uri: str, path: bytes | str, limits: ReadLimits) -> bytes | None:
     """None if size or time moved while it was read."""
-    _check_regular(uri, os.stat(path))  # noqa: PTH116  paths are bytes; before opening: to open some devices is to act on them
+    _check_regular(uri, os.stat(path))  # noqa: PTH116  before opening: opening a device acts on it
     with io.FileIO(os.open(path, OPEN_FLAGS)) as file:
         before = os.fstat(file.fileno())
         _check_regular(uri, before)

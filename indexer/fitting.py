@@ -14,7 +14,7 @@ RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.
 
 
 def fit(image: Image.Image | Pixels, shape: InputShape) -> Pixels:
-    """Bring an RGB image to the size a model sees, as open_clip's own transform does, to the last grey level.
+    """Bring an RGB image to the size a model sees, as open_clip itself does, to the last grey level.
 
     Past an aspect ratio of 64 the part to keep is cut out before it is scaled, which may cost a grey level or
     two. open_clip scales to a shape that is not square by bicubic, whatever its configuration says; here that
