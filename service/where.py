@@ -121,9 +121,8 @@ def _find_field(said: str, name: str, fields: list[pa.Field[Any]], is_quoted: bo
     if alike:
         raise Mismatch(f"more than one column is called {said}: {', '.join(field.name for field in alike)}")
     prefix = said.removesuffix(name)
-    raise Mismatch(
-        f"there is no column {said}{_nearest(name, prefix, [field.name for field in fields])}{_QUOTED[is_quoted]}"
-    )
+    nearest = _nearest(name, prefix, [field.name for field in fields])
+    raise Mismatch(f"there is no column {said}{nearest}{_QUOTED[is_quoted]}")
 
 
 _QUOTED = {False: "", True: " (double quotes name a column, text is written in single quotes)"}

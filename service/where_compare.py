@@ -6,7 +6,7 @@ The meaning is SQL's as DuckDB has it, with pyarrow doing the work, except where
   them, so `width_px > 100.5` and 64-bit integers beyond 2^53 are right; only a column of floats rounds the
   literal, to its own type, and two columns of which one holds floats meet as float64;
 - NaN equals NaN and is larger than every number (pyarrow alone follows IEEE 754 here);
-- a number is never compared with a text, nor a time without a zone with one that has a zone: an error says so.
+- a number is never compared with a text, nor a zoned time with a column that has no zone.
 """
 
 from __future__ import annotations
@@ -273,8 +273,11 @@ def _compare_columns(sign: str, left: Column, right: Column) -> pc.Expression:
         return _raw(sign, a, b)
     if left.type == right.type and pa.types.is_decimal(left.type):
         return _raw(sign, a, b)
-    # As DuckDB: whole numbers become float64 beside fractions, and round beyond 2^53.
-    return _compare_floats(sign, a.cast(pa.float64(), safe=False), b.cast(pa.float64(), safe=False))
+    # As DuckDB: whole numbers round beyond 2^53 beside floats; decimals round to the floats they stand beside.
+    is_single = {left.type, right.type} & {pa.float32()} and not {left.type, right.type} & {pa.float64()}
+    is_single = is_single and (pa.types.is_decimal(left.type) or pa.types.is_decimal(right.type))
+    meet = pa.float32() if is_single else pa.float64()
+    return _compare_floats(sign, a.cast(meet, safe=False), b.cast(meet, safe=False))
 
 
 def _compare_floats(sign: str, a: pc.Expression, b: pc.Expression) -> pc.Expression:
