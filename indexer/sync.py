@@ -110,14 +110,18 @@ def sync(
     try:
         with writer(layout, use_lock=config.use_lock):
             clear_staging(layout)
-            run = _Run(layout, load_embedder, add, roots or {}, config, progress or _Silent(), should_stop, exact)
+            run = _Run(
+                layout, load_embedder, add, roots or {}, config, progress or _Silent(), should_stop, exact
+            )
             try:
                 return run.run()
             finally:
                 run.close()
     except OSError as error:
         name = error.filename or lake
-        raise LakeError(f"{name}: {error.strerror or error}; the lake's last snapshot is whole, run `lakesift sync {lake}` to go on") from error
+        raise LakeError(
+            f"{name}: {error.strerror or error}; the lake's last snapshot is whole, run `lakesift sync {lake}` to go on"
+        ) from error
 
 
 class _Run:
@@ -144,9 +148,9 @@ class _Run:
         known = self.manifest.sources if self.manifest else ()
         self.known = [_relocated_source(entry, roots) for entry in known]
         self.entries = self.add or self.known  # those of this run; `_list` puts in each one's full uri
-        folder = layout.staging / f"plan-{os.getpid()}"
-        folder.mkdir()
-        self.plan = Plan(folder)
+        self.folder = layout.staging / f"plan-{os.getpid()}"
+        self.folder.mkdir()
+        self.plan = Plan(self.folder)
         self.sources: list[Source] = []
 
     def close(self) -> None:
@@ -215,9 +219,16 @@ class _Run:
                 positions = np.arange(start, start + table.num_rows)
                 start += table.num_rows
                 alive = ~np.isin(positions, gone)
-                live = self._live_table(table.append_column("position", pa.array(positions)).filter(pa.array(alive)), entry.id, entry.unsettled_since_us)
+                live = self._live_table(
+                    table.append_column("position", pa.array(positions)).filter(pa.array(alive)),
+                    entry.id,
+                    entry.unsettled_since_us,
+                )
                 self.plan.add_live(live)
         skipped = read_skipped(self.layout, self.manifest)
+        if self.config.retry_skipped:
+            every = pa.array(np.ones(skipped.num_rows, bool))
+            skipped = skipped.set_column(skipped.column_names.index("transient"), "transient", every)
         columns = ["uri", "source", "size_bytes", "modified_us", "etag", "transient"]
         self.plan.add_skipped(_with_us(skipped).select(columns))
 
@@ -237,7 +248,11 @@ class _Run:
                 moved = pc.binary_join_element_wise(new, pc.utf8_slice_codeunits(table[name], len(old)), "")
                 column = pc.if_else(pc.starts_with(table[name], old), moved, table[name])
                 table = table.set_column(table.column_names.index(name), name, column)
-        return table.append_column("segment", pa.array([segment] * rows, pa.string())).append_column("unsettled", unsettled).append_column("relocated", relocated)
+        return (
+            table.append_column("segment", pa.array([segment] * rows, pa.string()))
+            .append_column("unsettled", unsettled)
+            .append_column("relocated", relocated)
+        )
 
     # -- listing and comparing
 
@@ -247,6 +262,7 @@ class _Run:
         listed: list[str] = []
         unlisted: list[str] = []
         for number, entry in enumerate(list(self.entries)):
+            source: Source
             try:
                 source = open_source(entry.uri, entry.columns)
                 entry = self.entries[number] = replace(entry, uri=source.uri)
@@ -285,7 +301,9 @@ class _Run:
         if self.config.allow_empty:
             listed.append(entry.uri)
         elif rows:
-            self.report.problems.append(f"{what}; its {rows:,} rows were kept (if they should go, use --allow-empty)")
+            self.report.problems.append(
+                f"{what}; its {rows:,} rows were kept (if they should go, use --allow-empty)"
+            )
         else:
             self.report.problems.append(what)
 
@@ -364,13 +382,15 @@ class _Run:
         total = self.plan.todo_count()
         self.progress.stage("indexing", total)
         replaces = {}
+
         def tasks() -> Iterator[Task]:
             for todo in self.plan.todo():
                 if todo.replaces is not None:
                     replaces[todo.file.uri] = todo
                 yield Task(todo.file, self.sources[todo.source])
 
-        settings = ReadSettings(self.embedder.input_shape, self.config.limits, self.exact)
+        giants_lock = str(self.folder / "giants.lock")
+        settings = ReadSettings(self.embedder.input_shape, self.config.limits, self.exact, giants_lock)
         pipeline = Pipeline(
             self.embedder,
             settings,
@@ -408,7 +428,9 @@ class _Run:
             return
         changes: dict[str, Any] = {}
         skipped = self._skipped_now(commits.manifest)
-        if len(commits.manifest.skipped) > 1 or sum(entry.rows for entry in commits.manifest.skipped) != len(skipped):
+        if len(commits.manifest.skipped) > 1 or sum(entry.rows for entry in commits.manifest.skipped) != len(
+            skipped
+        ):
             changes["skipped"] = (write_skipped(self.layout, skipped),) if skipped else ()
         unsettled = self.plan.unsettled_segments()
         before = {entry.id for entry in self.manifest.segments} if self.manifest else set()
@@ -439,8 +461,8 @@ class _Run:
             report.snapshot, report.rows = manifest.snapshot, manifest.live_rows
             report.skipped = sum(entry.rows for entry in manifest.skipped)
         if counts is not None:
-            report.unchanged = counts.same
-            report.moved = self.plan.moved_count()
+            report.moved, carried_in_place = self.plan.carried_counts()
+            report.unchanged = counts.same + carried_in_place
         for source in self.sources:
             unmatched = getattr(source, "unmatched_rows", 0)
             if unmatched:

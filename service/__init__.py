@@ -1,4 +1,4 @@
-"""The read side of lakesift: open a lake, search it. `from service import Lake; Lake.open("my.lake").search("a cat")`."""
+"""The read side: open a lake, search it. `from service import Lake; Lake.open("my.lake").search("a cat")`."""
 
 from __future__ import annotations
 

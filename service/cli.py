@@ -100,20 +100,59 @@ def _verb(
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON document (default: text for people)")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON document (default: text for people)"
+    )
 
 
 def _add_writing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--batch-size", type=_positive, metavar="N", help="images an encoder call (default: the model's own choice)")
-    parser.add_argument("--decoders", type=_positive, metavar="N", help="decoder processes (default: one a core, at most 16)")
-    parser.add_argument("--readers", type=_positive, metavar="N", help="downloads at once from a remote source (default: 16)")
-    parser.add_argument("--commit-rows", type=_positive, metavar="N", help="commit after this many images (default: 5000, or 30 s)")
-    parser.add_argument("--max-pixels", type=_positive, metavar="N", help="skip images of more pixels (default: 180000000)")
-    parser.add_argument("--max-bytes", type=_positive, metavar="N", help="skip larger files (default: 200000000)")
-    parser.add_argument("--exact", action="store_true", help="decode JPEGs at full size even where a reduced one is enough (default: off)")
-    parser.add_argument("--device", help="cuda, mps or cpu, for open_clip models (default: the best there is)")
-    parser.add_argument("--allow-empty", action="store_true", help="a source that is missing or lists nothing deletes its rows (default: they are kept)")
-    parser.add_argument("--no-lock", action="store_true", help="write without a lock, on a file system that has none (default: refuse)")
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        metavar="N",
+        help="images an encoder call (default: the model's own choice)",
+    )
+    parser.add_argument(
+        "--decoders", type=_positive, metavar="N", help="decoder processes (default: one a core, at most 16)"
+    )
+    parser.add_argument(
+        "--readers", type=_positive, metavar="N", help="downloads at once from a remote source (default: 16)"
+    )
+    parser.add_argument(
+        "--commit-rows",
+        type=_positive,
+        metavar="N",
+        help="commit after this many images (default: 5000, or 30 s)",
+    )
+    parser.add_argument(
+        "--max-pixels", type=_positive, metavar="N", help="skip images of more pixels (default: 180000000)"
+    )
+    parser.add_argument(
+        "--max-bytes", type=_positive, metavar="N", help="skip larger files (default: 200000000)"
+    )
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="decode JPEGs at full size even where a reduced one is enough (default: off)",
+    )
+    parser.add_argument(
+        "--device", help="cuda, mps or cpu, for open_clip models (default: the best there is)"
+    )
+    parser.add_argument(
+        "--allow-empty",
+        action="store_true",
+        help="a source that is missing or lists nothing deletes its rows (default: they are kept)",
+    )
+    parser.add_argument(
+        "--no-lock",
+        action="store_true",
+        help="write without a lock, on a file system that has none (default: refuse)",
+    )
+    parser.add_argument(
+        "--retry-skipped",
+        action="store_true",
+        help="try files again that could not be read, changed or not (default: only changed ones)",
+    )
     _add_json(parser)
 
 
@@ -129,11 +168,24 @@ def _add_index(verbs: Verbs) -> None:
         "lakesift index ~/photos --into my.lake",
         "lakesift index 's3://bucket/robot/**/*.jpg' --into my.lake --columns frames.csv",
     ])  # fmt: skip
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="a folder, a glob in quotes, a URL, or a text file with one path a line")
-    parser.add_argument("--into", required=True, type=Path, metavar="LAKE", help="the lake's folder; made if it is not there")
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a folder, a glob in quotes, a URL, or a text file with one path a line",
+    )
+    parser.add_argument(
+        "--into", required=True, type=Path, metavar="LAKE", help="the lake's folder; made if it is not there"
+    )
     parser.add_argument("--model", help="the model of a new lake, see `lakesift models` (default: builtin)")
-    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16", "int8"], help="of an open_clip model (default: the fastest that keeps its quality; int8 only when asked for)")
-    parser.add_argument("--columns", metavar="TABLE", help="a CSV or Parquet table of your own metadata, joined by path")
+    parser.add_argument(
+        "--precision",
+        choices=["fp32", "bf16", "fp16", "int8"],
+        help="of an open_clip model (default: the fastest that keeps its quality; int8 only when asked for)",
+    )
+    parser.add_argument(
+        "--columns", metavar="TABLE", help="a CSV or Parquet table of your own metadata, joined by path"
+    )
     _add_writing(parser)
 
 
@@ -143,8 +195,18 @@ def _add_sync(verbs: Verbs) -> None:
         "lakesift sync my.lake --root /old/disk=/new/disk",
     ])  # fmt: skip
     parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
-    parser.add_argument("--root", action="append", default=[], metavar="OLD=NEW", help="the photos moved house: paths that began with OLD begin with NEW now (default: none)")
-    parser.add_argument("--drop-damaged", action="store_true", help="give up damaged segments and index their images again, under new row ids (default: refuse)")
+    parser.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="the photos moved house: paths that began with OLD begin with NEW now (default: none)",
+    )
+    parser.add_argument(
+        "--drop-damaged",
+        action="store_true",
+        help="give up damaged segments and index their images again, under new row ids (default: refuse)",
+    )
     _add_writing(parser)
 
 
@@ -155,20 +217,66 @@ def _add_search(verbs: Verbs) -> None:
     ])  # fmt: skip
     parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
     parser.add_argument("text", nargs="?", help="what to look for")
-    parser.add_argument("--text", dest="texts", action="append", default=[], metavar="TEXT", help="one more wanted text; may be repeated")
-    parser.add_argument("--image", action="append", default=[], metavar="PATH", help="a wanted example image; may be repeated")
-    parser.add_argument("--row", type=int, action="append", default=[], metavar="ROW_ID", help="a wanted example from the lake; may be repeated")
-    parser.add_argument("--not-text", action="append", default=[], metavar="TEXT", help="an unwanted text; may be repeated")
-    parser.add_argument("--not-image", action="append", default=[], metavar="PATH", help="an unwanted example image; may be repeated")
-    parser.add_argument("--not-row", type=int, action="append", default=[], metavar="ROW_ID", help="an unwanted example from the lake; may be repeated")
-    parser.add_argument("--where", metavar="SQL", help="only rows for which this holds, e.g. \"width_px >= 640 AND camera LIKE 'Canon%%'\"")
+    parser.add_argument(
+        "--text",
+        dest="texts",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="one more wanted text; may be repeated",
+    )
+    parser.add_argument(
+        "--image", action="append", default=[], metavar="PATH", help="a wanted example image; may be repeated"
+    )
+    parser.add_argument(
+        "--row",
+        type=int,
+        action="append",
+        default=[],
+        metavar="ROW_ID",
+        help="a wanted example from the lake; may be repeated",
+    )
+    parser.add_argument(
+        "--not-text", action="append", default=[], metavar="TEXT", help="an unwanted text; may be repeated"
+    )
+    parser.add_argument(
+        "--not-image",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="an unwanted example image; may be repeated",
+    )
+    parser.add_argument(
+        "--not-row",
+        type=int,
+        action="append",
+        default=[],
+        metavar="ROW_ID",
+        help="an unwanted example from the lake; may be repeated",
+    )
+    parser.add_argument(
+        "--where",
+        metavar="SQL",
+        help="only rows for which this holds, e.g. \"width_px >= 640 AND camera LIKE 'Canon%%'\"",
+    )
     parser.add_argument("-k", type=_positive, default=10, metavar="N", help="hits wanted (default: 10)")
-    parser.add_argument("--all", action="store_true", help="every row, or every row above --min-z, instead of -k hits")
-    parser.add_argument("--min-z", type=float, metavar="Z", help="only hits that stand out by this many robust standard deviations")
+    parser.add_argument(
+        "--all", action="store_true", help="every row, or every row above --min-z, instead of -k hits"
+    )
+    parser.add_argument(
+        "--min-z",
+        type=float,
+        metavar="Z",
+        help="only hits that stand out by this many robust standard deviations",
+    )
     shape = parser.add_mutually_exclusive_group()
     _add_json(shape)  # type: ignore[arg-type]
     shape.add_argument("--paths", action="store_true", help="print paths alone, one a line")
-    shape.add_argument("--print0", action="store_true", help="print paths alone, each ended by a NUL byte, for odd names and xargs -0")
+    shape.add_argument(
+        "--print0",
+        action="store_true",
+        help="print paths alone, each ended by a NUL byte, for odd names and xargs -0",
+    )
 
 
 def _add_info(verbs: Verbs) -> None:
@@ -177,7 +285,11 @@ def _add_info(verbs: Verbs) -> None:
         "lakesift info my.lake --skipped --json",
     ])  # fmt: skip
     parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
-    parser.add_argument("--skipped", action="store_true", help="list the files that could not be read, and why (default: count them)")
+    parser.add_argument(
+        "--skipped",
+        action="store_true",
+        help="list the files that could not be read, and why (default: count them)",
+    )
     _add_json(parser)
 
 
@@ -186,9 +298,23 @@ def _add_doctor(verbs: Verbs) -> None:
         "lakesift doctor my.lake",
         "lakesift doctor my.lake --deep",
     ])  # fmt: skip
-    parser.add_argument("lake", type=Path, nargs="?", metavar="LAKE", help="the lake's folder (default: check the machine alone)")
-    parser.add_argument("--deep", action="store_true", help="read every byte of the lake (default: lengths and headers of a large lake)")
-    parser.add_argument("--precision", choices=["int8", "bf16", "fp16"], help="measure on this lake's own photos what this precision would cost (default: do not)")
+    parser.add_argument(
+        "lake",
+        type=Path,
+        nargs="?",
+        metavar="LAKE",
+        help="the lake's folder (default: check the machine alone)",
+    )
+    parser.add_argument(
+        "--deep",
+        action="store_true",
+        help="read every byte of the lake (default: lengths and headers of a large lake)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=["int8", "bf16", "fp16"],
+        help="measure on this lake's own photos what this precision would cost (default: do not)",
+    )
     _add_json(parser)
 
 
@@ -206,8 +332,18 @@ def _add_vacuum(verbs: Verbs) -> None:
         "lakesift vacuum my.lake --keep-hours 24",
     ])  # fmt: skip
     parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
-    parser.add_argument("--keep-hours", type=float, default=1.0, metavar="H", help="keep every snapshot that was current in the last H hours (default: 1)")
-    parser.add_argument("--no-lock", action="store_true", help="write without a lock, on a file system that has none (default: refuse)")
+    parser.add_argument(
+        "--keep-hours",
+        type=float,
+        default=1.0,
+        metavar="H",
+        help="keep every snapshot that was current in the last H hours (default: 1)",
+    )
+    parser.add_argument(
+        "--no-lock",
+        action="store_true",
+        help="write without a lock, on a file system that has none (default: refuse)",
+    )
     _add_json(parser)
 
 
@@ -217,8 +353,18 @@ def _add_compact(verbs: Verbs) -> None:
         "lakesift compact my.lake --max-segments 4",
     ])  # fmt: skip
     parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
-    parser.add_argument("--max-segments", type=_positive, default=1, metavar="N", help="merge until at most so many are left (default: 1; none grows past 512 MiB of vectors)")
-    parser.add_argument("--no-lock", action="store_true", help="write without a lock, on a file system that has none (default: refuse)")
+    parser.add_argument(
+        "--max-segments",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="merge until at most so many are left (default: 1; none grows past 512 MiB of vectors)",
+    )
+    parser.add_argument(
+        "--no-lock",
+        action="store_true",
+        help="write without a lock, on a file system that has none (default: refuse)",
+    )
     _add_json(parser)
 
 
@@ -273,12 +419,15 @@ def _loader(arguments: argparse.Namespace, lake: Path) -> Callable[[Manifest | N
 
     def load(manifest: Manifest | None) -> Embedder:
         from indexer.embed.catalog import load_embedder, model_id_of
+
         from indexer.errors import WrongModel
 
         if manifest is None:
             return load_embedder(wanted or "builtin", precision=precision, device=arguments.device)
         if wanted is not None and model_id_of(wanted) != manifest.model_id:
-            raise WrongModel(str(lake), manifest.model_id, wanted, "leave out --model, or index into a new lake")
+            raise WrongModel(
+                str(lake), manifest.model_id, wanted, "leave out --model, or index into a new lake"
+            )
         stored = str(manifest.fingerprint["precision"])
         return load_embedder(manifest.model_id, precision=precision or stored, device=arguments.device)
 
@@ -292,8 +441,18 @@ def _config(arguments: argparse.Namespace) -> IndexConfig:
 
     config = IndexConfig.from_env()
     given = {name: value for name, value in vars(arguments).items() if value is not None}
-    limits = replace(config.limits, **{name: given[name] for name in ("max_pixels", "max_bytes") if name in given})
-    names = ("batch_size", "decoders", "readers", "commit_rows", "allow_empty", "drop_damaged")
+    limits = replace(
+        config.limits, **{name: given[name] for name in ("max_pixels", "max_bytes") if name in given}
+    )
+    names = (
+        "batch_size",
+        "decoders",
+        "readers",
+        "commit_rows",
+        "allow_empty",
+        "drop_damaged",
+        "retry_skipped",
+    )
     changes = {name: given[name] for name in names if name in given}
     return replace(config, limits=limits, use_lock=not arguments.no_lock, **changes)
 
@@ -344,9 +503,9 @@ def _tell(report: SyncReport) -> None:
         if count
     ]
     verb = "interrupted; committed so far" if report.interrupted else "indexed"
+    what = ", ".join(parts) or "nothing to do"
     print(
-        f"{verb}: {report.rows:,} images ({', '.join(parts) or 'nothing to do'}) in {report.seconds:.1f} s -> {report.lake}",
-        file=sys.stderr,
+        f"{verb}: {report.rows:,} images ({what}) in {report.seconds:.1f} s -> {report.lake}", file=sys.stderr
     )
     if report.interrupted:
         print(f"go on with: lakesift sync {report.lake}", file=sys.stderr)
@@ -370,7 +529,13 @@ def _search(arguments: argparse.Namespace) -> int:
             min_z=arguments.min_z,
         )
         if arguments.json:
-            _print_json({"snapshot": lake.snapshot.number, "hits": [hit.to_json() for hit in hits], "next_cursor": None})
+            _print_json(
+                {
+                    "snapshot": lake.snapshot.number,
+                    "hits": [hit.to_json() for hit in hits],
+                    "next_cursor": None,
+                }
+            )
         elif arguments.paths or arguments.print0:
             _print_paths(hits, b"\0" if arguments.print0 else b"\n")
         else:
@@ -411,7 +576,11 @@ def _info(arguments: argparse.Namespace) -> int:
     skipped = facts.pop("skipped_files", [])
     for name, value in facts.items():
         if isinstance(value, list | dict):
-            items = [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else [str(v) for v in value]
+            items = (
+                [f"{k}: {v}" for k, v in value.items()]
+                if isinstance(value, dict)
+                else [str(v) for v in value]
+            )
             value = ("\n" + " " * 14).join(items) or "-"
         print(f"{name:<12}  {value:,}" if isinstance(value, int) else f"{name:<12}  {value}")
     for file in skipped:
@@ -460,7 +629,10 @@ def _vacuum(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _print_json(asdict(report))
     if report.held:
-        print("nothing deleted: a reader is just opening the lake, or a snapshot cannot be read; try again", file=sys.stderr)
+        print(
+            "nothing deleted: a reader is just opening the lake, or a snapshot cannot be read; try again",
+            file=sys.stderr,
+        )
         return FAILED
     print(
         f"deleted {report.snapshots:,} snapshots and {report.files:,} files ({report.size_bytes / 1e6:.1f} MB); "
@@ -488,7 +660,12 @@ def _compact(arguments: argparse.Namespace) -> int:
         after = compact(layout, before, max_segments=arguments.max_segments, damaged=opened.out_of_service)
     for problem in opened.problems:
         print(f"warning: {problem}", file=sys.stderr)
-    facts = {"segments_before": len(before.segments), "segments": len(after.segments), "rows": after.live_rows, "snapshot": after.snapshot}
+    facts = {
+        "segments_before": len(before.segments),
+        "segments": len(after.segments),
+        "rows": after.live_rows,
+        "snapshot": after.snapshot,
+    }
     if arguments.json:
         _print_json(facts)
     print(

@@ -138,14 +138,20 @@ class Lake:
     def __enter__(self) -> Lake:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
 def _listed(value: object) -> list:  # type: ignore[type-arg]
     if value is None:
         return []
-    if isinstance(value, str | bytes | Path | int) or not isinstance(value, Iterable) or hasattr(value, "dtype"):
+    if (
+        isinstance(value, str | bytes | Path | int)
+        or not isinstance(value, Iterable)
+        or hasattr(value, "dtype")
+    ):
         return [value]
     return list(value)
 

@@ -48,7 +48,7 @@ def _write(segment: Segment, path: Path) -> None:
         with pa.OSFile(str(beside), "wb") as file, pa.ipc.new_file(file, segment.rows.schema_arrow) as out:
             for table in segment.row_groups():
                 out.write_table(table)
-        os.replace(beside, path)
+        beside.replace(path)
     finally:
         with suppress(FileNotFoundError):
             beside.unlink()

@@ -53,7 +53,9 @@ class Hit:
     def to_json(self) -> dict[str, Any]:
         """The hit as the API and the CLI print it; times as ISO 8601, columns without a value left out."""
         hidden = {"row_id", "uri", "width_px", "height_px", "path_bytes", "columns_etag"}
-        shown = {name: value for name, value in self.columns.items() if name not in hidden and value is not None}
+        shown = {
+            name: value for name, value in self.columns.items() if name not in hidden and value is not None
+        }
         return {
             "row_id": self.row_id,
             "score": round(self.score, 6),
@@ -71,7 +73,9 @@ def to_pandas(hits: Sequence[Hit]) -> pd.DataFrame:
 
     first = ["row_id", "score", "z", "uri"]
     names = list(hits[0].columns) if hits else []
-    rows = [{**hit.columns, "row_id": hit.row_id, "score": hit.score, "z": hit.z, "uri": hit.uri} for hit in hits]
+    rows = [
+        {**hit.columns, "row_id": hit.row_id, "score": hit.score, "z": hit.z, "uri": hit.uri} for hit in hits
+    ]
     return pd.DataFrame(rows, columns=first + [name for name in names if name not in first])
 
 
@@ -86,7 +90,9 @@ def search(snapshot: Snapshot, query: Query, embedder: Callable[[], Embedder]) -
     vector = query_vector(snapshot, query, embedder)
     centre = background_centre(snapshot, vector)
     if query.min_z is not None and centre is None:
-        raise BadRequest("min_z", f"z scores need {MIN_ROWS_FOR_Z} different rows; this lake has {snapshot.live_rows}")
+        raise BadRequest(
+            "min_z", f"z scores need {MIN_ROWS_FOR_Z} different rows; this lake has {snapshot.live_rows}"
+        )
     found = _best(snapshot, vector, query.k, where)
     if query.min_z is not None and centre is not None:
         found = found.above(centre[0] + query.min_z * centre[1])
@@ -162,7 +168,9 @@ def _best(snapshot: Snapshot, vector: NDArray[np.float32], k: int | None, where:
     scores = np.clip(np.concatenate([scores for scores, _ in answers]), -1, 1)
     positions = np.concatenate([positions for _, positions in answers])
     parts = np.repeat(np.arange(len(answers)), [len(found) for found, _ in answers])
-    row_ids = np.concatenate([part.row_ids[found] for part, (_, found) in zip(snapshot.parts, answers, strict=True)])
+    row_ids = np.concatenate(
+        [part.row_ids[found] for part, (_, found) in zip(snapshot.parts, answers, strict=True)]
+    )
     order = np.lexsort((row_ids, -scores))[:k]
     return _Found(scores[order], parts[order], positions[order], row_ids[order])
 
@@ -196,5 +204,7 @@ def _pixels(image: ImageLike, model: Embedder) -> Pixels:
 def _unit(vector: NDArray[np.float32], what: str) -> NDArray[np.float32]:
     length = float(np.linalg.norm(vector))
     if not np.isfinite(length) or length < 1e-6:
-        raise BadRequest(what, "wanted and unwanted examples cancel out, or are all zero; nothing is left to look for")
+        raise BadRequest(
+            what, "wanted and unwanted examples cancel out, or are all zero; nothing is left to look for"
+        )
     return np.asarray(vector / np.float32(length), np.float32)

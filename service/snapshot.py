@@ -57,7 +57,9 @@ class Part:
         """All rows, these columns alone, with the lake's types."""
         if not names:  # a predicate of literals alone still needs to know how many rows there are
             names = ["row_id"]
-        return self.segment.conform(self.table.select([n for n in names if n in self.table.column_names]), self.schema, names)
+        return self.segment.conform(
+            self.table.select([n for n in names if n in self.table.column_names]), self.schema, names
+        )
 
     def take(self, positions: Positions) -> list[dict[str, object]]:
         """These rows, every column, as Python values."""

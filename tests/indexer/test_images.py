@@ -19,9 +19,9 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, TiffImagePlugin
 from indexer.config import ReadLimits
 from indexer.embed import InputShape, Pixels
 from indexer.errors import UnreadableImage
-from indexer.exif import Exif
 from indexer.images import ReadImage, fit, hash_bytes, hash_file, perceptual_hash, read_file, read_image
-from indexer.pillow import formats
+from indexer.images.exif import Exif
+from indexer.images.pillow import formats
 from tests.bad_images import (
     BAD_FOLDER_LIMITS,
     NOBODY,
@@ -506,9 +506,9 @@ def test_a_file_that_changes_once_is_read_again_and_one_that_keeps_changing_is_g
                     other.write(b"more")
             return real(file, size_bytes)
 
-        monkeypatch.setattr("indexer.files._read_up_to", grow_then_read)
+        monkeypatch.setattr("indexer.images.files._read_up_to", grow_then_read)
 
-    from indexer.files import _read_up_to as read_up_to
+    from indexer.images.files import _read_up_to as read_up_to
 
     grow(times=1)
     assert read_file("a", str(path), SHAPE, LIMITS).sha256 == hash_bytes(data + b"more")

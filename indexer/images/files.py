@@ -52,12 +52,14 @@ def read_bytes(uri: str, path: bytes | str, limits: ReadLimits) -> bytes:
             if data is not None:
                 return data
     except OSError as error:
-        raise UnreadableImage(uri, _reason(error, path)) from error
+        raise UnreadableImage(uri, _reason(error, path), transient=True) from error
     except ValueError as error:  # a NUL in the path
         raise UnreadableImage(uri, f"not a path this system can open: {error}") from error
     except MemoryError as error:
         raise UnreadableImage(uri, "does not fit into this machine's memory") from error
-    raise UnreadableImage(uri, "changed while it was being read, twice; the next sync tries again")
+    raise UnreadableImage(
+        uri, "changed while it was being read, twice; the next sync tries again", transient=True
+    )
 
 
 def hash_file(uri: str, path: bytes | str, limits: ReadLimits) -> str:
