@@ -32,7 +32,7 @@ def make_bad_folder(folder: Path) -> dict[str, str | None]:
 
     Where the process may read anything (root), "no permission.jpg" is made but not promised: see `as_nobody`.
 
-    :returns: file name (as os.fsdecode gives it) -> a part of the reason it must be skipped with; None: it is read.
+    :returns: file name (as os.fsdecode gives it) -> part of the reason it is skipped with; None: it is read.
     """
     expected: dict[str, str | None] = {}
 
@@ -54,7 +54,7 @@ def make_bad_folder(folder: Path) -> dict[str, str | None]:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Inside, a process of root's may open only what anybody may; needs root. For all threads of the process."""
+    """Inside, a process of root may open only what anybody may. Needs root; holds for all its threads."""
     os.seteuid(NOBODY)
     try:
         yield
@@ -93,7 +93,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def cmyk_jpeg() -> bytes:
-    """Full cyan ink: red must be low and blue and green high on screen. Adobe's inverted storage, as usual."""
+    """Full cyan ink: on screen red is low, green and blue are high. Stored inverted, as Adobe does."""
     return encoded(Image.new("CMYK", (64, 48), (255, 0, 0, 0)), "JPEG", quality=95)
 
 

@@ -54,7 +54,7 @@ def read_bytes(uri: str, path: bytes | str, limits: ReadLimits) -> bytes:
     except OSError as error:
         raise UnreadableImage(uri, _reason(error, path), transient=True) from error
     except ValueError as error:  # a NUL in the path
-        raise UnreadableImage(uri, f"not a path this system can open: {error}") from error
+        raise UnreadableImage(uri, "not a path this system can open: it contains a NUL") from error
     except MemoryError as error:
         raise UnreadableImage(uri, "does not fit into this machine's memory") from error
     raise UnreadableImage(
