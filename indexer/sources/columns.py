@@ -101,7 +101,7 @@ class ColumnTable:
         return len(self._keys)
 
     def row_of(self, uri: str, root: str) -> int | None:
-        """The row for an image below root, or None; by its uri first, then by its path from root."""
+        """The row for an image below root, or None; by uri, else by path from root."""
         row = self._find(uri)
         if row is None and uri.startswith(root + "/"):
             row = self._find(uri[len(root) + 1 :])
