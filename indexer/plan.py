@@ -309,4 +309,5 @@ def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
 
 
 def _file(row: Sequence[Any]) -> ImageFile:
-    return ImageFile(*row[1:7], tuple(row[7] or ()))
+    _, uri, path_bytes, size_bytes, modified_us, etag, columns_etag, sidecars, *_ = row
+    return ImageFile(uri, path_bytes, size_bytes, modified_us, etag, columns_etag, tuple(sidecars or ()))
