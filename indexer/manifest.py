@@ -14,8 +14,7 @@ from typing import Any
 
 from indexer.checks import FileCheck, find_damage
 from indexer.durable import fsync_folder, replace_file, write_file
-from indexer.embed import Embedder
-from indexer.errors import LakeDamaged, LakeError, LakeNotFound, WrongModel
+from indexer.errors import LakeDamaged, LakeError, LakeNotFound
 from indexer.layout import FORMAT, Layout
 
 ALWAYS_DEEP_BELOW_BYTES = 256_000_000  # a lake this small is checked whole whenever it is opened
@@ -166,17 +165,6 @@ def check_files(layout: Layout, manifest: Manifest, *, deep: bool | None = None)
         if damage := find_damage(path, skipped.file, deep=deep):
             problems.append(f"{path} is damaged: {damage}; the next `lakesift sync` tries those files again")
     return Opened(manifest, out_of_service, tuple(problems))
-
-
-def check_model(lake: str, manifest: Manifest, embedder: Embedder) -> None:
-    """:raises WrongModel: naming what differs, if the embedder's vectors are not comparable with the lake's."""
-    theirs, ours = manifest.fingerprint, embedder.fingerprint
-    if theirs == ours:
-        return
-    keys = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
-    expected = f"{manifest.model_id} ({', '.join(f'{key} {theirs.get(key)}' for key in keys)})"
-    found = f"{embedder.model_id} ({', '.join(f'{key} {ours.get(key)}' for key in keys)})"
-    raise WrongModel(lake, expected, found, "use the lake's own model, or index into a new lake")
 
 
 def publish(layout: Layout, manifest: Manifest) -> Manifest:

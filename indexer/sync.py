@@ -30,7 +30,8 @@ from indexer.embed import Embedder
 from indexer.errors import LakeError, LakeNotFound, SourceError, UnreadableImage
 from indexer.layout import Layout
 from indexer.locks import writer
-from indexer.manifest import Manifest, SourceEntry, check_files, check_model, read_manifest
+from indexer.manifest import Manifest, SourceEntry, check_files, read_manifest
+from indexer.models import check_model
 from indexer.pipeline import Embedded, Failed, Pipeline, Result, Task, default_decoders
 from indexer.plan import Counts, Plan, Rerow, Todo
 from indexer.segment import ROW_SCHEMA, Segment, lake_schema

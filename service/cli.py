@@ -418,18 +418,17 @@ def _loader(arguments: argparse.Namespace, lake: Path) -> Callable[[Manifest | N
     precision = getattr(arguments, "precision", None)
 
     def load(manifest: Manifest | None) -> Embedder:
-        from indexer.embed.catalog import load_embedder, model_id_of
-
+        from indexer.embed.catalog import ModelName, load_embedder
         from indexer.errors import WrongModel
+        from indexer.models import load_model_of
 
         if manifest is None:
             return load_embedder(wanted or "builtin", precision=precision, device=arguments.device)
-        if wanted is not None and model_id_of(wanted) != manifest.model_id:
+        if wanted is not None and str(ModelName.parse(wanted)) != manifest.model_id:
             raise WrongModel(
                 str(lake), manifest.model_id, wanted, "leave out --model, or index into a new lake"
             )
-        stored = str(manifest.fingerprint["precision"])
-        return load_embedder(manifest.model_id, precision=precision or stored, device=arguments.device)
+        return load_model_of(manifest, precision=precision, device=arguments.device)
 
     return load
 
@@ -603,14 +602,19 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _models(arguments: argparse.Namespace) -> int:
-    from indexer.embed.catalog import list_models
+    from dataclasses import asdict
+    from importlib.util import find_spec
 
-    models = list_models()
+    from indexer.embed.catalog import INSTALL, list_models
+
+    models = list(list_models())
     if arguments.json:
-        _print_json({"models": models})
+        _print_json({"models": [asdict(model) for model in models]})
         return DONE
     for model in models:
-        print(f"{model['model_id']:<60}  {model['note']}")
+        print(model.name if model.on_disk else f"{model.name}  (weights not on this machine)")
+    if find_spec("open_clip") is None:
+        print(f"more models: {INSTALL}", file=sys.stderr)
     return DONE
 
 

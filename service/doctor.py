@@ -80,7 +80,9 @@ def _machine() -> Finding:
             versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    return Finding("machine", True, f"Python {platform.python_version()}, {platform.machine()}, {', '.join(versions)}")
+    return Finding(
+        "machine", True, f"Python {platform.python_version()}, {platform.machine()}, {', '.join(versions)}"
+    )
 
 
 def _files(layout: Layout, deep: bool) -> Iterator[Finding]:
@@ -100,7 +102,9 @@ def _rows(lake: Lake) -> Finding:
     if doubled:
         return Finding("rows", False, f"{doubled:,} row ids occur more than once")
     if len(row_ids) and row_ids.max() >= lake.manifest.next_row_id:
-        return Finding("rows", False, f"row id {row_ids.max()} is not below the next one, {lake.manifest.next_row_id}")
+        return Finding(
+            "rows", False, f"row id {row_ids.max()} is not below the next one, {lake.manifest.next_row_id}"
+        )
     return Finding("rows", True, f"{len(row_ids):,} live rows, every row id once")
 
 
@@ -129,14 +133,13 @@ def _model(lake: Lake, embedder: Embedder) -> Finding:
     embedder.embed_texts(["a photo"])
     photos = _photos(lake, embedder, SAMPLE_PHOTOS)
     if not photos:
-        return Finding("model", True, f"{embedder.model_id} loads and embeds; no unchanged local photo to compare with")
+        return Finding(
+            "model", True, f"{embedder.model_id} loads and embeds; no unchanged local photo to compare with"
+        )
     again = embedder.embed_images([pixels for pixels, _ in photos])
     cosines = np.sum(again * np.stack([vector for _, vector in photos]), axis=1)
-    return Finding(
-        "model",
-        bool(cosines.min() > SAME_COSINE),
-        f"{embedder.model_id} embeds {len(photos)} photos again with cosine {cosines.min():.4f} or more to what is stored",
-    )
+    detail = f"{embedder.model_id} embeds {len(photos)} photos again with cosine {cosines.min():.4f} or more"
+    return Finding("model", bool(cosines.min() > SAME_COSINE), f"{detail} to what is stored")
 
 
 def _precision(lake: Lake, embedder: Embedder, precision: str) -> Finding:
@@ -149,17 +152,23 @@ def _precision(lake: Lake, embedder: Embedder, precision: str) -> Finding:
         return Finding("precision", False, str(error))
     photos = [pixels for pixels, _ in _photos(lake, embedder, PRECISION_PHOTOS)]
     if len(photos) <= NEIGHBOURS:
-        return Finding("precision", False, f"{len(photos)} unchanged local photos are too few to compare {precision} on")
+        return Finding(
+            "precision", False, f"{len(photos)} unchanged local photos are too few to compare {precision} on"
+        )
     ours, theirs = _embed(embedder, photos), _embed(other, photos)
-    overlap = np.mean([len(set(a) & set(b)) / NEIGHBOURS for a, b in zip(_near(ours), _near(theirs), strict=True)])
+    overlap = np.mean(
+        [len(set(a) & set(b)) / NEIGHBOURS for a, b in zip(_near(ours), _near(theirs), strict=True)]
+    )
     cosine = float(np.median(np.sum(ours * theirs, axis=1)))
-    detail = f"{precision} on {len(photos)} of your photos: median cosine {cosine:.4f} to {embedder.fingerprint['precision']}, "
-    return Finding("precision", True, detail + f"{overlap:.0%} of the {NEIGHBOURS} nearest neighbours stay")
+    detail = f"{precision} on {len(photos)} of your photos: median cosine {cosine:.4f} to what the lake has"
+    return Finding("precision", True, f"{detail}, {overlap:.0%} of the {NEIGHBOURS} nearest neighbours stay")
 
 
 def _embed(embedder: Embedder, photos: list[Pixels]) -> Vectors:
     size = embedder.batch_size
-    return np.concatenate([embedder.embed_images(photos[at : at + size]) for at in range(0, len(photos), size)])
+    return np.concatenate(
+        [embedder.embed_images(photos[at : at + size]) for at in range(0, len(photos), size)]
+    )
 
 
 def _near(vectors: Vectors) -> list[list[int]]:
@@ -180,7 +189,9 @@ def _photos(lake: Lake, embedder: Embedder, count: int) -> list[tuple[Pixels, Ve
     return found
 
 
-def _unchanged(part: Part, positions: np.ndarray[tuple[int], np.dtype[np.int64]], embedder: Embedder) -> list[Any]:
+def _unchanged(
+    part: Part, positions: np.ndarray[tuple[int], np.dtype[np.int64]], embedder: Embedder
+) -> list[Any]:
     found = []
     vectors = ann.vectors_at(part.segment.index, positions)
     for row, vector in zip(part.take(positions), vectors, strict=True):

@@ -11,7 +11,8 @@ from types import TracebackType
 from indexer.embed import Embedder, Vectors
 from indexer.layout import Layout
 from indexer.locks import Reading
-from indexer.manifest import Manifest, check_files, check_model, read_manifest
+from indexer.manifest import Manifest, check_files, read_manifest
+from indexer.models import check_model, load_model_of
 from service.search import Hit, ImageLike, Query, search
 from service.snapshot import Snapshot
 
@@ -84,7 +85,7 @@ class Lake:
     @cached_property
     def _embedder(self) -> Embedder:
         manifest = self.manifest
-        embedder = self._given or _load(manifest)
+        embedder = self._given or load_model_of(manifest)
         check_model(str(self.folder), manifest, embedder)
         return embedder
 
@@ -154,9 +155,3 @@ def _listed(value: object) -> list:  # type: ignore[type-arg]
     ):
         return [value]
     return list(value)
-
-
-def _load(manifest: Manifest) -> Embedder:
-    from indexer.embed.catalog import load_embedder
-
-    return load_embedder(manifest.model_id, precision=str(manifest.fingerprint["precision"]))

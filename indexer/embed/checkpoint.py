@@ -83,7 +83,7 @@ def read_checkpoint(content: bytes, name: str) -> Tensors:
 
 
 class _WeightsUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 - the signature is pickle's
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -93,14 +93,14 @@ class _WeightsUnpickler(pickle.Unpickler):
             return STORAGES[name]
         raise _Refused(f"it asks for {module}.{name}, which weights do not need")
 
-    def persistent_load(self, pid: Any) -> _Storage:  # noqa: ANN401 - the signature is pickle's
+    def persistent_load(self, pid: Any) -> _Storage:
         match pid:
             case ("storage", str(dtype), str(key), str(), int(length), None) if dtype in STORAGES.values():
                 return _Storage(key, dtype, length)
         raise _Refused("a storage is described in a way that is not known")
 
 
-def _load(stream: io.BytesIO) -> Any:  # noqa: ANN401 - a pickle holds anything; every caller checks what it got
+def _load(stream: io.BytesIO) -> Any:
     return _WeightsUnpickler(stream).load()
 
 
