@@ -21,10 +21,13 @@ class LakeError(Exception):
 
 
 class UnreadableImage(LakeError):
-    def __init__(self, uri: str, reason: str) -> None:
+    """:param transient: the file itself may be fine (permissions, network): tried again at every sync."""
+
+    def __init__(self, uri: str, reason: str, *, transient: bool = False) -> None:
         super().__init__(f"{uri}: {reason}")
         self.uri = uri
         self.reason = reason
+        self.transient = transient
 
 
 class SourceError(LakeError):
@@ -58,7 +61,9 @@ class DimensionMismatch(LakeError):
 
 class LakeNotFound(LakeError):
     def __init__(self, folder: str) -> None:
-        super().__init__(f"{folder} is not a lake (it has no manifest.json); make one with: lakesift index PHOTOS --into {folder}")
+        super().__init__(
+            f"{folder} is not a lake (it has no manifest.json); make one with: lakesift index PHOTOS --into {folder}"
+        )
         self.folder = folder
 
 

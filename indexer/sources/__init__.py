@@ -17,9 +17,13 @@ class ImageFile:
     uri: str  # absolute POSIX path or URL; bytes that are not UTF-8 stand as %XX
     path_bytes: bytes | None  # the path's own bytes, where uri had to escape some; else None
     size_bytes: int
-    modified_us: int | None  # microseconds since the epoch, UTC, rounded down; None where the source does not say
+    modified_us: (
+        int | None
+    )  # microseconds since the epoch, UTC, rounded down; None where the source does not say
     etag: str | None  # the store's own version mark, where it has one
-    columns_etag: str | None  # changes whenever the sidecar files or the user's table say something else of this image
+    columns_etag: (
+        str | None
+    )  # changes whenever the sidecar files or the user's table say something else of this image
     sidecars: tuple[str, ...] = ()  # paths or URLs of its .txt and .json beside it
 
 
@@ -28,7 +32,10 @@ class Listing:
     """What became of a listing: filled in while `Source.files` is iterated, whole once it ends."""
 
     files: int = 0
-    unlisted: list[tuple[str, str]] = field(default_factory=list)  # (uri prefix, reason): could not be looked into
+    unlisted: list[tuple[str, str]] = field(
+        default_factory=list
+    )  # (uri prefix, reason): could not be looked into
+    unmatched_rows: int = 0  # rows of the user's table that belong to no image of this listing
 
 
 class Source(Protocol):

@@ -1,9 +1,9 @@
 """Any mode an image file can have, brought to RGB the way a person sees it.
 
-Alpha is composed on white, as on paper or a web page. Samples of more than 8 bits are scaled by the depth that
-the picture uses, so that a 12-bit X-ray in a 16-bit file is no black square. Of colour profiles only those of CMYK
-files are followed: ink without its profile looks wrong to anyone, whereas RGB numbers go to the models as they
-stand, which is how these models were trained and what open_clip does.
+Alpha is composed on white, as on paper or a web page. Samples of more than 8 bits are scaled by the depth
+that the picture uses, so that a 12-bit X-ray in a 16-bit file is no black square. Of colour profiles only
+those of CMYK files are followed: ink without its profile looks wrong to anyone, whereas RGB numbers go to the
+models as they stand, which is how these models were trained and what open_clip does.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def _convert(image: Image.Image, profile: CmsProfile | ImageCms.ImageCmsProfile)
 def _to_8_bit(samples: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Scale grey samples of any number type to 0..255.
 
-    Whole numbers that fit 16 bits: by the smallest sensor depth (8, 10, 12, 14, 16 bits) that holds the largest
-    one. Floats in 0..1 and in 0..255 are taken at their word. Everything else: its own darkest is black, its own
-    brightest white; what is not finite is black.
+    Whole numbers that fit 16 bits: by the smallest sensor depth (8, 10, 12, 14, 16 bits) that holds the
+    largest one. Floats in 0..1 and in 0..255 are taken at their word. Everything else: its own darkest is
+    black, its own brightest white; what is not finite is black.
     """
     low, high = _range_of(samples)
     whole = np.issubdtype(samples.dtype, np.integer)

@@ -61,11 +61,12 @@ _restore = ExitStack()
 
 @contextmanager
 def opened(uri: str, data: bytes | mmap, limits: ReadLimits) -> Iterator[ImageFile.ImageFile]:
-    """The image in `data`, its header read, its pixels not; under the caps, and with Pillow's warnings silenced.
+    """The image in `data`, header read, pixels not; under the caps, Pillow's warnings silenced.
 
     A stated containment edge: whatever goes wrong inside the `with` leaves as UnreadableImage, since decoders
-    raise anything on hostile bytes. Pillow has its pixel limit and its leniency with truncated files in module
-    variables; they are ours until the last `with` of all threads ends, then as before. So are the warning filters.
+    raise anything on hostile bytes. Pillow has its pixel limit and its leniency with truncated files in
+    module variables; they are ours until the last `with` of all threads ends, then as before. So are the
+    warning filters.
 
     :raises UnreadableImage: with a reason for people.
     """

@@ -14,7 +14,7 @@ RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.
 
 
 def fit(image: Image.Image | Pixels, shape: InputShape) -> Pixels:
-    """Bring an RGB image to the size a model sees, as open_clip's own transform does, to the last grey level.
+    """Bring an RGB image to the size a model sees, as open_clip does, to the last grey level.
 
     Past an aspect ratio of 64 the part to keep is cut out before it is scaled, which may cost a grey level or
     two. open_clip scales to a shape that is not square by bicubic, whatever its configuration says; here that
@@ -31,7 +31,7 @@ def fit(image: Image.Image | Pixels, shape: InputShape) -> Pixels:
 
 
 def fit_scaled(image: Image.Image, size: tuple[int, int], shape: InputShape) -> Pixels:
-    """As `fit`, where `size` is already known: that of the full image, of which this one is a reduced copy."""
+    """As `fit`, where `size` is already known: that of the full image this is a reduced copy of."""
     kept = (shape.width_px, shape.height_px)
     resample = RESAMPLING[shape.interpolation]
     if size[0] * size[1] > MAX_SCALED_ASPECT * max(*kept, shape.resize_to or 0) ** 2:

@@ -15,17 +15,16 @@ from PIL import Image
 
 from indexer.config import ReadLimits
 from indexer.embed import InputShape, Pixels
-from indexer.exif import Exif
-from indexer.files import check_size, hash_bytes, hash_file, read_bytes
-from indexer.fitting import fit, fit_scaled, scaled_size
-from indexer.pillow import check_pixels, opened
-from indexer.rgb import to_averageable, to_rgb
+from indexer.images.exif import Exif
+from indexer.images.files import check_size, hash_bytes, read_bytes
+from indexer.images.fitting import fit_scaled, scaled_size
+from indexer.images.pillow import check_pixels, opened
+from indexer.images.rgb import to_averageable, to_rgb
 
-__all__ = ["ReadImage", "fit", "hash_bytes", "hash_file", "perceptual_hash", "read_file", "read_image"]
-
-# A reduced image keeps at least this many pixels, a side, for each one of the scaled image. Measured on ten photos,
-# 224 px, one core: 12 MP JPEG 27 ms, at full scale 178 ms; fitted pixels off by 0.2 grey levels of 255 in the mean,
-# correlation 0.9998, perceptual hash by 0 to 2 bits. A margin of 1: 18 ms, but off by up to 3.1, correlation 0.994.
+# A reduced image keeps at least this many pixels, a side, for each one of the scaled image. Measured on ten
+# photos, 224 px, one core: 12 MP JPEG 27 ms, at full scale 178 ms; fitted pixels off by 0.2 grey levels of
+# 255 in the mean, correlation 0.9998, perceptual hash by 0 to 2 bits. A margin of 1: 18 ms, but off by up to
+# 3.1, correlation 0.994.
 REDUCED_MARGIN = 2
 
 JPEG_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with more JPEGs behind it (depth, second eye)
@@ -85,7 +84,7 @@ def read_image(
         jpeg = image.format in JPEG_FORMATS
         size = image.size
         if jpeg and not exact:
-            # Only a JPEG's orientation is still to come here; Pillow turns other files upright while it loads.
+            # Needed before decoding; other formats are turned by Pillow while it loads, or below.
             image.draft(None, _needed(size, Exif(image).orientation, shape))
         image.load()
         if not jpeg:
@@ -110,11 +109,22 @@ def read_image(
         )
 
 
+def count_pixels(uri: str, data: bytes | mmap, limits: ReadLimits, exact: bool = False) -> int:
+    """Width times height as they will be decoded, from the header alone; 0 for a JPEG that is decoded reduced.
+
+    :raises UnreadableImage: as `read_image`.
+    """
+    if not exact and data[:2] == b"\xff\xd8":
+        return 0
+    with opened(uri, data, limits) as image:
+        return image.width * image.height
+
+
 def perceptual_hash(image: Image.Image) -> int:
     """64 bits that stay nearly the same when an image is scaled, re-encoded or slightly edited.
 
-    Bit i, from the highest, says whether the i-th of the 8 x 8 lowest frequencies is above their median. Copies
-    of one photo differ in a few bits, two motifs in about 32.
+    Bit i, from the highest, says whether the i-th of the 8 x 8 lowest frequencies is above their median.
+    Copies of one photo differ in a few bits, two motifs in about 32.
 
     :param image: mode RGB, any size.
 

@@ -43,8 +43,8 @@ def read_bytes(uri: str, path: bytes | str, limits: ReadLimits) -> bytes:
     """The bytes of a regular file, complete and of one moment: if it changed meanwhile, it is read once more.
 
     :param uri: how messages name it.
-    :raises UnreadableImage: if it is gone, not permitted, not a regular file, empty, over limits.max_bytes, or
-        keeps changing.
+    :raises UnreadableImage: if it is gone, not permitted, not a regular file, empty, over limits.max_bytes,
+        or keeps changing.
     """
     try:
         for _attempt in range(2):
@@ -52,12 +52,14 @@ def read_bytes(uri: str, path: bytes | str, limits: ReadLimits) -> bytes:
             if data is not None:
                 return data
     except OSError as error:
-        raise UnreadableImage(uri, _reason(error, path)) from error
+        raise UnreadableImage(uri, _reason(error, path), transient=True) from error
     except ValueError as error:  # a NUL in the path
-        raise UnreadableImage(uri, f"not a path this system can open: {error}") from error
+        raise UnreadableImage(uri, "not a path this system can open: it contains a NUL") from error
     except MemoryError as error:
         raise UnreadableImage(uri, "does not fit into this machine's memory") from error
-    raise UnreadableImage(uri, "changed while it was being read, twice; the next sync tries again")
+    raise UnreadableImage(
+        uri, "changed while it was being read, twice; the next sync tries again", transient=True
+    )
 
 
 def hash_file(uri: str, path: bytes | str, limits: ReadLimits) -> str:
@@ -81,7 +83,7 @@ def check_size(uri: str, size_bytes: int, limits: ReadLimits) -> None:
 
 def _read_once(uri: str, path: bytes | str, limits: ReadLimits) -> bytes | None:
     """None if size or time moved while it was read."""
-    _check_regular(uri, os.stat(path))  # noqa: PTH116  paths are bytes; before opening: to open some devices is to act on them
+    _check_regular(uri, os.stat(path))  # noqa: PTH116  before opening: opening a device acts on it
     with io.FileIO(os.open(path, OPEN_FLAGS)) as file:
         before = os.fstat(file.fileno())
         _check_regular(uri, before)

@@ -1,0 +1,148 @@
+"""One writer, any readers. The kernel's locks decide; what is written beside them is only for messages.
+
+A lock dies with its process, so a stale one needs no clean-up. A writer holds `writer.lock`; each reader holds a lock
+file of its own in `readers/`, named with the snapshot it reads, which `vacuum` looks at before it deletes anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, Timeout, UnixFileLock
+from ulid import ULID
+
+from indexer.errors import LakeError, LakeLocked
+from indexer.layout import Layout
+
+_NO_LOCKING = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
+
+
+@contextmanager
+def writer(layout: Layout, *, use_lock: bool = True) -> Iterator[None]:
+    """Hold the lake for writing.
+
+    :raises LakeLocked: if another process holds it; names that process.
+    :raises LakeError: if this file system has no locks and use_lock is True.
+    """
+    if not use_lock:
+        yield
+        return
+    lock = _acquire(
+        layout.writer_lock,
+        f"{layout.root} lies on a file system without locks; if you are sure that nobody else writes it, use --no-lock",
+    )
+    if lock is None:
+        raise LakeLocked(str(layout.root), _holder(layout.writer_note))
+    try:
+        _write_note(layout.writer_note)
+        yield
+    finally:
+        with suppress(OSError):
+            layout.writer_note.unlink()
+        lock.release()
+
+
+def _acquire(path: Path, no_locking: str) -> BaseFileLock | None:
+    """The lock, or None where another process holds it; a file system without locks raises LakeError(no_locking)."""
+    lock = UnixFileLock(path) if os.name != "nt" else FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    except OSError as error:
+        if error.errno in _NO_LOCKING:
+            raise LakeError(no_locking) from None
+        raise LakeError(
+            f"{path} cannot be written ({error.strerror}); a lake needs a writable folder"
+        ) from None
+    if (
+        not isinstance(lock, UnixFileLock) and os.name != "nt"
+    ):  # filelock fell back to a lock file without a kernel lock
+        lock.release()
+        raise LakeError(no_locking)
+    return lock
+
+
+def _write_note(path: Path) -> None:
+    note = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "command": " ".join(Path(sys.argv[0]).name if i == 0 else arg for i, arg in enumerate(sys.argv)),
+        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(note))
+    beside.replace(path)
+
+
+def _holder(path: Path) -> str:
+    try:
+        note = json.loads(path.read_text())
+        return f"process {note['pid']} on {note['host']} (`{note['command']}`, since {note['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+class Reading:
+    """A reader's mark in `readers/`: while it lives, `vacuum` keeps the snapshot it names.
+
+    On a lake that cannot be written no mark is left, and only vacuum's one-hour rule protects the reader.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._lock: BaseFileLock | None = None
+        try:
+            layout.readers.mkdir(exist_ok=True)
+            while self._lock is None:  # vacuum may try a new lock in the instant before it is taken
+                self._note = layout.readers / f"{ULID()}.json"
+                self._lock = _acquire(self._note.with_suffix(".lock"), "no locks")
+            self._note.write_text(json.dumps({"pid": os.getpid(), "snapshots": None}))
+        except (OSError, LakeError):
+            self.close()
+
+    def hold(self, snapshots: list[int]) -> None:
+        """Name the snapshots in use. Until the first call vacuum deletes nothing at all."""
+        if self._lock is not None:
+            beside = self._note.with_suffix(".new")
+            beside.write_text(json.dumps({"pid": os.getpid(), "snapshots": sorted(snapshots)}))
+            beside.replace(self._note)
+
+    def close(self) -> None:
+        if self._lock is not None:
+            for path in (self._note, Path(self._lock.lock_file)):
+                with suppress(OSError):
+                    path.unlink()
+            self._lock.release()
+            self._lock = None
+
+
+def snapshots_being_read(layout: Layout) -> set[int] | None:
+    """The snapshots that living readers hold; None where one has not said yet. Marks of dead readers are removed."""
+    held: set[int] = set()
+    unsaid = False
+    for path in sorted(layout.readers.glob("*.lock")):
+        note = path.with_suffix(".json")
+        lock = _acquire(path, f"{layout.root} lies on a file system without locks")
+        if lock is not None:
+            for leftover in (note, path):
+                with suppress(OSError):
+                    leftover.unlink()
+            lock.release()
+            continue
+        try:
+            snapshots = json.loads(note.read_text())["snapshots"]
+        except (OSError, ValueError, KeyError, TypeError):
+            snapshots = None
+        if snapshots is None:
+            unsaid = True
+        else:
+            held.update(int(number) for number in snapshots)
+    return None if unsaid else held

@@ -1,0 +1,227 @@
+"""Snapshots: what is live in a lake, written so that a crash leaves the old one or the new one, never half.
+
+A snapshot is one JSON document, `manifests/N.json`; `manifest.json` is a copy of the current one. Each carries a
+checksum of itself. Everything it names is durable before it is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from indexer.checks import FileCheck, find_damage
+from indexer.durable import fsync_folder, replace_file, write_file
+from indexer.errors import LakeDamaged, LakeError, LakeNotFound
+from indexer.layout import FORMAT, Layout
+
+ALWAYS_DEEP_BELOW_BYTES = 256_000_000  # a lake this small is checked whole whenever it is opened
+
+Fingerprint = dict[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    uri: str
+    columns: str | None = None  # path of the user's own table, joined by path
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEntry:
+    id: str  # a ULID: its folder's name
+    rows: int
+    files: dict[str, FileCheck]  # "rows.parquet", "vectors.faiss"
+    unsettled_since_us: int | None = (
+        None  # rows modified at or after this (us since the epoch) are looked at again
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TombstonesEntry:
+    id: str
+    rows: int
+    segments: tuple[str, ...]  # the segments it has entries for
+    file: FileCheck
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedEntry:
+    id: str
+    rows: int
+    file: FileCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    model_id: str
+    fingerprint: Fingerprint
+    dim: int
+    snapshot: int = 0  # 0: nothing committed yet
+    created: str = ""
+    made_by: str = ""
+    next_row_id: int = 1
+    sources: tuple[SourceEntry, ...] = ()
+    columns: dict[str, str] = field(default_factory=dict)  # the sources' own columns: name -> Arrow type
+    segments: tuple[SegmentEntry, ...] = ()
+    tombstones: tuple[TombstonesEntry, ...] = ()
+    skipped: tuple[SkippedEntry, ...] = ()
+
+    @property
+    def live_rows(self) -> int:
+        return sum(s.rows for s in self.segments) - sum(t.rows for t in self.tombstones)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(check.length for _, check in self._files())
+
+    def _files(self) -> list[tuple[str, FileCheck]]:
+        files = [(f"segments/{s.id}/{name}", check) for s in self.segments for name, check in s.files.items()]
+        files += [(f"tombstones/{t.id}.parquet", t.file) for t in self.tombstones]
+        return files + [(f"skipped/{s.id}.parquet", s.file) for s in self.skipped]
+
+    def to_json(self) -> bytes:
+        body = {"format": FORMAT, **asdict(self)}
+        return json.dumps({**body, "checksum": _checksum(body)}, indent=1, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, path: str) -> Manifest:
+        """:raises LakeDamaged: if it is not a manifest, or its checksum differs; LakeError: of a later format."""
+        try:
+            body = json.loads(data)
+            checksum = body.pop("checksum")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise LakeDamaged(path, "it is not a manifest (no JSON object with a checksum)") from None
+        if isinstance(body.get("format"), int) and body["format"] > FORMAT:
+            raise LakeError(
+                f"{path} has format {body['format']}; this lakesift reads up to {FORMAT}: update lakesift"
+            )
+        if checksum != _checksum(body):
+            raise LakeDamaged(path, "its checksum does not match its content")
+        return _parse(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A manifest as read, and what is wrong with the files it names."""
+
+    manifest: Manifest
+    out_of_service: dict[str, str]  # segment id -> sentence
+    problems: tuple[str, ...]  # every sentence, these included
+
+
+def read_manifest(layout: Layout) -> tuple[Manifest, tuple[str, ...]]:
+    """The current snapshot. Where manifest.json is damaged, the newest whole one of manifests/, and a sentence on it.
+
+    :raises LakeNotFound: if there is no manifest at all.
+    :raises LakeDamaged: if none of them can be used.
+    """
+    try:
+        return Manifest.from_json(layout.manifest.read_bytes(), str(layout.manifest)), ()
+    except (FileNotFoundError, NotADirectoryError):
+        first = LakeDamaged(str(layout.manifest), "it is missing")
+    except LakeDamaged as error:
+        first = error
+    for path in sorted(layout.manifests.glob("*.json"), reverse=True):
+        try:
+            manifest = Manifest.from_json(path.read_bytes(), str(path))
+        except (LakeDamaged, OSError):
+            continue
+        return manifest, (
+            f"{first}; read {path.name} of manifests/ instead, the next `lakesift sync` repairs it",
+        )
+    if not layout.manifest.exists():
+        raise LakeNotFound(str(layout.root))
+    raise first
+
+
+def check_files(layout: Layout, manifest: Manifest, *, deep: bool | None = None) -> Opened:
+    """Compare the files of a snapshot with what was committed.
+
+    :param deep: True reads everything, False lengths and ends; None decides by the lake's size (256 MB).
+    """
+    if deep is None:
+        deep = manifest.size_bytes < ALWAYS_DEEP_BELOW_BYTES
+    out_of_service: dict[str, str] = {}
+    problems: list[str] = []
+    for segment in manifest.segments:
+        for name, check in segment.files.items():
+            path = layout.segment(segment.id) / name
+            if damage := find_damage(path, check, deep=deep):
+                sentence = f"{path} is damaged: {damage}; its {segment.rows:,} rows are out of service"
+                out_of_service.setdefault(segment.id, sentence)
+                problems.append(sentence)
+    for entry in manifest.tombstones:
+        path = layout.tombstone_file(entry.id)
+        if damage := find_damage(path, entry.file, deep=deep):
+            sentence = f"{path} is damaged: {damage}; the segments it speaks of are out of service"
+            out_of_service.update(
+                {segment: sentence for segment in entry.segments if segment not in out_of_service}
+            )
+            problems.append(sentence)
+    for skipped in manifest.skipped:
+        path = layout.skipped_file(skipped.id)
+        if damage := find_damage(path, skipped.file, deep=deep):
+            problems.append(f"{path} is damaged: {damage}; the next `lakesift sync` tries those files again")
+    return Opened(manifest, out_of_service, tuple(problems))
+
+
+def publish(layout: Layout, manifest: Manifest) -> Manifest:
+    """Make a snapshot the current one. All files it names must be durable already.
+
+    Order: manifests/N.json and its folder are fsynced, then manifest.json is replaced and the root fsynced.
+
+    :returns: the manifest with its number (one above any file present) and time.
+    """
+    numbers = [int(path.stem) for path in layout.manifests.glob("*.json") if path.stem.isdigit()]
+    from indexer import __version__
+
+    published = replace(
+        manifest,
+        snapshot=max([manifest.snapshot, *numbers]) + 1,
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        made_by=f"lakesift {__version__}",
+    )
+    data = published.to_json()
+    write_file(layout.snapshot(published.snapshot), data)
+    fsync_folder(layout.manifests)
+    replace_file(layout.manifest, data)
+    return published
+
+
+def _checksum(body: dict[str, Any]) -> str:
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _parse(body: dict[str, Any]) -> Manifest:
+    """Build the dataclasses; the checksum has vouched for the shape, unknown fields of later versions are ignored."""
+    segments = tuple(
+        SegmentEntry(
+            s["id"],
+            s["rows"],
+            {name: FileCheck.from_json(check) for name, check in s["files"].items()},
+            s["unsettled_since_us"],
+        )
+        for s in body["segments"]
+    )
+    tombstones = tuple(
+        TombstonesEntry(t["id"], t["rows"], tuple(t["segments"]), FileCheck.from_json(t["file"]))
+        for t in body["tombstones"]
+    )
+    skipped = tuple(SkippedEntry(s["id"], s["rows"], FileCheck.from_json(s["file"])) for s in body["skipped"])
+    return Manifest(
+        model_id=body["model_id"],
+        fingerprint=body["fingerprint"],
+        dim=body["dim"],
+        snapshot=body["snapshot"],
+        created=body["created"],
+        made_by=body["made_by"],
+        next_row_id=body["next_row_id"],
+        sources=tuple(SourceEntry(s["uri"], s["columns"]) for s in body["sources"]),
+        columns=body["columns"],
+        segments=segments,
+        tombstones=tombstones,
+        skipped=skipped,
+    )

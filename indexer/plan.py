@@ -1,0 +1,313 @@
+"""What a run has to do: the sources' listing joined with the live rows and the skipped files.
+
+The joins run in DuckDB, in a file of the run's own, so that memory does not grow with the lake. Nothing here opens an
+image or changes the lake; `sync` does both, in the order this module says.
+
+States of a uri after `compare`:
+  same     listed and live, size, time and etag equal: nothing to do
+  columns  the same file, but its sidecars or the user's table say something else: a new row, the old row_id and vector
+  changed  listed and live, but not equal (or modified too close to the last scan to be sure): look at its hash
+  new      listed only
+  skipped  listed, not live, and skipped before with the same size, time and etag
+  gone     live only, and its source was listed
+  kept     live only, but its source (or its folder) was not listed in this run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from indexer.sources import ImageFile
+from indexer.tables import Place
+
+BATCH = 20_000  # rows handed to or taken from DuckDB at once
+MEMORY_LIMIT = "512MB"
+
+_LISTED = pa.schema(
+    [
+        ("source", pa.int32()),
+        ("uri", pa.string()),
+        ("path_bytes", pa.binary()),
+        ("size_bytes", pa.int64()),
+        ("modified_us", pa.int64()),
+        ("etag", pa.string()),
+        ("columns_etag", pa.string()),
+        ("sidecars", pa.list_(pa.string())),
+    ]
+)
+_FILE = "l.source, l.uri, l.path_bytes, l.size_bytes, l.modified_us, l.etag, l.columns_etag, l.sidecars"
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """One image to embed, and the row it replaces."""
+
+    source: int  # position in the run's sources
+    file: ImageFile
+    replaces: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rerow:
+    """One image that is known: a new row with the old row_id and vector."""
+
+    source: int
+    file: ImageFile
+    old: Place
+    reread_columns: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    same: int = 0
+    columns: int = 0
+    changed: int = 0
+    new: int = 0
+    skipped: int = 0
+    gone: int = 0
+    kept: int = 0
+
+
+class Plan:
+    """Filled by `add_*`, decided by `compare` and `pair`, read by the rest. One run, one thread at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._db = duckdb.connect(str(folder / "plan.duckdb"))
+        self._db.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+        self._db.execute("SET temp_directory = $1", [str(folder / "spill")])
+        self._db.execute(
+            """
+            CREATE TABLE raw_listed (source INTEGER, uri VARCHAR, path_bytes BLOB, size_bytes BIGINT,
+                                     modified_us BIGINT, etag VARCHAR, columns_etag VARCHAR, sidecars VARCHAR[]);
+            CREATE TABLE live (segment VARCHAR, position BIGINT, row_id BIGINT, uri VARCHAR, size_bytes BIGINT,
+                               modified_us BIGINT, etag VARCHAR, sha256 VARCHAR, source VARCHAR, columns_etag VARCHAR,
+                               unsettled BOOLEAN, relocated BOOLEAN);
+            CREATE TABLE skipped (uri VARCHAR, source VARCHAR, size_bytes BIGINT, modified_us BIGINT, etag VARCHAR,
+                                  transient BOOLEAN);
+            CREATE TABLE hashes (uri VARCHAR, sha256 VARCHAR);
+            CREATE TABLE run_sources (uri VARCHAR);
+            CREATE TABLE unlisted (prefix VARCHAR);
+            """
+        )
+
+    def close(self) -> None:
+        self._db.close()
+
+    # -- what is there
+
+    def add_listing(self, source: int, files: Iterable[ImageFile]) -> Iterator[int]:
+        """Store what a source lists; yields the number stored so far, for progress."""
+        stored, files = 0, iter(files)
+        while batch := list(islice(files, BATCH)):
+            columns = [
+                pa.array([getattr(file, field.name) for file in batch], field.type)
+                if field.name not in ("source", "sidecars")
+                else pa.array(
+                    [source if field.name == "source" else list(file.sidecars) for file in batch], field.type
+                )
+                for field in _LISTED
+            ]
+            self._insert("raw_listed", pa.table(columns, schema=_LISTED))
+            stored += len(batch)
+            yield stored
+
+    def add_live(self, rows: pa.Table) -> None:
+        """:param rows: the live table's columns, by name."""
+        self._insert("live", rows)
+
+    def add_skipped(self, rows: pa.Table) -> None:
+        """:param rows: uri, source, size_bytes, modified_us, etag, transient."""
+        self._insert("skipped", rows)
+
+    def _insert(self, table: str, rows: pa.Table) -> None:
+        self._db.register("incoming", rows)
+        self._db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
+        self._db.unregister("incoming")
+
+    def rows_of_source(self, source: str) -> int:
+        return self._count("SELECT count(*) FROM live WHERE source = $1", source)
+
+    # -- what it means
+
+    def compare(self, listed_sources: Sequence[str], unlisted: Sequence[str]) -> Counts:
+        """Give every uri its state.
+
+        :param listed_sources: the sources whose rows may be found gone.
+        :param unlisted: uri prefixes that could not be looked into; their rows are kept.
+        """
+        self._db.executemany(
+            "INSERT INTO run_sources VALUES ($1)", [[uri] for uri in listed_sources] or [[""]]
+        )
+        if unlisted:
+            self._db.executemany("INSERT INTO unlisted VALUES ($1)", [[prefix] for prefix in unlisted])
+        self._db.execute(
+            """
+            CREATE TABLE listed AS SELECT DISTINCT ON (uri) * FROM raw_listed ORDER BY uri, source;
+            DROP TABLE raw_listed;
+            CREATE TABLE last_skipped AS
+                SELECT uri, last(source) AS source, last(size_bytes) AS size_bytes, last(modified_us) AS modified_us,
+                       last(etag) AS etag, last(transient) AS transient FROM skipped GROUP BY uri;
+            CREATE TABLE state AS
+            SELECT coalesce(l.uri, v.uri) AS uri, v.segment, v.position,
+                CASE
+                    WHEN l.uri IS NULL AND v.source IN (SELECT uri FROM run_sources)
+                         AND NOT EXISTS (SELECT 1 FROM unlisted u WHERE starts_with(v.uri, u.prefix)) THEN 'gone'
+                    WHEN l.uri IS NULL THEN 'kept'
+                    WHEN v.uri IS NULL AND s.uri IS NOT NULL AND NOT s.transient
+                         AND s.size_bytes IS NOT DISTINCT FROM l.size_bytes
+                         AND s.modified_us IS NOT DISTINCT FROM l.modified_us
+                         AND s.etag IS NOT DISTINCT FROM l.etag THEN 'skipped'
+                    WHEN v.uri IS NULL THEN 'new'
+                    WHEN v.unsettled OR v.size_bytes IS DISTINCT FROM l.size_bytes
+                         OR v.modified_us IS DISTINCT FROM l.modified_us
+                         OR v.etag IS DISTINCT FROM l.etag THEN 'changed'
+                    WHEN v.relocated OR v.columns_etag IS DISTINCT FROM l.columns_etag THEN 'columns'
+                    ELSE 'same'
+                END AS state
+            FROM listed l FULL OUTER JOIN live v ON l.uri = v.uri LEFT JOIN last_skipped s ON s.uri = l.uri
+            """
+        )
+        rows = self._db.execute("SELECT state, count(*) FROM state GROUP BY state").fetchall()
+        return Counts(**dict(rows))
+
+    def to_hash(self) -> Iterator[tuple[int, ImageFile]]:
+        """(source, file) of every listed file whose bytes may be those of a row that lost its place, by uri."""
+        yield from self._files(
+            f"""
+            WITH released AS (SELECT DISTINCT v.size_bytes FROM state s JOIN live v ON v.uri = s.uri
+                              WHERE s.state IN ('gone', 'changed'))
+            SELECT {_FILE} FROM state s JOIN listed l ON l.uri = s.uri
+            WHERE s.state IN ('new', 'changed', 'skipped') AND l.size_bytes IN (SELECT size_bytes FROM released)
+            ORDER BY l.uri
+            """
+        )
+
+    def add_hashes(self, hashes: Sequence[tuple[str, str]]) -> None:
+        uris, digests = zip(*hashes, strict=True) if hashes else ((), ())
+        self._insert(
+            "hashes", pa.table({"uri": pa.array(uris, pa.string()), "sha256": pa.array(digests, pa.string())})
+        )
+
+    def pair(self) -> None:
+        """Decide which listed file carries on which row, by content: in place first, then by row_id and uri."""
+        self._db.execute(
+            """
+            CREATE TABLE carried AS
+            SELECT l.uri, v.segment, v.position,
+                   v.size_bytes IS DISTINCT FROM l.size_bytes OR v.modified_us IS DISTINCT FROM l.modified_us
+                   OR v.etag IS DISTINCT FROM l.etag OR v.columns_etag IS DISTINCT FROM l.columns_etag
+                   OR v.relocated AS rewrite
+            FROM state s JOIN listed l ON l.uri = s.uri JOIN live v ON v.uri = s.uri
+            LEFT JOIN hashes h ON h.uri = s.uri
+            WHERE s.state = 'columns' OR (s.state = 'changed' AND h.sha256 = v.sha256);
+
+            INSERT INTO carried
+            WITH released AS (
+                SELECT v.*, row_number() OVER (PARTITION BY v.sha256 ORDER BY v.row_id) AS place
+                FROM state s JOIN live v ON v.uri = s.uri ANTI JOIN carried c ON c.uri = s.uri
+                WHERE s.state IN ('gone', 'changed')),
+            arrived AS (
+                SELECT h.uri, h.sha256, row_number() OVER (PARTITION BY h.sha256 ORDER BY h.uri) AS place
+                FROM hashes h ANTI JOIN carried c ON c.uri = h.uri)
+            SELECT a.uri, r.segment, r.position, true
+            FROM arrived a JOIN released r ON r.sha256 = a.sha256 AND r.place = a.place;
+
+            CREATE TABLE dead AS
+            SELECT v.segment, v.position, s.uri, s.state FROM state s JOIN live v ON v.uri = s.uri
+            ANTI JOIN carried c ON c.segment = v.segment AND c.position = v.position
+            WHERE s.state IN ('gone', 'changed');
+            """
+        )
+
+    # -- what to do, in this order
+
+    def rerows(self) -> Iterator[Rerow]:
+        """Rows that keep their row_id and vector, by segment and position."""
+        cursor = self._db.cursor().execute(
+            f"""
+            SELECT {_FILE}, c.segment, c.position, v.columns_etag IS DISTINCT FROM l.columns_etag
+            FROM carried c JOIN listed l ON l.uri = c.uri
+            JOIN live v ON v.segment = c.segment AND v.position = c.position
+            WHERE c.rewrite ORDER BY c.segment, c.position
+            """
+        )
+        for row in _rows(cursor):
+            yield Rerow(row[0], _file(row), Place(row[8], row[9]), row[10])
+
+    def gone(self) -> Iterator[Place]:
+        """Rows whose file is gone and whose bytes are nowhere else."""
+        cursor = self._db.cursor().execute(
+            "SELECT segment, position FROM dead WHERE state = 'gone' ORDER BY ALL"
+        )
+        for row in _rows(cursor):
+            yield Place(*row)
+
+    def todo(self) -> Iterator[Todo]:
+        """Images to embed, by source and uri."""
+        cursor = self._db.cursor().execute(
+            f"""
+            SELECT {_FILE}, d.segment, d.position
+            FROM state s JOIN listed l ON l.uri = s.uri LEFT JOIN dead d ON d.uri = s.uri
+            ANTI JOIN carried c ON c.uri = s.uri
+            WHERE s.state IN ('new', 'changed') ORDER BY l.source, l.uri
+            """
+        )
+        for row in _rows(cursor):
+            yield Todo(row[0], _file(row), None if row[8] is None else Place(row[8], row[9]))
+
+    def todo_count(self) -> int:
+        return self._count(
+            "SELECT count(*) FROM state s ANTI JOIN carried c ON c.uri = s.uri WHERE s.state IN ('new', 'changed')"
+        )
+
+    def carried_counts(self) -> tuple[int, int]:
+        """Rows carried over to another uri, and rows that only were touched or got other columns."""
+        elsewhere = (
+            "SELECT count(*) FROM carried c JOIN live v USING (segment, position) WHERE v.uri {} c.uri"
+        )
+        return self._count(elsewhere.format("!=")), self._count(elsewhere.format("="))
+
+    def unsettled_segments(self) -> set[str]:
+        """Segments with a row that must still be looked at again: it was not listed in this run."""
+        rows = self._db.execute(
+            "SELECT DISTINCT v.segment FROM live v JOIN state s ON s.uri = v.uri WHERE v.unsettled AND s.state = 'kept'"
+        ).fetchall()
+        return {row[0] for row in rows}
+
+    def still_skipped(self) -> set[str]:
+        """Skipped files that were listed again unchanged, or whose source (or folder) was not listed in this run."""
+        rows = self._db.execute(
+            """
+            SELECT uri FROM state WHERE state = 'skipped' AND uri NOT IN (SELECT uri FROM carried)
+            UNION ALL
+            SELECT k.uri FROM last_skipped k ANTI JOIN listed l ON l.uri = k.uri
+            WHERE k.source NOT IN (SELECT uri FROM run_sources)
+                  OR EXISTS (SELECT 1 FROM unlisted u WHERE starts_with(k.uri, u.prefix))
+            """
+        ).fetchall()
+        return {row[0] for row in rows}
+
+    def _files(self, query: str) -> Iterator[tuple[int, ImageFile]]:
+        for row in _rows(self._db.cursor().execute(query)):
+            yield row[0], _file(row)
+
+    def _count(self, query: str, *parameters: str) -> int:
+        row = self._db.execute(query, list(parameters)).fetchone()
+        return int(row[0]) if row else 0
+
+
+def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    while batch := cursor.fetchmany(BATCH):
+        yield from batch
+
+
+def _file(row: Sequence[Any]) -> ImageFile:
+    _, uri, path_bytes, size_bytes, modified_us, etag, columns_etag, sidecars, *_ = row
+    return ImageFile(uri, path_bytes, size_bytes, modified_us, etag, columns_etag, tuple(sidecars or ()))

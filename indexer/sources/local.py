@@ -1,0 +1,103 @@
+"""Files on this machine's disks: their bytes, and what a listing says of one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Mapping
+
+from indexer.errors import UnreadableImage
+from indexer.sources import ColumnValue, ImageFile
+from indexer.sources.joining import Join
+from indexer.sources.names import path_of, uri_of
+from indexer.sources.sidecars import max_sidecar_bytes
+
+_KINDS = {
+    stat.S_IFDIR: "it is a folder",
+    stat.S_IFIFO: "it is a pipe, not a file",
+    stat.S_IFSOCK: "it is a socket, not a file",
+    stat.S_IFCHR: "it is a device, not a file",
+    stat.S_IFBLK: "it is a device, not a file",
+}
+
+
+def read_local(file: ImageFile, max_bytes: int) -> bytes:
+    """All bytes of a plain file.
+
+    :raises UnreadableImage: if it is gone, not permitted, not a plain file, or larger than max_bytes.
+    """
+    try:
+        data = read_start(path_of(file.uri, file.path_bytes), max_bytes + 1)
+    except OSError as error:
+        raise UnreadableImage(file.uri, os_reason(error), transient=True) from error
+    if len(data) > max_bytes:
+        raise UnreadableImage(file.uri, f"it is larger than {max_bytes} bytes")
+    return data
+
+
+def read_start(path: bytes, count: int) -> bytes:
+    """At most `count` bytes from the start of a plain file; raises OSError, for any other kind of file too.
+
+    Opened without blocking: a pipe that nobody writes to would hold the run up for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as opened:
+        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+        if kind != stat.S_IFREG:
+            raise OSError(errno.EINVAL, _KINDS.get(kind, "it is not a plain file"))
+        return opened.read(count)
+
+
+def os_reason(error: OSError) -> str:
+    """The system's words for what went wrong, without number and path."""
+    return (error.strerror or str(error)).lower()
+
+
+def image_file(
+    path: bytes, status: os.stat_result | None, sidecars: tuple[bytes, ...], join: Join
+) -> ImageFile:
+    """A listing's entry for a path.
+
+    :param status: None where it could not be had; the reader finds out why.
+    :param sidecars: paths that may be gone meanwhile, or be no plain files.
+    """
+    marks: dict[str, str] = {}
+    for sidecar in sidecars:
+        marked = _sidecar_mark(sidecar)
+        if marked is not None:
+            marks[uri_of(sidecar)[0]] = marked
+    uri, path_bytes = uri_of(path)
+    return ImageFile(
+        uri=uri,
+        path_bytes=path_bytes,
+        size_bytes=status.st_size if status else 0,
+        modified_us=status.st_mtime_ns // 1000 if status else None,
+        etag=None,
+        columns_etag=join.etag(uri, marks.values()),
+        sidecars=tuple(marks),
+    )
+
+
+def local_columns(file: ImageFile, join: Join) -> Mapping[str, ColumnValue]:
+    return join.values(file, lambda sidecar, count: read_start(_sidecar_path(file, sidecar), count))
+
+
+def _sidecar_mark(path: bytes) -> str | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - pathlib knows no bytes
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode) or status.st_size > max_sidecar_bytes(os.fsdecode(path)):
+        return None
+    name = os.path.basename(path).decode("utf-8", "surrogateescape")  # noqa: PTH119
+    return f"{name}:{status.st_size}:{status.st_mtime_ns // 1000}"
+
+
+def _sidecar_path(file: ImageFile, sidecar: str) -> bytes:
+    """A sidecar's path; beside an image whose path is not UTF-8 the sidecar's uri is escaped as well."""
+    if file.path_bytes is None:
+        return sidecar.encode()
+    stem = os.path.splitext(file.path_bytes)[0]  # noqa: PTH122
+    candidates = (base + ending for base in (stem, file.path_bytes) for ending in (b".json", b".txt"))
+    return next((path for path in candidates if uri_of(path)[0] == sidecar), sidecar.encode())

@@ -1,0 +1,501 @@
+"""Make a lake equal its sources: list, compare, carry moved rows over, embed what is new, commit as it goes.
+
+The order is what makes a crash harmless: rows that only moved get their new place first, each together with the
+tombstone of the old one; then rows whose file is gone are buried; then new images are embedded and committed in
+batches. Whatever was not committed is simply found again by the next run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from indexer import ann
+from indexer.commits import Commits, clear_staging, file_columns, prepare_folder
+from indexer.compact import compact
+from indexer.config import IndexConfig
+from indexer.decoder import ReadSettings
+from indexer.embed import Embedder
+from indexer.errors import LakeError, LakeNotFound, SourceError, UnreadableImage
+from indexer.layout import Layout
+from indexer.locks import writer
+from indexer.manifest import Manifest, SourceEntry, check_files, read_manifest
+from indexer.models import check_model
+from indexer.pipeline import Embedded, Failed, Pipeline, Result, Task, default_decoders
+from indexer.plan import Counts, Plan, Rerow, Todo
+from indexer.segment import ROW_SCHEMA, Segment, lake_schema
+from indexer.sources import ImageFile, Listing, Source
+from indexer.sources.opening import open_source
+from indexer.tables import SKIPPED_SCHEMA, Skipped, dead_positions, read_skipped, write_skipped
+
+CARRY_ROWS = 20_000  # rows carried over in one commit
+LoadEmbedder = Callable[[Manifest | None], Embedder]
+
+
+class Progress(Protocol):
+    """Told what a run is doing; the CLI draws it."""
+
+    def stage(self, name: str, total: int | None) -> None:
+        """A new stage begins; total is how much it has to do, None where that is not known."""
+
+    def advance(self, done: int, skipped: int = 0) -> None:
+        """So much more of the stage is done since the last call."""
+
+
+class _Silent:
+    def stage(self, name: str, total: int | None) -> None: ...
+
+    def advance(self, done: int, skipped: int = 0) -> None: ...
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """What a run did, counted in images."""
+
+    lake: str
+    snapshot: int = 0
+    rows: int = 0  # live rows now
+    new: int = 0
+    changed: int = 0
+    moved: int = 0
+    gone: int = 0
+    unchanged: int = 0
+    skipped: int = 0  # files that cannot be read, known ones included
+    newly_skipped: list[tuple[str, str]] = field(default_factory=list)  # (uri, reason) of this run
+    problems: list[str] = field(default_factory=list)  # sentences a person should read
+    seconds: float = 0.0
+    interrupted: bool = False
+
+
+def sync(
+    lake: Path,
+    load_embedder: LoadEmbedder,
+    *,
+    add: Sequence[SourceEntry] = (),
+    roots: Mapping[str, str] | None = None,
+    config: IndexConfig | None = None,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    exact: bool = False,
+) -> SyncReport:
+    """Bring a lake up to date with its sources.
+
+    :param load_embedder: called at most once, and only if there is an image to embed; given the manifest, None for a
+        new lake.
+    :param add: sources to add; with any given, only these are looked at, and the lake is made if it is not there.
+    :param roots: old prefix -> new prefix, of uris whose photos moved house.
+    :param should_stop: asked often; True ends the run after a last commit.
+    :param exact: True decodes JPEGs at full scale always.
+    :raises LakeNotFound: if nothing is added and there is no lake.
+    :raises LakeLocked: if another process writes it.
+    :raises SourceError: if an added source is not there or lists nothing.
+    :raises WrongModel: if the lake's vectors are another model's.
+    :raises LakeError: if the lake is damaged or the disk is full; the last snapshot stays whole.
+    """
+    layout = Layout(lake)
+    if not add:
+        read_manifest(layout)  # LakeNotFound before any folder is made
+    prepare_folder(layout)
+    config = config or IndexConfig.from_env()
+    try:
+        with writer(layout, use_lock=config.use_lock):
+            clear_staging(layout)
+            run = _Run(
+                layout, load_embedder, add, roots or {}, config, progress or _Silent(), should_stop, exact
+            )
+            try:
+                return run.run()
+            finally:
+                run.close()
+    except OSError as error:
+        name = error.filename or lake
+        raise LakeError(
+            f"{name}: {error.strerror or error}; the lake's last snapshot is whole, run `lakesift sync {lake}` to go on"
+        ) from error
+
+
+class _Run:
+    """One run's state, so that its steps can be read one after the other in `run`."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        load_embedder: LoadEmbedder,
+        add: Sequence[SourceEntry],
+        roots: Mapping[str, str],
+        config: IndexConfig,
+        progress: Progress,
+        should_stop: Callable[[], bool],
+        exact: bool,
+    ) -> None:
+        self.layout, self.load_embedder, self.roots = layout, load_embedder, roots
+        self.config, self.progress, self.should_stop, self.exact = config, progress, should_stop, exact
+        self.started = time.monotonic()
+        self.scan_started_us = int(time.time() * 1e6)
+        self.report = SyncReport(str(layout.root))
+        self.manifest = self._open_manifest()
+        self.add = [_relocated_source(entry, roots) for entry in add]
+        known = self.manifest.sources if self.manifest else ()
+        self.known = [_relocated_source(entry, roots) for entry in known]
+        self.entries = self.add or self.known  # those of this run; `_list` puts in each one's full uri
+        self.folder = layout.staging / f"plan-{os.getpid()}"
+        self.folder.mkdir()
+        self.plan = Plan(self.folder)
+        self.sources: list[Source] = []
+
+    def close(self) -> None:
+        self.plan.close()
+        clear_staging(self.layout)
+
+    def run(self) -> SyncReport:
+        self._load_live()
+        listed, unlisted = self._list()
+        if self.should_stop():
+            return self._finish(None)
+        counts = self.plan.compare(listed, unlisted)
+        self._hash_candidates()
+        self.plan.pair()
+        commits = self._commits()
+        if commits is None:
+            return self._finish(None, counts)
+        if not self.should_stop():
+            self._carry(commits)
+            self._bury(commits)
+        if not self.should_stop():
+            self._embed(commits)
+        self._wrap_up(commits)
+        return self._finish(commits.manifest, counts)
+
+    # -- before
+
+    def _open_manifest(self) -> Manifest | None:
+        try:
+            manifest, problems = read_manifest(self.layout)
+        except LakeNotFound:
+            return None
+        opened = check_files(self.layout, manifest)
+        if opened.out_of_service:
+            manifest = self._without_damaged(manifest, opened.out_of_service)
+        self.report.problems += [*problems, *opened.problems]
+        return manifest
+
+    def _without_damaged(self, manifest: Manifest, damaged: Mapping[str, str]) -> Manifest:
+        if not self.config.drop_damaged:
+            first = next(iter(damaged.values()))
+            raise LakeError(
+                f"{first}. Restore it from a backup, or run `lakesift sync {self.layout.root} --drop-damaged` "
+                "to index its images again under new row ids"
+            )
+        segments = tuple(segment for segment in manifest.segments if segment.id not in damaged)
+        live = {segment.id for segment in segments}
+        tombstones = tuple(entry for entry in manifest.tombstones if live.issuperset(entry.segments))
+        crossing = [e for e in manifest.tombstones if e not in tombstones and live.intersection(e.segments)]
+        if crossing:
+            raise LakeError(
+                f"{self.layout.root} has tombstones that speak of damaged and of whole segments; "
+                "restore the damaged files from a backup, or index into a new lake"
+            )
+        return replace(manifest, segments=segments, tombstones=tombstones)
+
+    def _load_live(self) -> None:
+        if self.manifest is None:
+            return
+        dead = dead_positions(self.layout, self.manifest)
+        names = ["row_id", "uri", "size_bytes", "modified", "etag", "sha256", "source", "columns_etag"]
+        for entry in self.manifest.segments:
+            start = 0
+            gone = dead.get(entry.id, np.empty(0, np.int64))
+            for table in Segment(self.layout, entry).row_groups(names):
+                positions = np.arange(start, start + table.num_rows)
+                start += table.num_rows
+                alive = ~np.isin(positions, gone)
+                live = self._live_table(
+                    table.append_column("position", pa.array(positions)).filter(pa.array(alive)),
+                    entry.id,
+                    entry.unsettled_since_us,
+                )
+                self.plan.add_live(live)
+        skipped = read_skipped(self.layout, self.manifest)
+        if self.config.retry_skipped:
+            every = pa.array(np.ones(skipped.num_rows, bool))
+            skipped = skipped.set_column(skipped.column_names.index("transient"), "transient", every)
+        columns = ["uri", "source", "size_bytes", "modified_us", "etag", "transient"]
+        self.plan.add_skipped(_with_us(skipped).select(columns))
+
+    def _live_table(self, table: pa.Table, segment: str, unsettled_since_us: int | None) -> pa.Table:
+        table = _with_us(table)
+        rows = table.num_rows
+        unsettled = (
+            pc.fill_null(pc.greater_equal(table["modified_us"], unsettled_since_us), False)
+            if unsettled_since_us is not None
+            else pa.array(np.zeros(rows, bool))
+        )
+        relocated = pa.array(np.zeros(rows, bool))
+        for old, new in self.roots.items():
+            here = pc.starts_with(table["uri"], old)
+            relocated = pc.or_(relocated, here)
+            for name in ("uri", "source"):
+                moved = pc.binary_join_element_wise(new, pc.utf8_slice_codeunits(table[name], len(old)), "")
+                column = pc.if_else(pc.starts_with(table[name], old), moved, table[name])
+                table = table.set_column(table.column_names.index(name), name, column)
+        return (
+            table.append_column("segment", pa.array([segment] * rows, pa.string()))
+            .append_column("unsettled", unsettled)
+            .append_column("relocated", relocated)
+        )
+
+    # -- listing and comparing
+
+    def _list(self) -> tuple[list[str], list[str]]:
+        """Store every source's listing; returns the sources whose rows may be gone, and prefixes not looked into."""
+        self.progress.stage("listing", None)
+        listed: list[str] = []
+        unlisted: list[str] = []
+        for number, entry in enumerate(list(self.entries)):
+            source: Source
+            try:
+                source = open_source(entry.uri, entry.columns)
+                entry = self.entries[number] = replace(entry, uri=source.uri)
+                found = self._list_one(number, source, unlisted)
+            except SourceError as error:
+                if self.add:
+                    raise
+                source, found = _Missing(entry.uri), 0
+                self._note_empty(entry, f"{error}", listed)
+            else:
+                if found:
+                    listed.append(entry.uri)
+                elif not self.plan.rows_of_source(entry.uri) and self.add:
+                    raise SourceError(entry.uri, "there are no image files in it")
+                else:
+                    self._note_empty(entry, f"{entry.uri}: lists no images now", listed)
+            self.sources.append(source)
+            if self.should_stop():
+                break
+        return listed, unlisted
+
+    def _list_one(self, number: int, source: Source, unlisted: list[str]) -> int:
+        listing, stored = Listing(), 0
+        for stored_now in self.plan.add_listing(number, source.files(listing)):
+            self.progress.advance(stored_now - stored)
+            stored = stored_now
+            if self.should_stop():
+                break
+        for prefix, reason in listing.unlisted:
+            self.report.problems.append(f"{prefix}: {reason}; its images were left as they are")
+            unlisted.append(prefix)
+        return stored
+
+    def _note_empty(self, entry: SourceEntry, what: str, listed: list[str]) -> None:
+        rows = self.plan.rows_of_source(entry.uri)
+        if self.config.allow_empty:
+            listed.append(entry.uri)
+        elif rows:
+            self.report.problems.append(
+                f"{what}; its {rows:,} rows were kept (if they should go, use --allow-empty)"
+            )
+        else:
+            self.report.problems.append(what)
+
+    def _hash_candidates(self) -> None:
+        """Hash what may be a known image under another name, or the same one touched."""
+        candidates = self.plan.to_hash()
+        self.progress.stage("comparing", None)
+        with ThreadPoolExecutor(self.config.readers) as pool:
+            while batch := list(islice(candidates, 1_000)):
+                hashes = list(pool.map(self._hash, batch))
+                self.plan.add_hashes([pair for pair in hashes if pair is not None])
+                self.progress.advance(len(batch))
+                if self.should_stop():
+                    return
+
+    def _hash(self, candidate: tuple[int, ImageFile]) -> tuple[str, str] | None:
+        number, file = candidate
+        try:
+            data = self.sources[number].read(file, self.config.limits.max_bytes)
+        except UnreadableImage:
+            return None  # it will fail again when it is to be embedded, and be skipped with its reason
+        return file.uri, hashlib.sha256(data).hexdigest()
+
+    # -- writing
+
+    def _commits(self) -> Commits | None:
+        """The writer's end; None where a run was stopped before a new lake had anything in it."""
+        self.embedder = None
+        if self.plan.todo_count() and not self.should_stop():
+            self.progress.stage("loading the model", None)
+            self.embedder = self.load_embedder(self.manifest)
+            if self.manifest is not None:
+                check_model(str(self.layout.root), self.manifest, self.embedder)
+        manifest = self.manifest
+        if manifest is None:
+            if self.embedder is None:
+                return None
+            e = self.embedder
+            manifest = Manifest(e.model_id, dict(e.fingerprint), e.dim)
+        sources = {entry.uri: entry for entry in [*self.known, *(self.entries if self.add else ())]}
+        manifest = replace(manifest, sources=tuple(sources.values()))
+        return Commits(self.layout, manifest, self.config, self.scan_started_us)
+
+    def _carry(self, commits: Commits) -> None:
+        rerows = self.plan.rerows()
+        while batch := list(islice(rerows, CARRY_ROWS)):
+            for segment_id, group in groupby(batch, key=lambda rerow: rerow.old.segment):
+                self._carry_from(segment_id, list(group), commits)
+            commits.commit()
+            if self.should_stop():
+                return
+
+    def _carry_from(self, segment_id: str, rerows: list[Rerow], commits: Commits) -> None:
+        assert self.manifest is not None
+        entry = next(entry for entry in self.manifest.segments if entry.id == segment_id)
+        segment = Segment(self.layout, entry)
+        positions = np.array([rerow.old.position for rerow in rerows], np.int64)
+        rows = segment.read_rows(lake_schema(self.manifest.columns)).take(pa.array(positions)).to_pylist()
+        vectors = ann.vectors_at(segment.index, positions)
+        for rerow, row, vector in zip(rerows, rows, vectors, strict=True):
+            new = {**row, **file_columns(rerow.file, self.entries[rerow.source].uri)}
+            if rerow.reread_columns:
+                new = {name: new[name] for name in ROW_SCHEMA.names} | {"caption": None}
+                new |= dict(self.sources[rerow.source].columns(rerow.file))
+            commits.carry(new, vector, rerow.old)
+
+    def _bury(self, commits: Commits) -> None:
+        for place in self.plan.gone():
+            commits.remove(place)
+            self.report.gone += 1
+        commits.commit()
+
+    def _embed(self, commits: Commits) -> None:
+        if self.embedder is None:
+            return
+        total = self.plan.todo_count()
+        self.progress.stage("indexing", total)
+        replaces = {}
+
+        def tasks() -> Iterator[Task]:
+            for todo in self.plan.todo():
+                if todo.replaces is not None:
+                    replaces[todo.file.uri] = todo
+                yield Task(todo.file, self.sources[todo.source])
+
+        giants_lock = str(self.folder / "giants.lock")
+        settings = ReadSettings(self.embedder.input_shape, self.config.limits, self.exact, giants_lock)
+        pipeline = Pipeline(
+            self.embedder,
+            settings,
+            decoders=self.config.decoders or default_decoders(),
+            readers=self.config.readers,
+            batch_size=self.config.batch_size or self.embedder.batch_size,
+        )
+        with pipeline:
+            for results in pipeline.run(tasks()):
+                for result in results:
+                    self._store(result, replaces.pop(result.task.file.uri, None), commits)
+                commits.commit_if_due()
+                self.progress.advance(len(results), sum(isinstance(result, Failed) for result in results))
+                if self.should_stop():
+                    break
+        commits.commit()
+
+    def _store(self, result: Result, todo: Todo | None, commits: Commits) -> None:
+        file, source = result.task.file, result.task.source.uri
+        if isinstance(result, Embedded):
+            commits.add(file, source, result.image, result.columns, result.vector)
+            self.report.new += todo is None
+            self.report.changed += todo is not None
+        else:
+            commits.skip(file, source, result.error.reason, transient=result.error.transient)
+            self.report.newly_skipped.append((file.uri, result.error.reason))
+        if todo is not None and todo.replaces is not None:
+            commits.remove(todo.replaces)
+
+    def _wrap_up(self, commits: Commits) -> None:
+        """After the last image: one file of skipped files, settled segments, and few segments."""
+        if self.should_stop():
+            self.report.interrupted = True
+            commits.commit()
+            return
+        changes: dict[str, Any] = {}
+        skipped = self._skipped_now(commits.manifest)
+        if len(commits.manifest.skipped) > 1 or sum(entry.rows for entry in commits.manifest.skipped) != len(
+            skipped
+        ):
+            changes["skipped"] = (write_skipped(self.layout, skipped),) if skipped else ()
+        unsettled = self.plan.unsettled_segments()
+        before = {entry.id for entry in self.manifest.segments} if self.manifest else set()
+        segments = tuple(
+            replace(entry, unsettled_since_us=None) if entry.id in before - unsettled else entry
+            for entry in commits.manifest.segments
+        )
+        if segments != commits.manifest.segments:
+            changes["segments"] = segments
+        if self.manifest and commits.manifest.sources != self.manifest.sources:
+            changes["sources"] = commits.manifest.sources
+        commits.commit(**changes)
+        self.progress.stage("merging", None)
+        commits.manifest = compact(self.layout, commits.manifest, max_segments=self.config.max_segments)
+
+    def _skipped_now(self, manifest: Manifest) -> list[Skipped]:
+        keep = self.plan.still_skipped() | {uri for uri, _ in self.report.newly_skipped}
+        rows = read_skipped(self.layout, manifest).to_pylist()
+        latest = {row["uri"]: row for row in rows if row["uri"] in keep}
+        return [Skipped(*(row[name] for name in SKIPPED_SCHEMA.names)) for row in latest.values()]
+
+    def _finish(self, manifest: Manifest | None, counts: Counts | None = None) -> SyncReport:
+        manifest = manifest or self.manifest
+        report = self.report
+        report.interrupted = report.interrupted or self.should_stop()
+        report.seconds = time.monotonic() - self.started
+        if manifest is not None:
+            report.snapshot, report.rows = manifest.snapshot, manifest.live_rows
+            report.skipped = sum(entry.rows for entry in manifest.skipped)
+        if counts is not None:
+            report.moved, carried_in_place = self.plan.carried_counts()
+            report.unchanged = counts.same + carried_in_place
+        for source in self.sources:
+            unmatched = getattr(source, "unmatched_rows", 0)
+            if unmatched:
+                report.problems.append(f"{source.uri}: {unmatched:,} rows of its table matched no image")
+        return report
+
+
+class _Missing:
+    """Stands in for a source that could not be opened; it lists nothing and is never read."""
+
+    is_local = True
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    def files(self, listing: Listing) -> Iterator[ImageFile]:
+        return iter(())
+
+    def read(self, file: ImageFile, max_bytes: int) -> bytes:
+        raise UnreadableImage(file.uri, "its source is missing", transient=True)
+
+    def columns(self, file: ImageFile) -> Mapping[str, Any]:
+        return {}
+
+
+def _relocated_source(entry: SourceEntry, roots: Mapping[str, str]) -> SourceEntry:
+    for old, new in roots.items():
+        if entry.uri.startswith(old):
+            return replace(entry, uri=new + entry.uri[len(old) :])
+    return entry
+
+
+def _with_us(table: pa.Table) -> pa.Table:
+    """With `modified` as whole microseconds since the epoch, in a column modified_us."""
+    return table.append_column("modified_us", table["modified"].cast(pa.int64())).drop_columns(["modified"])

@@ -1,0 +1,115 @@
+"""The small Parquet files beside the segments: tombstones and skipped files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ulid import ULID
+
+from indexer.checks import FileCheck, check_of
+from indexer.durable import fsync_file, fsync_folder
+from indexer.layout import Layout
+from indexer.manifest import Manifest, SkippedEntry, TombstonesEntry
+
+TOMBSTONE_SCHEMA = pa.schema([("segment", pa.string()), ("position", pa.int64())])
+SKIPPED_SCHEMA = pa.schema(
+    [
+        ("uri", pa.string()),
+        ("path_bytes", pa.binary()),
+        ("source", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified", pa.timestamp("us", "UTC")),
+        ("etag", pa.string()),
+        ("reason", pa.string()),
+        ("transient", pa.bool_()),  # True: tried again at every sync, not only when the file changes
+        ("when", pa.timestamp("us", "UTC")),
+    ]
+)
+
+
+class Place(NamedTuple):
+    segment: str
+    position: int
+
+
+class Skipped(NamedTuple):
+    """A file that could not be read: one row of a skipped file."""
+
+    uri: str
+    path_bytes: bytes | None
+    source: str
+    size_bytes: int
+    modified_us: int | None
+    etag: str | None
+    reason: str
+    transient: bool
+    when: datetime
+
+
+def write_tombstones(layout: Layout, places: Iterable[Place]) -> TombstonesEntry:
+    """Commit-ready: durable and in place, not yet named by a manifest."""
+    ordered = sorted(places)
+    segments = [place.segment for place in ordered]
+    table = pa.table([segments, [place.position for place in ordered]], schema=TOMBSTONE_SCHEMA)
+    file_id, check = _write(layout, layout.tombstones, table)
+    return TombstonesEntry(file_id, len(ordered), tuple(dict.fromkeys(segments)), check)
+
+
+def write_skipped(layout: Layout, files: Iterable[Skipped]) -> SkippedEntry:
+    ordered = sorted(files, key=lambda file: file.uri)
+    table = pa.table(
+        [
+            pa.array(column, field.type)
+            for column, field in zip(zip(*ordered, strict=True), SKIPPED_SCHEMA, strict=True)
+        ],
+        schema=SKIPPED_SCHEMA,
+    )
+    file_id, check = _write(layout, layout.skipped, table)
+    return SkippedEntry(file_id, len(ordered), check)
+
+
+def read_skipped(layout: Layout, manifest: Manifest) -> pa.Table:
+    """Every skipped file that can be read; of one file skipped twice, both rows, the later one last."""
+    tables = []
+    for entry in manifest.skipped:
+        try:
+            tables.append(
+                pq.read_table(layout.skipped_file(entry.id), schema=SKIPPED_SCHEMA, partitioning=None)
+            )
+        except (OSError, pa.ArrowException):
+            continue  # the check at opening has said so; its files are tried again
+    return pa.concat_tables(tables) if tables else SKIPPED_SCHEMA.empty_table()
+
+
+def dead_positions(
+    layout: Layout, manifest: Manifest
+) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Segment id -> the positions in it that are gone, int64, sorted."""
+    tables = [
+        pq.read_table(layout.tombstone_file(entry.id), partitioning=None) for entry in manifest.tombstones
+    ]
+    if not tables:
+        return {}
+    table = pa.concat_tables(tables)
+    segments = table["segment"].to_numpy(zero_copy_only=False)
+    positions = table["position"].to_numpy()
+    return {
+        str(segment): np.sort(positions[segments == segment]) for segment in np.unique(segments.astype(str))
+    }
+
+
+def _write(layout: Layout, folder: Path, table: pa.Table) -> tuple[str, FileCheck]:
+    file_id = str(ULID())
+    staged = layout.staging / f"{file_id}.parquet"
+    pq.write_table(table, staged, compression="zstd")
+    fsync_file(staged)
+    check = check_of(staged)
+    staged.rename(folder / staged.name)
+    fsync_folder(folder)
+    return file_id, check
