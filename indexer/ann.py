@@ -85,6 +85,11 @@ def search_index(
     return scores[0][found], positions[0][found]
 
 
+def one_thread_a_search() -> None:
+    """Keep FAISS, in this thread, from starting threads of its own: for callers that search in several themselves."""
+    faiss.omp_set_num_threads(1)
+
+
 def score_all(index: FlatIndex, query: NDArray[np.float32]) -> NDArray[np.float32]:
     """float32, (ntotal,): the inner product of every stored row with the query."""
     parts = [block @ query for block in vector_blocks(index)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -159,7 +160,7 @@ def _best(snapshot: Snapshot, vector: NDArray[np.float32], k: int | None, where:
         return ann.search_index(part.segment.index, vector, k or part.rows, part.mask(where))
 
     if sum(part.rows for part in snapshot.parts) >= PARALLEL_FROM_ROWS and len(snapshot.parts) > 1:
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(os.cpu_count(), initializer=ann.one_thread_a_search) as pool:
             answers = list(pool.map(search_part, snapshot.parts))
     else:
         answers = [search_part(part) for part in snapshot.parts]

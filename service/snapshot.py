@@ -21,6 +21,7 @@ from service.rowcache import open_rows
 from service.where import Where
 
 BACKGROUND_ROWS = 10_000
+CUT_OUT_BELOW_ROWS = 500
 Positions = NDArray[np.int64]
 
 
@@ -63,8 +64,15 @@ class Part:
 
     def take(self, positions: Positions) -> list[dict[str, object]]:
         """These rows, every column, as Python values."""
-        rows = self.segment.conform(self.table.take(pa.array(positions)), self.schema)
+        rows = self.segment.conform(_rows_at(self.table, positions), self.schema)
         return list(rows.to_pylist())
+
+
+def _rows_at(table: pa.Table, positions: Positions) -> pa.Table:
+    """Few rows are cut out: Arrow's take looks at every chunk, 36 ms for ten rows of a million instead of 0.2 ms."""
+    if len(positions) > CUT_OUT_BELOW_ROWS:
+        return table.take(pa.array(positions))
+    return pa.concat_tables([table.slice(position, 1) for position in positions.tolist()])
 
 
 class Snapshot:
