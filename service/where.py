@@ -244,7 +244,7 @@ def _read_chain(reader: _Reader, node: Node, words: str) -> _Said:
 
 
 def _read_not(reader: _Reader, node: Node, words: str) -> _Said:
-    said = reader.predicate(node.this)
+    said = reader.predicate(_without_brackets(node.this))
     return _Said(~said.expression, words.format(said.words))
 
 
