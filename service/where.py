@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class Where:
 
     text: str
     columns: frozenset[str]  # top-level columns it needs
-    expression: pc.Expression
+    expression: pc.Expression = field(compare=False, repr=False)  # == of expressions is an expression
     words: str  # the predicate as a sentence, e.g. "width_px at least 1024 and camera like Canon%"
 
     @classmethod
@@ -93,7 +93,7 @@ class _Columns:
         self._text = text
 
     def has(self, name: str) -> bool:
-        return any(name.lower() == field.name.lower() for field in self.schema)
+        return any(name.lower() == each.name.lower() for each in self.schema)
 
     def find(self, parts: list[str]) -> Column:
         """Find a column, or a field inside a struct column; a.b may also be one name with a dot in it.
@@ -106,22 +106,22 @@ class _Columns:
         is_quoted = f'"{parts[0]}"' in self._text
         path: list[str] = []
         for part in parts:
-            field = _find_field(".".join([*path, part]), part, fields, is_quoted)
-            path.append(field.name)
-            fields = list(field.type) if pa.types.is_struct(field.type) else []
+            found = _find_field(".".join([*path, part]), part, fields, is_quoted)
+            path.append(found.name)
+            fields = list(found.type) if pa.types.is_struct(found.type) else []
         self.used.add(path[0])
-        return column(tuple(path), field.type)
+        return column(tuple(path), found.type)
 
 
 def _find_field(said: str, name: str, fields: list[pa.Field[Any]], is_quoted: bool) -> pa.Field[Any]:
-    exact = [field for field in fields if field.name == name]
-    alike = exact or [field for field in fields if field.name.lower() == name.lower()]
+    exact = [each for each in fields if each.name == name]
+    alike = exact or [each for each in fields if each.name.lower() == name.lower()]
     if len(alike) == 1:
         return alike[0]
     if alike:
-        raise Mismatch(f"more than one column is called {said}: {', '.join(field.name for field in alike)}")
+        raise Mismatch(f"more than one column is called {said}: {', '.join(each.name for each in alike)}")
     prefix = said.removesuffix(name)
-    nearest = _nearest(name, prefix, [field.name for field in fields])
+    nearest = _nearest(name, prefix, [each.name for each in fields])
     raise Mismatch(f"there is no column {said}{nearest}{_QUOTED[is_quoted]}")
 
 
