@@ -14,6 +14,7 @@ from indexer.errors import WhereError
 from service.where import FORMS, Where
 from service.where_like import Wild, split
 
+NAN = float("nan")
 NOON = datetime.datetime(2024, 5, 1, 12)
 UTC_US = pa.timestamp("us", "UTC")
 ROWS = pa.table(
@@ -122,6 +123,9 @@ def test_unknown_is_neither_kept_nor_negated_into_a_keep(text: str, ids: list[in
         ("width_px >= 1024", [2, 4]),
         ("width_px > 1023.5 AND width_px < 4000.5", [2, 4]),
         ("width_px = 1024.5", []),
+        ("width_px >= 800.5", [2, 4]),
+        ("width_px <= 1023.5", [1]),
+        ("width_px < 800.5", [1]),
         ("width_px <> 1024.5", [1, 2, 4]),
         ("NOT width_px = 1024.5", [1, 2, 4]),
         ("width_px < 1e300", [1, 2, 4]),
@@ -169,6 +173,34 @@ def test_unknown_is_neither_kept_nor_negated_into_a_keep(text: str, ids: list[in
 )
 def test_rows_are_kept_by_value(text: str, ids: list[int]) -> None:
     assert kept(text) == ids
+
+
+# Two float columns by hand: NaN is one value, above all others; NULL beside anything is unknown.
+FLOATS = pa.table(
+    {
+        "row_id": [1, 2, 3, 4, 5, 6],
+        "a": [NAN, NAN, NAN, 1.0, 1.0, None],
+        "b": [NAN, 1.0, None, NAN, 0.0, NAN],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("a = b", [1]),
+        ("a <> b", [2, 4, 5]),
+        ("a < b", [4]),
+        ("a <= b", [1, 4]),
+        ("a > b", [2, 5]),
+        ("a >= b", [1, 2, 5]),
+        ("NOT a >= b", [4]),
+        ("a IS DISTINCT FROM b", [2, 3, 4, 5, 6]),
+        ("a IN (b, 1)", [1, 4, 5]),
+    ],
+)
+def test_nan_equals_nan_and_is_above_all_numbers(text: str, ids: list[int]) -> None:
+    assert kept(text, FLOATS) == ids
 
 
 @pytest.mark.parametrize(
@@ -421,6 +453,13 @@ def test_hostile_text_is_answered_within_a_second(text: str) -> None:
     except WhereError as error:
         assert str(error).startswith("where: ")
     assert time.perf_counter() - start < 1
+
+
+def test_a_caller_deep_in_its_own_stack_gets_a_sentence_too() -> None:
+    def deeper(levels: int) -> str:
+        return deeper(levels - 1) if levels else refusal("(" * 32 + "is_night" + ")" * 32)
+
+    assert deeper(500) == "where: brackets and NOTs are nested too deeply"
 
 
 def test_thirty_two_brackets_and_a_long_chain_are_fine() -> None:

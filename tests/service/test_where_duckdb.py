@@ -105,6 +105,7 @@ def of(*items: str | list[str]) -> st.SearchStrategy[str]:
 # Whole numbers beside floats beyond 2^53 are left out: DuckDB rounds such a literal, we do not.
 OPERANDS: list[tuple[st.SearchStrategy[str], st.SearchStrategy[str]]] = [
     (of(NUMBERS), of(NUMBER_LITERALS, NUMBERS, "NULL")),
+    (of("f", "g", "h"), of("f", "g", "h")),
     (of("i", "n", "u"), of(HUGE_LITERALS)),
     (of(TEXTS), of(TEXT_LITERALS, TEXTS, "NULL")),
     (of(TRUTHS), of(TRUTHS, "TRUE", "FALSE", "NULL")),
