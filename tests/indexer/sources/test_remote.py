@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import fsspec
 import pytest
@@ -207,9 +207,8 @@ def test_an_empty_bucket_lists_nothing_and_a_missing_one_is_an_error(bucket: Buc
     ):
         with pytest.raises(SourceError) as caught:
             listed(missing)
-        assert str(caught.value) == (
-            f"{missing}: nothing is there; check the address (AWS_ENDPOINT_URL where the store is not Amazon's)"
-        )
+        reason = "nothing is there; check the address (AWS_ENDPOINT_URL where the store is not Amazon's)"
+        assert str(caught.value) == f"{missing}: {reason}"
 
 
 def test_without_credentials_the_sentence_comes_soon(s3_server: str) -> None:
@@ -271,7 +270,7 @@ class FailingStore(Store):
         super().__init__(fs)
         self._fails = fails
 
-    def list_folder(self, path: str) -> NoReturn | list[Any]:  # type: ignore[override]
+    def list_folder(self, path: str) -> list[Any]:
         if self._fails(path):
             raise PermissionError("Access Denied")
         return super().list_folder(path)
