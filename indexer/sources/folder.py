@@ -45,7 +45,10 @@ class FolderSource:
 
     @property
     def uri(self) -> str:
-        return f"{self._root_uri.rstrip('/')}/{self._glob.pattern}" if self._glob else self._root_uri
+        if self._glob is None:
+            return self._root_uri
+        pattern, _ = uri_of(os.fsencode(self._glob.pattern))
+        return f"{self._root_uri.rstrip('/')}/{pattern}"
 
     @property
     def table_path(self) -> str | None:

@@ -117,8 +117,9 @@ def test_a_root_that_is_not_utf8_opens_again_by_its_uri(tmp_path: Path) -> None:
         pass
     source = open_source(os.fsdecode(folder))
     assert source.uri == f"{tmp_path}/%E9"
-    [file] = open_source(source.uri).files(Listing())
-    assert (file.uri, file.path_bytes) == (f"{tmp_path}/%E9/a.jpg", folder + b"/a.jpg")
+    for text in (source.uri, f"{source.uri}/*.jpg", open_source(os.fsdecode(folder) + "/*.jpg").uri):
+        [file] = open_source(text).files(Listing())
+        assert (file.uri, file.path_bytes) == (f"{tmp_path}/%E9/a.jpg", folder + b"/a.jpg")
 
 
 def test_the_root_is_made_absolute_but_no_link_is_resolved(

@@ -158,6 +158,7 @@ def test_an_existing_path_is_what_it_is_whatever_its_name(tmp_path: Path) -> Non
             "this glob is not understood: Invalid pattern: '**' can only be",
         ),
         ("", "a source must have a name; give a folder"),
+        ("%61ll.txt", "there is no such file or folder; give a folder"),
     ],
 )
 def test_what_is_no_source_is_refused_with_the_way_out(
@@ -165,6 +166,7 @@ def test_what_is_no_source_is_refused_with_the_way_out(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "all.zip").write_bytes(b"1")
+    (tmp_path / "all.txt").write_bytes(b"")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SourceError) as caught:
         listed(text)
