@@ -22,7 +22,17 @@ from indexer.segment import SegmentWriter, merge_types, own_types, rows_table
 from indexer.sources import ColumnValue, ImageFile
 from indexer.tables import Place, Skipped, write_skipped, write_tombstones
 
-_KNOWN = {"manifest.json", "manifests", "segments", "tombstones", "skipped", "filters", "ledger", "readers", "staging"}
+_KNOWN = {
+    "manifest.json",
+    "manifests",
+    "segments",
+    "tombstones",
+    "skipped",
+    "filters",
+    "ledger",
+    "readers",
+    "staging",
+}
 _KNOWN |= {"writer.lock", "writer.json", "labels.jsonl", "manifest.json.new"}
 
 
@@ -46,7 +56,9 @@ def prepare_folder(layout: Layout) -> None:
         layout.root.mkdir(parents=True, exist_ok=True)
         foreign = sorted({entry.name for entry in layout.root.iterdir()} - _KNOWN)
         if foreign and not layout.manifest.exists():
-            raise LakeError(f"{layout.root} is not empty and not a lake (it has {foreign[0]}); choose another folder")
+            raise LakeError(
+                f"{layout.root} is not empty and not a lake (it has {foreign[0]}); choose another folder"
+            )
         for folder in (layout.manifests, layout.segments, layout.tombstones, layout.skipped, layout.staging):
             make_folder(folder)
     except (FileExistsError, NotADirectoryError):
@@ -72,7 +84,14 @@ class Commits:
         self._wait_s = config.first_commit_s
         self._since = time.monotonic()
 
-    def add(self, file: ImageFile, source: str, image: ReadImage, columns: Mapping[str, ColumnValue], vector: Vectors) -> None:
+    def add(
+        self,
+        file: ImageFile,
+        source: str,
+        image: ReadImage,
+        columns: Mapping[str, ColumnValue],
+        vector: Vectors,
+    ) -> None:
         """A new row; its row_id is the next one."""
         row = {
             **columns,
@@ -102,7 +121,15 @@ class Commits:
     def skip(self, file: ImageFile, source: str, reason: str, *, transient: bool) -> None:
         when = datetime.now(UTC).replace(tzinfo=None)
         skipped = Skipped(
-            file.uri, file.path_bytes, source, file.size_bytes, file.modified_us, file.etag, reason, transient, when
+            file.uri,
+            file.path_bytes,
+            source,
+            file.size_bytes,
+            file.modified_us,
+            file.etag,
+            reason,
+            transient,
+            when,
         )
         self._pending.skipped.append(skipped)
 
@@ -110,7 +137,9 @@ class Commits:
         """Commit when enough rows wait or enough time has passed."""
         pending = self._pending
         waiting = len(pending.rows) + len(pending.dead) + len(pending.skipped)
-        if waiting >= self._config.commit_rows or (waiting and time.monotonic() - self._since >= self._wait_s):
+        if waiting >= self._config.commit_rows or (
+            waiting and time.monotonic() - self._since >= self._wait_s
+        ):
             self.commit()
             return True
         return False
@@ -126,7 +155,9 @@ class Commits:
             tombstones = write_tombstones(self.layout, pending.dead)
             manifest = replace(manifest, tombstones=(*manifest.tombstones, tombstones))
         if pending.skipped:
-            manifest = replace(manifest, skipped=(*manifest.skipped, write_skipped(self.layout, pending.skipped)))
+            manifest = replace(
+                manifest, skipped=(*manifest.skipped, write_skipped(self.layout, pending.skipped))
+            )
         self.manifest = publish(self.layout, replace(manifest, **changes))
         self._pending = _Pending([], [], [], [])
         self._wait_s = self._config.commit_s
@@ -148,7 +179,9 @@ class Commits:
 
     def _unsettled_since(self, rows: list[dict[str, Any]]) -> int | None:
         modified = (row["modified"] for row in rows)
-        recent = any(time_us is not None and _in_us(time_us) >= self._unsettled_from_us for time_us in modified)
+        recent = any(
+            time_us is not None and _in_us(time_us) >= self._unsettled_from_us for time_us in modified
+        )
         return self._unsettled_from_us if recent else None
 
     def _next_row_id(self) -> int:

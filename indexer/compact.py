@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from indexer import ann
 from indexer.errors import LakeDamaged
 from indexer.layout import Layout
 from indexer.locks import snapshots_being_read
@@ -25,7 +24,9 @@ MAX_MERGED_BYTES = 512 * 2**20  # of vectors in one merged segment: merging hold
 KEEP_S = 3600.0  # vacuum keeps every snapshot that was current within the last hour
 
 
-def compact(layout: Layout, manifest: Manifest, *, max_segments: int, damaged: Iterable[str] = ()) -> Manifest:
+def compact(
+    layout: Layout, manifest: Manifest, *, max_segments: int, damaged: Iterable[str] = ()
+) -> Manifest:
     """Merge the smallest segments until at most max_segments are left, and drop those without a live row.
 
     Merged segments leave their dead rows behind. None grows past 512 MiB of vectors, so a large lake keeps more.
@@ -68,7 +69,10 @@ def _max_rows(dim: int) -> int:
 
 
 def _merge(
-    layout: Layout, manifest: Manifest, group: Sequence[SegmentEntry], dead: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]
+    layout: Layout,
+    manifest: Manifest,
+    group: Sequence[SegmentEntry],
+    dead: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]],
 ) -> SegmentEntry:
     schema = _shared_schema(manifest, [Segment(layout, entry) for entry in group])
     merged = SegmentWriter(layout, manifest.dim)
@@ -93,12 +97,17 @@ def _shared_schema(manifest: Manifest, segments: Sequence[Segment]) -> pa.Schema
 
 
 def _without(
-    layout: Layout, manifest: Manifest, dead: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]], out: set[str]
+    layout: Layout,
+    manifest: Manifest,
+    dead: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]],
+    out: set[str],
 ) -> tuple[TombstonesEntry, ...]:
     """The tombstones once the segments in out are gone, in one file."""
     if all(out.isdisjoint(entry.segments) for entry in manifest.tombstones) and len(manifest.tombstones) <= 1:
         return manifest.tombstones
-    left = [Place(segment, int(p)) for segment, positions in dead.items() if segment not in out for p in positions]
+    left = [
+        Place(segment, int(p)) for segment, positions in dead.items() if segment not in out for p in positions
+    ]
     return (write_tombstones(layout, left),) if left else ()
 
 
@@ -139,7 +148,9 @@ def vacuum(layout: Layout, manifest: Manifest, *, keep_s: float = KEEP_S) -> Vac
         superseded = written
     report.kept_snapshots = len(kept)
     _delete_unnamed(layout.segments, {entry.id for m in kept for entry in m.segments}, report)
-    _delete_unnamed(layout.tombstones, {f"{entry.id}.parquet" for m in kept for entry in m.tombstones}, report)
+    _delete_unnamed(
+        layout.tombstones, {f"{entry.id}.parquet" for m in kept for entry in m.tombstones}, report
+    )
     _delete_unnamed(layout.skipped, {f"{entry.id}.parquet" for m in kept for entry in m.skipped}, report)
     return report
 
@@ -168,5 +179,7 @@ def _delete_unnamed(folder: Path, named: set[str], report: VacuumReport) -> None
 
 
 def _delete(path: Path, report: VacuumReport) -> None:
-    report.size_bytes += sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
+    report.size_bytes += (
+        sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
+    )
     shutil.rmtree(path) if path.is_dir() else path.unlink()

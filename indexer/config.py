@@ -1,10 +1,10 @@
-"""Every knob of the write side, with its unit and its default. Each is also an environment variable, LAKESIFT_<NAME>."""
+"""Every knob of the write side, with unit and default. Each is also an environment variable, LAKESIFT_<NAME>."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from indexer.errors import BadRequest
 
@@ -15,7 +15,7 @@ T = TypeVar("T", "ReadLimits", "IndexConfig")
 class ReadLimits:
     """Caps that are checked before an image is decoded."""
 
-    max_pixels: int = 180_000_000  # width x height of one image; about 540 MB as RGB
+    max_pixels: int = 180_000_000  # width x height of one image; about 720 MB as Pillow keeps RGB
     max_bytes: int = 200_000_000  # file size of one image
     decode_timeout_s: float = 60.0  # a decoder that takes longer is killed and its file skipped
 
@@ -34,6 +34,7 @@ class IndexConfig:
     max_segments: int = 12  # a run ends by merging to at most this many segments
     settle_s: float = 2.0  # rows modified this shortly before the scan are looked at again next time
     allow_empty: bool = False  # True: a source that lists nothing deletes the rows it had
+    retry_skipped: bool = False  # True: files skipped before are tried again even where they have not changed
     drop_damaged: bool = False  # True: rows of damaged segments are given up and their images indexed again
     use_lock: bool = True  # False: the caller vouches that nobody else writes
 
@@ -48,7 +49,7 @@ class IndexConfig:
 
 
 def _overridden(defaults: T) -> T:
-    changes: dict[str, int | float] = {}
+    changes: dict[str, Any] = {}
     for field in fields(defaults):
         default = getattr(defaults, field.name)
         text = os.environ.get(f"LAKESIFT_{field.name.upper()}")

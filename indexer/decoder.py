@@ -13,6 +13,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from multiprocessing.connection import Connection
@@ -20,13 +22,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from indexer.config import ReadLimits
 from indexer.embed import InputShape
 from indexer.errors import UnreadableImage
-from indexer.images import ReadImage, read_file, read_image
+from indexer.images import ReadImage, count_pixels, read_bytes, read_image
 
-MEMORY_CAP_BYTES = 6 * 2**30  # address space of one decoder; a bomb the caps did not foresee ends in MemoryError
+MEMORY_CAP_BYTES = (
+    6 * 2**30
+)  # address space of one decoder; a bomb the caps did not foresee ends in MemoryError
+GIANT_PIXELS = 40_000_000  # 160 MB as Pillow keeps RGB, and as much again while its mode changes
+WAITING_GIANTS = 16  # as many may be ahead as there are decoders at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,9 @@ class ReadSettings:
     shape: InputShape
     limits: ReadLimits
     exact: bool = False  # True: JPEGs are never decoded at reduced scale
+    giants_lock: str | None = (
+        None  # a lock file: images over GIANT_PIXELS are decoded one at a time, for their memory
+    )
 
 
 class Decoder:
@@ -56,15 +66,25 @@ class Decoder:
         try:
             self._requests.send_bytes(json.dumps({"uri": uri, "from_path": path is not None}).encode())
             self._requests.send_bytes(path if path is not None else data or b"")
-            if not self._answers.poll(timeout_s):
-                self.close()
-                raise UnreadableImage(uri, f"decoding took longer than {timeout_s:g} s and was stopped")
-            answer = json.loads(self._answers.recv_bytes())
+            answer = self._answer_within(uri, timeout_s)
+            if answer.get("waiting"):
+                self._answer_within(uri, WAITING_GIANTS * timeout_s)
+                answer = self._answer_within(uri, timeout_s)
             if "reason" in answer:
                 raise UnreadableImage(uri, answer["reason"], transient=answer["transient"])
             return _image_from(answer, self._answers.recv_bytes())
         except (EOFError, OSError):
             raise UnreadableImage(uri, f"its decoder crashed ({self._cause_of_death()})") from None
+        except (ValueError, KeyError, TypeError):
+            self.close()
+            raise UnreadableImage(uri, "its decoder answered nonsense and was stopped") from None
+
+    def _answer_within(self, uri: str, timeout_s: float) -> dict[str, Any]:
+        if not self._answers.poll(timeout_s):
+            self.close()
+            raise UnreadableImage(uri, f"decoding took longer than {timeout_s:g} s and was stopped")
+        answer: dict[str, Any] = json.loads(self._answers.recv_bytes())
+        return answer
 
     def stop(self) -> None:
         """Kill the process from another thread; the thread that waits for its answer sees a crash."""
@@ -92,7 +112,10 @@ class Decoder:
             stdin=request_end,
             stdout=answer_end,
             stderr=subprocess.DEVNULL,  # libtiff and libpng write their warnings straight to it
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([package_root, *([inherited] if inherited else [])])},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([package_root, *([inherited] if inherited else [])]),
+            },
             start_new_session=True,  # Ctrl-C in a terminal goes to its whole process group; decoders finish in peace
         )
         os.close(request_end)
@@ -134,20 +157,41 @@ def main() -> None:
 def _answer(answers: Connection, request: dict[str, Any], body: bytes, settings: ReadSettings) -> None:
     uri = request["uri"]
     try:
-        data = read_file(uri, body, settings.limits) if request["from_path"] else body
-        image = read_image(uri, data, settings.shape, settings.limits, exact=settings.exact)
+        data = read_bytes(uri, body, settings.limits) if request["from_path"] else body
+        with _one_giant_at_a_time(answers, uri, data, settings):
+            image = read_image(uri, data, settings.shape, settings.limits, settings.exact)
     except UnreadableImage as error:
         answers.send_bytes(json.dumps({"reason": error.reason, "transient": error.transient}).encode())
         return
     fields = {name: getattr(image, name) for name in ReadImage.__slots__ if name != "pixels"}
     fields["captured_at"] = image.captured_at and image.captured_at.isoformat()
     answers.send_bytes(json.dumps({**fields, "shape": image.pixels.shape}).encode())
-    answers.send_bytes(np.ascontiguousarray(image.pixels).data)
+    answers.send_bytes(image.pixels.tobytes())
+
+
+@contextmanager
+def _one_giant_at_a_time(
+    answers: Connection, uri: str, data: bytes, settings: ReadSettings
+) -> Iterator[None]:
+    """Hold the giants' lock while a giant is decoded; the parent is told, so that waiting does not count as hanging."""
+    if settings.giants_lock is None or not _is_giant(uri, data, settings):
+        yield
+        return
+    answers.send_bytes(b'{"waiting": true}')
+    with FileLock(settings.giants_lock):  # a kernel lock: a decoder that is killed lets go of it
+        answers.send_bytes(b'{"waiting": false}')
+        yield
+
+
+def _is_giant(uri: str, data: bytes, settings: ReadSettings) -> bool:
+    return count_pixels(uri, data, settings.limits, settings.exact) > GIANT_PIXELS
 
 
 def _settings_from(fields: dict[str, Any]) -> ReadSettings:
     shape = {**fields["shape"], "fill": tuple(fields["shape"]["fill"])}
-    return ReadSettings(InputShape(**shape), ReadLimits(**fields["limits"]), fields["exact"])
+    return ReadSettings(
+        InputShape(**shape), ReadLimits(**fields["limits"]), fields["exact"], fields["giants_lock"]
+    )
 
 
 def _cap_memory() -> None:

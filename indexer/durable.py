@@ -32,7 +32,7 @@ def replace_file(path: Path, data: bytes) -> None:
     """Put data in path's place at once: a reader meets the old bytes or the new, never half."""
     beside = path.with_name(path.name + ".new")
     write_file(beside, data)
-    os.replace(beside, path)
+    beside.replace(path)
     fsync_folder(path.parent)
 
 

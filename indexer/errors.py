@@ -61,7 +61,9 @@ class DimensionMismatch(LakeError):
 
 class LakeNotFound(LakeError):
     def __init__(self, folder: str) -> None:
-        super().__init__(f"{folder} is not a lake (it has no manifest.json); make one with: lakesift index PHOTOS --into {folder}")
+        super().__init__(
+            f"{folder} is not a lake (it has no manifest.json); make one with: lakesift index PHOTOS --into {folder}"
+        )
         self.folder = folder
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout, UnixFileLock
+from filelock import BaseFileLock, FileLock, Timeout, UnixFileLock
 from ulid import ULID
 
 from indexer.errors import LakeError, LakeLocked
@@ -35,7 +35,10 @@ def writer(layout: Layout, *, use_lock: bool = True) -> Iterator[None]:
     if not use_lock:
         yield
         return
-    lock = _acquire(layout.writer_lock, f"{layout.root} lies on a file system without locks; if you are sure that nobody else writes it, use --no-lock")
+    lock = _acquire(
+        layout.writer_lock,
+        f"{layout.root} lies on a file system without locks; if you are sure that nobody else writes it, use --no-lock",
+    )
     if lock is None:
         raise LakeLocked(str(layout.root), _holder(layout.writer_note))
     try:
@@ -47,7 +50,7 @@ def writer(layout: Layout, *, use_lock: bool = True) -> Iterator[None]:
         lock.release()
 
 
-def _acquire(path: Path, no_locking: str) -> FileLock | None:
+def _acquire(path: Path, no_locking: str) -> BaseFileLock | None:
     """The lock, or None where another process holds it; a file system without locks raises LakeError(no_locking)."""
     lock = UnixFileLock(path) if os.name != "nt" else FileLock(path)
     try:
@@ -57,8 +60,12 @@ def _acquire(path: Path, no_locking: str) -> FileLock | None:
     except OSError as error:
         if error.errno in _NO_LOCKING:
             raise LakeError(no_locking) from None
-        raise LakeError(f"{path} cannot be written ({error.strerror}); a lake needs a writable folder") from None
-    if not isinstance(lock, UnixFileLock) and os.name != "nt":  # filelock fell back to a lock file without a kernel lock
+        raise LakeError(
+            f"{path} cannot be written ({error.strerror}); a lake needs a writable folder"
+        ) from None
+    if (
+        not isinstance(lock, UnixFileLock) and os.name != "nt"
+    ):  # filelock fell back to a lock file without a kernel lock
         lock.release()
         raise LakeError(no_locking)
     return lock
@@ -73,7 +80,7 @@ def _write_note(path: Path) -> None:
     }
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     beside.write_text(json.dumps(note))
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def _holder(path: Path) -> str:
@@ -91,11 +98,12 @@ class Reading:
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._note = layout.readers / f"{ULID()}.json"
-        self._lock: FileLock | None = None
+        self._lock: BaseFileLock | None = None
         try:
             layout.readers.mkdir(exist_ok=True)
-            self._lock = _acquire(self._note.with_suffix(".lock"), "no locks")
+            while self._lock is None:  # vacuum may try a new lock in the instant before it is taken
+                self._note = layout.readers / f"{ULID()}.json"
+                self._lock = _acquire(self._note.with_suffix(".lock"), "no locks")
             self._note.write_text(json.dumps({"pid": os.getpid(), "snapshots": None}))
         except (OSError, LakeError):
             self.close()
@@ -105,7 +113,7 @@ class Reading:
         if self._lock is not None:
             beside = self._note.with_suffix(".new")
             beside.write_text(json.dumps({"pid": os.getpid(), "snapshots": sorted(snapshots)}))
-            os.replace(beside, self._note)
+            beside.replace(self._note)
 
     def close(self) -> None:
         if self._lock is not None:

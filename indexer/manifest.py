@@ -33,7 +33,9 @@ class SegmentEntry:
     id: str  # a ULID: its folder's name
     rows: int
     files: dict[str, FileCheck]  # "rows.parquet", "vectors.faiss"
-    unsettled_since_us: int | None = None  # rows modified at or after this (us since the epoch) are looked at again
+    unsettled_since_us: int | None = (
+        None  # rows modified at or after this (us since the epoch) are looked at again
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,9 @@ class Manifest:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise LakeDamaged(path, "it is not a manifest (no JSON object with a checksum)") from None
         if isinstance(body.get("format"), int) and body["format"] > FORMAT:
-            raise LakeError(f"{path} has format {body['format']}; this lakesift reads up to {FORMAT}: update lakesift")
+            raise LakeError(
+                f"{path} has format {body['format']}; this lakesift reads up to {FORMAT}: update lakesift"
+            )
         if checksum != _checksum(body):
             raise LakeDamaged(path, "its checksum does not match its content")
         return _parse(body)
@@ -124,7 +128,9 @@ def read_manifest(layout: Layout) -> tuple[Manifest, tuple[str, ...]]:
             manifest = Manifest.from_json(path.read_bytes(), str(path))
         except (LakeDamaged, OSError):
             continue
-        return manifest, (f"{first}; read {path.name} of manifests/ instead, the next `lakesift sync` repairs it",)
+        return manifest, (
+            f"{first}; read {path.name} of manifests/ instead, the next `lakesift sync` repairs it",
+        )
     if not layout.manifest.exists():
         raise LakeNotFound(str(layout.root))
     raise first
@@ -150,7 +156,9 @@ def check_files(layout: Layout, manifest: Manifest, *, deep: bool | None = None)
         path = layout.tombstone_file(entry.id)
         if damage := find_damage(path, entry.file, deep=deep):
             sentence = f"{path} is damaged: {damage}; the segments it speaks of are out of service"
-            out_of_service.update({segment: sentence for segment in entry.segments if segment not in out_of_service})
+            out_of_service.update(
+                {segment: sentence for segment in entry.segments if segment not in out_of_service}
+            )
             problems.append(sentence)
     for skipped in manifest.skipped:
         path = layout.skipped_file(skipped.id)

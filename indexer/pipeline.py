@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -62,11 +62,15 @@ def default_decoders() -> int:
 class Pipeline:
     """Threads and processes of one run. Use as a context manager; leaving it stops them all."""
 
-    def __init__(self, embedder: Embedder, settings: ReadSettings, *, decoders: int, readers: int, batch_size: int) -> None:
+    def __init__(
+        self, embedder: Embedder, settings: ReadSettings, *, decoders: int, readers: int, batch_size: int
+    ) -> None:
         self._embedder = embedder
         self._settings = settings
         self._batch_size = batch_size
-        self._window: queue.Queue[_Decoded | BaseException | None] = queue.Queue(maxsize=4 * batch_size + 2 * decoders)
+        self._window: queue.Queue[_Decoded | BaseException | None] = queue.Queue(
+            maxsize=4 * batch_size + 2 * decoders
+        )
         self._readers = ThreadPoolExecutor(readers, "reader")
         self._decoders = ThreadPoolExecutor(decoders, "decoder")
         self._local = threading.local()
@@ -142,7 +146,10 @@ class Pipeline:
         return task.source.read(task.file, self._settings.limits.max_bytes), columns
 
     def _decode(
-        self, task: Task, reading: Future[tuple[bytes | None, Mapping[str, ColumnValue]]] | None, held: int = 0
+        self,
+        task: Task,
+        reading: Future[tuple[bytes | None, Mapping[str, ColumnValue]]] | None,
+        held: int = 0,
     ) -> tuple[ReadImage, Mapping[str, ColumnValue]]:
         try:
             data, columns = reading.result() if reading is not None else (None, {})
@@ -158,7 +165,9 @@ class Pipeline:
         decoder: Decoder = self._local.decoder
         return decoder
 
-    def _embed(self, batch: Sequence[tuple[Task, ReadImage, Mapping[str, ColumnValue]] | Failed]) -> list[Result]:
+    def _embed(
+        self, batch: Sequence[tuple[Task, ReadImage, Mapping[str, ColumnValue]] | Failed]
+    ) -> list[Result]:
         read = [item for item in batch if not isinstance(item, Failed)]
         vectors = iter(embed_batch(self._embedder, [image.pixels for _, image, _ in read]))
         results: list[Result] = []
@@ -188,7 +197,7 @@ def embed_batch(embedder: Embedder, images: Sequence[Pixels]) -> list[Vectors | 
         return []
     try:
         return _checked(embedder.embed_images(images), len(images), embedder.dim)
-    except Exception as error:  # noqa: BLE001 - any failure of a model is contained here
+    except Exception as error:
         if len(images) == 1:
             return [f"the model {embedder.model_id} failed on it ({_brief(error)})"]
         singles = [embed_batch(embedder, [image])[0] for image in images]
@@ -199,7 +208,9 @@ def embed_batch(embedder: Embedder, images: Sequence[Pixels]) -> list[Vectors | 
 
 def _checked(vectors: Vectors, count: int, dim: int) -> list[Vectors | str]:
     if vectors.shape != (count, dim):
-        raise LakeError(f"it returned vectors of shape {vectors.shape} for {count} images of {dim} dimensions")
+        raise LakeError(
+            f"it returned vectors of shape {vectors.shape} for {count} images of {dim} dimensions"
+        )
     lengths = np.linalg.norm(vectors, axis=1)
     if not np.all(np.abs(lengths - 1) < 1e-3):  # NaN fails this comparison too
         raise LakeError("it returned a vector that is not finite or not of unit length")

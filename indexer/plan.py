@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -83,12 +84,13 @@ class Plan:
         self._db.execute("SET temp_directory = $1", [str(folder / "spill")])
         self._db.execute(
             """
-            CREATE TABLE raw_listed (source INTEGER, uri VARCHAR, path_bytes BLOB, size_bytes BIGINT, modified_us BIGINT,
-                                     etag VARCHAR, columns_etag VARCHAR, sidecars VARCHAR[]);
+            CREATE TABLE raw_listed (source INTEGER, uri VARCHAR, path_bytes BLOB, size_bytes BIGINT,
+                                     modified_us BIGINT, etag VARCHAR, columns_etag VARCHAR, sidecars VARCHAR[]);
             CREATE TABLE live (segment VARCHAR, position BIGINT, row_id BIGINT, uri VARCHAR, size_bytes BIGINT,
                                modified_us BIGINT, etag VARCHAR, sha256 VARCHAR, source VARCHAR, columns_etag VARCHAR,
                                unsettled BOOLEAN, relocated BOOLEAN);
-            CREATE TABLE skipped (uri VARCHAR, source VARCHAR, size_bytes BIGINT, modified_us BIGINT, etag VARCHAR, transient BOOLEAN);
+            CREATE TABLE skipped (uri VARCHAR, source VARCHAR, size_bytes BIGINT, modified_us BIGINT, etag VARCHAR,
+                                  transient BOOLEAN);
             CREATE TABLE hashes (uri VARCHAR, sha256 VARCHAR);
             CREATE TABLE run_sources (uri VARCHAR);
             CREATE TABLE unlisted (prefix VARCHAR);
@@ -107,7 +109,9 @@ class Plan:
             columns = [
                 pa.array([getattr(file, field.name) for file in batch], field.type)
                 if field.name not in ("source", "sidecars")
-                else pa.array([source if field.name == "source" else list(file.sidecars) for file in batch], field.type)
+                else pa.array(
+                    [source if field.name == "source" else list(file.sidecars) for file in batch], field.type
+                )
                 for field in _LISTED
             ]
             self._insert("raw_listed", pa.table(columns, schema=_LISTED))
@@ -138,7 +142,9 @@ class Plan:
         :param listed_sources: the sources whose rows may be found gone.
         :param unlisted: uri prefixes that could not be looked into; their rows are kept.
         """
-        self._db.executemany("INSERT INTO run_sources VALUES ($1)", [[uri] for uri in listed_sources] or [[""]])
+        self._db.executemany(
+            "INSERT INTO run_sources VALUES ($1)", [[uri] for uri in listed_sources] or [[""]]
+        )
         if unlisted:
             self._db.executemany("INSERT INTO unlisted VALUES ($1)", [[prefix] for prefix in unlisted])
         self._db.execute(
@@ -146,8 +152,8 @@ class Plan:
             CREATE TABLE listed AS SELECT DISTINCT ON (uri) * FROM raw_listed ORDER BY uri, source;
             DROP TABLE raw_listed;
             CREATE TABLE last_skipped AS
-                SELECT uri, last(source) AS source, last(size_bytes) AS size_bytes, last(modified_us) AS modified_us, last(etag) AS etag,
-                       last(transient) AS transient FROM skipped GROUP BY uri;
+                SELECT uri, last(source) AS source, last(size_bytes) AS size_bytes, last(modified_us) AS modified_us,
+                       last(etag) AS etag, last(transient) AS transient FROM skipped GROUP BY uri;
             CREATE TABLE state AS
             SELECT coalesce(l.uri, v.uri) AS uri, v.segment, v.position,
                 CASE
@@ -169,7 +175,7 @@ class Plan:
             """
         )
         rows = self._db.execute("SELECT state, count(*) FROM state GROUP BY state").fetchall()
-        return Counts(**{state: count for state, count in rows})
+        return Counts(**dict(rows))
 
     def to_hash(self) -> Iterator[tuple[int, ImageFile]]:
         """(source, file) of every listed file whose bytes may be those of a row that lost its place, by uri."""
@@ -185,10 +191,12 @@ class Plan:
 
     def add_hashes(self, hashes: Sequence[tuple[str, str]]) -> None:
         uris, digests = zip(*hashes, strict=True) if hashes else ((), ())
-        self._insert("hashes", pa.table({"uri": pa.array(uris, pa.string()), "sha256": pa.array(digests, pa.string())}))
+        self._insert(
+            "hashes", pa.table({"uri": pa.array(uris, pa.string()), "sha256": pa.array(digests, pa.string())})
+        )
 
     def pair(self) -> None:
-        """Decide which listed file carries on which row, by content: in place first, then in order of row_id and uri."""
+        """Decide which listed file carries on which row, by content: in place first, then by row_id and uri."""
         self._db.execute(
             """
             CREATE TABLE carried AS
@@ -235,7 +243,9 @@ class Plan:
 
     def gone(self) -> Iterator[Place]:
         """Rows whose file is gone and whose bytes are nowhere else."""
-        cursor = self._db.cursor().execute("SELECT segment, position FROM dead WHERE state = 'gone' ORDER BY ALL")
+        cursor = self._db.cursor().execute(
+            "SELECT segment, position FROM dead WHERE state = 'gone' ORDER BY ALL"
+        )
         for row in _rows(cursor):
             yield Place(*row)
 
@@ -257,8 +267,12 @@ class Plan:
             "SELECT count(*) FROM state s ANTI JOIN carried c ON c.uri = s.uri WHERE s.state IN ('new', 'changed')"
         )
 
-    def moved_count(self) -> int:
-        return self._count("SELECT count(*) FROM carried c ANTI JOIN live v ON v.uri = c.uri")
+    def carried_counts(self) -> tuple[int, int]:
+        """Rows carried over to another uri, and rows that only were touched or got other columns."""
+        elsewhere = (
+            "SELECT count(*) FROM carried c JOIN live v USING (segment, position) WHERE v.uri {} c.uri"
+        )
+        return self._count(elsewhere.format("!=")), self._count(elsewhere.format("="))
 
     def unsettled_segments(self) -> set[str]:
         """Segments with a row that must still be looked at again: it was not listed in this run."""
@@ -289,10 +303,11 @@ class Plan:
         return int(row[0]) if row else 0
 
 
-def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[object, ...]]:  # type: ignore[type-arg]
+def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
     while batch := cursor.fetchmany(BATCH):
         yield from batch
 
 
-def _file(row: Sequence[object]) -> ImageFile:
-    return ImageFile(*row[1:7], tuple(row[7] or ()))  # type: ignore[arg-type]
+def _file(row: Sequence[Any]) -> ImageFile:
+    _, uri, path_bytes, size_bytes, modified_us, etag, columns_etag, sidecars, *_ = row
+    return ImageFile(uri, path_bytes, size_bytes, modified_us, etag, columns_etag, tuple(sidecars or ()))

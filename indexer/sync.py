@@ -27,10 +27,11 @@ from indexer.compact import compact
 from indexer.config import IndexConfig
 from indexer.decoder import ReadSettings
 from indexer.embed import Embedder
-from indexer.errors import LakeError, LakeNotFound, SourceError, UnreadableImage, WrongModel
+from indexer.errors import LakeError, LakeNotFound, SourceError, UnreadableImage
 from indexer.layout import Layout
 from indexer.locks import writer
 from indexer.manifest import Manifest, SourceEntry, check_files, read_manifest
+from indexer.models import check_model
 from indexer.pipeline import Embedded, Failed, Pipeline, Result, Task, default_decoders
 from indexer.plan import Counts, Plan, Rerow, Todo
 from indexer.segment import ROW_SCHEMA, Segment, lake_schema
@@ -110,14 +111,18 @@ def sync(
     try:
         with writer(layout, use_lock=config.use_lock):
             clear_staging(layout)
-            run = _Run(layout, load_embedder, add, roots or {}, config, progress or _Silent(), should_stop, exact)
+            run = _Run(
+                layout, load_embedder, add, roots or {}, config, progress or _Silent(), should_stop, exact
+            )
             try:
                 return run.run()
             finally:
                 run.close()
     except OSError as error:
         name = error.filename or lake
-        raise LakeError(f"{name}: {error.strerror or error}; the lake's last snapshot is whole, run `lakesift sync {lake}` to go on") from error
+        raise LakeError(
+            f"{name}: {error.strerror or error}; the lake's last snapshot is whole, run `lakesift sync {lake}` to go on"
+        ) from error
 
 
 class _Run:
@@ -144,9 +149,9 @@ class _Run:
         known = self.manifest.sources if self.manifest else ()
         self.known = [_relocated_source(entry, roots) for entry in known]
         self.entries = self.add or self.known  # those of this run; `_list` puts in each one's full uri
-        folder = layout.staging / f"plan-{os.getpid()}"
-        folder.mkdir()
-        self.plan = Plan(folder)
+        self.folder = layout.staging / f"plan-{os.getpid()}"
+        self.folder.mkdir()
+        self.plan = Plan(self.folder)
         self.sources: list[Source] = []
 
     def close(self) -> None:
@@ -215,9 +220,16 @@ class _Run:
                 positions = np.arange(start, start + table.num_rows)
                 start += table.num_rows
                 alive = ~np.isin(positions, gone)
-                live = self._live_table(table.append_column("position", pa.array(positions)).filter(pa.array(alive)), entry.id, entry.unsettled_since_us)
+                live = self._live_table(
+                    table.append_column("position", pa.array(positions)).filter(pa.array(alive)),
+                    entry.id,
+                    entry.unsettled_since_us,
+                )
                 self.plan.add_live(live)
         skipped = read_skipped(self.layout, self.manifest)
+        if self.config.retry_skipped:
+            every = pa.array(np.ones(skipped.num_rows, bool))
+            skipped = skipped.set_column(skipped.column_names.index("transient"), "transient", every)
         columns = ["uri", "source", "size_bytes", "modified_us", "etag", "transient"]
         self.plan.add_skipped(_with_us(skipped).select(columns))
 
@@ -237,7 +249,11 @@ class _Run:
                 moved = pc.binary_join_element_wise(new, pc.utf8_slice_codeunits(table[name], len(old)), "")
                 column = pc.if_else(pc.starts_with(table[name], old), moved, table[name])
                 table = table.set_column(table.column_names.index(name), name, column)
-        return table.append_column("segment", pa.array([segment] * rows, pa.string())).append_column("unsettled", unsettled).append_column("relocated", relocated)
+        return (
+            table.append_column("segment", pa.array([segment] * rows, pa.string()))
+            .append_column("unsettled", unsettled)
+            .append_column("relocated", relocated)
+        )
 
     # -- listing and comparing
 
@@ -247,6 +263,7 @@ class _Run:
         listed: list[str] = []
         unlisted: list[str] = []
         for number, entry in enumerate(list(self.entries)):
+            source: Source
             try:
                 source = open_source(entry.uri, entry.columns)
                 entry = self.entries[number] = replace(entry, uri=source.uri)
@@ -285,7 +302,9 @@ class _Run:
         if self.config.allow_empty:
             listed.append(entry.uri)
         elif rows:
-            self.report.problems.append(f"{what}; its {rows:,} rows were kept (if they should go, use --allow-empty)")
+            self.report.problems.append(
+                f"{what}; its {rows:,} rows were kept (if they should go, use --allow-empty)"
+            )
         else:
             self.report.problems.append(what)
 
@@ -317,15 +336,15 @@ class _Run:
         if self.plan.todo_count() and not self.should_stop():
             self.progress.stage("loading the model", None)
             self.embedder = self.load_embedder(self.manifest)
-            if self.manifest is not None and self.embedder.fingerprint != self.manifest.fingerprint:
-                raise WrongModel(str(self.layout.root), *_difference(self.manifest, self.embedder), "index into a new lake, or use the lake's own model")
+            if self.manifest is not None:
+                check_model(str(self.layout.root), self.manifest, self.embedder)
         manifest = self.manifest
         if manifest is None:
             if self.embedder is None:
                 return None
             e = self.embedder
             manifest = Manifest(e.model_id, dict(e.fingerprint), e.dim)
-        sources = {entry.uri: entry for entry in [*self.known, *self.add]}
+        sources = {entry.uri: entry for entry in [*self.known, *(self.entries if self.add else ())]}
         manifest = replace(manifest, sources=tuple(sources.values()))
         return Commits(self.layout, manifest, self.config, self.scan_started_us)
 
@@ -364,13 +383,15 @@ class _Run:
         total = self.plan.todo_count()
         self.progress.stage("indexing", total)
         replaces = {}
+
         def tasks() -> Iterator[Task]:
             for todo in self.plan.todo():
                 if todo.replaces is not None:
                     replaces[todo.file.uri] = todo
                 yield Task(todo.file, self.sources[todo.source])
 
-        settings = ReadSettings(self.embedder.input_shape, self.config.limits, self.exact)
+        giants_lock = str(self.folder / "giants.lock")
+        settings = ReadSettings(self.embedder.input_shape, self.config.limits, self.exact, giants_lock)
         pipeline = Pipeline(
             self.embedder,
             settings,
@@ -408,7 +429,9 @@ class _Run:
             return
         changes: dict[str, Any] = {}
         skipped = self._skipped_now(commits.manifest)
-        if len(commits.manifest.skipped) > 1 or sum(entry.rows for entry in commits.manifest.skipped) != len(skipped):
+        if len(commits.manifest.skipped) > 1 or sum(entry.rows for entry in commits.manifest.skipped) != len(
+            skipped
+        ):
             changes["skipped"] = (write_skipped(self.layout, skipped),) if skipped else ()
         unsettled = self.plan.unsettled_segments()
         before = {entry.id for entry in self.manifest.segments} if self.manifest else set()
@@ -439,8 +462,8 @@ class _Run:
             report.snapshot, report.rows = manifest.snapshot, manifest.live_rows
             report.skipped = sum(entry.rows for entry in manifest.skipped)
         if counts is not None:
-            report.unchanged = counts.same
-            report.moved = self.plan.moved_count()
+            report.moved, carried_in_place = self.plan.carried_counts()
+            report.unchanged = counts.same + carried_in_place
         for source in self.sources:
             unmatched = getattr(source, "unmatched_rows", 0)
             if unmatched:
@@ -476,13 +499,3 @@ def _relocated_source(entry: SourceEntry, roots: Mapping[str, str]) -> SourceEnt
 def _with_us(table: pa.Table) -> pa.Table:
     """With `modified` as whole microseconds since the epoch, in a column modified_us."""
     return table.append_column("modified_us", table["modified"].cast(pa.int64())).drop_columns(["modified"])
-
-
-def _difference(manifest: Manifest, embedder: Embedder) -> tuple[str, str]:
-    """The lake's model and the one at hand, in the words that differ."""
-    theirs, ours = manifest.fingerprint, embedder.fingerprint
-    keys = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
-    return (
-        f"{manifest.model_id} ({', '.join(f'{key} {theirs.get(key)}' for key in keys)})",
-        f"{embedder.model_id} ({', '.join(f'{key} {ours.get(key)}' for key in keys)})",
-    )

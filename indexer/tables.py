@@ -64,7 +64,10 @@ def write_tombstones(layout: Layout, places: Iterable[Place]) -> TombstonesEntry
 def write_skipped(layout: Layout, files: Iterable[Skipped]) -> SkippedEntry:
     ordered = sorted(files, key=lambda file: file.uri)
     table = pa.table(
-        [pa.array(column, field.type) for column, field in zip(zip(*ordered, strict=True), SKIPPED_SCHEMA, strict=True)],
+        [
+            pa.array(column, field.type)
+            for column, field in zip(zip(*ordered, strict=True), SKIPPED_SCHEMA, strict=True)
+        ],
         schema=SKIPPED_SCHEMA,
     )
     file_id, check = _write(layout, layout.skipped, table)
@@ -76,21 +79,29 @@ def read_skipped(layout: Layout, manifest: Manifest) -> pa.Table:
     tables = []
     for entry in manifest.skipped:
         try:
-            tables.append(pq.read_table(layout.skipped_file(entry.id), schema=SKIPPED_SCHEMA, partitioning=None))
+            tables.append(
+                pq.read_table(layout.skipped_file(entry.id), schema=SKIPPED_SCHEMA, partitioning=None)
+            )
         except (OSError, pa.ArrowException):
             continue  # the check at opening has said so; its files are tried again
     return pa.concat_tables(tables) if tables else SKIPPED_SCHEMA.empty_table()
 
 
-def dead_positions(layout: Layout, manifest: Manifest) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def dead_positions(
+    layout: Layout, manifest: Manifest
+) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """Segment id -> the positions in it that are gone, int64, sorted."""
-    tables = [pq.read_table(layout.tombstone_file(entry.id), partitioning=None) for entry in manifest.tombstones]
+    tables = [
+        pq.read_table(layout.tombstone_file(entry.id), partitioning=None) for entry in manifest.tombstones
+    ]
     if not tables:
         return {}
     table = pa.concat_tables(tables)
     segments = table["segment"].to_numpy(zero_copy_only=False)
     positions = table["position"].to_numpy()
-    return {str(segment): np.sort(positions[segments == segment]) for segment in np.unique(segments.astype(str))}
+    return {
+        str(segment): np.sort(positions[segments == segment]) for segment in np.unique(segments.astype(str))
+    }
 
 
 def _write(layout: Layout, folder: Path, table: pa.Table) -> tuple[str, FileCheck]:

@@ -1,0 +1,26 @@
+"""The read side: open a lake, search it. `from service import Lake; Lake.open("my.lake").search("a cat")`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from service.lake import Lake as Lake
+    from service.search import Hit as Hit
+    from service.search import Query as Query
+    from service.search import to_pandas as to_pandas
+
+__all__ = ["Hit", "Lake", "Query", "to_pandas"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `lakesift --help` must not wait for FAISS and Arrow."""
+    if name == "Lake":
+        from service.lake import Lake
+
+        return Lake
+    if name in ("Hit", "Query", "to_pandas"):
+        from service import search
+
+        return getattr(search, name)
+    raise AttributeError(f"module 'service' has no attribute {name!r}")

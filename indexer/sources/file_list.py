@@ -66,7 +66,7 @@ class FileListSource:
         try:
             store = self._store(file.uri)
         except SourceError as error:
-            raise UnreadableImage(file.uri, error.reason) from error
+            raise UnreadableImage(file.uri, error.reason, transient=True) from error
         return read_remote(store, store.path_of(file.uri), file, max_bytes)
 
     def columns(self, file: ImageFile) -> Mapping[str, ColumnValue]:

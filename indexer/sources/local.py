@@ -30,7 +30,7 @@ def read_local(file: ImageFile, max_bytes: int) -> bytes:
     try:
         data = read_start(path_of(file.uri, file.path_bytes), max_bytes + 1)
     except OSError as error:
-        raise UnreadableImage(file.uri, os_reason(error)) from error
+        raise UnreadableImage(file.uri, os_reason(error), transient=True) from error
     if len(data) > max_bytes:
         raise UnreadableImage(file.uri, f"it is larger than {max_bytes} bytes")
     return data

@@ -33,7 +33,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Store:
     """One fsspec file system. Safe to call from several threads: those that are not themselves take turns."""
 
-    def __init__(self, fs: Any) -> None:  # noqa: ANN401 - fsspec has no types
+    def __init__(self, fs: Any) -> None:
         self._fs = fs
         self.is_parallel: bool = fs.async_impl
         self._turn: AbstractContextManager[object] = nullcontext() if self.is_parallel else Lock()
@@ -112,7 +112,7 @@ def read_remote(store: Store, path: str, file: ImageFile, max_bytes: int) -> byt
         # A range of an empty object is an error; 0 may also stand for a size that the store did not tell.
         data = store.start(path, max_bytes + 1) if file.size_bytes else store.whole(path)
     except Exception as error:
-        raise UnreadableImage(file.uri, store_reason(error)) from error
+        raise UnreadableImage(file.uri, store_reason(error), transient=True) from error
     if len(data) > max_bytes:
         raise UnreadableImage(file.uri, too_large)
     return data

@@ -250,7 +250,7 @@ def test_an_unknown_kind_of_address_is_an_error() -> None:
         open_source("gopher://x")
 
 
-def test_a_store_without_pages_is_walked_folder_by_folder(memory: Any) -> None:  # noqa: ANN401
+def test_a_store_without_pages_is_walked_folder_by_folder(memory: Any) -> None:
     for path in ("/box/a.jpg", "/box/b/c.jpg", "/box/b/d/e.jpg", "/box/.x/f.jpg", "/box/b/c.txt"):
         memory.pipe(path, b"123")
     assert uris("memory://box") == ["memory://box/a.jpg", "memory://box/b/c.jpg", "memory://box/b/d/e.jpg"]
@@ -266,7 +266,7 @@ def test_a_store_without_pages_is_walked_folder_by_folder(memory: Any) -> None: 
 class FailingStore(Store):
     """A store that cannot look into some folders."""
 
-    def __init__(self, fs: Any, fails: Callable[[str], bool]) -> None:  # noqa: ANN401
+    def __init__(self, fs: Any, fails: Callable[[str], bool]) -> None:
         super().__init__(fs)
         self._fails = fails
 
@@ -276,7 +276,7 @@ class FailingStore(Store):
         return super().list_folder(path)
 
 
-def test_a_folder_of_a_store_that_cannot_be_listed_is_told(memory: Any) -> None:  # noqa: ANN401
+def test_a_folder_of_a_store_that_cannot_be_listed_is_told(memory: Any) -> None:
     memory.pipe("/box/a.jpg", b"1")
     memory.pipe("/box/shut/b.jpg", b"1")
     source = RemoteSource("memory://box")

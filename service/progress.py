@@ -1,0 +1,56 @@
+"""A run's progress on the terminal: what is done, how fast, and when it will end. Written to stderr."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Never
+
+from tqdm import tqdm
+
+LOG_EVERY_S = 10.0  # where stderr is a file, a line this often instead of a bar that moves
+
+
+class TerminalProgress:
+    """Draws the stages of `indexer.sync`, one bar a stage."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Never] | None = None
+        self._skipped = 0
+
+    def __enter__(self) -> TerminalProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def stage(self, name: str, total: int | None) -> None:
+        self._close()
+        terminal = sys.stderr.isatty()
+        self._skipped = 0
+        self._bar = tqdm(
+            desc=name,
+            total=total,
+            unit=" images",
+            file=sys.stderr,
+            mininterval=0.2 if terminal else LOG_EVERY_S,
+            maxinterval=0.5 if terminal else LOG_EVERY_S,
+            dynamic_ncols=terminal,
+            leave=total is not None,
+            smoothing=0.1,
+            delay=0.0 if total is not None else 0.5,
+        )
+
+    def advance(self, done: int, skipped: int = 0) -> None:
+        if self._bar is not None:
+            self._skipped += skipped
+            if skipped:
+                self._bar.set_postfix_str(f"{self._skipped:,} skipped", refresh=False)
+            self._bar.update(done)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,210 @@
+"""From a query to hits: one vector, one mask, the best rows of every segment. Knows no HTTP and opens no lake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import ann
+from indexer.config import ReadLimits
+from indexer.embed import Embedder, Pixels, Vectors
+from indexer.errors import BadRequest, DimensionMismatch
+from service.snapshot import Part, Snapshot
+from service.where import Where
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ImageLike: TypeAlias = str | Path | bytes | Pixels
+MIN_ROWS_FOR_Z = 100
+MAD_TO_SIGMA = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
+PARALLEL_FROM_ROWS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is wanted; each example has a weight, below zero where it is unwanted."""
+
+    texts: Sequence[tuple[str, float]] = ()
+    images: Sequence[tuple[ImageLike, float]] = ()
+    row_ids: Sequence[tuple[int, float]] = ()
+    vectors: Sequence[tuple[Vectors, float]] = ()
+    where: str | None = None
+    k: int | None = 10  # None: every row
+    min_z: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One image found."""
+
+    row_id: int
+    score: float  # cosine with the query, in [-1, 1]
+    z: float | None  # (score - median) / (1.4826 MAD) over the lake's background; None under 100 rows
+    uri: str
+    columns: dict[str, Any] = field(repr=False)  # every column of the row, by name
+
+    def to_json(self) -> dict[str, Any]:
+        """The hit as the API and the CLI print it; times as ISO 8601, columns without a value left out."""
+        hidden = {"row_id", "uri", "width_px", "height_px", "path_bytes", "columns_etag"}
+        shown = {
+            name: value for name, value in self.columns.items() if name not in hidden and value is not None
+        }
+        return {
+            "row_id": self.row_id,
+            "score": round(self.score, 6),
+            "z": None if self.z is None else round(self.z, 3),
+            "uri": self.uri,
+            "width_px": self.columns["width_px"],
+            "height_px": self.columns["height_px"],
+            "columns": {name: v.isoformat() if hasattr(v, "isoformat") else v for name, v in shown.items()},
+        }
+
+
+def to_pandas(hits: Sequence[Hit]) -> pd.DataFrame:
+    """A DataFrame with one row a hit: row_id, score, z, uri, then the other columns. Needs the pandas extra."""
+    import pandas as pd
+
+    first = ["row_id", "score", "z", "uri"]
+    names = list(hits[0].columns) if hits else []
+    rows = [
+        {**hit.columns, "row_id": hit.row_id, "score": hit.score, "z": hit.z, "uri": hit.uri} for hit in hits
+    ]
+    return pd.DataFrame(rows, columns=first + [name for name in names if name not in first])
+
+
+def search(snapshot: Snapshot, query: Query, embedder: Callable[[], Embedder]) -> list[Hit]:
+    """The best live rows that the query's where keeps, exactly; ties in order of row_id.
+
+    :param embedder: called only if the query has texts or images.
+    """
+    if query.k is not None and query.k < 1:
+        raise BadRequest("k", f"{query.k} is not a number of hits; it must be at least 1")
+    where = None if query.where is None else Where.parse(query.where, snapshot.schema)
+    vector = query_vector(snapshot, query, embedder)
+    centre = background_centre(snapshot, vector)
+    if query.min_z is not None and centre is None:
+        raise BadRequest(
+            "min_z", f"z scores need {MIN_ROWS_FOR_Z} different rows; this lake has {snapshot.live_rows}"
+        )
+    found = _best(snapshot, vector, query.k, where)
+    if query.min_z is not None and centre is not None:
+        found = found.above(centre[0] + query.min_z * centre[1])
+    return _hits(snapshot, found, centre)
+
+
+def query_vector(snapshot: Snapshot, query: Query, embedder: Callable[[], Embedder]) -> NDArray[np.float32]:
+    """float32, (dim,), unit length: the weighted sum of the examples' vectors, normalised.
+
+    :raises BadRequest: if there are no examples, or they cancel out.
+    """
+    dim = snapshot.manifest.dim
+    parts: list[tuple[NDArray[np.float32], float]] = []
+    for vector, weight in query.vectors:
+        if vector.shape[-1:] != (dim,):
+            raise DimensionMismatch(dim, vector.shape[-1] if vector.ndim else 0)
+        parts.append((_unit(np.asarray(vector, np.float32).reshape(dim), "vector"), weight))
+    for row_id, weight in query.row_ids:
+        place = snapshot.find(row_id)
+        if place is None:
+            raise BadRequest("row_id", f"there is no row {row_id} in this lake")
+        parts.append((ann.vectors_at(place[0].segment.index, np.array([place[1]]))[0], weight))
+    if query.texts:
+        if any(not text.strip() for text, _ in query.texts):
+            raise BadRequest("text", "it is empty; say what you look for")
+        vectors = embedder().embed_texts([text for text, _ in query.texts])
+        parts += [(vector, weight) for vector, (_, weight) in zip(vectors, query.texts, strict=True)]
+    if query.images:
+        model = embedder()
+        vectors = model.embed_images([_pixels(image, model) for image, _ in query.images])
+        parts += [(vector, weight) for vector, (_, weight) in zip(vectors, query.images, strict=True)]
+    if not parts:
+        raise BadRequest("query", "give at least one text, image or row to look for")
+    total = np.sum([vector * np.float32(weight) for vector, weight in parts], axis=0)
+    return _unit(total, "query")
+
+
+def background_centre(snapshot: Snapshot, vector: NDArray[np.float32]) -> tuple[float, float] | None:
+    """Median and 1.4826 MAD of the background's scores; None under 100 rows, or where they hardly differ."""
+    if snapshot.live_rows < MIN_ROWS_FOR_Z:
+        return None
+    scores = snapshot.background @ vector  # (n_background,)
+    median = float(np.median(scores))
+    sigma = MAD_TO_SIGMA * float(np.median(np.abs(scores - median)))
+    return (median, sigma) if sigma > 1e-9 else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Hits before their rows are read, best first."""
+
+    scores: NDArray[np.float32]
+    parts: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    row_ids: NDArray[np.int64]
+
+    def above(self, score: float) -> _Found:
+        keep = self.scores >= score
+        return _Found(self.scores[keep], self.parts[keep], self.positions[keep], self.row_ids[keep])
+
+
+def _best(snapshot: Snapshot, vector: NDArray[np.float32], k: int | None, where: Where | None) -> _Found:
+    def search_part(part: Part) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        return ann.search_index(part.segment.index, vector, k or part.rows, part.mask(where))
+
+    if sum(part.rows for part in snapshot.parts) >= PARALLEL_FROM_ROWS and len(snapshot.parts) > 1:
+        with ThreadPoolExecutor() as pool:
+            answers = list(pool.map(search_part, snapshot.parts))
+    else:
+        answers = [search_part(part) for part in snapshot.parts]
+    if not answers:
+        return _Found(np.empty(0, np.float32), *[np.empty(0, np.int64)] * 3)
+    scores = np.clip(np.concatenate([scores for scores, _ in answers]), -1, 1)
+    positions = np.concatenate([positions for _, positions in answers])
+    parts = np.repeat(np.arange(len(answers)), [len(found) for found, _ in answers])
+    row_ids = np.concatenate(
+        [part.row_ids[found] for part, (_, found) in zip(snapshot.parts, answers, strict=True)]
+    )
+    order = np.lexsort((row_ids, -scores))[:k]
+    return _Found(scores[order], parts[order], positions[order], row_ids[order])
+
+
+def _hits(snapshot: Snapshot, found: _Found, centre: tuple[float, float] | None) -> list[Hit]:
+    rows: dict[int, dict[str, Any]] = {}
+    for number, part in enumerate(snapshot.parts):
+        here = np.flatnonzero(found.parts == number)
+        if len(here):
+            rows.update(zip(here.tolist(), part.take(found.positions[here]), strict=True))
+    hits = []
+    for at, score in enumerate(found.scores.tolist()):
+        z = None if centre is None else (score - centre[0]) / centre[1]
+        hits.append(Hit(int(found.row_ids[at]), score, z, str(rows[at]["uri"]), rows[at]))
+    return hits
+
+
+def _pixels(image: ImageLike, model: Embedder) -> Pixels:
+    from indexer.images import read_file, read_image
+
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise BadRequest("image", "an array must be uint8 with shape (height, width, 3)")
+        return image
+    limits = ReadLimits()
+    if isinstance(image, bytes):
+        return read_image("image", image, model.input_shape, limits).pixels
+    return read_file(str(image), str(image), model.input_shape, limits).pixels
+
+
+def _unit(vector: NDArray[np.float32], what: str) -> NDArray[np.float32]:
+    length = float(np.linalg.norm(vector))
+    if not np.isfinite(length) or length < 1e-6:
+        raise BadRequest(
+            what, "wanted and unwanted examples cancel out, or are all zero; nothing is left to look for"
+        )
+    return np.asarray(vector / np.float32(length), np.float32)

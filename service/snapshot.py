@@ -1,0 +1,150 @@
+"""One snapshot of a lake, opened for reading: its segments, which of their rows live, and a background for z scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from indexer import ann
+from indexer.embed import Vectors
+from indexer.errors import LakeDamaged
+from indexer.layout import Layout
+from indexer.manifest import Manifest, Opened
+from indexer.segment import Segment, lake_schema
+from indexer.tables import dead_positions
+from service.rowcache import open_rows
+from service.where import Where
+
+BACKGROUND_ROWS = 10_000
+Positions = NDArray[np.int64]
+
+
+class Part:
+    """A segment of a snapshot, and which of its rows live."""
+
+    def __init__(self, segment: Segment, dead: Positions, schema: pa.Schema) -> None:
+        self.segment = segment
+        self.schema = schema
+        self.rows = segment.entry.rows
+        self.alive: ann.RowMask | None = None  # None: every row lives
+        if len(dead):
+            self.alive = np.ones(self.rows, bool)
+            self.alive[dead] = False
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The rows, as stored; dead ones included."""
+        return open_rows(self.segment)
+
+    @cached_property
+    def row_ids(self) -> Positions:
+        """int64, (rows,)"""
+        return np.asarray(self.table["row_id"].to_numpy(), np.int64)
+
+    def mask(self, where: Where | None) -> ann.RowMask | None:
+        """The live rows that where keeps; None: all of them."""
+        if where is None:
+            return self.alive
+        wanted = where.mask(self.columns(sorted(where.columns)))
+        return wanted if self.alive is None else wanted & self.alive
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """All rows, these columns alone, with the lake's types."""
+        if not names:  # a predicate of literals alone still needs to know how many rows there are
+            names = ["row_id"]
+        return self.segment.conform(
+            self.table.select([n for n in names if n in self.table.column_names]), self.schema, names
+        )
+
+    def take(self, positions: Positions) -> list[dict[str, object]]:
+        """These rows, every column, as Python values."""
+        rows = self.segment.conform(self.table.take(pa.array(positions)), self.schema)
+        return list(rows.to_pylist())
+
+
+class Snapshot:
+    """Immutable: a query that began on a snapshot ends on it, whatever is committed meanwhile."""
+
+    def __init__(self, layout: Layout, opened: Opened) -> None:
+        self.manifest: Manifest = opened.manifest
+        self.problems = list(opened.problems)
+        self.schema = lake_schema(self.manifest.columns)
+        self.parts = self._open_parts(layout, opened)
+
+    def _open_parts(self, layout: Layout, opened: Opened) -> list[Part]:
+        broken = opened.out_of_service.keys()
+        readable = tuple(e for e in self.manifest.tombstones if not broken >= set(e.segments))
+        dead = dead_positions(layout, replace(self.manifest, tombstones=readable))
+        parts = []
+        for entry in self.manifest.segments:
+            if entry.id in opened.out_of_service:
+                continue
+            segment = Segment(layout, entry)
+            try:
+                _ = segment.index, segment.rows
+            except LakeDamaged as error:
+                self.problems.append(f"{error}; its {entry.rows:,} rows are out of service")
+                continue
+            parts.append(Part(segment, dead.get(entry.id, np.empty(0, np.int64)), self.schema))
+        return parts
+
+    @property
+    def number(self) -> int:
+        return self.manifest.snapshot
+
+    @property
+    def live_rows(self) -> int:
+        return sum(part.rows if part.alive is None else int(part.alive.sum()) for part in self.parts)
+
+    @cached_property
+    def _places(self) -> tuple[Positions, Positions, Positions]:
+        """All live rows, by row_id: row_ids, part numbers, positions."""
+        ids, numbers, positions = [], [], []
+        for number, part in enumerate(self.parts):
+            here = np.arange(part.rows) if part.alive is None else np.flatnonzero(part.alive)
+            ids.append(part.row_ids[here])
+            numbers.append(np.full(len(here), number))
+            positions.append(here)
+        if not ids:
+            empty = np.empty(0, np.int64)
+            return empty, empty, empty
+        all_ids = np.concatenate(ids)
+        order = np.argsort(all_ids, kind="stable")
+        return all_ids[order], np.concatenate(numbers)[order], np.concatenate(positions)[order]
+
+    def find(self, row_id: int) -> tuple[Part, int] | None:
+        """Where a live row is, or None."""
+        ids, numbers, positions = self._places
+        at = int(np.searchsorted(ids, row_id))
+        if at == len(ids) or ids[at] != row_id:
+            return None
+        return self.parts[int(numbers[at])], int(positions[at])
+
+    @cached_property
+    def background(self) -> Vectors:
+        """float32, (n, dim): the up to 10,000 live rows with the smallest hash(row_id), what z scores compare with."""
+        ids, numbers, positions = self._places
+        if len(ids) > BACKGROUND_ROWS:
+            chosen = np.argpartition(hash_row_ids(ids), BACKGROUND_ROWS)[:BACKGROUND_ROWS]
+            numbers, positions = numbers[chosen], positions[chosen]
+        blocks = []
+        for number, part in enumerate(self.parts):
+            blocks.append(ann.vectors_at(part.segment.index, np.sort(positions[numbers == number])))
+        return np.concatenate(blocks) if blocks else np.empty((0, self.manifest.dim), np.float32)
+
+
+def hash_row_ids(row_ids: Positions) -> NDArray[np.uint64]:
+    """A fixed scramble of row ids, the same on every machine: the finaliser of SplitMix64.
+
+    Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014; constants of
+    https://prng.di.unimi.it/splitmix64.c
+    """
+    x = row_ids.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

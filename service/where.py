@@ -1,0 +1,363 @@
+"""A `where`: a SQL boolean expression over the rows' columns -> which rows it keeps. The SQL runs nowhere.
+
+FORMS is the one table of what is allowed: a syntax node's key, the parts it may have, the function to a
+pyarrow expression and the words it is said in. Syntax is in where_syntax.py, values in where_values.py, what
+comparing means in where_compare.py and where_like.py.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from indexer.errors import WhereError
+from service import where_compare as compare
+from service.where_like import like
+from service.where_syntax import ALLOWED, Node, parse_tree
+from service.where_values import Column, Kind, Literal, Mismatch, Operand, column, number, time
+
+_NAMES_SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Where:
+    """A predicate that was understood, ready to be asked of rows."""
+
+    text: str
+    columns: frozenset[str]  # top-level columns it needs
+    expression: pc.Expression
+    words: str  # the predicate as a sentence, e.g. "width_px at least 1024 and camera like Canon%"
+
+    @classmethod
+    def parse(cls, text: str, schema: pa.Schema) -> Where:
+        """Understand a SQL boolean expression over a schema's columns.
+
+        Column names are SQL's: "quoted" or plain; the exact spelling wins, else upper and lower case are
+        alike. Fields of struct columns are place.latitude. A time literal without a zone means UTC beside a
+        column that has a zone.
+
+        :raises WhereError: on anything not understood, naming it and what is allowed.
+        """
+        columns = _Columns(schema, text)
+        tree = parse_tree(text, columns.has)
+        try:
+            said = _Reader(columns).predicate(tree)
+        except Mismatch as error:
+            raise WhereError(text, str(error)) from None
+        return cls(text, frozenset(columns.used), said.expression, said.words)
+
+    def mask(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Ask every row; only the needed columns are looked at, on all of pyarrow's threads.
+
+        :param table: has the needed columns, of the types the schema had.
+        :returns: bool, (n_rows,); True where the predicate is true, False where it is false or NULL.
+        :raises WhereError: if a needed column is missing, or a value cannot be computed with: a time too far
+            from now for nanoseconds, beside a column that has them.
+        """
+        missing = sorted(self.columns - set(table.column_names))
+        if missing:
+            raise WhereError(self.text, f"these rows have no column {' or '.join(missing)}")
+        if not self.columns:  # a constant: one row tells
+            one = pa.table({"row": [0]})
+            return np.full(table.num_rows, _evaluate(one, self.expression)[0], dtype=np.bool_)
+        try:
+            return _evaluate(table.select(sorted(self.columns)), self.expression)
+        except pa.ArrowInvalid as error:
+            raise WhereError(self.text, f"a value cannot be compared: {error}") from None
+
+
+def _evaluate(table: pa.Table, expression: pc.Expression) -> NDArray[np.bool_]:
+    """A scanner keeps the rows' order whatever the threads do (Acero's own declarations promise less)."""
+    # Not at the top: with pandas installed pyarrow.dataset imports it too, 0.3 s.
+    import pyarrow.dataset as ds
+
+    projection: Any = {"keep": expression}
+    kept: Any = ds.dataset(table).scanner(columns=projection, use_threads=True).to_table()["keep"]
+    mask: NDArray[np.bool_] = pc.fill_null(kept, False).to_numpy()
+    return mask
+
+
+class _Columns:
+    """Finds columns by the names a user writes, and remembers which were used."""
+
+    def __init__(self, schema: pa.Schema, text: str) -> None:
+        self.schema = schema
+        self.used: set[str] = set()
+        self._text = text
+
+    def has(self, name: str) -> bool:
+        return any(name.lower() == field.name.lower() for field in self.schema)
+
+    def find(self, parts: list[str]) -> Column:
+        """Find a column, or a field inside a struct column; a.b may also be one name with a dot in it.
+
+        :raises Mismatch: if there is none, or more than one.
+        """
+        if len(parts) > 1 and not self.has(parts[0]) and self.has(".".join(parts)):
+            parts = [".".join(parts)]
+        fields = list(self.schema)
+        is_quoted = f'"{parts[0]}"' in self._text
+        path: list[str] = []
+        for part in parts:
+            field = _find_field(".".join([*path, part]), part, fields, is_quoted)
+            path.append(field.name)
+            fields = list(field.type) if pa.types.is_struct(field.type) else []
+        self.used.add(path[0])
+        return column(tuple(path), field.type)
+
+
+def _find_field(said: str, name: str, fields: list[pa.Field[Any]], is_quoted: bool) -> pa.Field[Any]:
+    exact = [field for field in fields if field.name == name]
+    alike = exact or [field for field in fields if field.name.lower() == name.lower()]
+    if len(alike) == 1:
+        return alike[0]
+    if alike:
+        raise Mismatch(f"more than one column is called {said}: {', '.join(field.name for field in alike)}")
+    prefix = said.removesuffix(name)
+    nearest = _nearest(name, prefix, [field.name for field in fields])
+    raise Mismatch(f"there is no column {said}{nearest}{_QUOTED[is_quoted]}")
+
+
+_QUOTED = {False: "", True: " (double quotes name a column, text is written in single quotes)"}
+
+
+def _nearest(name: str, prefix: str, names: list[str]) -> str:
+    by_lower = {each.lower(): each for each in names}
+    near = [prefix + by_lower[each] for each in difflib.get_close_matches(name.lower(), by_lower, n=3)]
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    if not names:
+        return ", and nothing is inside it"
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return f"; the columns are {', '.join(names[:_NAMES_SHOWN])}{more}"
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A predicate, or a part of one, as an expression and in words."""
+
+    expression: pc.Expression
+    words: str
+
+
+class _Reader:
+    """Reads a checked syntax tree by the table FORMS."""
+
+    def __init__(self, columns: _Columns) -> None:
+        self._columns = columns
+
+    def predicate(self, node: Node) -> _Said:
+        """Read what is true, false or unknown.
+
+        :raises Mismatch: if it is something else.
+        """
+        if node.key in FORMS:
+            form = FORMS[node.key]
+            _check_parts(node, form.parts)
+            return form.read(self, node, form.words)
+        operand = self.operand(node)
+        if operand.kind is Kind.NULL:
+            return _Said(compare.UNKNOWN, operand.said)
+        if operand.kind is not Kind.TRUTH:
+            raise Mismatch(
+                f"{operand.said} is {operand.kind.value}, where something true or false is wanted; compare it"
+            )
+        if isinstance(operand, Literal):
+            return _Said(compare.TRUE if operand.value else compare.FALSE, operand.said)
+        return _Said(operand.expression, operand.said)
+
+    def operand(self, node: Node) -> Operand:
+        """Read a column or a literal, as it stands beside a comparison.
+
+        :raises Mismatch: if it is something else.
+        """
+        node = _without_brackets(node)
+        if node.key in ("column", "dot"):
+            return self._columns.find(_name_parts(node))
+        if node.key == "literal":
+            return Literal(f"'{node.name}'", Kind.TEXT, node.name) if node.is_string else number(node.name)
+        if node.key == "neg" and node.this.key == "literal" and not node.this.is_string:
+            return number("-" + node.this.name)
+        if node.key == "null":
+            return Literal("NULL", Kind.NULL)
+        if node.key == "boolean":
+            return Literal(str(node.this).upper(), Kind.TRUTH, bool(node.this))
+        if node.key == "cast" and node.this.key == "literal":  # DATE '2024-05-01'; real casts do not get here
+            return time(node.this.name, _TIME_LITERALS[node.to.this.name])
+        if node.key in FORMS:
+            raise Mismatch("a comparison cannot stand inside another one; put AND or OR between them")
+        raise Mismatch(f"{node.key.upper()} is not allowed; {ALLOWED}")
+
+
+_TIME_LITERALS = {
+    "DATE": "DATE",
+    "TIMESTAMPNTZ": "TIMESTAMP",
+    "TIMESTAMP": "TIMESTAMP",
+    "TIMESTAMPTZ": "TIMESTAMPTZ",
+}
+
+
+def _name_parts(node: Node) -> list[str]:
+    if any(part.key != "identifier" for part in node.parts):
+        raise Mismatch(f"{node.sql('duckdb')} is not a column name; {ALLOWED}")
+    return [part.name for part in node.parts]
+
+
+def _without_brackets(node: Node) -> Node:
+    while node.key == "paren":
+        node = node.this
+    return node
+
+
+def _check_parts(node: Node, parts: frozenset[str]) -> None:
+    """Refuse a form that carries more than we read: IN (SELECT ...) and whatever sqlglot learns next."""
+    extra = sorted(name for name, part in node.args.items() if part and name not in parts)
+    if extra:
+        raise Mismatch(f"{node.key.upper()} with {' and '.join(extra).upper()} is not allowed; {ALLOWED}")
+
+
+def _words(operand: Operand) -> str:
+    """An operand in a sentence: texts and times without their quotes."""
+    return operand.said[1:-1] if operand.said.startswith("'") else operand.said
+
+
+def _read_chain(reader: _Reader, node: Node, words: str) -> _Said:
+    """AND or OR; a long chain is one left-deep tree, so it is walked, not recursed into."""
+    terms: list[_Said] = []
+    waiting = [node]
+    while waiting:
+        term = waiting.pop()
+        if term.key == node.key:
+            _check_parts(term, FORMS[node.key].parts)
+            waiting += [term.expression, term.this]
+        else:
+            terms.append(reader.predicate(term))
+    join = compare.all_of if node.key == "and" else compare.any_of
+    return _Said(join([term.expression for term in terms]), words.join(term.words for term in terms))
+
+
+def _read_not(reader: _Reader, node: Node, words: str) -> _Said:
+    said = reader.predicate(node.this)
+    return _Said(~said.expression, words.format(said.words))
+
+
+def _read_brackets(reader: _Reader, node: Node, words: str) -> _Said:
+    said = reader.predicate(node.this)
+    return _Said(said.expression, words.format(said.words))
+
+
+def _comparison(sign: str) -> Callable[[_Reader, Node, str], _Said]:
+    def read(reader: _Reader, node: Node, words: str) -> _Said:
+        left, right = reader.operand(node.this), reader.operand(node.expression)
+        return _Said(compare.compare(sign, left, right), words.format(_words(left), _words(right)))
+
+    return read
+
+
+def _read_distinct(reader: _Reader, node: Node, words: str) -> _Said:
+    left, right = reader.operand(node.this), reader.operand(node.expression)
+    differs = compare.is_distinct(left, right)
+    return _Said(
+        differs if node.key == "nullsafeneq" else ~differs, words.format(_words(left), _words(right))
+    )
+
+
+def _read_between(reader: _Reader, node: Node, words: str) -> _Said:
+    value, low, high = (reader.operand(node.args[part]) for part in ("this", "low", "high"))
+    inside = compare.compare(">=", value, low) & compare.compare("<=", value, high)
+    return _Said(inside, words.format(_words(value), _words(low), _words(high)))
+
+
+def _read_in(reader: _Reader, node: Node, words: str) -> _Said:
+    if not node.expressions:
+        raise Mismatch("IN () holds nothing; name at least one value in its brackets")
+    value = reader.operand(node.this)
+    items = [reader.operand(item) for item in node.expressions]
+    return _Said(compare.is_among(value, items), words.format(_words(value), ", ".join(map(_words, items))))
+
+
+def _read_is(reader: _Reader, node: Node, words: str) -> _Said:
+    """IS NULL of an operand or a predicate, IS TRUE and IS FALSE of a predicate: never unknown."""
+    wanted, inner = node.expression, _without_brackets(node.this)
+    if wanted.key not in ("null", "boolean"):
+        raise Mismatch(f"IS {wanted.sql('duckdb')} is not allowed; {ALLOWED}")
+    if wanted.key == "null" and inner.key not in FORMS:
+        operand = reader.operand(inner)
+        return _Said(compare.is_null(operand), words.format(_words(operand), "unknown"))
+    said = reader.predicate(inner)
+    if wanted.key == "null":
+        return _Said(pc.is_null(said.expression), words.format(said.words, "unknown"))
+    truth = said.expression if wanted.this else ~said.expression
+    return _Said(
+        compare.if_unknown(truth, compare.FALSE), words.format(said.words, str(bool(wanted.this)).lower())
+    )
+
+
+def _read_like(reader: _Reader, node: Node, words: str) -> _Said:
+    return _say_like(reader, node, "", words)
+
+
+def _read_escape(reader: _Reader, node: Node, words: str) -> _Said:
+    inner = node.this
+    if inner.key not in ("like", "ilike") or not (
+        node.expression.key == "literal" and node.expression.is_string
+    ):
+        raise Mismatch("ESCAPE wants one character in single quotes, after a LIKE")
+    _check_parts(inner, FORMS[inner.key].parts)
+    return _say_like(reader, inner, node.expression.name, FORMS[inner.key].words)
+
+
+def _say_like(reader: _Reader, node: Node, escape: str, words: str) -> _Said:
+    value, pattern = reader.operand(node.this), reader.operand(node.expression)
+    for operand in (value, pattern):
+        if operand.kind not in (Kind.TEXT, Kind.NULL):
+            raise Mismatch(f"{operand.said} is {operand.kind.value}, LIKE wants text")
+    if (isinstance(value, Literal) and value.kind is Kind.TEXT) or isinstance(pattern, Column):
+        raise Mismatch("LIKE wants a column on its left and a text in single quotes on its right")
+    if isinstance(value, Column) and isinstance(pattern.value, str):
+        matches = like(value, pattern.value, escape, any_case=node.key == "ilike")
+    else:
+        matches = compare.UNKNOWN
+    said = words.format(_words(value), _words(pattern))
+    if node.args.get("negate"):  # sqlglot 30 keeps the NOT of NOT LIKE inside
+        return _Said(~matches, FORMS["not"].words.format(said))
+    return _Said(matches, said)
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form that a `where` may have."""
+
+    parts: frozenset[str]  # the node's parts that `read` reads; any other is refused
+    read: Callable[[_Reader, Node, str], _Said]
+    words: str  # the form in a sentence, its operands as {}
+
+
+_PAIR = frozenset({"this", "expression"})
+FORMS: dict[str, Form] = {
+    "and": Form(_PAIR, _read_chain, " and "),
+    "or": Form(_PAIR, _read_chain, " or "),
+    "not": Form(frozenset({"this"}), _read_not, "not ({})"),
+    "paren": Form(frozenset({"this"}), _read_brackets, "({})"),
+    "eq": Form(_PAIR, _comparison("="), "{} is {}"),
+    "neq": Form(_PAIR, _comparison("<>"), "{} is not {}"),
+    "lt": Form(_PAIR, _comparison("<"), "{} below {}"),
+    "lte": Form(_PAIR, _comparison("<="), "{} at most {}"),
+    "gt": Form(_PAIR, _comparison(">"), "{} above {}"),
+    "gte": Form(_PAIR, _comparison(">="), "{} at least {}"),
+    "nullsafeeq": Form(_PAIR, _read_distinct, "{} is the same as {}"),
+    "nullsafeneq": Form(_PAIR, _read_distinct, "{} differs from {}"),
+    "between": Form(frozenset({"this", "low", "high"}), _read_between, "{} from {} to {}"),
+    "in": Form(frozenset({"this", "expressions"}), _read_in, "{} one of {}"),
+    "is": Form(_PAIR, _read_is, "{} is {}"),
+    "like": Form(_PAIR | {"negate"}, _read_like, "{} like {}"),
+    "ilike": Form(_PAIR | {"negate"}, _read_like, "{} like {} in any case"),
+    "escape": Form(_PAIR, _read_escape, "{}"),
+}

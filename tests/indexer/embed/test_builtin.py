@@ -1,0 +1,215 @@
+"""The builtin model, whole: photos found by words, the same vectors every time, neither torch nor network."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.embed import Embedder, Pixels, Vectors
+from indexer.embed.builtin import CLASSIFIER, ENCODER, BuiltinEmbedder, weights_sha256
+from indexer.embed.pinned import PinnedFile
+from indexer.errors import ModelUnavailable
+
+SIDE_PX = 260
+
+
+@pytest.fixture(scope="module")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of its own, so that the conversion is really done, once for this module."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("LAKESIFT_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def embedder(cache_folder: Path) -> Embedder:
+    return BuiltinEmbedder()
+
+
+@pytest.fixture(scope="module")
+def photos() -> dict[str, Pixels]:
+    """Photos that come inside scikit-image and scikit-learn, brought to the model's size by hand."""
+    from sklearn.datasets import load_sample_image
+
+    return {
+        "cat": square(sample("chelsea")),
+        "rocket": square(sample("rocket")),
+        "coffee": square(sample("coffee")),
+        "astronaut": square(sample("astronaut")),
+        "flower": square(load_sample_image("flower.jpg")),
+        "temple": square(load_sample_image("china.jpg")),
+        "photographer": square(sample("camera")),
+        "page": square(sample("page")),
+    }
+
+
+def sample(name: str) -> Pixels:
+    """An image of scikit-image's, grey ones as RGB."""
+    from skimage import data
+
+    image = np.asarray(getattr(data, name)())
+    return image if image.ndim == 3 else np.stack([image] * 3, axis=2)
+
+
+def square(image: Pixels) -> Pixels:
+    """The middle square, at the model's size."""
+    from PIL import Image
+
+    height, width, _ = image.shape
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    picture = Image.fromarray(image).crop((left, top, left + side, top + side))
+    return np.asarray(picture.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC))
+
+
+@pytest.fixture(scope="module")
+def photo_vectors(embedder: Embedder, photos: dict[str, Pixels]) -> Vectors:
+    return embedder.embed_images(list(photos.values()))
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("a cat", "cat"),
+        ("a kitten looking at me", "cat"),
+        ("a rocket", "rocket"),
+        ("coffee", "coffee"),
+        ("a cup of espresso", "coffee"),
+        ("a flower", "flower"),
+        ("a temple", "temple"),
+        ("a photographer", "photographer"),
+        ("printed text", "page"),
+    ],
+)
+def test_words_find_the_photo(
+    query: str, found: str, embedder: Embedder, photos: dict[str, Pixels], photo_vectors: Vectors
+) -> None:
+    scores = embedder.embed_texts([query])[0] @ photo_vectors.T
+    assert list(photos)[int(scores.argmax())] == found
+
+
+def test_the_right_photo_stands_well_above_the_rest(
+    embedder: Embedder, photos: dict[str, Pixels], photo_vectors: Vectors
+) -> None:
+    scores = dict(zip(photos, embedder.embed_texts(["a cat"])[0] @ photo_vectors.T, strict=True))
+    cat = scores.pop("cat")
+    assert cat == pytest.approx(0.445, abs=0.02)  # pinned: a change of the model shows here
+    assert max(scores.values()) < cat - 0.3
+
+
+def test_an_image_finds_its_like(
+    embedder: Embedder, photos: dict[str, Pixels], photo_vectors: Vectors
+) -> None:
+    mirrored = embedder.embed_images([photo[:, ::-1] for photo in photos.values()])
+    darker = embedder.embed_images([(photo * 0.8).astype(np.uint8) for photo in photos.values()])
+    for changed in (mirrored, darker):
+        assert (changed @ photo_vectors.T).argmax(axis=1).tolist() == list(range(len(photos)))
+
+
+def test_vectors_are_unit_rows(embedder: Embedder, photo_vectors: Vectors) -> None:
+    texts = embedder.embed_texts(["a cat", "", "two dogs running on grass"])
+    assert (embedder.dim, photo_vectors.shape, texts.shape) == (384, (8, 384), (3, 384))
+    assert {photo_vectors.dtype, texts.dtype} == {np.dtype(np.float32)}
+    assert np.linalg.norm(photo_vectors, axis=1) == pytest.approx(np.ones(8), abs=1e-5)
+    assert np.linalg.norm(texts, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+
+
+def test_no_images_and_no_texts_give_no_rows(embedder: Embedder) -> None:
+    assert embedder.embed_images([]).shape == (0, 384)
+    assert embedder.embed_texts([]).shape == (0, 384)
+
+
+def test_a_batch_changes_no_vector(
+    embedder: Embedder, photos: dict[str, Pixels], photo_vectors: Vectors
+) -> None:
+    many = list(photos.values()) * 3  # more than one batch of 16
+    assert np.abs(embedder.embed_images(many) - np.tile(photo_vectors, (3, 1))).max() < 1e-4
+    for index, photo in enumerate(photos.values()):
+        assert np.abs(embedder.embed_images([photo])[0] - photo_vectors[index]).max() < 1e-4
+
+
+def test_plain_images_have_finite_vectors(embedder: Embedder) -> None:
+    plain = [np.full((SIDE_PX, SIDE_PX, 3), value, np.uint8) for value in (0, 127, 255)]
+    assert np.linalg.norm(embedder.embed_images(plain), axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+
+
+def test_an_image_of_another_size_is_brought_to_the_models(embedder: Embedder) -> None:
+    image = sample("chelsea")  # 300 x 451
+    fitted, by_hand = embedder.embed_images([image])[0], embedder.embed_images([square(image)])[0]
+    assert fitted @ by_hand > 0.98
+
+
+def test_a_second_start_reads_the_cache_and_is_quick(
+    cache_folder: Path, photos: dict[str, Pixels], photo_vectors: Vectors
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (cache_folder / "models").iterdir()}
+    assert sorted(path.suffix for path in before) == [".npy", ".onnx"]
+    started = time.perf_counter()
+    again = BuiltinEmbedder()
+    vector = again.embed_images([photos["cat"]])[0]
+    again.embed_texts(["a cat"])
+    assert time.perf_counter() - started < 3  # 0.5 s on a quiet machine
+    assert np.abs(vector - photo_vectors[0]).max() < 1e-4
+    assert {path: path.stat().st_mtime_ns for path in (cache_folder / "models").iterdir()} == before
+
+
+def test_the_fingerprint_names_what_the_vectors_depend_on(embedder: Embedder) -> None:
+    assert embedder.model_id == "builtin"
+    assert embedder.fingerprint == {
+        "name": "builtin",
+        "weights": weights_sha256(),
+        "preprocessing": "shortest side 260 bicubic, centre 260x260, RGB, (x - 127) / 128",
+        "dim": 384,
+        "precision": "fp32",
+    }
+    # Lakes carry this hash. When it changes, every lake made with builtin must be built again.
+    assert weights_sha256().startswith("e5be9103be8bce55")
+
+
+@pytest.mark.parametrize("part", ["CLASSIFIER", "ENCODER"])
+def test_a_missing_weights_package_is_a_sentence(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"CLASSIFIER": CLASSIFIER, "ENCODER": ENCODER}[part]
+    missing = PinnedFile("no_such_package", known.requirement, known.path, known.sha256)
+    monkeypatch.setattr(f"indexer.embed.builtin.{part}", missing)
+    with pytest.raises(ModelUnavailable) as refusal:
+        BuiltinEmbedder()
+    assert str(refusal.value) == (
+        f"model {known.requirement}: the package is not installed; run: pip install {known.requirement}"
+    )
+
+
+USE = """
+import json, sys, socket
+def refuse(*_: object) -> None: raise AssertionError("the network was used")
+socket.socket.connect = socket.getaddrinfo = refuse
+import numpy as np
+from indexer.embed.builtin import BuiltinEmbedder
+embedder = BuiltinEmbedder()
+embedder.embed_images([np.zeros((260, 260, 3), np.uint8)])
+embedder.embed_texts(["a cat"])
+print(json.dumps(sorted({"torch", "onnx", "onnxruntime"} & set(sys.modules))))
+"""
+
+
+def imported_by_use(cache: Path) -> list[str]:
+    environment = os.environ | {"LAKESIFT_CACHE": str(cache), "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        [sys.executable, "-c", USE], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    modules: list[str] = json.loads(done.stdout)
+    return modules
+
+
+def test_its_use_needs_no_network_no_torch_and_once_converted_no_onnx(tmp_path: Path) -> None:
+    assert imported_by_use(tmp_path) == ["onnx", "onnxruntime"]
+    assert imported_by_use(tmp_path) == ["onnxruntime"]
