@@ -266,7 +266,7 @@ class _Run:
             source: Source
             try:
                 source = open_source(entry.uri, entry.columns)
-                entry = self.entries[number] = replace(entry, uri=source.uri)
+                entry = self.entries[number] = replace(entry, uri=source.uri, columns=source.table_path)
                 found = self._list_one(number, source, unlisted)
             except SourceError as error:
                 if self.add:
@@ -418,6 +418,8 @@ class _Run:
         else:
             commits.skip(file, source, result.error.reason, transient=result.error.transient)
             self.report.newly_skipped.append((file.uri, result.error.reason))
+            if result.error.transient:
+                return  # the row it had stays: nothing says that the image changed
         if todo is not None and todo.replaces is not None:
             commits.remove(todo.replaces)
 
