@@ -18,7 +18,7 @@ from indexer.layout import Layout
 from indexer.locks import snapshots_being_read
 from indexer.manifest import Manifest, SegmentEntry, TombstonesEntry, publish
 from indexer.segment import Segment, SegmentWriter, lake_schema
-from indexer.tables import NO_TOMBSTONES, Place, dead_positions, write_tombstones
+from indexer.tables import Place, dead_positions, write_tombstones
 
 MAX_MERGED_BYTES = 512 * 2**20  # of vectors in one merged segment: merging holds them in memory
 KEEP_S = 3600.0  # vacuum keeps every snapshot that was current within the last hour
