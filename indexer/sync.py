@@ -17,6 +17,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Protocol
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,7 +38,7 @@ from indexer.plan import Counts, Plan, Rerow, Todo
 from indexer.segment import ROW_SCHEMA, Segment, lake_schema
 from indexer.sources import ImageFile, Listing, Source
 from indexer.sources.opening import open_source
-from indexer.tables import SKIPPED_SCHEMA, Skipped, dead_positions, read_skipped, write_skipped
+from indexer.tables import SKIPPED_SCHEMA, Skipped, dead_positions, drop_segments, read_skipped, write_skipped
 
 CARRY_ROWS = 20_000  # rows carried over in one commit
 LoadEmbedder = Callable[[Manifest | None], Embedder]
@@ -118,10 +119,11 @@ def sync(
                 return run.run()
             finally:
                 run.close()
-    except OSError as error:
-        name = error.filename or lake
+    except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        name = getattr(error, "filename", None) or lake
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise LakeError(
-            f"{name}: {error.strerror or error}; the lake's last snapshot is whole, run `lakesift sync {lake}` to go on"
+            f"{name}: {reason}; the lake's last snapshot is whole, run `lakesift sync {lake}` to go on"
         ) from error
 
 
@@ -144,6 +146,7 @@ class _Run:
         self.started = time.monotonic()
         self.scan_started_us = int(time.time() * 1e6)
         self.report = SyncReport(str(layout.root))
+        self.repairs = False  # True: a snapshot is due even where no image changed, to leave damage behind
         self.manifest = self._open_manifest()
         self.add = [_relocated_source(entry, roots) for entry in add]
         known = self.manifest.sources if self.manifest else ()
@@ -184,11 +187,13 @@ class _Run:
             manifest, problems = read_manifest(self.layout)
         except LakeNotFound:
             return None
-        opened = check_files(self.layout, manifest)
+        opened = check_files(self.layout, manifest, deep=self.config.drop_damaged or None)
+        self.report.problems += [*problems, *opened.problems]
+        self.repairs = bool(self.report.problems)
         if opened.out_of_service:
             manifest = self._without_damaged(manifest, opened.out_of_service)
-        self.report.problems += [*problems, *opened.problems]
-        return manifest
+        whole = tuple(entry for entry in manifest.skipped if entry.id not in opened.damaged_skipped)
+        return replace(manifest, skipped=whole)
 
     def _without_damaged(self, manifest: Manifest, damaged: Mapping[str, str]) -> Manifest:
         if not self.config.drop_damaged:
@@ -198,14 +203,7 @@ class _Run:
                 "to index its images again under new row ids"
             )
         segments = tuple(segment for segment in manifest.segments if segment.id not in damaged)
-        live = {segment.id for segment in segments}
-        tombstones = tuple(entry for entry in manifest.tombstones if live.issuperset(entry.segments))
-        crossing = [e for e in manifest.tombstones if e not in tombstones and live.intersection(e.segments)]
-        if crossing:
-            raise LakeError(
-                f"{self.layout.root} has tombstones that speak of damaged and of whole segments; "
-                "restore the damaged files from a backup, or index into a new lake"
-            )
+        tombstones = drop_segments(self.layout, manifest.tombstones_beside(damaged), damaged)
         return replace(manifest, segments=segments, tombstones=tombstones)
 
     def _load_live(self) -> None:
@@ -361,6 +359,7 @@ class _Run:
         assert self.manifest is not None
         entry = next(entry for entry in self.manifest.segments if entry.id == segment_id)
         segment = Segment(self.layout, entry)
+        segment.check()
         positions = np.array([rerow.old.position for rerow in rerows], np.int64)
         rows = segment.read_rows(lake_schema(self.manifest.columns)).take(pa.array(positions)).to_pylist()
         vectors = ann.vectors_at(segment.index, positions)
@@ -439,7 +438,7 @@ class _Run:
             replace(entry, unsettled_since_us=None) if entry.id in before - unsettled else entry
             for entry in commits.manifest.segments
         )
-        if segments != commits.manifest.segments:
+        if segments != commits.manifest.segments or self.repairs:
             changes["segments"] = segments
         if self.manifest and commits.manifest.sources != self.manifest.sources:
             changes["sources"] = commits.manifest.sources
