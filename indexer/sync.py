@@ -39,7 +39,7 @@ from indexer.roots import Roots
 from indexer.segment import ROW_SCHEMA, Segment, lake_schema
 from indexer.sources import ImageFile, Listing, Source
 from indexer.sources.opening import OpenSource, open_source
-from indexer.tables import SKIPPED_SCHEMA, Skipped, dead_positions, read_skipped, write_skipped
+from indexer.tables import SKIPPED_SCHEMA, Skipped, dead_positions, drop_segments, read_skipped, write_skipped
 
 CARRY_ROWS = 20_000  # rows carried over in one commit
 LoadEmbedder = Callable[[Manifest | None], Embedder]
@@ -130,16 +130,12 @@ def sync(
                 return run.run()
             finally:
                 run.close()
-    except OSError as error:
-        raise _stopped(lake, str(error.filename or lake), error.strerror or str(error)) from error
-    except duckdb.Error as error:  # its files lie in the lake's staging folder: mostly a full disk
-        raise _stopped(lake, str(layout.staging), str(error).split("\n")[0]) from error
-
-
-def _stopped(lake: Path, name: str, reason: str) -> LakeError:
-    return LakeError(
-        f"{name}: {reason}; the lake's last snapshot is whole, run `lakesift sync {lake}` to go on"
-    )
+    except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        name = getattr(error, "filename", None) or lake
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise LakeError(
+            f"{name}: {reason}; the lake's last snapshot is whole, run `lakesift sync {lake}` to go on"
+        ) from error
 
 
 class _Run:
@@ -161,6 +157,7 @@ class _Run:
         self.started = time.monotonic()
         self.scan_started_us = int(time.time() * 1e6)
         self.report = SyncReport(str(layout.root))
+        self.repairs = False  # True: a snapshot is due even where no image changed, to leave damage behind
         self.manifest = self._open_manifest()
         self.add = list(add)
         known = self.manifest.sources if self.manifest else ()
@@ -202,11 +199,13 @@ class _Run:
             manifest, problems = read_manifest(self.layout)
         except LakeNotFound:
             return None
-        opened = check_files(self.layout, manifest)
+        opened = check_files(self.layout, manifest, deep=self.config.drop_damaged or None)
+        self.report.problems += [*problems, *opened.problems]
+        self.repairs = bool(self.report.problems)
         if opened.out_of_service:
             manifest = self._without_damaged(manifest, opened.out_of_service)
-        self.report.problems += [*problems, *opened.problems]
-        return manifest
+        whole = tuple(entry for entry in manifest.skipped if entry.id not in opened.damaged_skipped)
+        return replace(manifest, skipped=whole)
 
     def _without_damaged(self, manifest: Manifest, damaged: Mapping[str, str]) -> Manifest:
         if not self.config.drop_damaged:
@@ -216,14 +215,7 @@ class _Run:
                 "to index its images again under new row ids"
             )
         segments = tuple(segment for segment in manifest.segments if segment.id not in damaged)
-        live = {segment.id for segment in segments}
-        tombstones = tuple(entry for entry in manifest.tombstones if live.issuperset(entry.segments))
-        crossing = [e for e in manifest.tombstones if e not in tombstones and live.intersection(e.segments)]
-        if crossing:
-            raise LakeError(
-                f"{self.layout.root} has tombstones that speak of damaged and of whole segments; "
-                "restore the damaged files from a backup, or index into a new lake"
-            )
+        tombstones = drop_segments(self.layout, manifest.tombstones_beside(damaged), damaged)
         return replace(manifest, segments=segments, tombstones=tombstones)
 
     def _load_live(self) -> None:
@@ -399,6 +391,7 @@ class _Run:
         assert self.manifest is not None
         entry = next(entry for entry in self.manifest.segments if entry.id == segment_id)
         segment = Segment(self.layout, entry)
+        segment.check()
         positions = np.array([rerow.old.position for rerow in rerows], np.int64)
         rows = segment.read_rows(lake_schema(self.manifest.columns)).take(pa.array(positions)).to_pylist()
         vectors = ann.vectors_at(segment.index, positions)
@@ -485,7 +478,7 @@ class _Run:
             replace(entry, unsettled_since_us=None) if entry.id in before - unsettled else entry
             for entry in commits.manifest.segments
         )
-        if segments != commits.manifest.segments:
+        if segments != commits.manifest.segments or self.repairs:
             changes["segments"] = segments
         if self.manifest and commits.manifest.sources != self.manifest.sources:
             changes["sources"] = commits.manifest.sources

@@ -77,8 +77,7 @@ class Snapshot:
         self.parts = self._open_parts(layout, opened)
 
     def _open_parts(self, layout: Layout, opened: Opened) -> list[Part]:
-        broken = opened.out_of_service.keys()
-        readable = tuple(e for e in self.manifest.tombstones if not broken >= set(e.segments))
+        readable = self.manifest.tombstones_beside(opened.out_of_service)
         dead = dead_positions(layout, replace(self.manifest, tombstones=readable))
         parts = []
         for entry in self.manifest.segments:
