@@ -33,7 +33,7 @@ _KNOWN = {
     "readers",
     "staging",
 }
-_KNOWN |= {"writer.lock", "writer.json", "labels.jsonl", "manifest.json.new"}
+_KNOWN |= {"writer.lock", "writer.json", "writer.json.new", "labels.jsonl", "manifest.json.new"}
 
 
 @dataclass(slots=True)
@@ -53,7 +53,8 @@ def prepare_folder(layout: Layout) -> None:
     :raises LakeError: if the folder holds something that is not a lake, or cannot be written.
     """
     try:
-        layout.root.mkdir(parents=True, exist_ok=True)
+        layout.root.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(layout.root)
         foreign = sorted({entry.name for entry in layout.root.iterdir()} - _KNOWN)
         if foreign and not layout.manifest.exists():
             raise LakeError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -98,10 +98,32 @@ def read_skipped(layout: Layout, manifest: Manifest) -> pa.Table:
 def dead_positions(
     layout: Layout, manifest: Manifest
 ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """Segment id -> the positions in it that are gone, int64, sorted."""
-    tables = [
-        pq.read_table(layout.tombstone_file(entry.id), partitioning=None) for entry in manifest.tombstones
+    """Segment id -> the positions in it that are gone, int64, sorted.
+
+    :param manifest: one whose tombstones were all found whole.
+    """
+    return _positions(layout, manifest.tombstones)
+
+
+def drop_segments(
+    layout: Layout, entries: Sequence[TombstonesEntry], out: Collection[str]
+) -> tuple[TombstonesEntry, ...]:
+    """The tombstones once the segments in out are gone: what the other segments need, in at most one file."""
+    if len(entries) <= 1 and all(set(out).isdisjoint(entry.segments) for entry in entries):
+        return tuple(entries)
+    left = [
+        Place(segment, int(position))
+        for segment, positions in _positions(layout, entries).items()
+        if segment not in out
+        for position in positions
     ]
+    return (write_tombstones(layout, left),) if left else ()
+
+
+def _positions(
+    layout: Layout, entries: Sequence[TombstonesEntry]
+) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    tables = [pq.read_table(layout.tombstone_file(entry.id), partitioning=None) for entry in entries]
     if not tables:
         return {}
     table = pa.concat_tables(tables)

@@ -168,13 +168,14 @@ class FolderSource:
 
 def _survey(folder: bytes) -> _Survey:
     survey = _Survey()
-    has_manifest = has_segments = False
+    has_manifest = has_segments = False  # a new lake has the folder manifests/ before its first manifest.json
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name.decode("utf-8", "surrogateescape")
             if _is_folder(entry):
                 (survey.linked_folders if entry.is_symlink() else survey.folders).append(entry.path)
                 has_segments |= name == "segments"
+                has_manifest |= name == "manifests"
             elif is_sidecar(name):
                 survey.sidecars.add(name)
                 has_manifest |= name == "manifest.json"
