@@ -2,8 +2,9 @@
 
 An ImageNet classifier looks at the image, a sentence encoder reads the text, and the class names bridge them:
 an image is the mean of the sentence vectors of "a photo of a <class>" under the classifier's probabilities
-(ConSE: Norouzi et al. 2013, https://arxiv.org/abs/1312.5650). Three things differ from the paper, each
-measured on 1,000 Flickr8k photos (3,000 captions, R@10 of text to image; the paper's way gave 17 %):
+(ConSE: Norouzi et al. 2013, https://arxiv.org/abs/1312.5650). Three things differ from the paper, the
+first two measured, and chosen, on 1,000 Flickr8k photos (3,000 captions, R@10 of text to image; the plain mixture
+of all classes gave 17 %):
 
 - one fixed vector, the mean of the class sentences, is subtracted on both sides, because sentence vectors
   share a direction that says nothing: 22 %;
