@@ -20,7 +20,7 @@ from indexer.layout import Layout
 from indexer.manifest import Manifest, publish
 from indexer.segment import SegmentWriter, merge_types, own_types, rows_table
 from indexer.sources import ColumnValue, ImageFile
-from indexer.tables import Place, Skipped, write_skipped, write_tombstones
+from indexer.tables import Place, Skipped, write_no_tombstones, write_skipped, write_tombstones
 
 _KNOWN = {
     "manifest.json",
@@ -33,7 +33,7 @@ _KNOWN = {
     "readers",
     "staging",
 }
-_KNOWN |= {"writer.lock", "writer.json", "labels.jsonl", "manifest.json.new"}
+_KNOWN |= {"writer.lock", "writer.json", "writer.json.new", "labels.jsonl", "manifest.json.new"}
 
 
 @dataclass(slots=True)
@@ -53,7 +53,8 @@ def prepare_folder(layout: Layout) -> None:
     :raises LakeError: if the folder holds something that is not a lake, or cannot be written.
     """
     try:
-        layout.root.mkdir(parents=True, exist_ok=True)
+        layout.root.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(layout.root)
         foreign = sorted({entry.name for entry in layout.root.iterdir()} - _KNOWN)
         if foreign and not layout.manifest.exists():
             raise LakeError(
@@ -61,6 +62,7 @@ def prepare_folder(layout: Layout) -> None:
             )
         for folder in (layout.manifests, layout.segments, layout.tombstones, layout.skipped, layout.staging):
             make_folder(folder)
+        write_no_tombstones(layout)
     except (FileExistsError, NotADirectoryError):
         raise LakeError(f"{layout.root} is a file; choose a folder for the lake") from None
     except OSError as error:

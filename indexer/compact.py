@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from indexer.errors import LakeDamaged
 from indexer.layout import Layout
 from indexer.locks import snapshots_being_read
-from indexer.manifest import Manifest, SegmentEntry, TombstonesEntry, publish
+from indexer.manifest import Manifest, SegmentEntry, publish
 from indexer.segment import Segment, SegmentWriter, lake_schema
-from indexer.tables import Place, dead_positions, write_tombstones
+from indexer.tables import NO_TOMBSTONES, dead_positions, drop_segments
 
 MAX_MERGED_BYTES = 512 * 2**20  # of vectors in one merged segment: merging holds them in memory
 KEEP_S = 3600.0  # vacuum keeps every snapshot that was current within the last hour
@@ -31,12 +31,15 @@ def compact(
 
     Merged segments leave their dead rows behind. None grows past 512 MiB of vectors, so a large lake keeps more.
 
-    :param damaged: ids of segments to leave alone.
+    :param damaged: ids of segments to leave alone, with the tombstones that speak of them only.
     :returns: the manifest that is current afterwards; the same one if there was nothing to do.
+    :raises LakeDamaged: if a segment to be merged is not what was committed.
     """
-    dead = dead_positions(layout, manifest)
+    damaged = set(damaged)
+    readable = manifest.tombstones_beside(damaged)
+    dead = dead_positions(layout, replace(manifest, tombstones=readable))
     alive = {entry.id: entry.rows - len(dead.get(entry.id, ())) for entry in manifest.segments}
-    whole = [entry for entry in manifest.segments if entry.id not in set(damaged)]
+    whole = [entry for entry in manifest.segments if entry.id not in damaged]
     emptied = [entry for entry in whole if alive[entry.id] == 0]
     group = _choose(whole, alive, max_segments, _max_rows(manifest.dim))
     if not emptied and not group:
@@ -44,8 +47,10 @@ def compact(
     merged = [_merge(layout, manifest, group, dead)] if group else []
     out = {entry.id for entry in [*emptied, *group]}
     kept = tuple(entry for entry in manifest.segments if entry.id not in out)
-    published = replace(manifest, segments=(*kept, *merged), tombstones=_without(layout, manifest, dead, out))
-    return compact(layout, publish(layout, published), max_segments=max_segments, damaged=damaged)
+    unread = tuple(entry for entry in manifest.tombstones if entry not in readable)
+    tombstones = unread + drop_segments(layout, readable, out)
+    published = publish(layout, replace(manifest, segments=(*kept, *merged), tombstones=tombstones))
+    return compact(layout, published, max_segments=max_segments, damaged=damaged)
 
 
 def _choose(
@@ -78,6 +83,7 @@ def _merge(
     merged = SegmentWriter(layout, manifest.dim)
     for entry in group:
         segment = Segment(layout, entry)
+        segment.check()
         keep = np.ones(entry.rows, bool)
         keep[dead.get(entry.id, [])] = False
         merged.copy_vectors(segment.index, keep)
@@ -94,21 +100,6 @@ def _shared_schema(manifest: Manifest, segments: Sequence[Segment]) -> pa.Schema
     """The lake's schema, without own columns that none of these segments has."""
     here = {name for segment in segments for name in segment.rows.schema_arrow.names}
     return pa.schema([field for field in lake_schema(manifest.columns) if field.name in here])
-
-
-def _without(
-    layout: Layout,
-    manifest: Manifest,
-    dead: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]],
-    out: set[str],
-) -> tuple[TombstonesEntry, ...]:
-    """The tombstones once the segments in out are gone, in one file."""
-    if all(out.isdisjoint(entry.segments) for entry in manifest.tombstones) and len(manifest.tombstones) <= 1:
-        return manifest.tombstones
-    left = [
-        Place(segment, int(p)) for segment, positions in dead.items() if segment not in out for p in positions
-    ]
-    return (write_tombstones(layout, left),) if left else ()
 
 
 @dataclass(slots=True)
@@ -131,28 +122,40 @@ def vacuum(layout: Layout, manifest: Manifest, *, keep_s: float = KEEP_S) -> Vac
     if read is None:
         report.held = True
         return report
-    keep = read | _named_by_filters(layout) | {manifest.snapshot}
-    kept: list[Manifest] = []
-    superseded = time.time()  # when the next younger snapshot took over
-    for path in sorted(layout.manifests.glob("*.json"), reverse=True):
-        written = path.stat().st_mtime
-        if int(path.stem) in keep or superseded >= time.time() - keep_s:
-            try:
-                kept.append(Manifest.from_json(path.read_bytes(), str(path)))
-            except LakeDamaged:
-                report.held = True  # what it needs is unknown: delete nothing
-                return report
+    keep = read | _named_by_filters(layout)
+    kept = [manifest]  # as given: its copy in manifests/ may be lost
+    superseded: list[Path] = []
+    until = time.time()  # when the next younger snapshot took over
+    for path in layout.snapshots():
+        number, written = int(path.stem), path.stat().st_mtime
+        if number == manifest.snapshot:
+            pass
+        elif number not in keep and until < time.time() - keep_s:
+            superseded.append(path)
+        elif (snapshot := _read_snapshot(path)) is not None:
+            kept.append(snapshot)
+        elif number > manifest.snapshot:
+            superseded.append(path)  # half written by a writer that died: it was never current
         else:
-            _delete(path, report)
-            report.snapshots += 1
-        superseded = written
+            report.held = True  # what it needs is unknown: delete nothing
+            return report
+        until = written
+    for path in superseded:
+        _delete(path, report)
+        report.snapshots += 1
     report.kept_snapshots = len(kept)
     _delete_unnamed(layout.segments, {entry.id for m in kept for entry in m.segments}, report)
-    _delete_unnamed(
-        layout.tombstones, {f"{entry.id}.parquet" for m in kept for entry in m.tombstones}, report
-    )
+    tombstones = {f"{entry.id}.parquet" for m in kept for entry in m.tombstones}
+    _delete_unnamed(layout.tombstones, tombstones | {NO_TOMBSTONES}, report)
     _delete_unnamed(layout.skipped, {f"{entry.id}.parquet" for m in kept for entry in m.skipped}, report)
     return report
+
+
+def _read_snapshot(path: Path) -> Manifest | None:
+    try:
+        return Manifest.from_json(path.read_bytes(), str(path))
+    except LakeDamaged:
+        return None
 
 
 def _named_by_filters(layout: Layout) -> set[int]:
@@ -172,7 +175,7 @@ def _named_by_filters(layout: Layout) -> set[int]:
 
 
 def _delete_unnamed(folder: Path, named: set[str], report: VacuumReport) -> None:
-    for path in folder.iterdir():
+    for path in folder.iterdir() if folder.is_dir() else ():
         if path.name not in named:
             _delete(path, report)
             report.files += 1

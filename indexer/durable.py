@@ -21,11 +21,15 @@ def fsync_folder(folder: Path) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write and fsync a new file. The caller fsyncs the folder."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write and fsync a new file; on a full disk nothing stays behind. The caller fsyncs the folder."""
+    try:
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -39,5 +43,5 @@ def replace_file(path: Path, data: bytes) -> None:
 def make_folder(folder: Path) -> None:
     """Make the folder, and its name in its parent durable, if it is not there yet."""
     if not folder.is_dir():
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)  # another writer may just have made it
         fsync_folder(folder.parent)

@@ -61,6 +61,11 @@ class Layout:
     def snapshot(self, number: int) -> Path:
         return self.manifests / f"{number:06d}.json"
 
+    def snapshots(self) -> list[Path]:
+        """The files of all snapshots, the youngest first."""
+        numbered = [path for path in self.manifests.glob("*.json") if path.stem.isdigit()]
+        return sorted(numbered, key=lambda path: int(path.stem), reverse=True)
+
     def segment(self, segment_id: str) -> Path:
         return self.segments / segment_id
 

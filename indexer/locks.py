@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -52,9 +53,14 @@ def writer(layout: Layout, *, use_lock: bool = True) -> Iterator[None]:
 
 def _acquire(path: Path, no_locking: str) -> BaseFileLock | None:
     """The lock, or None where another process holds it; a file system without locks raises LakeError(no_locking)."""
-    lock = UnixFileLock(path) if os.name != "nt" else FileLock(path)
+    # Not thread_local: a lake that one thread opened may be closed by another.
+    lock = (UnixFileLock if os.name != "nt" else FileLock)(path, thread_local=False)
     try:
-        lock.acquire(blocking=False)
+        with (
+            warnings.catch_warnings()
+        ):  # filelock warns before it falls back; the sentence below says it better
+            warnings.simplefilter("ignore", UserWarning)
+            lock.acquire(blocking=False)
     except Timeout:
         return None
     except OSError as error:
@@ -78,7 +84,7 @@ def _write_note(path: Path) -> None:
         "command": " ".join(Path(sys.argv[0]).name if i == 0 else arg for i, arg in enumerate(sys.argv)),
         "since": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside = path.with_name(f"{path.name}.new")  # always the same name: one that a crash left is written over
     beside.write_text(json.dumps(note))
     beside.replace(path)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -72,6 +73,10 @@ class Manifest:
     def live_rows(self) -> int:
         return sum(s.rows for s in self.segments) - sum(t.rows for t in self.tombstones)
 
+    def tombstones_beside(self, damaged: Collection[str]) -> tuple[TombstonesEntry, ...]:
+        """Those that speak of a segment in service. A damaged file is never among them: all its segments are out."""
+        return tuple(entry for entry in self.tombstones if not set(damaged).issuperset(entry.segments))
+
     @property
     def size_bytes(self) -> int:
         return sum(check.length for _, check in self._files())
@@ -87,18 +92,24 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: bytes, path: str) -> Manifest:
-        """:raises LakeDamaged: if it is not a manifest, or its checksum differs; LakeError: of a later format."""
+        """Read a manifest, of this format or an earlier one.
+
+        The checksum comes first, so that a flipped bit in the format number is not taken for a later format; it is made
+        the same way in every format.
+
+        :raises LakeDamaged: if it is not a manifest, or its checksum differs; LakeError: of a later format.
+        """
         try:
             body = json.loads(data)
             checksum = body.pop("checksum")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise LakeDamaged(path, "it is not a manifest (no JSON object with a checksum)") from None
-        if isinstance(body.get("format"), int) and body["format"] > FORMAT:
+        if checksum != _checksum(body):
+            raise LakeDamaged(path, "its checksum does not match its content")
+        if body["format"] > FORMAT:
             raise LakeError(
                 f"{path} has format {body['format']}; this lakesift reads up to {FORMAT}: update lakesift"
             )
-        if checksum != _checksum(body):
-            raise LakeDamaged(path, "its checksum does not match its content")
         return _parse(body)
 
 
@@ -108,6 +119,7 @@ class Opened:
 
     manifest: Manifest
     out_of_service: dict[str, str]  # segment id -> sentence
+    damaged_skipped: frozenset[str]  # ids of skipped files that cannot be believed
     problems: tuple[str, ...]  # every sentence, these included
 
 
@@ -121,9 +133,11 @@ def read_manifest(layout: Layout) -> tuple[Manifest, tuple[str, ...]]:
         return Manifest.from_json(layout.manifest.read_bytes(), str(layout.manifest)), ()
     except (FileNotFoundError, NotADirectoryError):
         first = LakeDamaged(str(layout.manifest), "it is missing")
+    except OSError as error:
+        first = LakeDamaged(str(layout.manifest), f"it cannot be read ({error.strerror})")
     except LakeDamaged as error:
         first = error
-    for path in sorted(layout.manifests.glob("*.json"), reverse=True):
+    for path in layout.snapshots():
         try:
             manifest = Manifest.from_json(path.read_bytes(), str(path))
         except (LakeDamaged, OSError):
@@ -138,6 +152,8 @@ def read_manifest(layout: Layout) -> tuple[Manifest, tuple[str, ...]]:
 
 def check_files(layout: Layout, manifest: Manifest, *, deep: bool | None = None) -> Opened:
     """Compare the files of a snapshot with what was committed.
+
+    Tombstones and skipped files are small and always read whole: a dead row must not come back.
 
     :param deep: True reads everything, False lengths and ends; None decides by the lake's size (256 MB).
     """
@@ -154,17 +170,19 @@ def check_files(layout: Layout, manifest: Manifest, *, deep: bool | None = None)
                 problems.append(sentence)
     for entry in manifest.tombstones:
         path = layout.tombstone_file(entry.id)
-        if damage := find_damage(path, entry.file, deep=deep):
+        if damage := find_damage(path, entry.file, deep=True):
             sentence = f"{path} is damaged: {damage}; the segments it speaks of are out of service"
             out_of_service.update(
                 {segment: sentence for segment in entry.segments if segment not in out_of_service}
             )
             problems.append(sentence)
+    damaged_skipped = set()
     for skipped in manifest.skipped:
         path = layout.skipped_file(skipped.id)
-        if damage := find_damage(path, skipped.file, deep=deep):
+        if damage := find_damage(path, skipped.file, deep=True):
+            damaged_skipped.add(skipped.id)
             problems.append(f"{path} is damaged: {damage}; the next `lakesift sync` tries those files again")
-    return Opened(manifest, out_of_service, tuple(problems))
+    return Opened(manifest, out_of_service, frozenset(damaged_skipped), tuple(problems))
 
 
 def publish(layout: Layout, manifest: Manifest) -> Manifest:
@@ -174,12 +192,11 @@ def publish(layout: Layout, manifest: Manifest) -> Manifest:
 
     :returns: the manifest with its number (one above any file present) and time.
     """
-    numbers = [int(path.stem) for path in layout.manifests.glob("*.json") if path.stem.isdigit()]
     from indexer import __version__
 
     published = replace(
         manifest,
-        snapshot=max([manifest.snapshot, *numbers]) + 1,
+        snapshot=max([manifest.snapshot, *(int(path.stem) for path in layout.snapshots())]) + 1,
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         made_by=f"lakesift {__version__}",
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ulid import ULID
 
 from indexer import ann
-from indexer.checks import check_of
+from indexer.checks import check_of, find_damage
 from indexer.durable import fsync_file, fsync_folder
 from indexer.errors import LakeDamaged
 from indexer.layout import Layout
@@ -147,6 +147,7 @@ class Segment:
     def __init__(self, layout: Layout, entry: SegmentEntry) -> None:
         self.entry = entry
         self.folder: Path = layout.segment(entry.id)
+        self._lake = layout.root
 
     @cached_property
     def index(self) -> ann.FlatIndex:
@@ -180,16 +181,33 @@ class Segment:
         return pa.concat_tables(batches) if batches else wanted.empty_table()
 
     def row_groups(self, names: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The rows a row group at a time, as they are stored."""
+        """The rows a row group at a time, as they are stored.
+
+        :raises LakeDamaged: if a row group cannot be decoded.
+        """
         here = None if names is None else [name for name in names if name in self.rows.schema_arrow.names]
         for number in range(self.rows.num_row_groups):
-            yield self.rows.read_row_group(number, columns=here)
+            try:
+                table = self.rows.read_row_group(number, columns=here)
+            except (pa.ArrowException, OSError) as error:
+                raise LakeDamaged(str(self.folder / ROWS), f"Parquet cannot read it ({error})") from None
+            yield table
+
+    def check(self) -> None:
+        """Read every byte before it is copied elsewhere: a new file's checksums would vouch for old damage.
+
+        :raises LakeDamaged: if a file is not what was committed.
+        """
+        for name, check in self.entry.files.items():
+            if damage := find_damage(self.folder / name, check, deep=True):
+                way_out = f"run `lakesift sync {self._lake} --drop-damaged` to index its images again"
+                raise LakeDamaged(str(self.folder / name), f"{damage}; {way_out}")
 
     def conform(self, table: pa.Table, schema: pa.Schema, names: Sequence[str] | None = None) -> pa.Table:
         """The table with the lake's columns and types, in the lake's order."""
         fields = [schema.field(name) for name in (names or schema.names)]
         arrays = [
-            table[field.name].cast(field.type)
+            table[field.name].cast(field.type, safe=False)  # whole numbers beyond 2^53 round to decimals
             if field.name in table.column_names
             else pa.nulls(table.num_rows, field.type)
             for field in fields

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from indexer.durable import fsync_file, fsync_folder
 from indexer.layout import Layout
 from indexer.manifest import Manifest, SkippedEntry, TombstonesEntry
 
+NO_TOMBSTONES = "none.parquet"
 TOMBSTONE_SCHEMA = pa.schema([("segment", pa.string()), ("position", pa.int64())])
 SKIPPED_SCHEMA = pa.schema(
     [
@@ -61,6 +62,13 @@ def write_tombstones(layout: Layout, places: Iterable[Place]) -> TombstonesEntry
     return TombstonesEntry(file_id, len(ordered), tuple(dict.fromkeys(segments)), check)
 
 
+def write_no_tombstones(layout: Layout) -> None:
+    """An empty file, so that a reader's `tombstones/*.parquet` always matches something; no manifest names it."""
+    path = layout.tombstones / NO_TOMBSTONES
+    if not path.exists():
+        pq.write_table(TOMBSTONE_SCHEMA.empty_table(), path)
+
+
 def write_skipped(layout: Layout, files: Iterable[Skipped]) -> SkippedEntry:
     ordered = sorted(files, key=lambda file: file.uri)
     table = pa.table(
@@ -90,10 +98,32 @@ def read_skipped(layout: Layout, manifest: Manifest) -> pa.Table:
 def dead_positions(
     layout: Layout, manifest: Manifest
 ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """Segment id -> the positions in it that are gone, int64, sorted."""
-    tables = [
-        pq.read_table(layout.tombstone_file(entry.id), partitioning=None) for entry in manifest.tombstones
+    """Segment id -> the positions in it that are gone, int64, sorted.
+
+    :param manifest: one whose tombstones were all found whole.
+    """
+    return _positions(layout, manifest.tombstones)
+
+
+def drop_segments(
+    layout: Layout, entries: Sequence[TombstonesEntry], out: Collection[str]
+) -> tuple[TombstonesEntry, ...]:
+    """The tombstones once the segments in out are gone: what the other segments need, in at most one file."""
+    if len(entries) <= 1 and all(set(out).isdisjoint(entry.segments) for entry in entries):
+        return tuple(entries)
+    left = [
+        Place(segment, int(position))
+        for segment, positions in _positions(layout, entries).items()
+        if segment not in out
+        for position in positions
     ]
+    return (write_tombstones(layout, left),) if left else ()
+
+
+def _positions(
+    layout: Layout, entries: Sequence[TombstonesEntry]
+) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    tables = [pq.read_table(layout.tombstone_file(entry.id), partitioning=None) for entry in entries]
     if not tables:
         return {}
     table = pa.concat_tables(tables)

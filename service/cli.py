@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except OSError as error:  # a full or failing disk under `compact` or `vacuum`; `sync` says it itself
+        return _complain(LakeError(f"{error.filename or 'lake'}: {error.strerror or error}"), FAILED)
 
 
 def _complain(error: LakeError, code: int) -> int:
@@ -489,6 +491,8 @@ def _tell(report: SyncReport) -> None:
         print(f"skipped {more:,} more: lakesift info {report.lake} --skipped", file=sys.stderr)
     for problem in report.problems:
         print(f"warning: {problem}", file=sys.stderr)
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
     parts = [
         f"{count:,} {name}"
         for name, count in (
@@ -629,7 +633,10 @@ def _vacuum(arguments: argparse.Namespace) -> int:
     layout = Layout(arguments.lake)
     read_manifest(layout)
     with writer(layout, use_lock=not arguments.no_lock):
-        report = vacuum(layout, read_manifest(layout)[0], keep_s=arguments.keep_hours * 3600)
+        manifest, problems = read_manifest(layout)
+        if problems:  # it is not sure which snapshot is current, so not either what may go
+            raise LakeError(f"nothing deleted: {problems[0]}")
+        report = vacuum(layout, manifest, keep_s=arguments.keep_hours * 3600)
     if arguments.json:
         _print_json(asdict(report))
     if report.held:

@@ -85,8 +85,7 @@ class Snapshot:
         self.parts = self._open_parts(layout, opened)
 
     def _open_parts(self, layout: Layout, opened: Opened) -> list[Part]:
-        broken = opened.out_of_service.keys()
-        readable = tuple(e for e in self.manifest.tombstones if not broken >= set(e.segments))
+        readable = self.manifest.tombstones_beside(opened.out_of_service)
         dead = dead_positions(layout, replace(self.manifest, tombstones=readable))
         parts = []
         for entry in self.manifest.segments:
@@ -127,6 +126,8 @@ class Snapshot:
 
     def find(self, row_id: int) -> tuple[Part, int] | None:
         """Where a live row is, or None."""
+        if not 0 < row_id < 2**53:  # no row has such a number, and NumPy holds none beyond 64 bits
+            return None
         ids, numbers, positions = self._places
         at = int(np.searchsorted(ids, row_id))
         if at == len(ids) or ids[at] != row_id:

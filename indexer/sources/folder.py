@@ -45,11 +45,19 @@ class FolderSource:
 
     @property
     def uri(self) -> str:
-        return f"{self._root_uri.rstrip('/')}/{self._glob.pattern}" if self._glob else self._root_uri
+        if self._glob is None:
+            return self._root_uri
+        pattern, _ = uri_of(os.fsencode(self._glob.pattern))
+        return f"{self._root_uri.rstrip('/')}/{pattern}"
 
     @property
     def table_path(self) -> str | None:
         return self._join.table_path
+
+    @property
+    def unmatched_rows(self) -> int:
+        """Rows of the user's table that belong to no image of the last listing."""
+        return self._join.unmatched_rows
 
     def files(self, listing: Listing) -> Iterator[ImageFile]:
         self._join.begin()
@@ -64,7 +72,6 @@ class FolderSource:
             raise SourceError(
                 self.uri, "it went away while it was being listed; make it available and run again"
             )
-        listing.unmatched_rows = self._join.unmatched_rows
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
         return read_local(file, max_bytes)
@@ -116,13 +123,13 @@ class FolderSource:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    file = self._image(folder, entry, sidecars)
+                    file = self._image(entry, sidecars)
                     if file is not None:
                         yield file
         except OSError as error:
             self._cannot_list(folder, error, listing)
 
-    def _image(self, folder: bytes, entry: os.DirEntry[bytes], sidecars: set[str]) -> ImageFile | None:
+    def _image(self, entry: os.DirEntry[bytes], sidecars: set[str]) -> ImageFile | None:
         name = entry.name.decode("utf-8", "surrogateescape")
         if not may_be_image(name) or _is_folder(entry):
             return None
@@ -137,8 +144,7 @@ class FolderSource:
                 raise  # the folder may be read but not entered: none of its files can be looked at
             status = None
         beside = sidecar_names(name, sidecars) if sidecars else ()
-        paths = tuple(os.path.join(folder, os.fsencode(sidecar)) for sidecar in beside)  # noqa: PTH118
-        return image_file(entry.path, status, paths, self._join)
+        return image_file(entry.path, status, beside, self._join)
 
     def _is_wanted(self, folder: bytes) -> bool:
         name = os.path.basename(folder).decode("utf-8", "surrogateescape")  # noqa: PTH119
@@ -162,13 +168,14 @@ class FolderSource:
 
 def _survey(folder: bytes) -> _Survey:
     survey = _Survey()
-    has_manifest = has_segments = False
+    has_manifest = has_segments = False  # a new lake has the folder manifests/ before its first manifest.json
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name.decode("utf-8", "surrogateescape")
             if _is_folder(entry):
                 (survey.linked_folders if entry.is_symlink() else survey.folders).append(entry.path)
                 has_segments |= name == "segments"
+                has_manifest |= name == "manifests"
             elif is_sidecar(name):
                 survey.sidecars.add(name)
                 has_manifest |= name == "manifest.json"

@@ -7,33 +7,21 @@ import os
 import stat
 from collections.abc import Mapping
 
-from indexer.errors import UnreadableImage
+from indexer.config import ReadLimits
+from indexer.images.files import read_bytes
 from indexer.sources import ColumnValue, ImageFile
 from indexer.sources.joining import Join
 from indexer.sources.names import path_of, uri_of
 from indexer.sources.sidecars import max_sidecar_bytes
 
-_KINDS = {
-    stat.S_IFDIR: "it is a folder",
-    stat.S_IFIFO: "it is a pipe, not a file",
-    stat.S_IFSOCK: "it is a socket, not a file",
-    stat.S_IFCHR: "it is a device, not a file",
-    stat.S_IFBLK: "it is a device, not a file",
-}
-
 
 def read_local(file: ImageFile, max_bytes: int) -> bytes:
     """All bytes of a plain file.
 
-    :raises UnreadableImage: if it is gone, not permitted, not a plain file, or larger than max_bytes.
+    :raises UnreadableImage: if it is gone, not permitted, not a plain file, empty, or larger than max_bytes.
     """
-    try:
-        data = read_start(path_of(file.uri, file.path_bytes), max_bytes + 1)
-    except OSError as error:
-        raise UnreadableImage(file.uri, os_reason(error), transient=True) from error
-    if len(data) > max_bytes:
-        raise UnreadableImage(file.uri, f"it is larger than {max_bytes} bytes")
-    return data
+    limits = ReadLimits(max_bytes=max_bytes)
+    return read_bytes(file.uri, path_of(file.uri, file.path_bytes), limits)
 
 
 def read_start(path: bytes, count: int) -> bytes:
@@ -42,11 +30,13 @@ def read_start(path: bytes, count: int) -> bytes:
     Opened without blocking: a pipe that nobody writes to would hold the run up for ever.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as opened:
-        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
-        if kind != stat.S_IFREG:
-            raise OSError(errno.EINVAL, _KINDS.get(kind, "it is not a plain file"))
-        return opened.read(count)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a plain file")
+        with os.fdopen(descriptor, "rb", closefd=False) as opened:
+            return opened.read(count)
+    finally:
+        os.close(descriptor)
 
 
 def os_reason(error: OSError) -> str:
@@ -55,16 +45,17 @@ def os_reason(error: OSError) -> str:
 
 
 def image_file(
-    path: bytes, status: os.stat_result | None, sidecars: tuple[bytes, ...], join: Join
+    path: bytes, status: os.stat_result | None, sidecars: tuple[str, ...], join: Join
 ) -> ImageFile:
     """A listing's entry for a path.
 
     :param status: None where it could not be had; the reader finds out why.
-    :param sidecars: paths that may be gone meanwhile, or be no plain files.
+    :param sidecars: names of files in the same folder; they may be gone by now, or be no plain files.
     """
     marks: dict[str, str] = {}
-    for sidecar in sidecars:
-        marked = _sidecar_mark(sidecar)
+    for name in sidecars:
+        sidecar = path[: path.rindex(b"/") + 1] + name.encode("utf-8", "surrogateescape")
+        marked = _sidecar_mark(sidecar, name)
         if marked is not None:
             marks[uri_of(sidecar)[0]] = marked
     uri, path_bytes = uri_of(path)
@@ -83,14 +74,13 @@ def local_columns(file: ImageFile, join: Join) -> Mapping[str, ColumnValue]:
     return join.values(file, lambda sidecar, count: read_start(_sidecar_path(file, sidecar), count))
 
 
-def _sidecar_mark(path: bytes) -> str | None:
+def _sidecar_mark(path: bytes, name: str) -> str | None:
     try:
         status = os.stat(path)  # noqa: PTH116 - pathlib knows no bytes
     except OSError:
         return None
-    if not stat.S_ISREG(status.st_mode) or status.st_size > max_sidecar_bytes(os.fsdecode(path)):
+    if not stat.S_ISREG(status.st_mode) or status.st_size > max_sidecar_bytes(name):
         return None
-    name = os.path.basename(path).decode("utf-8", "surrogateescape")  # noqa: PTH119
     return f"{name}:{status.st_size}:{status.st_mtime_ns // 1000}"
 
 

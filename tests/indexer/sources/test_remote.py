@@ -16,7 +16,7 @@ from indexer.errors import SourceError, UnreadableImage
 from indexer.sources import ImageFile, Listing
 from indexer.sources.opening import open_source
 from indexer.sources.remote import RemoteSource
-from indexer.sources.store import Store, etag, modified_us
+from indexer.sources.store import Store, etag, modified_us, store_reason
 
 Bucket = tuple[str, Any]
 
@@ -131,11 +131,11 @@ def test_a_table_is_joined_by_key_below_the_prefix_and_by_url(bucket: Bucket, tm
     fs.pipe(f"{name}/p/s/b.jpg", b"1")
     table = tmp_path / "t.csv"
     table.write_text(f"path,city\ns/b.jpg,Oslo\ns3://{name}/p/a.jpg,Rome\nelsewhere.jpg,Bern\n")
-    source, listing = open_source(f"s3://{name}/p", str(table)), Listing()
-    files = {file.uri: file for file in source.files(listing)}
+    source = open_source(f"s3://{name}/p", str(table))
+    files = {file.uri: file for file in source.files(Listing())}
     assert source.columns(files[f"s3://{name}/p/a.jpg"]) == {"city": "Rome"}
     assert source.columns(files[f"s3://{name}/p/s/b.jpg"]) == {"city": "Oslo"}
-    assert listing.unmatched_rows == 1
+    assert source.unmatched_rows == 1
 
 
 def test_reading_gives_the_bytes_from_several_threads(bucket: Bucket) -> None:
@@ -160,12 +160,13 @@ def test_odd_keys_are_listed_and_read(bucket: Bucket) -> None:
     assert {source.read(file, 100).decode() for file in files} == set(keys)
 
 
-def test_an_empty_object_reads_as_no_bytes(bucket: Bucket) -> None:
+def test_an_empty_object_is_unreadable(bucket: Bucket) -> None:
     name, fs = bucket
     fs.pipe(f"{name}/a.jpg", b"")
     source = open_source(f"s3://{name}")
     [file] = source.files(Listing())
-    assert source.read(file, 10) == b""
+    with pytest.raises(UnreadableImage, match=r"a\.jpg: empty file$"):
+        source.read(file, 10)
 
 
 def test_a_large_or_vanished_object_is_unreadable_with_its_reason(bucket: Bucket) -> None:
@@ -173,10 +174,12 @@ def test_a_large_or_vanished_object_is_unreadable_with_its_reason(bucket: Bucket
     fs.pipe(f"{name}/a.jpg", b"12345")
     source = open_source(f"s3://{name}")
     [file] = source.files(Listing())
-    with pytest.raises(UnreadableImage, match=r"^s3://.*/a\.jpg: it is larger than 4 bytes$"):
+    with pytest.raises(
+        UnreadableImage, match=r"/a\.jpg: 5e-06 MB, over the cap of 4e-06 MB \(LAKESIFT_MAX_BYTES\)$"
+    ):
         source.read(file, 4)
     fs.pipe(f"{name}/a.jpg", b"123456789")  # grown since it was listed
-    with pytest.raises(UnreadableImage, match="it is larger than 6 bytes"):
+    with pytest.raises(UnreadableImage, match="7e-06 MB, over the cap of 6e-06 MB"):
         source.read(file, 6)
     fs.rm(f"{name}/a.jpg")
     with pytest.raises(UnreadableImage, match=r"a\.jpg: it is not there$"):
@@ -207,9 +210,8 @@ def test_an_empty_bucket_lists_nothing_and_a_missing_one_is_an_error(bucket: Buc
     ):
         with pytest.raises(SourceError) as caught:
             listed(missing)
-        assert str(caught.value) == (
-            f"{missing}: nothing is there; check the address (AWS_ENDPOINT_URL where the store is not Amazon's)"
-        )
+        reason = "nothing is there; check the address (AWS_ENDPOINT_URL where the store is not Amazon's)"
+        assert str(caught.value) == f"{missing}: {reason}"
 
 
 def test_without_credentials_the_sentence_comes_soon(s3_server: str) -> None:
@@ -271,7 +273,7 @@ class FailingStore(Store):
         super().__init__(fs)
         self._fails = fails
 
-    def list_folder(self, path: str) -> list[Any]:  # type: ignore[override]
+    def list_folder(self, path: str) -> list[Any]:
         if self._fails(path):
             raise PermissionError("Access Denied")
         return super().list_folder(path)
@@ -303,6 +305,20 @@ def test_a_folder_of_a_store_that_cannot_be_listed_is_told(memory: Any) -> None:
 )
 def test_times_of_all_stores_become_microseconds(info: dict[str, Any], expected: int | None) -> None:
     assert modified_us(info) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError("Forbidden"), "access is denied (Forbidden)"),
+        (TimeoutError(), "the store did not answer in time"),
+        (FileNotFoundError("a/b"), "it is not there"),
+        (RuntimeError("one line\nand a trace"), "one line"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+)
+def test_a_stores_errors_become_one_sentence(error: Exception, reason: str) -> None:
+    assert store_reason(error) == reason
 
 
 def test_etags_lose_their_quotes() -> None:

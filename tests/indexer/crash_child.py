@@ -1,0 +1,116 @@
+"""A writer that is made to die: runs one verb on a lake, and kills itself at the n-th thing it does to the disk.
+
+Run as a module it is a server: it imports everything once, then forks a child for every line of JSON on its standard
+input, in a process group of its own, and answers with the child's pid and, when it ended, with how. A fresh
+interpreter for each of hundreds of kills would take a second each, nearly all of it imports.
+
+What counts as a step: every fsync, and every open for writing, rename, removal and new folder inside the lake. A child
+dies just before its n-th step, so that all n together are all the states that a writer can leave behind, but for
+half-written files; random moments of death add those.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from indexer import sync as sync_module
+from indexer.commits import clear_staging, prepare_folder
+from indexer.compact import compact, vacuum
+from indexer.config import IndexConfig
+from indexer.layout import Layout
+from indexer.locks import writer
+from indexer.manifest import SourceEntry, read_manifest
+from tests.fakes import ColourEmbedder
+
+WRITING = os.O_WRONLY | os.O_RDWR
+STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
+CONFIG = IndexConfig(
+    commit_rows=20, commit_s=1e9, first_commit_s=1e9, decoders=1, readers=2, max_segments=3, settle_s=0.5
+)
+
+
+def run(verb: str, lake: Path, photos: Path) -> None:
+    """The verbs as the CLI runs them, with commits every 20 rows, and a carry commit every 3."""
+    sync_module.CARRY_ROWS = 3
+    embedder = ColourEmbedder(batch_size=5)
+    if verb == "index":
+        sync_module.sync(lake, lambda _: embedder, add=[SourceEntry(str(photos))], config=CONFIG)
+    elif verb == "sync":
+        sync_module.sync(lake, lambda _: embedder, config=CONFIG)
+    else:
+        layout = Layout(lake)
+        prepare_folder(layout)
+        with writer(layout):
+            clear_staging(layout)
+            if verb == "compact":
+                compact(layout, read_manifest(layout)[0], max_segments=1)
+            else:
+                vacuum(layout, read_manifest(layout)[0], keep_s=0)
+
+
+class Steps:
+    """Counts what is done to the lake's disk, and dies before step number kill_at."""
+
+    def __init__(self, lake: Path, kill_at: int) -> None:
+        self.count = 0
+        self._lake = os.fsencode(lake)
+        self._kill_at = kill_at
+        self._fsync = os.fsync
+        setattr(os, "fsync", self._counted_fsync)  # noqa: B010 - mypy knows that modules are not for this
+        sys.addaudithook(self._heard)
+
+    def _counted_fsync(self, descriptor: int) -> None:
+        self._step()
+        self._fsync(descriptor)
+
+    def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING
+        if (writes or event in STEPS) and isinstance(arguments[0], str | bytes | os.PathLike):
+            path = os.fsencode(arguments[0])
+            if path.startswith(self._lake) and b"/readers/" not in path:
+                self._step()
+
+    def _step(self) -> None:
+        self.count += 1
+        if self.count == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def child(verb: str, lake: str, photos: str, kill_at: int) -> int:
+    """Returns the exit code; writes the number of steps to `<lake>.steps`."""
+    steps = Steps(Path(lake), kill_at)
+    try:
+        run(verb, Path(lake), Path(photos))
+    except Exception:  # noqa: BLE001 - the test shows it
+        traceback.print_exc()
+        return 1
+    Path(lake + ".steps").write_text(str(steps.count))
+    return 0
+
+
+def main() -> None:
+    for line in sys.stdin:
+        job = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            os.setpgid(0, 0)
+            if job["wait_s"]:  # lets the parent learn the pid before anything happens
+                time.sleep(job["wait_s"])
+            os._exit(child(job["verb"], job["lake"], job["photos"], job["kill_at"]))
+        print(json.dumps({"pid": pid}), flush=True)
+        _, status = os.waitpid(pid, 0)
+        print(json.dumps({"status": os.waitstatus_to_exitcode(status)}), flush=True)
+
+
+Job = Callable[[str], None]
+
+if __name__ == "__main__":
+    main()
