@@ -21,7 +21,6 @@ from service.rowcache import open_rows
 from service.where import Where
 
 BACKGROUND_ROWS = 10_000
-CUT_OUT_BELOW_ROWS = 500
 Positions = NDArray[np.int64]
 
 
@@ -69,10 +68,17 @@ class Part:
 
 
 def _rows_at(table: pa.Table, positions: Positions) -> pa.Table:
-    """Few rows are cut out: Arrow's take looks at every chunk, 36 ms for ten rows of a million instead of 0.2 ms."""
-    if len(positions) > CUT_OUT_BELOW_ROWS:
-        return table.take(pa.array(positions))
-    return pa.concat_tables([table.slice(position, 1) for position in positions.tolist()])
+    """The rows at these positions, in their order.
+
+    A batch at a time: Arrow's take of a whole table looks at every chunk, 36 ms for ten rows of a million.
+    """
+    batches = table.to_batches()
+    starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
+    homes = np.searchsorted(starts, positions, side="right") - 1
+    pieces = [batches[n].take(pa.array(positions[homes == n] - starts[n])) for n in np.unique(homes)]
+    by_home = np.argsort(homes, kind="stable")
+    rows = pa.Table.from_batches(pieces, table.schema).combine_chunks()
+    return rows.take(pa.array(np.argsort(by_home)))
 
 
 class Snapshot:
