@@ -7,11 +7,17 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.command import measure_command
+from benchmarks.indexing import measure_indexing
 from benchmarks.machine import describe_machine
 from benchmarks.measure import Measurement, table
+from benchmarks.memory import measure_memory
+from benchmarks.resync import measure_resync
+from benchmarks.search import measure_search
+from benchmarks.where import measure_where
 
 NAMES = ("indexing", "resync", "search", "where", "memory", "command")
 
@@ -25,6 +31,8 @@ def main() -> int:
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"there is no benchmark {' or '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
     measurements: list[Measurement] = []
+    # Subprocesses that the benchmarks start must find these packages, from whatever folder they are run.
+    os.chdir(Path(__file__).resolve().parents[1])
     with tempfile.TemporaryDirectory(prefix="lakesift-bench-") as folder:
         for name in arguments.names or NAMES:
             print(f"{name} ...", file=sys.stderr, flush=True)
@@ -40,10 +48,15 @@ def main() -> int:
 def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterator[Measurement]:
     workspace.mkdir()
     if name == "indexing":
-        from benchmarks.indexing import measure_indexing
-
         return measure_indexing(workspace, photos, quick=quick)
-    raise AssertionError(name)
+    measures = {
+        "resync": measure_resync,
+        "search": measure_search,
+        "where": measure_where,
+        "memory": measure_memory,
+        "command": measure_command,
+    }
+    return measures[name](workspace, quick=quick)
 
 
 if __name__ == "__main__":

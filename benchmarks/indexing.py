@@ -23,7 +23,9 @@ from indexer.sync import sync
 
 BUDGET = 0.9
 VIT = "open_clip:ViT-B-32/random"  # random weights take the same time
-PEER_SHARE = 15 / 19  # images/s clip-retrieval embeds, of those its bare fp32 encoder does, on two such cores (issue 2)
+PEER_SHARE = (
+    15 / 19
+)  # images/s clip-retrieval embeds, of those its bare fp32 encoder does, on two such cores (issue 2)
 PEER_BATCH = 16
 CALLS_AHEAD = 6  # batches that the pipeline has decoded ahead of the encoder, at most
 
@@ -35,7 +37,9 @@ class Watched:
     model: Embedder
     busy_s: list[float] = field(default_factory=list)
     ended: list[float] = field(default_factory=list)
-    cpu_s: list[float] = field(default_factory=list)  # of this process and the decoders, at the end of each call
+    cpu_s: list[float] = field(
+        default_factory=list
+    )  # of this process and the decoders, at the end of each call
     images: list[int] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Any:
@@ -97,7 +101,9 @@ def measure_indexing(workspace: Path, photos: Path | None, *, quick: bool) -> It
         eager = _eager_rates(small, rounds)
         yield Measurement("ViT-B-32, bare eager torch, fp32", eager, "images/s")
         for precision in (None, "int8"):
-            yield from _model(VIT, precision, small, "500x375 JPEG", rounds, workspace, at_most=208, eager=eager)
+            yield from _model(
+                VIT, precision, small, "500x375 JPEG", rounds, workspace, at_most=208, eager=eager
+            )
 
 
 def _model(
@@ -139,7 +145,7 @@ def _model(
             median(lambda p: p.run_rate) / (PEER_SHARE * eager),
             "",
             at_least=3.0 if precision == "int8" else 2.3,
-            note="derived: clip-retrieval's published 15/19 of the bare eager encoder; 2.3 is meant for a CPU with bf16",
+            note="derived: clip-retrieval embeds 15/19 of what the bare encoder does (issue 2); 2.3 is meant for bf16",
         )
 
 

@@ -23,7 +23,16 @@ from indexer.sources import Listing
 from indexer.sources.opening import open_source
 
 BLOCK_ROWS = 50_000
-CAMERAS = ("Canon EOS R6", "Canon EOS 5D", "NIKON Z 6", "SONY ILCE-7M4", "Apple iPhone 15", "GoPro HERO12", None, None)
+CAMERAS = (
+    "Canon EOS R6",
+    "Canon EOS 5D",
+    "NIKON Z 6",
+    "SONY ILCE-7M4",
+    "Apple iPhone 15",
+    "GoPro HERO12",
+    None,
+    None,
+)
 SIZES_PX = ((500, 375), (640, 480), (1920, 1080), (4000, 3000), (6000, 4000))
 LONG_AGO_US = 1_600_000_000_000_000
 
@@ -65,7 +74,8 @@ def _png(number: int) -> bytes:
     header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(row * 8)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
     )
 
 

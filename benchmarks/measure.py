@@ -49,7 +49,9 @@ def table(measurements: Iterable[Measurement]) -> str:
     """The measurements as a Markdown table."""
     lines = ["| what | measured | budget | met | note |", "|---|---|---|---|---|"]
     for m in measurements:
-        budget = "" if m.met is None else f">= {m.at_least:g}" if m.at_least is not None else f"<= {m.at_most:g}"
+        budget = (
+            "" if m.met is None else f">= {m.at_least:g}" if m.at_least is not None else f"<= {m.at_most:g}"
+        )
         met = {None: "", True: "yes", False: "**no**"}[m.met]
         lines.append(f"| {m.name} | {_number(m.value)} {m.unit} | {budget} | {met} | {m.note} |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Folders of photos to index, made from the sample photos that scikit-image and scikit-learn carry in their packages."""
+"""Folders of photos to index, made from the sample photos that scikit-image and scikit-learn carry."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def sample_photos() -> tuple[Image.Image, ...]:
     found = []
     for package, names in SAMPLES.items():
         spec = importlib.util.find_spec(package)
-        assert spec is not None and spec.origin is not None, f"{package} is missing: pip install 'lakesift[samples]'"
+        assert spec is not None and spec.origin is not None, (
+            f"{package} is missing: pip install 'lakesift[samples]'"
+        )
         found += [Image.open(Path(spec.origin).parent / name).convert("RGB") for name in names]
     return tuple(found)
 

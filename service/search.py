@@ -182,7 +182,7 @@ def _best(snapshot: Snapshot, vector: NDArray[np.float32], k: int | None, where:
         return ann.search_index(part.segment.index, vector, k or part.rows, part.mask(where))
 
     if sum(part.rows for part in snapshot.parts) >= PARALLEL_FROM_ROWS:
-        with ThreadPoolExecutor(os.cpu_count(), initializer=ann.one_thread_a_search) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             answers = list(pool.map(search_part, snapshot.parts))
     else:
         answers = [search_part(part) for part in snapshot.parts]

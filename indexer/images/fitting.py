@@ -30,9 +30,7 @@ def fit(image: Image.Image | Pixels, shape: InputShape) -> Pixels:
     return fit_scaled(image, scaled_size(image.size, shape), shape)
 
 
-def fit_scaled(
-    image: Image.Image, size: tuple[int, int], shape: InputShape, *, exact: bool = True
-) -> Pixels:
+def fit_scaled(image: Image.Image, size: tuple[int, int], shape: InputShape, *, exact: bool = True) -> Pixels:
     """As `fit`, where `size` is already known: that of the full image this is a reduced copy of.
 
     :param exact: False scales only the part that is kept, a quarter faster for a 4:3 photo; one pixel value in
