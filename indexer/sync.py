@@ -457,6 +457,8 @@ class _Run:
         else:
             commits.skip(file, source, result.error.reason, transient=result.error.transient)
             self.report.newly_skipped.append((file.uri, result.error.reason))
+            if result.error.transient:
+                return  # the row it had stays: nothing says that the image changed
         if todo is not None and todo.replaces is not None:
             commits.remove(todo.replaces)
 
