@@ -68,7 +68,8 @@ class Desk:
 
     def index(self, *sources: str | Path, columns: Path | None = None, **options: Any) -> SyncReport:
         """`lakesift index`, of the photos if no source is named."""
-        entries = [SourceEntry(str(source), columns and str(columns)) for source in sources or (self.photos,)]
+        table = None if columns is None else str(columns)
+        entries = [SourceEntry(str(source), table) for source in sources or (self.photos,)]
         return self.sync(add=entries, **options)
 
     def sync(
