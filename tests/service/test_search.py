@@ -87,7 +87,7 @@ def colours(maker: Maker) -> Lake:
     return maker.open()
 
 
-def found(hits: list[Hit]) -> list[tuple[int, float]]:
+def found(hits: list[Hit]) -> list[tuple[int, Any]]:
     return [(hit.row_id, pytest.approx(hit.score, abs=ROUNDING)) for hit in hits]
 
 
