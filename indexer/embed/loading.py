@@ -14,7 +14,7 @@ from typing import Any
 
 import open_clip
 import torch
-from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH
+from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
 
 from indexer.embed.catalog import FOLDER, RANDOM, ModelName
 from indexer.embed.weights import CONFIG, find_weights, network_off, offline_if_possible, tag_config
@@ -97,7 +97,9 @@ def _why_not_loaded(path: Path, name: ModelName, error: Exception) -> str:
     if keys:
         kind = "lacks" if keys[1] == "Missing" else "has an unknown"
         return f"{path} is not a {name.architecture}: it {kind} {keys[2]}"
-    code = re.search(r"Unsupported (?:global|class|operand): (?:GLOBAL )?(\S+)", text)
+    code = re.search(
+        r"unsupported global(?:: global)? ([\w.]+)", text, re.IGNORECASE
+    )  # what weights_only refused
     if code or "TorchScript" in text:
         what = code[1] if code else "TorchScript"
         return f"{path} holds code ({what}), which is not run; save its state_dict alone, as .safetensors"
@@ -113,7 +115,7 @@ def model_config(name: ModelName) -> Mapping[str, Any]:
         with network_off():
             config: Mapping[str, Any] = open_clip.get_model_config(name.architecture)
         config["embed_dim"], config["vision_cfg"], config["text_cfg"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         where = name.architecture.removeprefix(FOLDER)
         raise ModelUnavailable(str(name), f"{where} has no {CONFIG} that describes a model") from error
     return config
@@ -145,7 +147,7 @@ def _tokenizer(name: ModelName) -> Any:
     folder = name.weights.parent if name.weights is not None else None
     if not text.get("hf_tokenizer_name") or folder is None or not (folder / "tokenizer.json").is_file():
         return open_clip.get_tokenizer(name.architecture)
-    return open_clip.HFTokenizer(
+    return HFTokenizer(
         str(folder),
         context_length=text.get("context_length", DEFAULT_CONTEXT_LENGTH),
         tokenizer_mode=text.get("tokenizer_mode"),
