@@ -60,8 +60,3 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     yield attempts
-
-
-@pytest.fixture(autouse=True)
-def own_model_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAKESIFT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

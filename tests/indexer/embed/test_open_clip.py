@@ -27,6 +27,11 @@ open_clip = pytest.importorskip("open_clip")
 TEXTS = ["a photo of a cat", "two dogs on a beach", "", "word " * 200]
 
 
+@pytest.fixture(autouse=True)
+def own_model_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKESIFT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
 @pytest.fixture(scope="module")
 def photos() -> list[Pixels]:
     """50 unlike images, 64 x 64: smooth fields of colour of 50 seeds."""
@@ -43,9 +48,8 @@ def tiny(tiny_weights: Path) -> Any:
 
 
 def expected_image_vectors(model: Any, images: list[Pixels]) -> NDArray[np.float32]:
-    transform = open_clip.image_transform_v2(
-        open_clip.PreprocessCfg(**model.visual.preprocess_cfg), is_train=False
-    )
+    config = open_clip.transform.PreprocessCfg(**model.visual.preprocess_cfg)
+    transform = open_clip.transform.image_transform_v2(config, is_train=False)
     with torch.inference_mode():
         pixels = torch.stack([transform(Image.fromarray(image)) for image in images])
         vectors: NDArray[np.float32] = model.encode_image(pixels, normalize=True).numpy()
