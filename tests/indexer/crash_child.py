@@ -17,7 +17,6 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +108,6 @@ def main() -> None:
         _, status = os.waitpid(pid, 0)
         print(json.dumps({"status": os.waitstatus_to_exitcode(status)}), flush=True)
 
-
-Job = Callable[[str], None]
 
 if __name__ == "__main__":
     main()
