@@ -7,9 +7,8 @@ comparing means in where_compare.py and where_like.py.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,10 @@ from numpy.typing import NDArray
 
 from indexer.errors import WhereError
 from service import where_compare as compare
+from service.where_columns import Columns
 from service.where_like import like
 from service.where_syntax import ALLOWED, Node, parse_tree
-from service.where_values import Column, Kind, Literal, Mismatch, Operand, column, number, time
-
-_NAMES_SHOWN = 30
+from service.where_values import Column, Kind, Literal, Mismatch, Operand, number, time
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Where:
 
     text: str
     columns: frozenset[str]  # top-level columns it needs
-    expression: pc.Expression
+    expression: pc.Expression = field(compare=False, repr=False)  # == of expressions is an expression
     words: str  # the predicate as a sentence, e.g. "width_px at least 1024 and camera like Canon%"
 
     @classmethod
@@ -45,7 +43,7 @@ class Where:
 
         :raises WhereError: on anything not understood, naming it and what is allowed.
         """
-        columns = _Columns(schema, text)
+        columns = Columns(schema, text)
         tree = parse_tree(text, columns.has)
         try:
             said = _Reader(columns).predicate(tree)
@@ -84,61 +82,6 @@ def _evaluate(table: pa.Table, expression: pc.Expression) -> NDArray[np.bool_]:
     return mask
 
 
-class _Columns:
-    """Finds columns by the names a user writes, and remembers which were used."""
-
-    def __init__(self, schema: pa.Schema, text: str) -> None:
-        self.schema = schema
-        self.used: set[str] = set()
-        self._text = text
-
-    def has(self, name: str) -> bool:
-        return any(name.lower() == field.name.lower() for field in self.schema)
-
-    def find(self, parts: list[str]) -> Column:
-        """Find a column, or a field inside a struct column; a.b may also be one name with a dot in it.
-
-        :raises Mismatch: if there is none, or more than one.
-        """
-        if len(parts) > 1 and not self.has(parts[0]) and self.has(".".join(parts)):
-            parts = [".".join(parts)]
-        fields = list(self.schema)
-        is_quoted = f'"{parts[0]}"' in self._text
-        path: list[str] = []
-        for part in parts:
-            field = _find_field(".".join([*path, part]), part, fields, is_quoted)
-            path.append(field.name)
-            fields = list(field.type) if pa.types.is_struct(field.type) else []
-        self.used.add(path[0])
-        return column(tuple(path), field.type)
-
-
-def _find_field(said: str, name: str, fields: list[pa.Field[Any]], is_quoted: bool) -> pa.Field[Any]:
-    exact = [field for field in fields if field.name == name]
-    alike = exact or [field for field in fields if field.name.lower() == name.lower()]
-    if len(alike) == 1:
-        return alike[0]
-    if alike:
-        raise Mismatch(f"more than one column is called {said}: {', '.join(field.name for field in alike)}")
-    prefix = said.removesuffix(name)
-    nearest = _nearest(name, prefix, [field.name for field in fields])
-    raise Mismatch(f"there is no column {said}{nearest}{_QUOTED[is_quoted]}")
-
-
-_QUOTED = {False: "", True: " (double quotes name a column, text is written in single quotes)"}
-
-
-def _nearest(name: str, prefix: str, names: list[str]) -> str:
-    by_lower = {each.lower(): each for each in names}
-    near = [prefix + by_lower[each] for each in difflib.get_close_matches(name.lower(), by_lower, n=3)]
-    if near:
-        return f"; did you mean {' or '.join(near)}?"
-    if not names:
-        return ", and nothing is inside it"
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f"; the columns are {', '.join(names[:_NAMES_SHOWN])}{more}"
-
-
 @dataclass(frozen=True)
 class _Said:
     """A predicate, or a part of one, as an expression and in words."""
@@ -150,7 +93,7 @@ class _Said:
 class _Reader:
     """Reads a checked syntax tree by the table FORMS."""
 
-    def __init__(self, columns: _Columns) -> None:
+    def __init__(self, columns: Columns) -> None:
         self._columns = columns
 
     def predicate(self, node: Node) -> _Said:
@@ -244,7 +187,7 @@ def _read_chain(reader: _Reader, node: Node, words: str) -> _Said:
 
 
 def _read_not(reader: _Reader, node: Node, words: str) -> _Said:
-    said = reader.predicate(node.this)
+    said = reader.predicate(_without_brackets(node.this))
     return _Said(~said.expression, words.format(said.words))
 
 

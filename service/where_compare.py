@@ -273,11 +273,12 @@ def _compare_columns(sign: str, left: Column, right: Column) -> pc.Expression:
         return _raw(sign, a, b)
     if left.type == right.type and pa.types.is_decimal(left.type):
         return _raw(sign, a, b)
-    # As DuckDB: whole numbers round beyond 2^53 beside floats; decimals round to the floats they stand beside.
-    is_single = {left.type, right.type} & {pa.float32()} and not {left.type, right.type} & {pa.float64()}
-    is_single = is_single and (pa.types.is_decimal(left.type) or pa.types.is_decimal(right.type))
-    meet = pa.float32() if is_single else pa.float64()
-    return _compare_floats(sign, a.cast(meet, safe=False), b.cast(meet, safe=False))
+    # As DuckDB: beside floats whole numbers round beyond 2^53, and decimals round to the type of the floats.
+    a, b = a.cast(pa.float64(), safe=False), b.cast(pa.float64(), safe=False)
+    if pa.float32() in (left.type, right.type) and any(map(pa.types.is_decimal, (left.type, right.type))):
+        # pyarrow 26 casts 0.10 straight to the wrong float32, so it goes by way of float64.
+        a, b = a.cast(pa.float32(), safe=False), b.cast(pa.float32(), safe=False)
+    return _compare_floats(sign, a, b)
 
 
 def _compare_floats(sign: str, a: pc.Expression, b: pc.Expression) -> pc.Expression:

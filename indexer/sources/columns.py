@@ -82,12 +82,15 @@ class ColumnTable:
         self._columns = columns
         self._marks = _row_marks(columns)
         self._hashes, self._rows = _index(path, keys)
+        is_absolute = pc.match_substring_regex(keys, "^/|://")
+        self._has_absolute = bool(pc.any(is_absolute).as_py())
+        self._has_relative = not pc.all(is_absolute).as_py()
 
     @classmethod
     def load(cls, text: str) -> ColumnTable:
         """Read a .csv, .tsv or .parquet file.
 
-        :raises SourceError: if it cannot be read, has no key column, a reserved one, or two rows for one path.
+        :raises SourceError: if it cannot be read, has no key column, a reserved one, or two rows for a path.
         """
         path, _ = uri_of(absolute(text))
         table = _read(path)
@@ -101,9 +104,9 @@ class ColumnTable:
         return len(self._keys)
 
     def row_of(self, uri: str, root: str) -> int | None:
-        """The row for an image below root, or None; by uri, else by path from root."""
-        row = self._find(uri)
-        if row is None and uri.startswith(root + "/"):
+        """The row for an image below root, or None; by uri or by path from root."""
+        row = self._find(uri) if self._has_absolute else None
+        if row is None and self._has_relative and uri.startswith(root + "/"):
             row = self._find(uri[len(root) + 1 :])
         return row
 
@@ -116,7 +119,7 @@ class ColumnTable:
 
     def _find(self, key: str) -> int | None:
         wanted = _hash(key)
-        place = int(np.searchsorted(self._hashes, wanted))
+        place = int(self._hashes.searchsorted(wanted))
         while place < len(self._hashes) and self._hashes[place] == wanted:
             row = int(self._rows[place])
             if self._keys[row].as_py() == key:
@@ -168,7 +171,7 @@ def _check_names(path: str, names: list[str]) -> None:
     if reserved:
         all_reserved = ", ".join(sorted(RESERVED_COLUMNS))
         raise SourceError(
-            path, f"rename the column {', '.join(reserved)}; lakesift itself fills the columns {all_reserved}"
+            path, f"rename {', '.join(reserved)}; lakesift itself fills the columns {all_reserved}"
         )
     for name in names:
         if lower.count(name.lower()) > 1:

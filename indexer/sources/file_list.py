@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import islice
@@ -40,6 +40,7 @@ class FileListSource:
         self._folder = os.path.dirname(path)  # noqa: PTH120 - pathlib knows no bytes
         self._stores: dict[str, Store] = {}
         self._opening = Lock()
+        self._sidecars_in: Callable[[bytes], frozenset[str]] = _sidecars_in
         self._join = Join(uri_of(self._folder)[0].rstrip("/"), table)
         self.is_local = not any(_is_url(line) for line in self._lines())
 
@@ -53,6 +54,7 @@ class FileListSource:
 
     def files(self, listing: Listing) -> Iterator[ImageFile]:
         self._join.begin()
+        self._sidecars_in = lru_cache(256)(_sidecars_in)  # each listing looks anew
         for file in self._files():
             listing.files += 1
             yield file
@@ -115,10 +117,9 @@ class FileListSource:
         except (OSError, ValueError):  # ValueError: a NUL within a line
             status = None
         folder, name = os.path.split(path)
-        present = _sidecars_in(folder)
+        present = self._sidecars_in(folder)
         beside = sidecar_names(name.decode("utf-8", "surrogateescape"), present) if present else ()
-        paths = tuple(os.path.join(folder, os.fsencode(sidecar)) for sidecar in beside)  # noqa: PTH118
-        return image_file(path, status, paths, self._join)
+        return image_file(path, status, beside, self._join)
 
     def _remote_file(self, url: str) -> ImageFile:
         try:
@@ -146,7 +147,6 @@ def _clean(line: bytes, separator: bytes) -> bytes:
     return line.removeprefix(b"file://") if line.startswith(b"file:///") else line
 
 
-@lru_cache(256)
 def _sidecars_in(folder: bytes) -> frozenset[str]:
     try:
         with os.scandir(folder) as entries:

@@ -45,7 +45,10 @@ class FolderSource:
 
     @property
     def uri(self) -> str:
-        return f"{self._root_uri.rstrip('/')}/{self._glob.pattern}" if self._glob else self._root_uri
+        if self._glob is None:
+            return self._root_uri
+        pattern, _ = uri_of(os.fsencode(self._glob.pattern))
+        return f"{self._root_uri.rstrip('/')}/{pattern}"
 
     @property
     def table_path(self) -> str | None:
@@ -116,13 +119,13 @@ class FolderSource:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    file = self._image(folder, entry, sidecars)
+                    file = self._image(entry, sidecars)
                     if file is not None:
                         yield file
         except OSError as error:
             self._cannot_list(folder, error, listing)
 
-    def _image(self, folder: bytes, entry: os.DirEntry[bytes], sidecars: set[str]) -> ImageFile | None:
+    def _image(self, entry: os.DirEntry[bytes], sidecars: set[str]) -> ImageFile | None:
         name = entry.name.decode("utf-8", "surrogateescape")
         if not may_be_image(name) or _is_folder(entry):
             return None
@@ -137,8 +140,7 @@ class FolderSource:
                 raise  # the folder may be read but not entered: none of its files can be looked at
             status = None
         beside = sidecar_names(name, sidecars) if sidecars else ()
-        paths = tuple(os.path.join(folder, os.fsencode(sidecar)) for sidecar in beside)  # noqa: PTH118
-        return image_file(entry.path, status, paths, self._join)
+        return image_file(entry.path, status, beside, self._join)
 
     def _is_wanted(self, folder: bytes) -> bool:
         name = os.path.basename(folder).decode("utf-8", "surrogateescape")  # noqa: PTH119

@@ -42,11 +42,14 @@ def read_start(path: bytes, count: int) -> bytes:
     Opened without blocking: a pipe that nobody writes to would hold the run up for ever.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as opened:
+    try:
         kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
         if kind != stat.S_IFREG:
             raise OSError(errno.EINVAL, _KINDS.get(kind, "it is not a plain file"))
-        return opened.read(count)
+        with os.fdopen(descriptor, "rb", closefd=False) as opened:
+            return opened.read(count)
+    finally:
+        os.close(descriptor)
 
 
 def os_reason(error: OSError) -> str:
@@ -55,16 +58,17 @@ def os_reason(error: OSError) -> str:
 
 
 def image_file(
-    path: bytes, status: os.stat_result | None, sidecars: tuple[bytes, ...], join: Join
+    path: bytes, status: os.stat_result | None, sidecars: tuple[str, ...], join: Join
 ) -> ImageFile:
     """A listing's entry for a path.
 
     :param status: None where it could not be had; the reader finds out why.
-    :param sidecars: paths that may be gone meanwhile, or be no plain files.
+    :param sidecars: names of files in the same folder; they may be gone by now, or be no plain files.
     """
     marks: dict[str, str] = {}
-    for sidecar in sidecars:
-        marked = _sidecar_mark(sidecar)
+    for name in sidecars:
+        sidecar = path[: path.rindex(b"/") + 1] + name.encode("utf-8", "surrogateescape")
+        marked = _sidecar_mark(sidecar, name)
         if marked is not None:
             marks[uri_of(sidecar)[0]] = marked
     uri, path_bytes = uri_of(path)
@@ -83,14 +87,13 @@ def local_columns(file: ImageFile, join: Join) -> Mapping[str, ColumnValue]:
     return join.values(file, lambda sidecar, count: read_start(_sidecar_path(file, sidecar), count))
 
 
-def _sidecar_mark(path: bytes) -> str | None:
+def _sidecar_mark(path: bytes, name: str) -> str | None:
     try:
         status = os.stat(path)  # noqa: PTH116 - pathlib knows no bytes
     except OSError:
         return None
-    if not stat.S_ISREG(status.st_mode) or status.st_size > max_sidecar_bytes(os.fsdecode(path)):
+    if not stat.S_ISREG(status.st_mode) or status.st_size > max_sidecar_bytes(name):
         return None
-    name = os.path.basename(path).decode("utf-8", "surrogateescape")  # noqa: PTH119
     return f"{name}:{status.st_size}:{status.st_mtime_ns // 1000}"
 
 

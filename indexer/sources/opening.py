@@ -12,7 +12,7 @@ from indexer.sources.file_list import FileListSource
 from indexer.sources.folder import FolderSource
 from indexer.sources.globs import Glob, has_magic
 from indexer.sources.local import os_reason
-from indexer.sources.names import absolute, is_url, may_be_image
+from indexer.sources.names import absolute, is_url, may_be_image, uri_of
 from indexer.sources.remote import RemoteSource
 
 LIST_SUFFIXES = (".txt", ".lst", ".list")
@@ -69,12 +69,17 @@ def _open_glob(text: str, table: ColumnTable | None) -> FolderSource:
         glob = Glob.split(absolute(text).decode("utf-8", "surrogateescape"))
     except ValueError as error:
         raise SourceError(text, f"this glob is not understood: {error}") from error
-    return FolderSource(os.fsencode(glob.root or "/"), glob, table)
+    root = glob.root or "/"
+    return FolderSource(_existing(root) or os.fsencode(root), glob, table)
 
 
 def _existing(text: str) -> bytes | None:
     """The path, if anything is there; also by its uri, which has %XX for bytes that are not UTF-8."""
-    for path in (absolute(text), absolute(os.fsdecode(unquote_to_bytes(os.fsencode(text))))):
+    paths = [absolute(text)]
+    unescaped = unquote_to_bytes(os.fsencode(text))
+    if uri_of(unescaped)[1] is not None:
+        paths.append(absolute(os.fsdecode(unescaped)))
+    for path in paths:
         try:
             os.stat(path)  # noqa: PTH116
         except FileNotFoundError:

@@ -1,7 +1,7 @@
 """The `.txt` and `.json` beside an image: its caption and its columns, as image-text data sets come.
 
-Beside `x.jpg` these count, the later having the last word: `x.json`, `x.txt`, `x.jpg.json`, `x.jpg.txt`. A text
-is the caption. A JSON object gives the caption by its key "caption" and a column by every other key.
+Beside `x.jpg` these count, the later having the last word: `x.json`, `x.txt`, `x.jpg.json`, `x.jpg.txt`.
+A text is the caption. A JSON object gives the caption by its key "caption" and a column by every other key.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from indexer.errors import SourceError, UnreadableImage
 from indexer.sources import ImageFile, Listing
 from indexer.sources.opening import open_source
 from indexer.sources.remote import RemoteSource
-from indexer.sources.store import Store, etag, modified_us
+from indexer.sources.store import Store, etag, modified_us, store_reason
 
 Bucket = tuple[str, Any]
 
@@ -207,9 +207,8 @@ def test_an_empty_bucket_lists_nothing_and_a_missing_one_is_an_error(bucket: Buc
     ):
         with pytest.raises(SourceError) as caught:
             listed(missing)
-        assert str(caught.value) == (
-            f"{missing}: nothing is there; check the address (AWS_ENDPOINT_URL where the store is not Amazon's)"
-        )
+        reason = "nothing is there; check the address (AWS_ENDPOINT_URL where the store is not Amazon's)"
+        assert str(caught.value) == f"{missing}: {reason}"
 
 
 def test_without_credentials_the_sentence_comes_soon(s3_server: str) -> None:
@@ -271,7 +270,7 @@ class FailingStore(Store):
         super().__init__(fs)
         self._fails = fails
 
-    def list_folder(self, path: str) -> list[Any]:  # type: ignore[override]
+    def list_folder(self, path: str) -> list[Any]:
         if self._fails(path):
             raise PermissionError("Access Denied")
         return super().list_folder(path)
@@ -303,6 +302,20 @@ def test_a_folder_of_a_store_that_cannot_be_listed_is_told(memory: Any) -> None:
 )
 def test_times_of_all_stores_become_microseconds(info: dict[str, Any], expected: int | None) -> None:
     assert modified_us(info) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError("Forbidden"), "access is denied (Forbidden)"),
+        (TimeoutError(), "the store did not answer in time"),
+        (FileNotFoundError("a/b"), "it is not there"),
+        (RuntimeError("one line\nand a trace"), "one line"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+)
+def test_a_stores_errors_become_one_sentence(error: Exception, reason: str) -> None:
+    assert store_reason(error) == reason
 
 
 def test_etags_lose_their_quotes() -> None:
