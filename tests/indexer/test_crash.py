@@ -49,22 +49,15 @@ class Writers:
             text=True,
         )
 
-    def run(self, verb: str, lake: Path, photos: Path, kill_at: int = NEVER, kill_after_s: float = 0) -> int:
+    def run(
+        self, verb: str, lake: Path, photos: Path, kill_at: int = NEVER, kill_after_s: float | None = None
+    ) -> int:
         """One writer; returns its exit code, or the negative number of the signal it died of."""
         job = {"verb": verb, "lake": str(lake), "photos": str(photos), "kill_at": kill_at}
-        assert self._server.stdin is not None
-        self._server.stdin.write(json.dumps({**job, "wait_s": 0.05 if kill_after_s else 0}) + "\n")
+        assert self._server.stdin is not None and self._server.stdout is not None
+        self._server.stdin.write(json.dumps({**job, "kill_after_s": kill_after_s}) + "\n")
         self._server.stdin.flush()
-        pid = self._answer()["pid"]
-        if kill_after_s:
-            time.sleep(0.05 + kill_after_s)
-            os.killpg(pid, signal.SIGKILL)  # a zombie until the server has waited for it, so never another's pid
-        return self._answer()["status"]
-
-    def _answer(self) -> dict[str, int]:
-        assert self._server.stdout is not None
-        answer: dict[str, int] = json.loads(self._server.stdout.readline())
-        return answer
+        return int(self._server.stdout.readline())
 
     def living_decoders(self) -> list[int]:
         """Pids of decoders that writers of ours started."""
@@ -103,7 +96,8 @@ def make_photos(folder: Path) -> None:
     """66 photos, two of them byte for byte the same, five never settled, and two files that are no images."""
     for number in range(66):
         colour = (number * 3 + 10, 255 - number * 3, number * 7 % 256)
-        write_photo(folder / f"p{number:03d}.png", colour, TOMORROW_S if number % 15 == 0 else LONG_AGO_S)
+        modified_s = TOMORROW_S if number % 15 == 0 else LONG_AGO_S + number
+        write_photo(folder / f"p{number:03d}.png", colour, modified_s)
     shutil.copy2(folder / "p040.png", folder / "p041.png")
     for name in ("broken1.png", "broken2.png"):
         (folder / name).write_bytes(b"no image")
