@@ -20,7 +20,7 @@ from indexer.layout import Layout
 from indexer.manifest import Manifest, publish
 from indexer.segment import SegmentWriter, merge_types, own_types, rows_table
 from indexer.sources import ColumnValue, ImageFile
-from indexer.tables import Place, Skipped, write_skipped, write_tombstones
+from indexer.tables import Place, Skipped, write_no_tombstones, write_skipped, write_tombstones
 
 _KNOWN = {
     "manifest.json",
@@ -62,6 +62,7 @@ def prepare_folder(layout: Layout) -> None:
             )
         for folder in (layout.manifests, layout.segments, layout.tombstones, layout.skipped, layout.staging):
             make_folder(folder)
+        write_no_tombstones(layout)
     except (FileExistsError, NotADirectoryError):
         raise LakeError(f"{layout.root} is a file; choose a folder for the lake") from None
     except OSError as error:

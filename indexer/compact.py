@@ -18,7 +18,7 @@ from indexer.layout import Layout
 from indexer.locks import snapshots_being_read
 from indexer.manifest import Manifest, SegmentEntry, publish
 from indexer.segment import Segment, SegmentWriter, lake_schema
-from indexer.tables import dead_positions, drop_segments
+from indexer.tables import NO_TOMBSTONES, dead_positions, drop_segments
 
 MAX_MERGED_BYTES = 512 * 2**20  # of vectors in one merged segment: merging holds them in memory
 KEEP_S = 3600.0  # vacuum keeps every snapshot that was current within the last hour
@@ -145,9 +145,8 @@ def vacuum(layout: Layout, manifest: Manifest, *, keep_s: float = KEEP_S) -> Vac
         report.snapshots += 1
     report.kept_snapshots = len(kept)
     _delete_unnamed(layout.segments, {entry.id for m in kept for entry in m.segments}, report)
-    _delete_unnamed(
-        layout.tombstones, {f"{entry.id}.parquet" for m in kept for entry in m.tombstones}, report
-    )
+    tombstones = {f"{entry.id}.parquet" for m in kept for entry in m.tombstones}
+    _delete_unnamed(layout.tombstones, tombstones | {NO_TOMBSTONES}, report)
     _delete_unnamed(layout.skipped, {f"{entry.id}.parquet" for m in kept for entry in m.skipped}, report)
     return report
 

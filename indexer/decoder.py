@@ -72,7 +72,7 @@ class Decoder:
                 answer = self._answer_within(uri, timeout_s)
             if "reason" in answer:
                 raise UnreadableImage(uri, answer["reason"], transient=answer["transient"])
-            return _image_from(answer, self._answers.recv_bytes())
+            return _image_from(answer, self._message_within(uri, timeout_s))
         except (EOFError, OSError):
             raise UnreadableImage(uri, f"its decoder crashed ({self._cause_of_death()})") from None
         except (ValueError, KeyError, TypeError):
@@ -80,11 +80,14 @@ class Decoder:
             raise UnreadableImage(uri, "its decoder answered nonsense and was stopped") from None
 
     def _answer_within(self, uri: str, timeout_s: float) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self._message_within(uri, timeout_s))
+        return answer
+
+    def _message_within(self, uri: str, timeout_s: float) -> bytes:
         if not self._answers.poll(timeout_s):
             self.close()
             raise UnreadableImage(uri, f"decoding took longer than {timeout_s:g} s and was stopped")
-        answer: dict[str, Any] = json.loads(self._answers.recv_bytes())
-        return answer
+        return self._answers.recv_bytes()
 
     def stop(self) -> None:
         """Kill the process from another thread; the thread that waits for its answer sees a crash."""

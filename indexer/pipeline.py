@@ -100,7 +100,7 @@ class Pipeline:
     def run(self, tasks: Iterable[Task]) -> Iterator[list[Result]]:
         """Embed the images of tasks; results come a batch at a time, in the order of tasks.
 
-        :raises LakeError: if the encoder fails on every image of a batch, which is no image's fault.
+        :raises LakeError: if the encoder fails on any image at all, which is no image's fault.
         """
         self._feeder = threading.Thread(target=self._feed, args=(iter(tasks),), daemon=True)
         self._feeder.start()
@@ -191,19 +191,32 @@ def local_path(file: ImageFile) -> bytes:
 def embed_batch(embedder: Embedder, images: Sequence[Pixels]) -> list[Vectors | str]:
     """A vector for each image, or the reason why there is none: where a batch fails, its images are tried one by one.
 
-    :raises LakeError: if all of several images fail: then it is the model that is broken.
+    :raises LakeError: if the model fails on a plain picture too: then it is the model that is broken, no image.
     """
     if not images:
         return []
     try:
         return _checked(embedder.embed_images(images), len(images), embedder.dim)
     except Exception as error:
-        if len(images) == 1:
-            return [f"the model {embedder.model_id} failed on it ({_brief(error)})"]
-        singles = [embed_batch(embedder, [image])[0] for image in images]
-        if all(isinstance(vector, str) for vector in singles):
-            raise LakeError(f"the model {embedder.model_id} fails on every image: {_brief(error)}") from error
-        return singles
+        reason = _brief(error)
+        if not _works(embedder):
+            raise LakeError(
+                f"the model {embedder.model_id} fails on every image, even on a plain grey one: {reason}; "
+                "`lakesift doctor` checks model and machine"
+            ) from error
+    if len(images) == 1:
+        return [f"the model {embedder.model_id} failed on it ({reason})"]
+    return [embed_batch(embedder, [image])[0] for image in images]
+
+
+def _works(embedder: Embedder) -> bool:
+    shape = embedder.input_shape
+    grey = np.full((shape.height_px, shape.width_px, 3), 128, np.uint8)
+    try:
+        _checked(embedder.embed_images([grey]), 1, embedder.dim)
+    except Exception:  # noqa: BLE001 - whatever a model raises
+        return False
+    return True
 
 
 def _checked(vectors: Vectors, count: int, dim: int) -> list[Vectors | str]:

@@ -10,7 +10,8 @@ States of a uri after `compare`:
   new      listed only
   skipped  listed, not live, and skipped before with the same size, time and etag
   gone     live only, and its source was listed
-  kept     live only, but its source (or its folder) was not listed in this run
+  kept     live only, but its source (or its folder) was not listed in this run; after `pair` also a file that looks
+           the same, was modified too close to the last scan to be sure, and cannot be read just now
 
 A uri can be live twice: where photos swapped their names and the run died after one of them was carried over, the other
 still claims the name. Only the row that fits the listed file best keeps its claim; the others are gone.
@@ -134,6 +135,22 @@ class Plan:
         self._db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
         self._db.unregister("incoming")
 
+    def forget_listing(self, source: int) -> None:
+        """Drop what a source listed before it failed."""
+        self._db.execute("DELETE FROM raw_listed WHERE source = $1", [source])
+
+    def sources(self) -> set[str]:
+        """Every source that a live row or a skipped file names."""
+        rows = self._db.execute("SELECT source FROM live UNION SELECT source FROM skipped").fetchall()
+        return {row[0] for row in rows}
+
+    def uri_of_two_rows(self) -> str | None:
+        """A uri that more than one live row has: two roots that were put into one."""
+        row = self._db.execute(
+            "SELECT uri FROM live GROUP BY uri HAVING count(*) > 1 ORDER BY uri LIMIT 1"
+        ).fetchone()
+        return None if row is None else str(row[0])
+
     def rows_of_source(self, source: str) -> int:
         return self._count("SELECT count(*) FROM live WHERE source = $1", source)
 
@@ -175,7 +192,8 @@ class Plan:
                     WHEN v.unsettled OR v.size_bytes IS DISTINCT FROM l.size_bytes
                          OR v.modified_us IS DISTINCT FROM l.modified_us
                          OR v.etag IS DISTINCT FROM l.etag THEN 'changed'
-                    WHEN v.relocated OR v.columns_etag IS DISTINCT FROM l.columns_etag THEN 'columns'
+                    WHEN v.relocated OR (v.columns_etag IS DISTINCT FROM l.columns_etag
+                                         AND v.source IN (SELECT uri FROM run_sources)) THEN 'columns'
                     ELSE 'same'
                 END AS state
             FROM listed l FULL OUTER JOIN live v ON l.uri = v.uri LEFT JOIN last_skipped s ON s.uri = l.uri
@@ -207,6 +225,11 @@ class Plan:
         """Decide which listed file carries on which row, by content: in place first, then by row_id and uri."""
         self._db.execute(
             """
+            UPDATE state SET state = 'kept' WHERE state = 'changed' AND uri IN (
+                SELECT v.uri FROM live v JOIN listed l ON l.uri = v.uri ANTI JOIN hashes h ON h.uri = v.uri
+                WHERE v.unsettled AND NOT v.relocated AND v.size_bytes IS NOT DISTINCT FROM l.size_bytes
+                      AND v.modified_us IS NOT DISTINCT FROM l.modified_us AND v.etag IS NOT DISTINCT FROM l.etag);
+
             CREATE TABLE carried AS
             SELECT l.uri, v.segment, v.position,
                    v.size_bytes IS DISTINCT FROM l.size_bytes OR v.modified_us IS DISTINCT FROM l.modified_us
@@ -263,7 +286,8 @@ class Plan:
         cursor = self._db.cursor().execute(
             f"""
             SELECT {_FILE}, d.segment, d.position
-            FROM state s JOIN listed l ON l.uri = s.uri LEFT JOIN dead d ON d.segment = s.segment AND d.position = s.position
+            FROM state s JOIN listed l ON l.uri = s.uri 
+                 LEFT JOIN dead d ON d.segment = s.segment AND d.position = s.position
             ANTI JOIN carried c ON c.uri = s.uri
             WHERE s.state IN ('new', 'changed') ORDER BY l.source, l.uri
             """
@@ -276,18 +300,22 @@ class Plan:
             "SELECT count(*) FROM state s ANTI JOIN carried c ON c.uri = s.uri WHERE s.state IN ('new', 'changed')"
         )
 
-    def carried_counts(self) -> tuple[int, int]:
-        """Rows carried over to another uri, and rows that only were touched or got other columns."""
-        elsewhere = (
-            "SELECT count(*) FROM carried c JOIN live v USING (segment, position) WHERE v.uri {} c.uri"
-        )
-        return self._count(elsewhere.format("!=")), self._count(elsewhere.format("="))
+    def confirmed_count(self) -> int:
+        """Rows whose file had to be looked at, and is the same in all."""
+        return self._count("SELECT count(*) FROM carried WHERE NOT rewrite")
 
-    def unsettled_segments(self) -> set[str]:
-        """Segments with a row that must still be looked at again: it was not listed in this run."""
+    def unsettled_segments(self, since_us: int, until_us: int) -> set[str]:
+        """Segments with a row to look at once more: not listed in this run, or modified between these times.
+
+        :param since_us: the scan's start less the settling time, microseconds since the epoch.
+        :param until_us: now and the settling time: what claims to be from the future has settled like any other.
+        """
         rows = self._db.execute(
-            "SELECT DISTINCT v.segment FROM live v JOIN state s ON v.segment = s.segment AND v.position = s.position "
-            "WHERE v.unsettled AND s.state = 'kept'"
+            """
+            SELECT DISTINCT v.segment FROM live v JOIN state s ON v.segment = s.segment AND v.position = s.position
+            WHERE v.unsettled AND (s.state = 'kept' OR v.modified_us BETWEEN $1 AND $2)
+            """,
+            [since_us, until_us],
         ).fetchall()
         return {row[0] for row in rows}
 

@@ -207,7 +207,7 @@ class Segment:
         """The table with the lake's columns and types, in the lake's order."""
         fields = [schema.field(name) for name in (names or schema.names)]
         arrays = [
-            table[field.name].cast(field.type)
+            table[field.name].cast(field.type, safe=False)  # whole numbers beyond 2^53 round to decimals
             if field.name in table.column_names
             else pa.nulls(table.num_rows, field.type)
             for field in fields

@@ -28,16 +28,17 @@ from indexer.compact import compact
 from indexer.config import IndexConfig
 from indexer.decoder import ReadSettings
 from indexer.embed import Embedder
-from indexer.errors import LakeError, LakeNotFound, SourceError, UnreadableImage
+from indexer.errors import BadRequest, LakeError, LakeNotFound, SourceError, UnreadableImage
 from indexer.layout import Layout
 from indexer.locks import writer
 from indexer.manifest import Manifest, SourceEntry, check_files, read_manifest
 from indexer.models import check_model
 from indexer.pipeline import Embedded, Failed, Pipeline, Result, Task, default_decoders
 from indexer.plan import Counts, Plan, Rerow, Todo
+from indexer.roots import Roots
 from indexer.segment import ROW_SCHEMA, Segment, lake_schema
 from indexer.sources import ImageFile, Listing, Source
-from indexer.sources.opening import open_source
+from indexer.sources.opening import OpenSource, open_source
 from indexer.tables import SKIPPED_SCHEMA, Skipped, dead_positions, drop_segments, read_skipped, write_skipped
 
 CARRY_ROWS = 20_000  # rows carried over in one commit
@@ -74,7 +75,10 @@ class SyncReport:
     unchanged: int = 0
     skipped: int = 0  # files that cannot be read, known ones included
     newly_skipped: list[tuple[str, str]] = field(default_factory=list)  # (uri, reason) of this run
-    problems: list[str] = field(default_factory=list)  # sentences a person should read
+    problems: list[str] = field(
+        default_factory=list
+    )  # sentences on what went wrong: the lake may lack something
+    notes: list[str] = field(default_factory=list)  # sentences worth reading, of which none is a failure
     seconds: float = 0.0
     interrupted: bool = False
 
@@ -113,7 +117,14 @@ def sync(
         with writer(layout, use_lock=config.use_lock):
             clear_staging(layout)
             run = _Run(
-                layout, load_embedder, add, roots or {}, config, progress or _Silent(), should_stop, exact
+                layout,
+                load_embedder,
+                add,
+                Roots(roots or {}),
+                config,
+                progress or _Silent(),
+                should_stop,
+                exact,
             )
             try:
                 return run.run()
@@ -135,7 +146,7 @@ class _Run:
         layout: Layout,
         load_embedder: LoadEmbedder,
         add: Sequence[SourceEntry],
-        roots: Mapping[str, str],
+        roots: Roots,
         config: IndexConfig,
         progress: Progress,
         should_stop: Callable[[], bool],
@@ -148,9 +159,10 @@ class _Run:
         self.report = SyncReport(str(layout.root))
         self.repairs = False  # True: a snapshot is due even where no image changed, to leave damage behind
         self.manifest = self._open_manifest()
-        self.add = [_relocated_source(entry, roots) for entry in add]
+        self.add = list(add)
         known = self.manifest.sources if self.manifest else ()
-        self.known = [_relocated_source(entry, roots) for entry in known]
+        self.known = [_relocated(entry, roots) for entry in known]
+        self.relocated = {now.uri for now, before in zip(self.known, known, strict=True) if now != before}
         self.entries = self.add or self.known  # those of this run; `_list` puts in each one's full uri
         self.folder = layout.staging / f"plan-{os.getpid()}"
         self.folder.mkdir()
@@ -166,7 +178,7 @@ class _Run:
         listed, unlisted = self._list()
         if self.should_stop():
             return self._finish(None)
-        counts = self.plan.compare(listed, unlisted)
+        counts = self.plan.compare([*listed, *self._forgotten_sources()], unlisted)
         self._hash_candidates()
         self.plan.pair()
         commits = self._commits()
@@ -229,7 +241,19 @@ class _Run:
             every = pa.array(np.ones(skipped.num_rows, bool))
             skipped = skipped.set_column(skipped.column_names.index("transient"), "transient", every)
         columns = ["uri", "source", "size_bytes", "modified_us", "etag", "transient"]
-        self.plan.add_skipped(_with_us(skipped).select(columns))
+        self.plan.add_skipped(self.roots.rows(_with_us(skipped))[0].select(columns))
+        self._check_roots()
+
+    def _check_roots(self) -> None:
+        self.report.notes += [f"nothing in {self.layout.root} begins with {old}" for old in self.roots.unmet]
+        if self.roots and (uri := self.plan.uri_of_two_rows()):
+            raise BadRequest(
+                "--root", f"two rows of {self.layout.root} would both be {uri}; index that folder anew"
+            )
+
+    def _forgotten_sources(self) -> set[str]:
+        """Sources that rows name and the manifest does not: those left by a change of roots that was interrupted."""
+        return set() if self.add else self.plan.sources() - {entry.uri for entry in self.known}
 
     def _live_table(self, table: pa.Table, segment: str, unsettled_since_us: int | None) -> pa.Table:
         table = _with_us(table)
@@ -239,14 +263,7 @@ class _Run:
             if unsettled_since_us is not None
             else pa.array(np.zeros(rows, bool))
         )
-        relocated = pa.array(np.zeros(rows, bool))
-        for old, new in self.roots.items():
-            here = pc.starts_with(table["uri"], old)
-            relocated = pc.or_(relocated, here)
-            for name in ("uri", "source"):
-                moved = pc.binary_join_element_wise(new, pc.utf8_slice_codeunits(table[name], len(old)), "")
-                column = pc.if_else(pc.starts_with(table[name], old), moved, table[name])
-                table = table.set_column(table.column_names.index(name), name, column)
+        table, relocated = self.roots.rows(table)
         return (
             table.append_column("segment", pa.array([segment] * rows, pa.string()))
             .append_column("unsettled", unsettled)
@@ -263,18 +280,19 @@ class _Run:
         for number, entry in enumerate(list(self.entries)):
             source: Source
             try:
-                source = open_source(entry.uri, entry.columns)
-                entry = self.entries[number] = replace(entry, uri=source.uri)
+                source = self._open(entry)
+                entry = self.entries[number] = SourceEntry(source.uri, source.table_path)
                 found = self._list_one(number, source, unlisted)
             except SourceError as error:
-                if self.add:
+                if self.add or entry.uri in self.relocated:
                     raise
-                source, found = _Missing(entry.uri), 0
+                self.plan.forget_listing(number)  # half a listing would read as deletions
+                source = _Missing(entry.uri)
                 self._note_empty(entry, f"{error}", listed)
             else:
                 if found:
                     listed.append(entry.uri)
-                elif not self.plan.rows_of_source(entry.uri) and self.add:
+                elif entry.uri in self.relocated or (self.add and not self.plan.rows_of_source(entry.uri)):
                     raise SourceError(entry.uri, "there are no image files in it")
                 else:
                     self._note_empty(entry, f"{entry.uri}: lists no images now", listed)
@@ -283,14 +301,28 @@ class _Run:
                 break
         return listed, unlisted
 
-    def _list_one(self, number: int, source: Source, unlisted: list[str]) -> int:
+    def _open(self, entry: SourceEntry) -> OpenSource:
+        """A known source that is given again without a table keeps the table it had."""
+        source = open_source(entry.uri, entry.columns)
+        tables = [known.columns for known in self.known if known.uri == source.uri]
+        if source.table_path is None and tables and tables[0]:
+            source = open_source(source.uri, tables[0])
+        return source
+
+    def _list_one(self, number: int, source: OpenSource, unlisted: list[str]) -> int:
         listing, stored = Listing(), 0
         for stored_now in self.plan.add_listing(number, source.files(listing)):
             self.progress.advance(stored_now - stored)
             stored = stored_now
             if self.should_stop():
                 break
+        if source.unmatched_rows:
+            self.report.notes.append(
+                f"{source.table_path}: {source.unmatched_rows:,} rows belong to no image of {source.uri}"
+            )
         for prefix, reason in listing.unlisted:
+            if source.uri in self.relocated:
+                raise SourceError(prefix, f"{reason}; with --root every folder must be readable")
             self.report.problems.append(f"{prefix}: {reason}; its images were left as they are")
             unlisted.append(prefix)
         return stored
@@ -364,6 +396,9 @@ class _Run:
         rows = segment.read_rows(lake_schema(self.manifest.columns)).take(pa.array(positions)).to_pylist()
         vectors = ann.vectors_at(segment.index, positions)
         for rerow, row, vector in zip(rerows, rows, vectors, strict=True):
+            moved = row["uri"] != rerow.file.uri
+            self.report.moved += moved
+            self.report.unchanged += not moved
             new = {**row, **file_columns(rerow.file, self.entries[rerow.source].uri)}
             if rerow.reread_columns:
                 new = {name: new[name] for name in ROW_SCHEMA.names} | {"caption": None}
@@ -417,6 +452,8 @@ class _Run:
         else:
             commits.skip(file, source, result.error.reason, transient=result.error.transient)
             self.report.newly_skipped.append((file.uri, result.error.reason))
+            if result.error.transient:
+                return  # the row it had stays: nothing says that the image changed
         if todo is not None and todo.replaces is not None:
             commits.remove(todo.replaces)
 
@@ -424,15 +461,20 @@ class _Run:
         """After the last image: one file of skipped files, settled segments, and few segments."""
         if self.should_stop():
             self.report.interrupted = True
-            commits.commit()
+            added = self.add and self.manifest and commits.manifest.sources != self.manifest.sources
+            commits.commit(
+                **({"sources": commits.manifest.sources} if added else {})
+            )  # `sync` will go on with it
             return
         changes: dict[str, Any] = {}
         skipped = self._skipped_now(commits.manifest)
-        if len(commits.manifest.skipped) > 1 or sum(entry.rows for entry in commits.manifest.skipped) != len(
-            skipped
-        ):
+        entries = commits.manifest.skipped
+        if self.roots or len(entries) > 1 or sum(entry.rows for entry in entries) != len(skipped):
             changes["skipped"] = (write_skipped(self.layout, skipped),) if skipped else ()
-        unsettled = self.plan.unsettled_segments()
+        settle_us = int(self.config.settle_s * 1e6)
+        unsettled = self.plan.unsettled_segments(
+            self.scan_started_us - settle_us, int(time.time() * 1e6) + settle_us
+        )
         before = {entry.id for entry in self.manifest.segments} if self.manifest else set()
         segments = tuple(
             replace(entry, unsettled_since_us=None) if entry.id in before - unsettled else entry
@@ -449,8 +491,9 @@ class _Run:
     def _skipped_now(self, manifest: Manifest) -> list[Skipped]:
         keep = self.plan.still_skipped() | {uri for uri, _ in self.report.newly_skipped}
         rows = read_skipped(self.layout, manifest).to_pylist()
-        latest = {row["uri"]: row for row in rows if row["uri"] in keep}
-        return [Skipped(*(row[name] for name in SKIPPED_SCHEMA.names)) for row in latest.values()]
+        files = (self.roots.skipped(Skipped(*(row[name] for name in SKIPPED_SCHEMA.names))) for row in rows)
+        latest = {file.uri: file for file in files if file.uri in keep}
+        return list(latest.values())
 
     def _finish(self, manifest: Manifest | None, counts: Counts | None = None) -> SyncReport:
         manifest = manifest or self.manifest
@@ -461,12 +504,7 @@ class _Run:
             report.snapshot, report.rows = manifest.snapshot, manifest.live_rows
             report.skipped = sum(entry.rows for entry in manifest.skipped)
         if counts is not None:
-            report.moved, carried_in_place = self.plan.carried_counts()
-            report.unchanged = counts.same + carried_in_place
-        for source in self.sources:
-            unmatched = getattr(source, "unmatched_rows", 0)
-            if unmatched:
-                report.problems.append(f"{source.uri}: {unmatched:,} rows of its table matched no image")
+            report.unchanged += counts.same + self.plan.confirmed_count()
         return report
 
 
@@ -488,11 +526,8 @@ class _Missing:
         return {}
 
 
-def _relocated_source(entry: SourceEntry, roots: Mapping[str, str]) -> SourceEntry:
-    for old, new in roots.items():
-        if entry.uri.startswith(old):
-            return replace(entry, uri=new + entry.uri[len(old) :])
-    return entry
+def _relocated(entry: SourceEntry, roots: Roots) -> SourceEntry:
+    return SourceEntry(roots.uri(entry.uri), entry.columns and roots.uri(entry.columns))
 
 
 def _with_us(table: pa.Table) -> pa.Table:

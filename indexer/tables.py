@@ -17,6 +17,7 @@ from indexer.durable import fsync_file, fsync_folder
 from indexer.layout import Layout
 from indexer.manifest import Manifest, SkippedEntry, TombstonesEntry
 
+NO_TOMBSTONES = "none.parquet"
 TOMBSTONE_SCHEMA = pa.schema([("segment", pa.string()), ("position", pa.int64())])
 SKIPPED_SCHEMA = pa.schema(
     [
@@ -59,6 +60,13 @@ def write_tombstones(layout: Layout, places: Iterable[Place]) -> TombstonesEntry
     table = pa.table([segments, [place.position for place in ordered]], schema=TOMBSTONE_SCHEMA)
     file_id, check = _write(layout, layout.tombstones, table)
     return TombstonesEntry(file_id, len(ordered), tuple(dict.fromkeys(segments)), check)
+
+
+def write_no_tombstones(layout: Layout) -> None:
+    """An empty file, so that a reader's `tombstones/*.parquet` always matches something; no manifest names it."""
+    path = layout.tombstones / NO_TOMBSTONES
+    if not path.exists():
+        pq.write_table(TOMBSTONE_SCHEMA.empty_table(), path)
 
 
 def write_skipped(layout: Layout, files: Iterable[Skipped]) -> SkippedEntry:

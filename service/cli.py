@@ -491,6 +491,8 @@ def _tell(report: SyncReport) -> None:
         print(f"skipped {more:,} more: lakesift info {report.lake} --skipped", file=sys.stderr)
     for problem in report.problems:
         print(f"warning: {problem}", file=sys.stderr)
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
     parts = [
         f"{count:,} {name}"
         for name, count in (

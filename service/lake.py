@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ class Lake:
     def __init__(self, layout: Layout, embedder: Embedder | None = None) -> None:
         self._layout = layout
         self._reading = Reading(layout)
+        weakref.finalize(self, self._reading.close)  # also at exit, where nobody closed it
         self._given = embedder
         self._loading = threading.Lock()
         self.snapshot = self._open()

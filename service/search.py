@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from indexer import ann
 from indexer.config import ReadLimits
 from indexer.embed import Embedder, Pixels, Vectors
-from indexer.errors import BadRequest, DimensionMismatch
+from indexer.errors import BadRequest, DimensionMismatch, UnreadableImage
+from indexer.pipeline import embed_batch
 from service.snapshot import Part, Snapshot
 from service.where import Where
 
@@ -63,7 +65,7 @@ class Hit:
             "uri": self.uri,
             "width_px": self.columns["width_px"],
             "height_px": self.columns["height_px"],
-            "columns": {name: v.isoformat() if hasattr(v, "isoformat") else v for name, v in shown.items()},
+            "columns": {name: _plain(value) for name, value in shown.items()},
         }
 
 
@@ -102,32 +104,51 @@ def search(snapshot: Snapshot, query: Query, embedder: Callable[[], Embedder]) -
 def query_vector(snapshot: Snapshot, query: Query, embedder: Callable[[], Embedder]) -> NDArray[np.float32]:
     """float32, (dim,), unit length: the weighted sum of the examples' vectors, normalised.
 
-    :raises BadRequest: if there are no examples, or they cancel out.
+    :raises BadRequest: if there are no examples, one is not a number, or they cancel out.
+    :raises DimensionMismatch: if a vector has not the lake's dim.
+    :raises UnreadableImage: if an image cannot be read, or the model refuses it.
     """
-    dim = snapshot.manifest.dim
-    parts: list[tuple[NDArray[np.float32], float]] = []
-    for vector, weight in query.vectors:
-        if vector.shape[-1:] != (dim,):
-            raise DimensionMismatch(dim, vector.shape[-1] if vector.ndim else 0)
-        parts.append((_unit(np.asarray(vector, np.float32).reshape(dim), "vector"), weight))
-    for row_id, weight in query.row_ids:
-        place = snapshot.find(row_id)
-        if place is None:
-            raise BadRequest("row_id", f"there is no row {row_id} in this lake")
-        parts.append((ann.vectors_at(place[0].segment.index, np.array([place[1]]))[0], weight))
+    parts = [(_given(vector, snapshot.manifest.dim), weight) for vector, weight in query.vectors]
+    parts += [(_stored(snapshot, row_id), weight) for row_id, weight in query.row_ids]
     if query.texts:
         if any(not text.strip() for text, _ in query.texts):
             raise BadRequest("text", "it is empty; say what you look for")
         vectors = embedder().embed_texts([text for text, _ in query.texts])
         parts += [(vector, weight) for vector, (_, weight) in zip(vectors, query.texts, strict=True)]
     if query.images:
-        model = embedder()
-        vectors = model.embed_images([_pixels(image, model) for image, _ in query.images])
-        parts += [(vector, weight) for vector, (_, weight) in zip(vectors, query.images, strict=True)]
+        images = _embedded([image for image, _ in query.images], embedder())
+        parts += [(vector, weight) for vector, (_, weight) in zip(images, query.images, strict=True)]
     if not parts:
         raise BadRequest("query", "give at least one text, image or row to look for")
+    if not np.all(np.isfinite([weight for _, weight in parts])):
+        raise BadRequest("weight", "it must be a finite number")
     total = np.sum([vector * np.float32(weight) for vector, weight in parts], axis=0)
-    return _unit(total, "query")
+    return _unit(total, "query", "wanted and unwanted examples cancel out; nothing is left to look for")
+
+
+def _given(vector: Vectors, dim: int) -> NDArray[np.float32]:
+    numbers = np.asarray(vector, np.float32)
+    if numbers.shape not in ((dim,), (1, dim)):
+        raise DimensionMismatch(dim, numbers.shape[-1] if numbers.shape[-1:] != (dim,) else numbers.size)
+    return _unit(numbers.reshape(dim), "vector", "it must be finite and not all zero")
+
+
+def _stored(snapshot: Snapshot, row_id: int) -> NDArray[np.float32]:
+    place = snapshot.find(row_id)
+    if place is None:
+        raise BadRequest("row_id", f"there is no row {row_id} in this lake")
+    return ann.vectors_at(place[0].segment.index, np.array([place[1]]))[0]
+
+
+def _embedded(images: Sequence[ImageLike], model: Embedder) -> list[NDArray[np.float32]]:
+    vectors = []
+    for image, vector in zip(
+        images, embed_batch(model, [_pixels(image, model) for image in images]), strict=True
+    ):
+        if isinstance(vector, str):
+            raise UnreadableImage(str(image) if isinstance(image, str | Path) else "image", vector)
+        vectors.append(vector)
+    return vectors
 
 
 def background_centre(snapshot: Snapshot, vector: NDArray[np.float32]) -> tuple[float, float] | None:
@@ -201,10 +222,15 @@ def _pixels(image: ImageLike, model: Embedder) -> Pixels:
     return read_file(str(image), str(image), model.input_shape, limits).pixels
 
 
-def _unit(vector: NDArray[np.float32], what: str) -> NDArray[np.float32]:
+def _unit(vector: NDArray[np.float32], field: str, reason: str) -> NDArray[np.float32]:
     length = float(np.linalg.norm(vector))
     if not np.isfinite(length) or length < 1e-6:
-        raise BadRequest(
-            what, "wanted and unwanted examples cancel out, or are all zero; nothing is left to look for"
-        )
+        raise BadRequest(field, reason)
     return np.asarray(vector / np.float32(length), np.float32)
+
+
+def _plain(value: Any) -> Any:
+    """A column's value as JSON has it: times as ISO 8601, infinity as text, since JSON has no number for it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value.isoformat() if hasattr(value, "isoformat") else value

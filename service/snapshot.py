@@ -118,6 +118,8 @@ class Snapshot:
 
     def find(self, row_id: int) -> tuple[Part, int] | None:
         """Where a live row is, or None."""
+        if not 0 < row_id < 2**53:  # no row has such a number, and NumPy holds none beyond 64 bits
+            return None
         ids, numbers, positions = self._places
         at = int(np.searchsorted(ids, row_id))
         if at == len(ids) or ids[at] != row_id:

@@ -23,7 +23,7 @@ from indexer.embed.image_tower import lean
 from indexer.embed.loading import Tokenizer, build_model, load_tokenizer, settle
 from indexer.embed.onnx_tower import OnnxTower, cached_path, convert
 from indexer.errors import LakeError, ModelUnavailable
-from indexer.fitting import fit
+from indexer.images.fitting import fit
 
 T = TypeVar("T")
 Tower = Callable[[torch.Tensor], torch.Tensor]  # (n, 3, height, width), normalised -> (n, dim), of any length

@@ -12,10 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
-from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.processors import BertProcessing
 
 from indexer.embed import Vectors
 from indexer.embed.runtime import open_session
@@ -28,10 +24,10 @@ BATCH_SIZE = 64  # sentences a call; longer batches only cost memory
 class SentenceEncoder:
     """The model of one sentence-transformers BERT."""
 
-    def __init__(self, model: bytes, vocabulary: Sequence[str]) -> None:
-        """:param vocabulary: the WordPiece tokens in the order of their ids."""
+    def __init__(self, model: bytes, tokenizer: bytes) -> None:
+        """:param tokenizer: the content of its tokenizer.json."""
         self._session = open_session(model)
-        self._tokenizer = _tokenizer(vocabulary)
+        self._tokenizer = _tokenizer(tokenizer)
 
     def encode(self, sentences: Sequence[str]) -> Vectors:
         """float32, (n, 384), unit rows. What is beyond 256 tokens does not count."""
@@ -61,11 +57,8 @@ def unit_rows(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
 
-def _tokenizer(vocabulary: Sequence[str]) -> Tokenizer:
-    ids = {token: index for index, token in enumerate(vocabulary)}
-    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]"))
-    tokenizer.normalizer = BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = BertPreTokenizer()
-    tokenizer.post_processor = BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
+def _tokenizer(description: bytes) -> Tokenizer:
+    tokenizer = Tokenizer.from_buffer(description)
+    tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
     return tokenizer

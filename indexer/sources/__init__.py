@@ -35,7 +35,6 @@ class Listing:
     unlisted: list[tuple[str, str]] = field(
         default_factory=list
     )  # (uri prefix, reason): could not be looked into
-    unmatched_rows: int = 0  # rows of the user's table that belong to no image of this listing
 
 
 class Source(Protocol):

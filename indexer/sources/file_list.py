@@ -52,13 +52,17 @@ class FileListSource:
     def table_path(self) -> str | None:
         return self._join.table_path
 
+    @property
+    def unmatched_rows(self) -> int:
+        """Rows of the user's table that belong to no image of the last listing."""
+        return self._join.unmatched_rows
+
     def files(self, listing: Listing) -> Iterator[ImageFile]:
         self._join.begin()
         self._sidecars_in = lru_cache(256)(_sidecars_in)  # each listing looks anew
         for file in self._files():
             listing.files += 1
             yield file
-        listing.unmatched_rows = self._join.unmatched_rows
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
         if not is_url(file.uri):

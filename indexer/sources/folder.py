@@ -54,6 +54,11 @@ class FolderSource:
     def table_path(self) -> str | None:
         return self._join.table_path
 
+    @property
+    def unmatched_rows(self) -> int:
+        """Rows of the user's table that belong to no image of the last listing."""
+        return self._join.unmatched_rows
+
     def files(self, listing: Listing) -> Iterator[ImageFile]:
         self._join.begin()
         device = self._device()
@@ -67,7 +72,6 @@ class FolderSource:
             raise SourceError(
                 self.uri, "it went away while it was being listed; make it available and run again"
             )
-        listing.unmatched_rows = self._join.unmatched_rows
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
         return read_local(file, max_bytes)
@@ -164,13 +168,14 @@ class FolderSource:
 
 def _survey(folder: bytes) -> _Survey:
     survey = _Survey()
-    has_manifest = has_segments = False
+    has_manifest = has_segments = False  # a new lake has the folder manifests/ before its first manifest.json
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name.decode("utf-8", "surrogateescape")
             if _is_folder(entry):
                 (survey.linked_folders if entry.is_symlink() else survey.folders).append(entry.path)
                 has_segments |= name == "segments"
+                has_manifest |= name == "manifests"
             elif is_sidecar(name):
                 survey.sidecars.add(name)
                 has_manifest |= name == "manifest.json"

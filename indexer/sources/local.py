@@ -7,33 +7,21 @@ import os
 import stat
 from collections.abc import Mapping
 
-from indexer.errors import UnreadableImage
+from indexer.config import ReadLimits
+from indexer.images.files import read_bytes
 from indexer.sources import ColumnValue, ImageFile
 from indexer.sources.joining import Join
 from indexer.sources.names import path_of, uri_of
 from indexer.sources.sidecars import max_sidecar_bytes
 
-_KINDS = {
-    stat.S_IFDIR: "it is a folder",
-    stat.S_IFIFO: "it is a pipe, not a file",
-    stat.S_IFSOCK: "it is a socket, not a file",
-    stat.S_IFCHR: "it is a device, not a file",
-    stat.S_IFBLK: "it is a device, not a file",
-}
-
 
 def read_local(file: ImageFile, max_bytes: int) -> bytes:
     """All bytes of a plain file.
 
-    :raises UnreadableImage: if it is gone, not permitted, not a plain file, or larger than max_bytes.
+    :raises UnreadableImage: if it is gone, not permitted, not a plain file, empty, or larger than max_bytes.
     """
-    try:
-        data = read_start(path_of(file.uri, file.path_bytes), max_bytes + 1)
-    except OSError as error:
-        raise UnreadableImage(file.uri, os_reason(error), transient=True) from error
-    if len(data) > max_bytes:
-        raise UnreadableImage(file.uri, f"it is larger than {max_bytes} bytes")
-    return data
+    limits = ReadLimits(max_bytes=max_bytes)
+    return read_bytes(file.uri, path_of(file.uri, file.path_bytes), limits)
 
 
 def read_start(path: bytes, count: int) -> bytes:
@@ -43,9 +31,8 @@ def read_start(path: bytes, count: int) -> bytes:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
-        if kind != stat.S_IFREG:
-            raise OSError(errno.EINVAL, _KINDS.get(kind, "it is not a plain file"))
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a plain file")
         with os.fdopen(descriptor, "rb", closefd=False) as opened:
             return opened.read(count)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from indexer.errors import SourceError
@@ -15,11 +16,12 @@ from indexer.sources.local import os_reason
 from indexer.sources.names import absolute, is_url, may_be_image, uri_of
 from indexer.sources.remote import RemoteSource
 
+OpenSource: TypeAlias = FolderSource | FileListSource | RemoteSource
 LIST_SUFFIXES = (".txt", ".lst", ".list")
 _FORMS = "give a folder, a glob in quotes, a list of files (.txt, .lst, .list, or @FILE), one image, or a URL"
 
 
-def open_source(text: str, columns: str | None = None) -> FolderSource | FileListSource | RemoteSource:
+def open_source(text: str, columns: str | None = None) -> OpenSource:
     """Choose by what is there: an existing path is what it is, whatever its name; else `*?[` make a glob.
 
     A source's own `uri` and `table_path` open it again, from any current folder.

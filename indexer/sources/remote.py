@@ -41,13 +41,17 @@ class RemoteSource:
     def table_path(self) -> str | None:
         return self._join.table_path
 
+    @property
+    def unmatched_rows(self) -> int:
+        """Rows of the user's table that belong to no image of the last listing."""
+        return self._join.unmatched_rows
+
     def files(self, listing: Listing) -> Iterator[ImageFile]:
         self._join.begin()
         for group in self._groups(listing):
             for file in self._images(group):
                 listing.files += 1
                 yield file
-        listing.unmatched_rows = self._join.unmatched_rows
 
     def read(self, file: ImageFile, max_bytes: int) -> bytes:
         return read_remote(self._store, self._path(file.uri), file, max_bytes)

@@ -11,7 +11,9 @@ from typing import Any, TypeAlias
 
 import fsspec
 
+from indexer.config import ReadLimits
 from indexer.errors import SourceError, UnreadableImage
+from indexer.images.files import check_size
 from indexer.sources import ImageFile
 
 Info: TypeAlias = Mapping[str, Any]  # what fsspec says of one file; only name, size and type are agreed on
@@ -103,18 +105,18 @@ class Store:
 
 def read_remote(store: Store, path: str, file: ImageFile, max_bytes: int) -> bytes:
     """
-    :raises UnreadableImage: if it is gone, not permitted, out of reach, or larger than max_bytes.
+    :raises UnreadableImage: if it is gone, not permitted, out of reach, empty, or larger than max_bytes.
     """
-    too_large = f"it is larger than {max_bytes} bytes"
-    if file.size_bytes > max_bytes:
-        raise UnreadableImage(file.uri, too_large)
+    limits = ReadLimits(max_bytes=max_bytes)
+    if file.size_bytes:
+        check_size(file.uri, file.size_bytes, limits)
     try:
         # A range of an empty object is an error; 0 may also stand for a size that the store did not tell.
         data = store.start(path, max_bytes + 1) if file.size_bytes else store.whole(path)
-    except Exception as error:
-        raise UnreadableImage(file.uri, store_reason(error), transient=True) from error
-    if len(data) > max_bytes:
-        raise UnreadableImage(file.uri, too_large)
+    except Exception as error:  # each store raises its own library's errors, none may stop the run
+        is_gone = isinstance(error, FileNotFoundError)
+        raise UnreadableImage(file.uri, store_reason(error), transient=not is_gone) from error
+    check_size(file.uri, len(data), limits)
     return data
 
 

@@ -1,0 +1,37 @@
+"""Fixtures that several modules share: a lake of real photos, built once with the model that ships."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from service.cli import main
+
+
+def sample_folders() -> list[str]:
+    """Real photos that come inside installed packages."""
+    folders = []
+    for package, folder in (("skimage", "data"), ("sklearn", "datasets/images")):
+        spec = find_spec(package)
+        assert spec is not None and spec.origin is not None, f"the tests need {package}: pip install '.[dev]'"
+        folders.append(str(Path(spec.origin).parent / folder))
+    return folders
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Converted models and row tables go here, in child processes too, and not into the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["LAKESIFT_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photo_lake(tmp_path_factory: pytest.TempPathFactory, cache_of_the_tests: Path) -> Path:
+    """The sample photos, indexed with `builtin`. Read it; do not write it."""
+    lake = tmp_path_factory.mktemp("lakes") / "photos.lake"
+    assert main(["index", *sample_folders(), "--into", str(lake)]) == 0
+    return lake

@@ -1,0 +1,305 @@
+"""The command as a person meets it: what goes to stdout, what to stderr, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service import cli
+from service.cli import main
+
+VERBS = ["index", "sync", "search", "info", "doctor", "models", "vacuum", "compact"]
+Capture = pytest.CaptureFixture[str]
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "service.cli", *arguments]
+    return subprocess.run(command, capture_output=True, env={**os.environ, **(env or {})}, timeout=120)
+
+
+def answer(capsys: Capture, *arguments: str) -> dict[str, object]:
+    capsys.readouterr()
+    assert main(list(arguments)) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert isinstance(document, dict)
+    return document
+
+
+def complaint(capsys: Capture, code: int, *arguments: str) -> str:
+    """stderr of a command that must fail with this exit code and print nothing else."""
+    capsys.readouterr()
+    assert main(list(arguments)) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    return str(err)
+
+
+def photo(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (40, 30)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((size[1], size[0], 3), colour, np.uint8)).save(path)
+    os.utime(path, (1_600_000_000, 1_600_000_000))
+    return path
+
+
+# -- help
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_helps_with_defaults_and_two_examples(verb: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    examples = re.findall(r"^  (lakesift .*)$", text.partition("examples:\n")[2], re.M)
+    assert len(examples) == 2
+    for example in examples:
+        cli._parser().parse_args(shlex.split(example)[1:])  # an example that does not parse exits with 2
+    for name in re.findall(r"\n  (--[a-z0-9-]+)", text):
+        said = text[text.index(name, text.index("\noptions:")) :].split("\n  -", 1)[0]
+        assert len(said.split()) > 2, f"{verb} {name} has no help"
+
+
+def test_help_answers_without_heavy_modules() -> None:
+    code = (
+        "import sys; from service.cli import _parser; _parser().format_help(); "
+        "print([m for m in ('numpy', 'pyarrow', 'faiss', 'onnxruntime', 'duckdb', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_wrong_usage_exits_with_2() -> None:
+    assert run("search").returncode == 2
+    assert run("nonsense").returncode == 2
+    assert run("search", "x.lake", "cat", "-k", "0").returncode == 2
+
+
+# -- the main job, on real photos
+
+
+def test_search_finds_the_cat_in_real_photos(photo_lake: Path, capsys: Capture) -> None:
+    hits = answer(capsys, "search", str(photo_lake), "a cat", "--json")["hits"]
+    assert isinstance(hits, list)
+    assert Path(hits[0]["uri"]).name == "chelsea.png"
+    assert len(hits) == 10
+    assert hits[0]["score"] >= hits[1]["score"]
+    assert set(hits[0]) == {"row_id", "score", "z", "uri", "width_px", "height_px", "columns"}
+    assert (hits[0]["width_px"], hits[0]["height_px"], hits[0]["z"]) == (451, 300, None)
+
+
+def test_search_document_names_its_snapshot(photo_lake: Path, capsys: Capture) -> None:
+    document = answer(capsys, "search", str(photo_lake), "a rocket", "-k", "1", "--json")
+    assert list(document) == ["snapshot", "hits", "next_cursor"]
+    assert document["snapshot"] == answer(capsys, "info", str(photo_lake), "--json")["snapshot"]
+
+
+def test_paths_are_one_a_line_and_nothing_else(photo_lake: Path) -> None:
+    done = run("search", str(photo_lake), "a cup of coffee", "--paths", "-k", "2")
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == 2
+    assert Path(lines[0]).name == "coffee.png"
+
+
+def test_search_by_image_and_by_unwanted_image(photo_lake: Path, capsys: Capture) -> None:
+    where = [str(path) for path in _sample("motorcycle_left.png", "motorcycle_right.png")]
+    wanted = answer(capsys, "search", str(photo_lake), "--image", where[0], "-k", "2", "--json")["hits"]
+    assert isinstance(wanted, list)
+    assert [Path(hit["uri"]).name for hit in wanted] == ["motorcycle_left.png", "motorcycle_right.png"]
+    assert wanted[0]["score"] == pytest.approx(1, abs=1e-3)
+    unwanted = answer(
+        capsys, "search", str(photo_lake), "a motorcycle", "--not-image", where[0], "--all", "--json"
+    )["hits"]
+    assert isinstance(unwanted, list)
+    assert Path(unwanted[-1]["uri"]).name in ("motorcycle_left.png", "motorcycle_right.png")
+    assert len(unwanted) == 30
+
+
+def _sample(*names: str) -> list[Path]:
+    from tests.conftest import sample_folders
+
+    return [Path(sample_folders()[0]) / name for name in names]
+
+
+def test_builtin_never_imports_torch(photo_lake: Path) -> None:
+    code = (
+        "import sys; from service.cli import main; "
+        f"main(['search', {str(photo_lake)!r}, 'a cat', '-k', '1']); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_where_narrows_before_the_top_k(photo_lake: Path, capsys: Capture) -> None:
+    found = answer(
+        capsys, "search", str(photo_lake), "a cat", "--where", "width_px = 640 AND format = 'jpeg'", "--json"
+    )["hits"]
+    assert isinstance(found, list)
+    assert sorted(Path(hit["uri"]).name for hit in found) == ["china.jpg", "flower.jpg", "rocket.jpg"]
+
+
+def test_odd_names_survive_print0(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "photos")
+    names = [b"new\nline.png", b"quo\"te's.png", b"not \xff utf8.png", b"-dash.png"]
+    photo(tmp_path / "photos" / "plain.png", (200, 40, 40))
+    for name in names:
+        shutil.copyfile(os.path.join(folder, b"plain.png"), os.path.join(folder, name))  # noqa: PTH118
+    lake = str(tmp_path / "odd.lake")
+    assert run("index", str(tmp_path / "photos"), "--into", lake).returncode == 0
+    found = run("search", lake, "red", "--print0").stdout
+    expected = {os.path.join(folder, name) for name in [*names, b"plain.png"]}  # noqa: PTH118
+    assert set(found.rstrip(b"\0").split(b"\0")) == expected
+
+
+# -- index and sync
+
+
+def test_index_reports_in_json_and_in_words(tmp_path: Path, capsys: Capture) -> None:
+    photo(tmp_path / "p" / "a.png", (10, 200, 10))
+    (tmp_path / "p" / "b.jpg").write_bytes(b"no image")
+    report = answer(capsys, "index", str(tmp_path / "p"), "--into", str(tmp_path / "l"), "--json")
+    assert (report["rows"], report["new"], report["skipped"], report["interrupted"]) == (1, 1, 1, False)
+    skipped = report["newly_skipped"]
+    assert isinstance(skipped, list)
+    assert skipped[0]["uri"] == str(tmp_path / "p" / "b.jpg")
+    assert main(["sync", str(tmp_path / "l")]) == 0
+    assert re.search(r"indexed: 1 images \(1 unchanged, 1 skipped\) in [\d.]+ s -> ", capsys.readouterr().err)
+
+
+def test_info_lists_skipped_files_with_their_reason(tmp_path: Path, capsys: Capture) -> None:
+    photo(tmp_path / "p" / "a.png", (10, 200, 10))
+    (tmp_path / "p" / "empty.jpg").touch()
+    main(["index", str(tmp_path / "p"), "--into", str(tmp_path / "l")])
+    facts = answer(capsys, "info", str(tmp_path / "l"), "--skipped", "--json")
+    files = facts["skipped_files"]
+    assert isinstance(files, list)
+    assert [(file["uri"], file["reason"]) for file in files] == [
+        (str(tmp_path / "p" / "empty.jpg"), "empty file")
+    ]
+    assert (facts["images"], facts["model"], facts["dim"]) == (1, "builtin", 384)
+
+
+def test_compact_and_vacuum(tmp_path: Path, capsys: Capture) -> None:
+    lake = str(tmp_path / "l")
+    for number in range(3):
+        photo(tmp_path / "p" / f"{number}.png", (10, 60 * number, 10))
+        main(["index", str(tmp_path / "p"), "--into", lake])
+    facts = answer(capsys, "compact", lake, "--json")
+    assert (facts["segments_before"], facts["segments"], facts["rows"]) == (3, 1, 3)
+    assert answer(capsys, "vacuum", lake, "--json")["files"] == 0  # younger than an hour
+    assert answer(capsys, "vacuum", lake, "--keep-hours", "0", "--json")["files"] == 3
+    hits = answer(capsys, "search", lake, "green", "--json")["hits"]
+    assert isinstance(hits, list) and len(hits) == 3
+
+
+def test_doctor_finds_a_whole_lake_well(photo_lake: Path, capsys: Capture) -> None:
+    findings = answer(capsys, "doctor", str(photo_lake), "--deep", "--json")
+    assert findings["ok"] is True
+    listed = findings["findings"]
+    assert isinstance(listed, list)
+    assert [finding["what"] for finding in listed] == [
+        "machine", "files", "rows", "vectors", "source", "source", "model"
+    ]  # fmt: skip
+
+
+def test_doctor_fails_on_a_flipped_byte(photo_lake: Path, tmp_path: Path, capsys: Capture) -> None:
+    lake = tmp_path / "copy.lake"
+    shutil.copytree(photo_lake, lake)
+    vectors = next(lake.glob("segments/*/vectors.faiss"))
+    data = bytearray(vectors.read_bytes())
+    data[len(data) // 2] ^= 1
+    vectors.write_bytes(data)
+    capsys.readouterr()
+    assert main(["doctor", str(lake)]) == 1
+    assert f"BAD  files: {vectors} is damaged" in capsys.readouterr().out
+
+
+def test_models_lists_builtin_first(capsys: Capture) -> None:
+    models = answer(capsys, "models", "--json")["models"]
+    assert isinstance(models, list)
+    assert models[0] == {"name": "builtin", "on_disk": True}
+    assert any(model["name"] == "open_clip:ViT-B-32/laion2b_s34b_b79k" for model in models)
+
+
+# -- every mistake is one sentence
+
+
+def test_mistakes_are_one_sentence(photo_lake: Path, tmp_path: Path, capsys: Capture) -> None:
+    lake, nowhere = str(photo_lake), str(tmp_path / "nowhere")
+    assert "is not a lake (it has no manifest.json); make one with" in complaint(
+        capsys, 1, "search", nowhere, "cat"
+    )
+    assert "is not a lake" in complaint(capsys, 1, "sync", nowhere)
+    assert not Path(nowhere).exists()
+    assert "give at least one text, image or row" in complaint(capsys, 2, "search", lake)
+    assert "it is empty; say what you look for" in complaint(capsys, 2, "search", lake, " ")
+    assert "there is no column widht_px; did you mean width_px" in complaint(
+        capsys, 2, "search", lake, "cat", "--where", "widht_px > 3"
+    )
+    assert "there is no row 99 in this lake" in complaint(capsys, 2, "search", lake, "--row", "99")
+    assert "z scores need 100" in complaint(capsys, 2, "search", lake, "cat", "--min-z", "3")
+    assert f"{nowhere}: " in complaint(capsys, 1, "search", lake, "--image", nowhere)
+    assert "is not of the form OLD=NEW" in complaint(capsys, 2, "sync", lake, "--root", "/old")
+    assert nowhere in complaint(capsys, 1, "index", nowhere, "--into", str(tmp_path / "l"))
+    (tmp_path / "empty").mkdir()
+    assert "there are no image files in it" in complaint(
+        capsys, 1, "index", str(tmp_path / "empty"), "--into", str(tmp_path / "l")
+    )
+
+
+def test_another_model_is_refused(photo_lake: Path, tmp_path: Path, capsys: Capture) -> None:
+    photo(tmp_path / "p" / "a.png", (1, 2, 3))
+    said = complaint(
+        capsys,
+        1,
+        "index",
+        str(tmp_path / "p"),
+        "--into",
+        str(photo_lake),
+        "--model",
+        "open_clip:ViT-B-32/openai",
+    )
+    assert "was built with builtin, but this is open_clip:ViT-B-32/openai; leave out --model" in said
+
+
+def test_a_foreign_folder_is_not_made_a_lake(tmp_path: Path, capsys: Capture) -> None:
+    photo(tmp_path / "p" / "a.png", (1, 2, 3))
+    said = complaint(capsys, 1, "index", str(tmp_path / "p"), "--into", str(tmp_path / "p"))
+    assert "is not empty and not a lake (it has a.png); choose another folder" in said
+
+
+def test_a_closed_pipe_is_no_error(photo_lake: Path) -> None:
+    command = f"{shlex.quote(sys.executable)} -m service.cli search {shlex.quote(str(photo_lake))} cat --all --paths"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -1"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_a_missing_source_keeps_its_rows_and_exits_with_1(tmp_path: Path, capsys: Capture) -> None:
+    photo(tmp_path / "p" / "a.png", (10, 200, 10))
+    main(["index", str(tmp_path / "p"), "--into", str(tmp_path / "l")])
+    (tmp_path / "p").rename(tmp_path / "q")
+    assert "its 1 rows were kept (if they should go, use --allow-empty)" in complaint(
+        capsys, 1, "sync", str(tmp_path / "l")
+    )
+    report = answer(capsys, "sync", str(tmp_path / "l"), "--root", f"{tmp_path}/p={tmp_path}/q", "--json")
+    assert (report["rows"], report["new"], report["moved"]) == (1, 0, 1)
+
+
+def test_search_is_quick_enough_to_type(photo_lake: Path) -> None:
+    """Not a benchmark: only that nothing absurd is imported or rebuilt (the benchmark has the figures)."""
+    started = time.monotonic()
+    assert run("search", str(photo_lake), "a cat").returncode == 0
+    assert time.monotonic() - started < 30
