@@ -179,7 +179,8 @@ class Plan:
                 CASE
                     WHEN l.uri IS NOT NULL AND v.uri IS NOT NULL AND row_number() OVER (
                         PARTITION BY v.uri
-                        ORDER BY v.size_bytes IS DISTINCT FROM l.size_bytes, v.modified_us IS DISTINCT FROM l.modified_us,
+                        ORDER BY v.size_bytes IS DISTINCT FROM l.size_bytes,
+                                 v.modified_us IS DISTINCT FROM l.modified_us,
                                  v.etag IS DISTINCT FROM l.etag, v.segment DESC, v.position DESC) > 1 THEN 'gone'
                     WHEN l.uri IS NULL AND v.source IN (SELECT uri FROM run_sources)
                          AND NOT EXISTS (SELECT 1 FROM unlisted u WHERE starts_with(v.uri, u.prefix)) THEN 'gone'
@@ -286,7 +287,7 @@ class Plan:
         cursor = self._db.cursor().execute(
             f"""
             SELECT {_FILE}, d.segment, d.position
-            FROM state s JOIN listed l ON l.uri = s.uri 
+            FROM state s JOIN listed l ON l.uri = s.uri
                  LEFT JOIN dead d ON d.segment = s.segment AND d.position = s.position
             ANTI JOIN carried c ON c.uri = s.uri
             WHERE s.state IN ('new', 'changed') ORDER BY l.source, l.uri
