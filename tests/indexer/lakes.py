@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 from pathlib import Path
@@ -62,7 +61,12 @@ def current(lake: Path) -> Manifest:
 
 def contents(lake: Path) -> dict[int, Row]:
     """Every live row by row_id, after every byte was checked and rows, vectors and row ids were found to agree."""
-    layout, manifest = Layout(lake), current(lake)
+    return contents_of(lake, current(lake))
+
+
+def contents_of(lake: Path, manifest: Manifest) -> dict[int, Row]:
+    """The same of any snapshot."""
+    layout = Layout(lake)
     assert check_files(layout, manifest, deep=True).problems == ()
     dead = dead_positions(layout, manifest)
     rows: dict[int, Row] = {}
@@ -80,7 +84,3 @@ def contents(lake: Path) -> dict[int, Row]:
                 rows[row["row_id"]] = Row(row["uri"], row["sha256"], tuple(vectors[position].tolist()))
     assert len(rows) == manifest.live_rows
     return rows
-
-
-def sha256_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

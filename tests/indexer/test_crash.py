@@ -1,6 +1,6 @@
 """`kill -9` at any moment: the lake is a whole snapshot, and the next run ends where an undisturbed one would have.
 
-LAKESIFT_CRASH_TRIES sets how many moments of each verb are tried (default 8); with 1000 every step is.
+LAKESIFT_CRASH_TRIES sets how many moments of each verb are tried (default 5); with 1000 every step is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from service import Lake
 from tests.fakes import ColourEmbedder
 from tests.indexer.lakes import LONG_AGO_S, Row, contents, current, write_photo
 
-TRIES = int(os.environ.get("LAKESIFT_CRASH_TRIES", "8"))
+TRIES = int(os.environ.get("LAKESIFT_CRASH_TRIES", "5"))
 REPOSITORY = Path(__file__).resolve().parents[2]
 NEVER = 0
 TOMORROW_S = time.time() + 86_400  # such a file is never settled: every run looks at its bytes again
