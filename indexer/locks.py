@@ -105,6 +105,8 @@ class Reading:
 
     def __init__(self, layout: Layout) -> None:
         self._lock: BaseFileLock | None = None
+        if not layout.manifests.is_dir():
+            return  # not a lake: leave no trace in somebody's folder
         try:
             layout.readers.mkdir(exist_ok=True)
             while self._lock is None:  # vacuum may try a new lock in the instant before it is taken
