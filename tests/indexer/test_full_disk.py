@@ -1,4 +1,4 @@
-"""A disk that fills up during a run: one sentence, exit code 1, a whole snapshot; and when there is room, it goes on."""
+"""A disk that fills up during a run: one sentence, exit code 1, a whole snapshot; once there is room it goes on."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tests.indexer.lakes import contents, current
 disk, photos = Path(sys.argv[1]), sys.argv[2]
 lake = disk / "my.lake"
 free_bytes = int(sys.argv[3])
+filled = []
 
 def fill():
     with (disk / "filler").open("wb", buffering=0) as file:
@@ -33,7 +34,8 @@ def fill():
 
 class Filling(ColourEmbedder):
     def embed_images(self, images):
-        if len(self.calls) == 4 and not (disk / "filler").exists():
+        if len(self.calls) == 7 and not filled:
+            filled.append(True)
             fill()
         return super().embed_images(images)
 
