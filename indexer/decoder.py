@@ -33,6 +33,9 @@ MEMORY_CAP_BYTES = (
     6 * 2**30
 )  # address space of one decoder; a bomb the caps did not foresee ends in MemoryError
 GIANT_PIXELS = 40_000_000  # 160 MB as Pillow keeps RGB, and as much again while its mode changes
+# glibc gives memory back to the system after every image and takes it again for the next one, page by page: a tenth of
+# a decoder's time (0.6 ms of 500 x 375 px). Blocks up to 8 MiB are kept instead; larger ones still go back at once.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(8 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(32 * 2**20)}
 WAITING_GIANTS = 16  # as many may be ahead as there are decoders at most
 
 
@@ -116,6 +119,7 @@ class Decoder:
             stdout=answer_end,
             stderr=subprocess.DEVNULL,  # libtiff and libpng write their warnings straight to it
             env={
+                **KEEP_MEMORY,
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join([package_root, *([inherited] if inherited else [])]),
             },

@@ -146,10 +146,9 @@ class Plan:
 
     def uri_of_two_rows(self) -> str | None:
         """A uri that more than one live row has: two roots that were put into one."""
-        row = self._db.execute(
-            "SELECT uri FROM live GROUP BY uri HAVING count(*) > 1 ORDER BY uri LIMIT 1"
-        ).fetchone()
-        return None if row is None else str(row[0])
+        query = "SELECT min(uri) FROM (SELECT uri FROM live GROUP BY uri HAVING count(*) > 1)"
+        [[uri]] = self._db.execute(query).fetchall()
+        return None if uri is None else str(uri)
 
     def rows_of_source(self, source: str) -> int:
         return self._count("SELECT count(*) FROM live WHERE source = $1", source)
@@ -338,8 +337,10 @@ class Plan:
             yield row[0], _file(row)
 
     def _count(self, query: str, *parameters: str) -> int:
-        row = self._db.execute(query, list(parameters)).fetchone()
-        return int(row[0]) if row else 0
+        [[count]] = self._db.execute(
+            query, list(parameters)
+        ).fetchall()  # a result left unfinished blocks the next
+        return int(count)
 
 
 def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -137,7 +138,7 @@ def _stored(snapshot: Snapshot, row_id: int) -> NDArray[np.float32]:
     place = snapshot.find(row_id)
     if place is None:
         raise BadRequest("row_id", f"there is no row {row_id} in this lake")
-    return ann.vectors_at(place[0].segment.index, np.array([place[1]]))[0]
+    return np.asarray(ann.vectors_at(place[0].segment.index, np.array([place[1]]))[0])
 
 
 def _embedded(images: Sequence[ImageLike], model: Embedder) -> list[NDArray[np.float32]]:
@@ -155,7 +156,8 @@ def background_centre(snapshot: Snapshot, vector: NDArray[np.float32]) -> tuple[
     """Median and 1.4826 MAD of the background's scores; None under 100 rows, or where they hardly differ."""
     if snapshot.live_rows < MIN_ROWS_FOR_Z:
         return None
-    scores = snapshot.background @ vector  # (n_background,)
+    # (n_background,); not @, whose BLAS threads go on spinning and took a third of the search's time after it
+    scores = np.vecdot(snapshot.background, vector)
     median = float(np.median(scores))
     sigma = MAD_TO_SIGMA * float(np.median(np.abs(scores - median)))
     return (median, sigma) if sigma > 1e-9 else None
@@ -179,8 +181,8 @@ def _best(snapshot: Snapshot, vector: NDArray[np.float32], k: int | None, where:
     def search_part(part: Part) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         return ann.search_index(part.segment.index, vector, k or part.rows, part.mask(where))
 
-    if sum(part.rows for part in snapshot.parts) >= PARALLEL_FROM_ROWS and len(snapshot.parts) > 1:
-        with ThreadPoolExecutor() as pool:
+    if sum(part.rows for part in snapshot.parts) >= PARALLEL_FROM_ROWS:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             answers = list(pool.map(search_part, snapshot.parts))
     else:
         answers = [search_part(part) for part in snapshot.parts]

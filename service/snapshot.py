@@ -64,8 +64,22 @@ class Part:
 
     def take(self, positions: Positions) -> list[dict[str, object]]:
         """These rows, every column, as Python values."""
-        rows = self.segment.conform(self.table.take(pa.array(positions)), self.schema)
+        rows = self.segment.conform(_rows_at(self.table, positions), self.schema)
         return list(rows.to_pylist())
+
+
+def _rows_at(table: pa.Table, positions: Positions) -> pa.Table:
+    """The rows at these positions, in their order.
+
+    A batch at a time: Arrow's take of a whole table looks at every chunk, 36 ms for ten rows of a million.
+    """
+    batches = table.to_batches()
+    starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
+    homes = np.searchsorted(starts, positions, side="right") - 1
+    pieces = [batches[n].take(pa.array(positions[homes == n] - starts[n])) for n in np.unique(homes)]
+    by_home = np.argsort(homes, kind="stable")
+    rows = pa.Table.from_batches(pieces, table.schema).combine_chunks()
+    return rows.take(pa.array(np.argsort(by_home)))
 
 
 class Snapshot:

@@ -1,0 +1,63 @@
+"""The command: which benchmarks, how large, and the report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.command import measure_command
+from benchmarks.indexing import measure_indexing
+from benchmarks.machine import describe_machine
+from benchmarks.measure import Measurement, table
+from benchmarks.memory import measure_memory
+from benchmarks.resync import measure_resync
+from benchmarks.search import measure_search
+from benchmarks.where import measure_where
+
+NAMES = ("indexing", "resync", "search", "where", "memory", "command")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round: does it run at all?")
+    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="index these photos as well")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(NAMES):
+        parser.error(f"there is no benchmark {' or '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
+    measurements: list[Measurement] = []
+    # Subprocesses that the benchmarks start must find these packages, from whatever folder they are run.
+    os.chdir(Path(__file__).resolve().parents[1])
+    with tempfile.TemporaryDirectory(prefix="lakesift-bench-") as folder:
+        for name in arguments.names or NAMES:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            for measurement in _run(name, Path(folder) / name, arguments.photos, arguments.quick):
+                measurements.append(measurement)
+                print(f"  {table([measurement]).splitlines()[-1]}", file=sys.stderr, flush=True)
+    print(table(measurements))
+    document = {"hardware": describe_machine(), "quick": arguments.quick}
+    print(json.dumps({**document, "measurements": [m.to_json() for m in measurements]}))
+    return 0
+
+
+def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterator[Measurement]:
+    workspace.mkdir()
+    if name == "indexing":
+        return measure_indexing(workspace, photos, quick=quick)
+    measures = {
+        "resync": measure_resync,
+        "search": measure_search,
+        "where": measure_where,
+        "memory": measure_memory,
+        "command": measure_command,
+    }
+    return measures[name](workspace, quick=quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
