@@ -132,7 +132,8 @@ def sync(
                 run.close()
     except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
         name = getattr(error, "filename", None) or lake
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        number = getattr(error, "errno", None)  # pyarrow's own words for it are long and hold it twice
+        reason = os.strerror(number) if number else str(error).splitlines()[0]
         raise LakeError(
             f"{name}: {reason}; the lake's last snapshot is whole, run `lakesift sync {lake}` to go on"
         ) from error

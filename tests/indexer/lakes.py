@@ -21,7 +21,7 @@ from tests.fakes import ColourEmbedder
 
 LONG_AGO_S = 1_700_000_000
 Colour = tuple[int, int, int]
-SMALL = IndexConfig(commit_rows=20, commit_s=1e9, first_commit_s=1e9, decoders=1, readers=2)
+SMALL = IndexConfig(commit_rows=20, commit_s=1e9, first_commit_s=1e9, decoders=1, readers=2, batch_size=5)
 
 
 class Row(NamedTuple):

@@ -1,6 +1,7 @@
 """`kill -9` at any moment: the lake is a whole snapshot, and the next run ends where an undisturbed one would have.
 
-LAKESIFT_CRASH_TRIES sets how many moments of each verb are tried (default 5); with 1000 every step is.
+LAKESIFT_CRASH_TRIES sets how many moments of each verb are tried (default 5); with 1000 every step is (with
+`--timeout 0`; about a quarter of an hour on two cores).
 """
 
 from __future__ import annotations
@@ -276,3 +277,32 @@ def test_a_killed_writer_leaves_no_lock(writers: Writers, index_story: Story) ->
     assert writers.run("index", lake, index_story.photos) == 0
     assert not (lake / "writer.json").exists()
     assert read_manifest(Layout(lake))[0].live_rows == 66
+
+
+def test_the_command_killed_at_random_moments_goes_on_with_sync(tmp_path: Path) -> None:
+    """The real thing: `lakesift index` with the model that ships, its whole process group killed, then `sync`."""
+    photos = tmp_path / "photos"
+    for number in range(60):
+        write_photo(photos / f"{number:02d}.png", (4 * number, 255 - number, number * 7 % 256))
+    whole, killed = tmp_path / "whole.lake", tmp_path / "killed.lake"
+    environment = {**os.environ, "LAKESIFT_COMMIT_ROWS": "20", "LAKESIFT_BATCH_SIZE": "4"}
+
+    def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
+        return subprocess.Popen(
+            command, cwd=REPOSITORY, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    assert start("index", photos, "--into", whole).wait(120) == 0
+    running = start("index", photos, "--into", killed)
+    deadline = time.monotonic() + 60
+    while len(list(killed.glob("segments/*"))) < 1 and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.killpg(running.pid, signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    before = contents(killed)
+    assert len(before) in (0, 20, 40, 60)
+    assert start("sync", killed).wait(120) == 0
+    after = contents(killed)
+    assert set(before.items()) <= set(after.items())
+    assert after == contents(whole)
