@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def measure_command(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
     photos, lake = workspace / "photos", workspace / "small.lake"
     make_photos(photos, 8 if quick else 64)
     _lakesift("index", str(photos), "--into", str(lake))
-    jobs = {
+    jobs: dict[str, Callable[[], object]] = {
         "lakesift --help": partial(_lakesift, "--help"),
         "lakesift search LAKE TEXT": partial(_lakesift, "search", str(lake), "a cat"),
         "lakesift search LAKE TEXT --where ...": partial(

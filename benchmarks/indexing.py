@@ -184,6 +184,6 @@ def _eager_rates(folder: Path, rounds: int) -> float:
         for _ in range(rounds + 1):
             start = time.perf_counter()
             for _ in range(4):
-                model.encode_image(pixels)  # type: ignore[operator]
+                model.encode_image(pixels)
             rates.append(4 * PEER_BATCH / (time.perf_counter() - start))
     return statistics.median(rates[1:])

@@ -207,7 +207,7 @@ class Segment:
         """The table with the lake's columns and types, in the lake's order."""
         fields = [schema.field(name) for name in (names or schema.names)]
         arrays = [
-            table[field.name].cast(field.type, safe=False)  # whole numbers beyond 2^53 round to decimals
+            _cast(table[field.name], field.type)
             if field.name in table.column_names
             else pa.nulls(table.num_rows, field.type)
             for field in fields
@@ -217,3 +217,8 @@ class Segment:
     def _check_count(self, path: Path, found: int) -> None:
         if found != self.entry.rows:
             raise LakeDamaged(str(path), f"it has {found:,} rows where the manifest says {self.entry.rows:,}")
+
+
+def _cast(column: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
+    """The column in another type; nothing at all where it has it, which for a few rows is most of the time saved."""
+    return column if column.type == to else column.cast(to, safe=False)  # 2^53 and up round to decimals

@@ -17,12 +17,12 @@ from indexer import ann
 from indexer.config import ReadLimits
 from indexer.embed import Embedder, Pixels, Vectors
 from indexer.errors import BadRequest, DimensionMismatch, UnreadableImage
-from indexer.pipeline import embed_batch
 from service.snapshot import Part, Snapshot
-from service.where import Where
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from service.where import Where
 
 ImageLike: TypeAlias = str | Path | bytes | Pixels
 MIN_ROWS_FOR_Z = 100
@@ -89,7 +89,7 @@ def search(snapshot: Snapshot, query: Query, embedder: Callable[[], Embedder]) -
     """
     if query.k is not None and query.k < 1:
         raise BadRequest("k", f"{query.k} is not a number of hits; it must be at least 1")
-    where = None if query.where is None else Where.parse(query.where, snapshot.schema)
+    where = None if query.where is None else _parsed(query.where, snapshot)
     vector = query_vector(snapshot, query, embedder)
     centre = background_centre(snapshot, vector)
     if query.min_z is not None and centre is None:
@@ -100,6 +100,12 @@ def search(snapshot: Snapshot, query: Query, embedder: Callable[[], Embedder]) -
     if query.min_z is not None and centre is not None:
         found = found.above(centre[0] + query.min_z * centre[1])
     return _hits(snapshot, found, centre)
+
+
+def _parsed(text: str, snapshot: Snapshot) -> Where:
+    from service.where import Where  # not at the top: Arrow's expressions take a quarter of a second to load
+
+    return Where.parse(text, snapshot.schema)
 
 
 def query_vector(snapshot: Snapshot, query: Query, embedder: Callable[[], Embedder]) -> NDArray[np.float32]:
@@ -142,6 +148,8 @@ def _stored(snapshot: Snapshot, row_id: int) -> NDArray[np.float32]:
 
 
 def _embedded(images: Sequence[ImageLike], model: Embedder) -> list[NDArray[np.float32]]:
+    from indexer.pipeline import embed_batch  # not at the top: a search by text decodes nothing
+
     vectors = []
     for image, vector in zip(
         images, embed_batch(model, [_pixels(image, model) for image in images]), strict=True
