@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 LAKE ?=
 QUERY ?= a cat
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# The folders of photos inside two installed packages, found without importing them.
+SAMPLES := $(BIN)/python -c "from importlib.util import find_spec; from pathlib import Path; \
+  print(*[Path(find_spec(m).origin).parent / d for m, d in (('skimage', 'data'), ('sklearn', 'datasets/images'))])"
 
 .PHONY: run test check bench clean
 
 run: $(VENV)/.run
 ifeq ($(LAKE),)
 	@echo "indexing the sample photos of scikit-image and scikit-learn (for your own: make run LAKE=path)"
-	$(BIN)/lakesift index $$($(BIN)/python -c "import importlib.util as u, pathlib as p; print(*[p.Path(u.find_spec(m).origin).parent / d for m, d in (('skimage', 'data'), ('sklearn', 'datasets/images'))])") --into sample.lake
+	@$(BIN)/lakesift index $$($(SAMPLES)) --into sample.lake
 	$(BIN)/lakesift search sample.lake "$(QUERY)" -k 5
 else
 	$(BIN)/lakesift index "$(LAKE)" --into "$(notdir $(abspath $(LAKE))).lake"

@@ -62,6 +62,8 @@ def _acquire(path: Path, no_locking: str) -> BaseFileLock | None:
             warnings.simplefilter("ignore", UserWarning)
             lock.acquire(blocking=False)
     except Timeout:
+        if _fell_back(lock):  # what lies there may be no lock at all
+            raise LakeError(no_locking) from None
         return None
     except OSError as error:
         if error.errno in _NO_LOCKING:
@@ -69,12 +71,15 @@ def _acquire(path: Path, no_locking: str) -> BaseFileLock | None:
         raise LakeError(
             f"{path} cannot be written ({error.strerror}); a lake needs a writable folder"
         ) from None
-    if (
-        not isinstance(lock, UnixFileLock) and os.name != "nt"
-    ):  # filelock fell back to a lock file without a kernel lock
+    if _fell_back(lock):
         lock.release()
         raise LakeError(no_locking)
     return lock
+
+
+def _fell_back(lock: BaseFileLock) -> bool:
+    """True where filelock met a file system without kernel locks, and made a file stand for one."""
+    return os.name != "nt" and not isinstance(lock, UnixFileLock)
 
 
 def _write_note(path: Path) -> None:
@@ -105,6 +110,8 @@ class Reading:
 
     def __init__(self, layout: Layout) -> None:
         self._lock: BaseFileLock | None = None
+        if not layout.manifests.is_dir():
+            return  # not a lake: leave no trace in somebody's folder
         try:
             layout.readers.mkdir(exist_ok=True)
             while self._lock is None:  # vacuum may try a new lock in the instant before it is taken

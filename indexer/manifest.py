@@ -182,7 +182,26 @@ def check_files(layout: Layout, manifest: Manifest, *, deep: bool | None = None)
         if damage := find_damage(path, skipped.file, deep=True):
             damaged_skipped.add(skipped.id)
             problems.append(f"{path} is damaged: {damage}; the next `lakesift sync` tries those files again")
+    problems += _check_copy(layout, manifest)
     return Opened(manifest, out_of_service, frozenset(damaged_skipped), tuple(problems))
+
+
+def _check_copy(layout: Layout, manifest: Manifest) -> list[str]:
+    """A sentence where manifests/N.json, what manifest.json would be restored from, is not the same snapshot."""
+    path = layout.snapshot(manifest.snapshot)
+    try:
+        if Manifest.from_json(path.read_bytes(), str(path)) == manifest:
+            return []
+        damage = "it is not the snapshot that manifest.json is"
+    except LakeDamaged as error:
+        damage = error.reason
+    except FileNotFoundError:
+        damage = "it is missing"
+    except OSError as error:
+        damage = f"it cannot be read ({error.strerror})"
+    return [
+        f"{path} is damaged: {damage}; manifest.json is whole, the next `lakesift sync` writes another copy"
+    ]
 
 
 def publish(layout: Layout, manifest: Manifest) -> Manifest:

@@ -12,6 +12,9 @@ States of a uri after `compare`:
   gone     live only, and its source was listed
   kept     live only, but its source (or its folder) was not listed in this run; after `pair` also a file that looks
            the same, was modified too close to the last scan to be sure, and cannot be read just now
+
+A uri can be live twice: where photos swapped their names and the run died after one of them was carried over, the other
+still claims the name. Only the row that fits the listed file best keeps its claim; the others are gone.
 """
 
 from __future__ import annotations
@@ -143,10 +146,9 @@ class Plan:
 
     def uri_of_two_rows(self) -> str | None:
         """A uri that more than one live row has: two roots that were put into one."""
-        row = self._db.execute(
-            "SELECT uri FROM live GROUP BY uri HAVING count(*) > 1 ORDER BY uri LIMIT 1"
-        ).fetchone()
-        return None if row is None else str(row[0])
+        query = "SELECT min(uri) FROM (SELECT uri FROM live GROUP BY uri HAVING count(*) > 1)"
+        [[uri]] = self._db.execute(query).fetchall()
+        return None if uri is None else str(uri)
 
     def rows_of_source(self, source: str) -> int:
         return self._count("SELECT count(*) FROM live WHERE source = $1", source)
@@ -174,6 +176,11 @@ class Plan:
             CREATE TABLE state AS
             SELECT coalesce(l.uri, v.uri) AS uri, v.segment, v.position,
                 CASE
+                    WHEN l.uri IS NOT NULL AND v.uri IS NOT NULL AND row_number() OVER (
+                        PARTITION BY v.uri
+                        ORDER BY v.size_bytes IS DISTINCT FROM l.size_bytes,
+                                 v.modified_us IS DISTINCT FROM l.modified_us,
+                                 v.etag IS DISTINCT FROM l.etag, v.segment DESC, v.position DESC) > 1 THEN 'gone'
                     WHEN l.uri IS NULL AND v.source IN (SELECT uri FROM run_sources)
                          AND NOT EXISTS (SELECT 1 FROM unlisted u WHERE starts_with(v.uri, u.prefix)) THEN 'gone'
                     WHEN l.uri IS NULL THEN 'kept'
@@ -199,7 +206,8 @@ class Plan:
         """(source, file) of every listed file whose bytes may be those of a row that lost its place, by uri."""
         yield from self._files(
             f"""
-            WITH released AS (SELECT DISTINCT v.size_bytes FROM state s JOIN live v ON v.uri = s.uri
+            WITH released AS (SELECT DISTINCT v.size_bytes FROM state s
+                              JOIN live v ON v.segment = s.segment AND v.position = s.position
                               WHERE s.state IN ('gone', 'changed'))
             SELECT {_FILE} FROM state s JOIN listed l ON l.uri = s.uri
             WHERE s.state IN ('new', 'changed', 'skipped') AND l.size_bytes IN (SELECT size_bytes FROM released)
@@ -227,14 +235,15 @@ class Plan:
                    v.size_bytes IS DISTINCT FROM l.size_bytes OR v.modified_us IS DISTINCT FROM l.modified_us
                    OR v.etag IS DISTINCT FROM l.etag OR v.columns_etag IS DISTINCT FROM l.columns_etag
                    OR v.relocated AS rewrite
-            FROM state s JOIN listed l ON l.uri = s.uri JOIN live v ON v.uri = s.uri
+            FROM state s JOIN listed l ON l.uri = s.uri JOIN live v ON v.segment = s.segment AND v.position = s.position
             LEFT JOIN hashes h ON h.uri = s.uri
             WHERE s.state = 'columns' OR (s.state = 'changed' AND h.sha256 = v.sha256);
 
             INSERT INTO carried
             WITH released AS (
                 SELECT v.*, row_number() OVER (PARTITION BY v.sha256 ORDER BY v.row_id) AS place
-                FROM state s JOIN live v ON v.uri = s.uri ANTI JOIN carried c ON c.uri = s.uri
+                FROM state s JOIN live v ON v.segment = s.segment AND v.position = s.position
+                ANTI JOIN carried c ON c.segment = s.segment AND c.position = s.position
                 WHERE s.state IN ('gone', 'changed')),
             arrived AS (
                 SELECT h.uri, h.sha256, row_number() OVER (PARTITION BY h.sha256 ORDER BY h.uri) AS place
@@ -243,8 +252,8 @@ class Plan:
             FROM arrived a JOIN released r ON r.sha256 = a.sha256 AND r.place = a.place;
 
             CREATE TABLE dead AS
-            SELECT v.segment, v.position, s.uri, s.state FROM state s JOIN live v ON v.uri = s.uri
-            ANTI JOIN carried c ON c.segment = v.segment AND c.position = v.position
+            SELECT s.segment, s.position, s.state FROM state s
+            ANTI JOIN carried c ON c.segment = s.segment AND c.position = s.position
             WHERE s.state IN ('gone', 'changed');
             """
         )
@@ -277,7 +286,8 @@ class Plan:
         cursor = self._db.cursor().execute(
             f"""
             SELECT {_FILE}, d.segment, d.position
-            FROM state s JOIN listed l ON l.uri = s.uri LEFT JOIN dead d ON d.uri = s.uri
+            FROM state s JOIN listed l ON l.uri = s.uri
+                 LEFT JOIN dead d ON d.segment = s.segment AND d.position = s.position
             ANTI JOIN carried c ON c.uri = s.uri
             WHERE s.state IN ('new', 'changed') ORDER BY l.source, l.uri
             """
@@ -302,7 +312,7 @@ class Plan:
         """
         rows = self._db.execute(
             """
-            SELECT DISTINCT v.segment FROM live v JOIN state s ON s.uri = v.uri
+            SELECT DISTINCT v.segment FROM live v JOIN state s ON v.segment = s.segment AND v.position = s.position
             WHERE v.unsettled AND (s.state = 'kept' OR v.modified_us BETWEEN $1 AND $2)
             """,
             [since_us, until_us],
@@ -327,8 +337,10 @@ class Plan:
             yield row[0], _file(row)
 
     def _count(self, query: str, *parameters: str) -> int:
-        row = self._db.execute(query, list(parameters)).fetchone()
-        return int(row[0]) if row else 0
+        [[count]] = self._db.execute(
+            query, list(parameters)
+        ).fetchall()  # a result left unfinished blocks the next
+        return int(count)
 
 
 def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:

@@ -132,7 +132,8 @@ def sync(
                 run.close()
     except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
         name = getattr(error, "filename", None) or lake
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        number = getattr(error, "errno", None)  # pyarrow's own words for it are long and hold it twice
+        reason = os.strerror(number) if number else str(error).splitlines()[0]
         raise LakeError(
             f"{name}: {reason}; the lake's last snapshot is whole, run `lakesift sync {lake}` to go on"
         ) from error
@@ -376,7 +377,12 @@ class _Run:
             manifest = Manifest(e.model_id, dict(e.fingerprint), e.dim)
         sources = {entry.uri: entry for entry in [*self.known, *(self.entries if self.add else ())]}
         manifest = replace(manifest, sources=tuple(sources.values()))
-        return Commits(self.layout, manifest, self.config, self.scan_started_us)
+        commits = Commits(self.layout, manifest, self.config, self.scan_started_us)
+        if self.add and (self.manifest is None or manifest.sources != self.manifest.sources):
+            commits.commit(
+                sources=manifest.sources
+            )  # first of all, so that `sync` goes on with a run cut short
+        return commits
 
     def _carry(self, commits: Commits) -> None:
         rerows = self.plan.rerows()
@@ -461,10 +467,7 @@ class _Run:
         """After the last image: one file of skipped files, settled segments, and few segments."""
         if self.should_stop():
             self.report.interrupted = True
-            added = self.add and self.manifest and commits.manifest.sources != self.manifest.sources
-            commits.commit(
-                **({"sources": commits.manifest.sources} if added else {})
-            )  # `sync` will go on with it
+            commits.commit()
             return
         changes: dict[str, Any] = {}
         skipped = self._skipped_now(commits.manifest)
@@ -482,7 +485,7 @@ class _Run:
         )
         if segments != commits.manifest.segments or self.repairs:
             changes["segments"] = segments
-        if self.manifest and commits.manifest.sources != self.manifest.sources:
+        if not self.add and self.manifest and commits.manifest.sources != self.manifest.sources:
             changes["sources"] = commits.manifest.sources
         commits.commit(**changes)
         self.progress.stage("merging", None)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from ulid import ULID
 
 from indexer.checks import FileCheck, check_of
-from indexer.durable import fsync_file, fsync_folder
+from indexer.durable import fsync_file, fsync_folder, replace_file
 from indexer.layout import Layout
 from indexer.manifest import Manifest, SkippedEntry, TombstonesEntry
 
@@ -66,7 +66,9 @@ def write_no_tombstones(layout: Layout) -> None:
     """An empty file, so that a reader's `tombstones/*.parquet` always matches something; no manifest names it."""
     path = layout.tombstones / NO_TOMBSTONES
     if not path.exists():
-        pq.write_table(TOMBSTONE_SCHEMA.empty_table(), path)
+        data = pa.BufferOutputStream()
+        pq.write_table(TOMBSTONE_SCHEMA.empty_table(), data)
+        replace_file(path, data.getvalue().to_pybytes())  # a half-written one would never be mended
 
 
 def write_skipped(layout: Layout, files: Iterable[Skipped]) -> SkippedEntry:

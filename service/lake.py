@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
+from indexer import manifest as manifest_module
 from indexer.embed import Embedder, Vectors
 from indexer.layout import Layout
 from indexer.locks import Reading
 from indexer.manifest import Manifest, check_files, read_manifest
 from indexer.models import check_model, load_model_of
+from service.background import BackgroundCheck
 from service.search import Hit, ImageLike, Query, search
 from service.snapshot import Snapshot
 
@@ -24,38 +26,60 @@ class Lake:
     `problems` says, a sentence each, what is damaged and out of service.
     """
 
-    def __init__(self, layout: Layout, embedder: Embedder | None = None) -> None:
+    def __init__(
+        self, layout: Layout, embedder: Embedder | None = None, *, background_check: bool = False
+    ) -> None:
         self._layout = layout
         self._reading = Reading(layout)
         weakref.finalize(self, self._reading.close)  # also at exit, where nobody closed it
         self._given = embedder
         self._loading = threading.Lock()
+        self._moving = threading.Lock()  # held while another snapshot takes the place of this one
+        self._check = BackgroundCheck(layout, self._take_out) if background_check else None
         self.snapshot = self._open()
+        self._check_behind()
 
     @classmethod
-    def open(cls, folder: str | Path, embedder: Embedder | None = None) -> Lake:
+    def open(
+        cls, folder: str | Path, embedder: Embedder | None = None, *, background_check: bool = False
+    ) -> Lake:
         """Open the current snapshot.
 
         :param embedder: the lake's own model, if it is loaded already; None loads it when a query needs it.
+        :param background_check: True reads every byte of a lake too large to be checked whole now (from 256 MB),
+            while it answers; segments found damaged go out of service.
         :raises LakeNotFound: if the folder is not a lake.
         :raises LakeDamaged: if no snapshot can be read at all.
         """
-        return cls(Layout(Path(folder)), embedder)
+        return cls(Layout(Path(folder)), embedder, background_check=background_check)
 
     def _open(self) -> Snapshot:
-        manifest, problems = read_manifest(self._layout)
-        self._reading.hold([manifest.snapshot])
-        opened = check_files(self._layout, manifest)
+        while True:
+            manifest, problems = read_manifest(self._layout)
+            self._reading.hold([manifest.snapshot])
+            opened = check_files(self._layout, manifest)
+            if not opened.problems or read_manifest(self._layout)[0].snapshot == manifest.snapshot:
+                break  # else `vacuum` may have taken it in the instant before it was held
         snapshot = Snapshot(self._layout, opened)
         snapshot.problems[:0] = problems
-        return snapshot
+        return snapshot if self._check is None else snapshot.without(self._check.damaged)
+
+    def _check_behind(self) -> None:
+        if self._check is not None and self.manifest.size_bytes >= manifest_module.ALWAYS_DEEP_BELOW_BYTES:
+            self._check.look_at(self.manifest)
+
+    def _take_out(self, damaged: Mapping[str, str]) -> None:
+        with self._moving:
+            self.snapshot = self.snapshot.without(damaged)
 
     def reload(self) -> bool:
         """Move to the current snapshot; True if it is another one. Searches that run keep the old one."""
-        manifest, _ = read_manifest(self._layout)
-        if manifest.snapshot == self.snapshot.number:
-            return False
-        self.snapshot = self._open()
+        with self._moving:
+            manifest, _ = read_manifest(self._layout)
+            if manifest.snapshot == self.snapshot.number:
+                return False
+            self.snapshot = self._open()
+        self._check_behind()
         return True
 
     @property
@@ -136,6 +160,8 @@ class Lake:
 
     def close(self) -> None:
         """Let `vacuum` delete the snapshot this lake had open."""
+        if self._check is not None:
+            self._check.stop()
         self._reading.close()
 
     def __enter__(self) -> Lake:

@@ -144,7 +144,7 @@ def _stored(snapshot: Snapshot, row_id: int) -> NDArray[np.float32]:
     place = snapshot.find(row_id)
     if place is None:
         raise BadRequest("row_id", f"there is no row {row_id} in this lake")
-    return ann.vectors_at(place[0].segment.index, np.array([place[1]]))[0]
+    return np.asarray(ann.vectors_at(place[0].segment.index, np.array([place[1]]))[0])
 
 
 def _embedded(images: Sequence[ImageLike], model: Embedder) -> list[NDArray[np.float32]]:

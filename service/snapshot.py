@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -114,6 +115,19 @@ class Snapshot:
                 continue
             parts.append(Part(segment, dead.get(entry.id, np.empty(0, np.int64)), self.schema))
         return parts
+
+    def without(self, damaged: Mapping[str, str]) -> Snapshot:
+        """This snapshot with the parts of damaged segments (id -> sentence) taken out, and the sentences told."""
+        here = {part.segment.entry.id for part in self.parts}
+        sentences = [sentence for segment, sentence in damaged.items() if segment in here]
+        if not sentences:
+            return self
+        rest = copy(self)
+        rest.parts = [part for part in self.parts if part.segment.entry.id not in damaged]
+        rest.problems = [*self.problems, *sentences]
+        for derived in ("_places", "background"):
+            rest.__dict__.pop(derived, None)
+        return rest
 
     @property
     def number(self) -> int:

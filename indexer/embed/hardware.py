@@ -1,23 +1,12 @@
-"""What this machine runs a torch model on: cores, device, and the precision that is fastest there."""
+"""What this machine runs a torch model on: the device, and the precision that is fastest there."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 
 from indexer.errors import BadRequest
-
-
-def available_cores() -> int:
-    """The cores this process may use: its affinity, and where it runs in a container its share of processor time."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return allowed
-    return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))
 
 
 def choose_device(asked: str | None, precision: str | None) -> torch.device:

@@ -66,7 +66,10 @@ def _ends_in_class_token(visual: Any) -> bool:
 
 
 def _run_block(block: Any, queries: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """One residual block for the first tokens only, looking at all. (n, q, width), (n, tokens, width) -> (n, q, width)."""
+    """One residual block for the first q tokens only, looking at all.
+
+    (n, q, width), (n, tokens, width) -> (n, q, width).
+    """
     keyed = block.ln_1(tokens)
     attended = _attend(block.attn, keyed[:, : queries.shape[1]], keyed)
     queries = queries + block.ls_1(attended)
@@ -82,6 +85,6 @@ def _attend(attention: nn.MultiheadAttention, queries: torch.Tensor, keys: torch
     else:
         q = F.linear(queries, weight[:width], bias[:width])
         k, v = F.linear(keys, weight[width:], bias[width:]).chunk(2, dim=-1)
-    heads = [part.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for part in (q, k, v)]
-    mixed = F.scaled_dot_product_attention(*heads)  # (n, heads, queries, width / heads)
+    q, k, v = (part.reshape(*part.shape[:2], attention.num_heads, -1).transpose(1, 2) for part in (q, k, v))
+    mixed = F.scaled_dot_product_attention(q, k, v)  # (n, heads, queries, width / heads)
     return F.linear(mixed.transpose(1, 2).flatten(2), attention.out_proj.weight, attention.out_proj.bias)

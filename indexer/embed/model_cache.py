@@ -45,6 +45,11 @@ def cached(key: str, suffix: str, build: Callable[[], bytes]) -> bytes:
     return content
 
 
+def is_cached(key: str, suffix: str) -> bool:
+    """Whether `cached` would find something to read, whole or not."""
+    return any((cache_folder() / "models").glob(f"{key}-*{suffix}"))
+
+
 def _stored(folder: Path, key: str, suffix: str) -> bytes | None:
     try:
         for path in sorted(folder.glob(f"{key}-*{suffix}")):

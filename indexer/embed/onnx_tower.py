@@ -2,68 +2,76 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
-import platformdirs
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from indexer.embed import InputShape
+from indexer.embed.model_cache import cached, is_cached
+from indexer.embed.runtime import open_session
 from indexer.errors import ModelUnavailable
 
-RECIPE = 1  # part of a cached file's name; raise it when the export or the quantisation below changes
+RECIPE = 1  # part of the cached model's key; raise it when the export or the quantisation below changes
 LEAST_COSINE = 0.999  # of the export, before it is quantised, on random images
 MAX_PARAMETERS = 480_000_000  # an ONNX file ends at 2 GB; larger towers stay in torch
+
+log = logging.getLogger(__name__)
 
 
 class OnnxTower:
     """Callable like the torch tower it was made from: (n, 3, height, width) float32 -> (n, dim) float32."""
 
-    def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        # Waiting by spinning would take cores from the decoders, as in `runtime`.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    def __init__(self, model: bytes) -> None:
+        self._session = open_session(model)
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         (vectors,) = self._session.run(["vectors"], {"pixels": pixels.contiguous().numpy()})
         return torch.from_numpy(vectors)
 
+    @classmethod
+    def of(
+        cls, visual: torch.nn.Module, shape: InputShape, precision: str, weights_hash: str, model_id: str
+    ) -> OnnxTower:
+        """The twin of a torch tower, from the cache or made now: 15 s for ViT-B-32 in fp32, 25 s in int8.
 
-def cached_path(weights_hash: str, shape: InputShape, precision: str) -> Path:
-    """Where the tower of these weights lies once it is converted; under LAKESIFT_CACHE or the user's cache folder."""
-    folder = Path(os.environ.get("LAKESIFT_CACHE") or platformdirs.user_cache_dir("lakesift"))
-    size = f"{shape.width_px}x{shape.height_px}"
-    return folder / "onnx" / f"{weights_hash[:32]}-{size}-{precision}-{RECIPE}.onnx"
+        :param visual: in evaluation mode, float32, on the CPU.
+        :param precision: "fp32" or "int8".
+        :raises ModelUnavailable: if it is too large, cannot be exported, or the export computes something else.
+        """
+        key = _key(weights_hash, shape, precision)
+        return cls(cached(key, ".onnx", lambda: _convert(visual, shape, precision, model_id)))
 
 
-def convert(visual: torch.nn.Module, shape: InputShape, precision: str, path: Path, model_id: str) -> None:
-    """Make `path`: 15 s for ViT-B-32 in fp32, 25 s in int8, once a machine.
+def is_converted(weights_hash: str, shape: InputShape, precision: str) -> bool:
+    return is_cached(_key(weights_hash, shape, precision), ".onnx")
 
-    :param visual: in evaluation mode, float32, on the CPU.
-    :param precision: "fp32" or "int8".
-    :raises ModelUnavailable: if the tower is too large, cannot be exported, or the export computes something else.
-    """
+
+def _key(weights_hash: str, shape: InputShape, precision: str) -> str:
+    return f"open_clip-{weights_hash[:32]}-{shape.width_px}x{shape.height_px}-{precision}-{RECIPE}"
+
+
+def _convert(visual: torch.nn.Module, shape: InputShape, precision: str, model_id: str) -> bytes:
     if sum(parameter.numel() for parameter in visual.parameters()) > MAX_PARAMETERS:
         raise ModelUnavailable(
             model_id, "its image tower is too large for one ONNX file; leave out --precision int8"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix="making-") as folder:
+    log.info("converting the image tower of %s to %s on ONNX Runtime", model_id, precision)
+    with tempfile.TemporaryDirectory(prefix="lakesift-") as folder:
         exported, quantised = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
         _export(visual, shape, exported, model_id)
-        _check(visual, shape, OnnxTower(exported), model_id)
+        model = exported.read_bytes()
+        _check(visual, shape, OnnxTower(model), model_id)
         if precision == "int8":
             _quantise(exported, quantised)
-        made = quantised if precision == "int8" else exported
-        made.replace(path)  # whole or not there, even where two processes make it at once
+            model = quantised.read_bytes()
+    return model
 
 
 def _export(visual: torch.nn.Module, shape: InputShape, path: Path, model_id: str) -> None:
@@ -114,11 +122,27 @@ def _quantise(exported: Path, path: Path) -> None:
     CPU with 48 photos, cosine to fp32 after centring: 8 bits 0.955 in the mean, 7 bits 0.9987, at the same speed.
     One recipe for every CPU, so that vectors made on two machines are comparable.
     """
-    quantize_dynamic(
-        exported,
-        path,
-        op_types_to_quantize=["MatMul", "Gemm"],
-        per_channel=True,
-        reduce_range=True,
-        weight_type=QuantType.QInt8,
-    )
+    with _quiet_root_logger():
+        quantize_dynamic(
+            exported,
+            path,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            reduce_range=True,
+            weight_type=QuantType.QInt8,
+        )
+
+
+@contextmanager
+def _quiet_root_logger() -> Iterator[None]:
+    """The quantiser advises everyone to run a step that only dead ends of hand-made graphs need, as a warning."""
+
+    def reject(record: logging.LogRecord) -> bool:
+        return False
+
+    root = logging.getLogger()
+    root.addFilter(reject)
+    try:
+        yield
+    finally:
+        root.removeFilter(reject)

@@ -10,20 +10,20 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
-import open_clip
 import torch
 
 from indexer.embed import InputShape, Pixels, Vectors
 from indexer.embed.catalog import ModelName
-from indexer.embed.hardware import available_cores, choose_device, fastest_precision
+from indexer.embed.hardware import choose_device, fastest_precision
 from indexer.embed.image_tower import lean
-from indexer.embed.loading import Tokenizer, build_model, load_tokenizer, settle
-from indexer.embed.onnx_tower import OnnxTower, cached_path, convert
+from indexer.embed.loading import Tokenizer, build_model, load_tokenizer, model_config, settle
+from indexer.embed.onnx_tower import OnnxTower, is_converted
+from indexer.embed.runtime import usable_cores
 from indexer.errors import LakeError, ModelUnavailable
-from indexer.images.fitting import fit
+from indexer.images import fit
 
 T = TypeVar("T")
 Tower = Callable[[torch.Tensor], torch.Tensor]  # (n, 3, height, width), normalised -> (n, dim), of any length
@@ -33,6 +33,7 @@ CPU_BATCH = 16  # on 2 cores 8 to 32 run alike, and small batches reach the lake
 GPU_BATCH = 256
 TEXT_BATCH = 64
 CONVERT_AFTER = 512  # images; a conversion to ONNX costs about as much time as it saves on 1,000
+NEVER = 1 << 62
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class OpenClipEmbedder:
         self._input_shape = input_shape_of(preprocess)
         self._mean = torch.tensor(preprocess["mean"], device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(preprocess["std"], device=device).view(1, 3, 1, 1)
-        self._dim = int(open_clip.get_model_config(name.architecture)["embed_dim"])
+        self._dim = int(model_config(name)["embed_dim"])
         self._weights_hash = hash_weights(model)
         self._preprocessing = _describe(self._input_shape, preprocess)
         self._model: Any = model.eval().requires_grad_(False).to(device=device, dtype=self._dtype)
@@ -74,7 +75,7 @@ class OpenClipEmbedder:
         Sets torch's threads to the cores this process may use, for the whole process.
         """
         where = choose_device(device, precision)
-        torch.set_num_threads(available_cores())
+        torch.set_num_threads(usable_cores())
         name = settle(name)
         model = build_model(name)
         return cls(name, model, load_tokenizer(name), precision or fastest_precision(where), where)
@@ -139,47 +140,30 @@ class OpenClipEmbedder:
         return pixels.float().div_(255).sub_(self._mean).div_(self._std)
 
     def _run_tower(self, pixels: torch.Tensor) -> torch.Tensor:
-        if self._tower is None:
-            self._tower = self._first_tower()
+        if self._tower is None or self._images_left <= 0:
+            self._tower = self._choose_tower()
         self._images_left -= len(pixels)
-        if self._images_left <= 0 and self._runs_better_on_onnx() and not isinstance(self._tower, OnnxTower):
-            self._tower = self._converted_or(self._tower)
         return self._tower(pixels.to(self._dtype))
 
-    def _first_tower(self) -> Tower:
+    def _choose_tower(self) -> Tower:
+        """ONNX Runtime for int8, and for fp32 on a CPU (1.3 times torch), once that is worth its conversion."""
+        visual = self._model.visual
         if self._precision == "int8":
-            return self._onnx_tower()
-        if (
-            self._runs_better_on_onnx()
-            and cached_path(self._weights_hash, self._input_shape, "fp32").is_file()
-        ):
-            return self._converted_or(self._lean_tower())
-        return self._lean_tower()
-
-    def _runs_better_on_onnx(self) -> bool:
-        """fp32 on a CPU: 1.3 times torch (ViT-B-32, 2 AVX2 cores). bf16 and GPUs are torch's."""
-        return self._precision == "fp32" and self._device.type == "cpu"
-
-    def _onnx_tower(self) -> OnnxTower:
-        path = cached_path(self._weights_hash, self._input_shape, self._precision)
-        if not path.is_file():
-            log.info("converting the image tower of %s to %s on ONNX Runtime", self.model_id, self._precision)
-            convert(lean(self._model.visual), self._input_shape, self._precision, path, self.model_id)
-        return OnnxTower(path)
-
-    def _converted_or(self, tower: Tower) -> Tower:
-        """The ONNX tower; `tower`, which computes the same, where there is none or the cache cannot be written."""
-        try:
-            return self._onnx_tower()
-        except (ModelUnavailable, OSError) as error:
-            log.info("staying with torch: %s", error)
-            self._images_left = 1 << 62
-            return tower
-
-    def _lean_tower(self) -> Tower:
-        tower = lean(self._model.visual)
-        # coca's own encode_image also drops its caption tokens; every other model's is its image tower
-        return tower if tower is not self._model.visual else self._model.encode_image  # type: ignore[no-any-return]
+            return OnnxTower.of(lean(visual), self._input_shape, "int8", self._weights_hash, self.model_id)
+        on_cpu = self._precision == "fp32" and self._device.type == "cpu"
+        if on_cpu and (self._images_left <= 0 or is_converted(self._weights_hash, self._input_shape, "fp32")):
+            self._images_left = NEVER
+            try:
+                return OnnxTower.of(
+                    lean(visual), self._input_shape, "fp32", self._weights_hash, self.model_id
+                )
+            except ModelUnavailable as error:  # too large, or an operator the exporter does not know
+                log.info("staying with torch: %s", error)
+        if not on_cpu:
+            self._images_left = NEVER
+        tower = lean(visual)
+        # CoCa's encode_image also drops its caption tokens; every other model's is its image tower
+        return tower if tower is not visual else cast(Tower, self._model.encode_image)
 
     def _in_batches(
         self, items: Sequence[T], size: int, embed: Callable[[Sequence[T]], torch.Tensor]
@@ -204,7 +188,7 @@ def input_shape_of(preprocess: Mapping[str, Any]) -> InputShape:
     size = preprocess["size"]
     height, width = (size, size) if isinstance(size, int) else size
     fill = int(preprocess.get("fill_color") or 0)
-    mode = preprocess.get("resize_mode") or "shortest"
+    mode: Literal["shortest", "longest", "squash"] = preprocess.get("resize_mode") or "shortest"
     bilinear = preprocess.get("interpolation") == "bilinear"
     if mode == "shortest" and height != width:
         bilinear = (
@@ -224,7 +208,7 @@ def _fingerprint_name(name: ModelName) -> str:
     """The architecture without where its weights came from, so that a tag and a copy of its file are one model."""
     if name.weights is not None or name.tag is not None:
         return f"open_clip:{name.architecture}"
-    config = json.dumps(open_clip.get_model_config(name.architecture), sort_keys=True)
+    config = json.dumps(model_config(name), sort_keys=True)
     return f"open_clip:config-{hashlib.sha256(config.encode()).hexdigest()[:16]}"
 
 

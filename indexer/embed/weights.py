@@ -125,8 +125,9 @@ def offline_if_possible(name: ModelName, make: Callable[[], T]) -> T:
 
 
 def _download(name: ModelName, what: str, fetch: Callable[[], T]) -> T:
-    architecture = "ARCH" if name.architecture.startswith(HUB) else name.architecture
-    way_out = f"bring the file here and name it: {OPEN_CLIP}{architecture}@/path/to/weights"
+    way_out = f"bring the file here and name it: {OPEN_CLIP}{name.architecture}@/path/to/weights"
+    if name.architecture.startswith(HUB):
+        way_out = f"bring the repository here as a folder and name it: {OPEN_CLIP}{FOLDER}/path/to/folder"
     if hub.HF_HUB_OFFLINE or not _reachable(hub.ENDPOINT):
         raise ModelUnavailable(
             str(name),

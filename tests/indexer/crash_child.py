@@ -1,8 +1,8 @@
 """A writer that is made to die: runs one verb on a lake, and kills itself at the n-th thing it does to the disk.
 
 Run as a module it is a server: it imports everything once, then forks a child for every line of JSON on its standard
-input, in a process group of its own, and answers with the child's pid and, when it ended, with how. A fresh
-interpreter for each of hundreds of kills would take a second each, nearly all of it imports.
+input, in a process group of its own, and answers with how it ended. A fresh interpreter for each of hundreds of
+kills would take a second, nearly all of it imports.
 
 What counts as a step: every fsync, and every open for writing, rename, removal and new folder inside the lake. A child
 dies just before its n-th step, so that all n together are all the states that a writer can leave behind, but for
@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,21 +96,30 @@ def child(verb: str, lake: str, photos: str, kill_at: int) -> int:
     return 0
 
 
+def wait_for(pid: int, kill_after_s: float | None) -> int:
+    """The child's exit code; where it lasts longer than kill_after_s, its whole process group is killed."""
+    deadline = None if kill_after_s is None else time.monotonic() + kill_after_s
+    while True:
+        ended, status = os.waitpid(pid, 0 if deadline is None else os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if deadline is not None and time.monotonic() >= deadline:
+            os.killpg(pid, signal.SIGKILL)
+            deadline = None
+        time.sleep(0.001)
+
+
 def main() -> None:
     for line in sys.stdin:
         job = json.loads(line)
         pid = os.fork()
         if pid == 0:
             os.setpgid(0, 0)
-            if job["wait_s"]:  # lets the parent learn the pid before anything happens
-                time.sleep(job["wait_s"])
             os._exit(child(job["verb"], job["lake"], job["photos"], job["kill_at"]))
-        print(json.dumps({"pid": pid}), flush=True)
-        _, status = os.waitpid(pid, 0)
-        print(json.dumps({"status": os.waitstatus_to_exitcode(status)}), flush=True)
+        with suppress(PermissionError, ProcessLookupError):  # whichever of the two comes first
+            os.setpgid(pid, pid)
+        print(wait_for(pid, job["kill_after_s"]), flush=True)
 
-
-Job = Callable[[str], None]
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,85 @@
+"""What the README shows is run: its SQL, its Python, its commands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from indexer.layout import Layout
+from indexer.manifest import Manifest
+from service import Lake, cli
+from service.cli import main
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.M | re.S)
+
+
+@pytest.fixture
+def my_lake(photo_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy named as in the README, with a tombstone in it: one of two photos is gone."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(photo_lake, "my.lake")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("gone.png", "stays.png"):
+        shutil.copy(_photo("coffee.png"), photos / name)
+    assert main(["index", "photos", "--into", "my.lake"]) == 0
+    (photos / "gone.png").unlink()
+    assert main(["index", "photos", "--into", "my.lake"]) == 0
+    return Path("my.lake")
+
+
+def _photo(name: str) -> Path:
+    from tests.conftest import sample_folders
+
+    return Path(sample_folders()[0]) / name
+
+
+def live(lake: Path) -> dict[int, str]:
+    with Lake.open(lake) as opened:
+        return {hit.row_id: hit.uri for hit in opened.search(row_id=1, k=None)}
+
+
+def test_sql_gives_the_live_rows(my_lake: Path) -> None:
+    (query,) = blocks("sql")
+    found = dict(duckdb.sql(query).project("row_id, uri").fetchall())
+    assert found == live(my_lake)
+    assert sum("stays.png" in uri for uri in found.values()) == 1
+    assert not any("gone.png" in uri for uri in found.values())
+
+
+def test_sql_gives_the_live_rows_of_a_lake_without_tombstones(my_lake: Path) -> None:
+    assert main(["compact", "my.lake"]) == 0
+    manifest = Manifest.from_json(Layout(my_lake).manifest.read_bytes(), "my.lake")
+    assert manifest.tombstones == ()
+    (query,) = blocks("sql")
+    assert len(duckdb.sql(query).project("row_id").fetchall()) == len(live(my_lake))
+
+
+def test_python_runs_as_shown(my_lake: Path) -> None:
+    search, pandas = blocks("python")
+    names: dict[str, object] = {}
+    exec(search, names)  # the README's own text
+    hits, table = names["hits"], names["table"]
+    assert isinstance(hits, list)
+    assert Path(hits[0].uri).name == "chelsea.png"
+    assert list(table.columns[:4]) == ["row_id", "score", "z", "uri"]  # type: ignore[attr-defined]
+    exec(pandas, names)
+    images = names["images"]
+    assert dict(zip(images.row_id, images.uri, strict=True)) == live(my_lake)  # type: ignore[attr-defined]
+    assert len(images.vector[0]) == 384  # type: ignore[attr-defined]
+
+
+def test_commands_are_ones_the_cli_knows() -> None:
+    commands = re.findall(r"^(lakesift [^\n#|]*)", README.read_text(), re.M)
+    assert len(commands) >= 12
+    for command in commands:
+        cli._parser().parse_args(shlex.split(command)[1:])  # one that does not parse exits
