@@ -164,10 +164,10 @@ def _warm_up(embedder: Embedder, images: Sequence[Pixels]) -> None:
     embedder.embed_images(images[: embedder.batch_size])
     if embedder.model_id == "builtin" or embedder.fingerprint["precision"] == "int8":
         return
-    from indexer.embed.onnx_tower import cached_path
+    from indexer.embed.onnx_tower import is_converted
     from indexer.embed.open_clip import CONVERT_AFTER
 
-    if not cached_path(str(embedder.fingerprint["weights"]), embedder.input_shape, "fp32").is_file():
+    if not is_converted(str(embedder.fingerprint["weights"]), embedder.input_shape, "fp32"):
         for _ in range(CONVERT_AFTER // embedder.batch_size):
             embedder.embed_images(images[: embedder.batch_size])
 
