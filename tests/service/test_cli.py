@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service import cli
+from service.arguments import parser
 from service.cli import main
 
 VERBS = ["index", "sync", "search", "info", "doctor", "models", "vacuum", "compact"]
@@ -64,7 +64,7 @@ def test_every_verb_helps_with_defaults_and_two_examples(verb: str, capsys: Capt
     examples = re.findall(r"^  (lakesift .*)$", text.partition("examples:\n")[2], re.M)
     assert len(examples) == 2
     for example in examples:
-        cli._parser().parse_args(shlex.split(example)[1:])  # an example that does not parse exits with 2
+        parser().parse_args(shlex.split(example)[1:])  # an example that does not parse exits with 2
     for name in re.findall(r"\n  (--[a-z0-9-]+)", text):
         said = text[text.index(name, text.index("\noptions:")) :].split("\n  -", 1)[0]
         assert len(said.split()) > 2, f"{verb} {name} has no help"
@@ -72,7 +72,7 @@ def test_every_verb_helps_with_defaults_and_two_examples(verb: str, capsys: Capt
 
 def test_help_answers_without_heavy_modules() -> None:
     code = (
-        "import sys; from service.cli import _parser; _parser().format_help(); "
+        "import sys; from service.arguments import parser; import service.cli; parser().format_help(); "
         "print([m for m in ('numpy', 'pyarrow', 'faiss', 'onnxruntime', 'duckdb', 'PIL') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
