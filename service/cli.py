@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from indexer.config import IndexConfig
     from indexer.embed import Embedder
     from indexer.manifest import Manifest
-    from indexer.sync import SyncReport
+    from indexer.report import SyncReport
     from service.search import Hit
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
