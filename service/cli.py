@@ -198,7 +198,12 @@ def _tell(report: SyncReport) -> None:
         f"{verb}: {report.rows:,} images ({what}) in {report.seconds:.1f} s -> {report.lake}", file=sys.stderr
     )
     if report.interrupted:
-        print(f"go on with: lakesift sync {report.lake}", file=sys.stderr)
+        go_on = (
+            f"lakesift sync {report.lake}"
+            if report.snapshot
+            else "the same command; nothing was committed yet"
+        )
+        print(f"go on with: {go_on}", file=sys.stderr)
 
 
 def _search(arguments: argparse.Namespace) -> int:
@@ -355,7 +360,9 @@ def _compact(arguments: argparse.Namespace) -> int:
         clear_staging(layout)
         before, _ = read_manifest(layout)
         opened = check_files(layout, before)
-        after = compact(layout, before, max_segments=arguments.max_segments, damaged=opened.out_of_service)
+        after = compact(
+            layout, before, max_segments=arguments.max_segments, damaged=opened.out_of_service, purge=True
+        )
     for problem in opened.problems:
         print(f"warning: {problem}", file=sys.stderr)
     facts = {

@@ -303,3 +303,16 @@ def test_search_is_quick_enough_to_type(photo_lake: Path) -> None:
     started = time.monotonic()
     assert run("search", str(photo_lake), "a cat").returncode == 0
     assert time.monotonic() - started < 30
+
+
+def test_compact_leaves_the_rows_of_deleted_photos_behind(tmp_path: Path, capsys: Capture) -> None:
+    lake = str(tmp_path / "l")
+    for number in range(3):
+        photo(tmp_path / "p" / f"{number}.png", (10, 60 * number, 10))
+    main(["index", str(tmp_path / "p"), "--into", lake])
+    (tmp_path / "p" / "1.png").unlink()
+    main(["sync", lake])
+    assert answer(capsys, "info", lake, "--json")["deleted_rows"] == 1
+    facts = answer(capsys, "compact", lake, "--json")
+    assert (facts["segments_before"], facts["segments"], facts["rows"]) == (1, 1, 2)
+    assert answer(capsys, "info", lake, "--json")["deleted_rows"] == 0
