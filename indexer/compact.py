@@ -25,12 +25,13 @@ KEEP_S = 3600.0  # vacuum keeps every snapshot that was current within the last 
 
 
 def compact(
-    layout: Layout, manifest: Manifest, *, max_segments: int, damaged: Iterable[str] = ()
+    layout: Layout, manifest: Manifest, *, max_segments: int, damaged: Iterable[str] = (), purge: bool = False
 ) -> Manifest:
     """Merge the smallest segments until at most max_segments are left, and drop those without a live row.
 
     Merged segments leave their dead rows behind. None grows past 512 MiB of vectors, so a large lake keeps more.
 
+    :param purge: True also rewrites each segment that has dead rows.
     :param damaged: ids of segments to leave alone, with the tombstones that speak of them only.
     :returns: the manifest that is current afterwards; the same one if there was nothing to do.
     :raises LakeDamaged: if a segment to be merged is not what was committed.
@@ -42,6 +43,8 @@ def compact(
     whole = [entry for entry in manifest.segments if entry.id not in damaged]
     emptied = [entry for entry in whole if alive[entry.id] == 0]
     group = _choose(whole, alive, max_segments, _max_rows(manifest.dim))
+    if purge and not group:
+        group = [entry for entry in whole if 0 < alive[entry.id] < entry.rows][:1]
     if not emptied and not group:
         return manifest
     merged = [_merge(layout, manifest, group, dead)] if group else []
@@ -50,7 +53,7 @@ def compact(
     unread = tuple(entry for entry in manifest.tombstones if entry not in readable)
     tombstones = unread + drop_segments(layout, readable, out)
     published = publish(layout, replace(manifest, segments=(*kept, *merged), tombstones=tombstones))
-    return compact(layout, published, max_segments=max_segments, damaged=damaged)
+    return compact(layout, published, max_segments=max_segments, damaged=damaged, purge=purge)
 
 
 def _choose(

@@ -12,15 +12,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from indexer import ann
 from indexer.commits import Commits, clear_staging, file_columns, prepare_folder
@@ -30,57 +29,21 @@ from indexer.decoder import ReadSettings
 from indexer.embed import Embedder
 from indexer.errors import BadRequest, LakeError, LakeNotFound, SourceError, UnreadableImage
 from indexer.layout import Layout
+from indexer.live import add_live_rows, add_skipped_files
 from indexer.locks import writer
 from indexer.manifest import Manifest, SourceEntry, check_files, read_manifest
 from indexer.models import check_model
 from indexer.pipeline import Embedded, Failed, Pipeline, Result, Task, default_decoders
 from indexer.plan import Counts, Plan, Rerow, Todo
+from indexer.report import Progress, Silent, SyncReport
 from indexer.roots import Roots
 from indexer.segment import ROW_SCHEMA, Segment, lake_schema
 from indexer.sources import ImageFile, Listing, Source
 from indexer.sources.opening import OpenSource, open_source
-from indexer.tables import SKIPPED_SCHEMA, Skipped, dead_positions, drop_segments, read_skipped, write_skipped
+from indexer.tables import SKIPPED_SCHEMA, Skipped, drop_segments, read_skipped, write_skipped
 
 CARRY_ROWS = 20_000  # rows carried over in one commit
 LoadEmbedder = Callable[[Manifest | None], Embedder]
-
-
-class Progress(Protocol):
-    """Told what a run is doing; the CLI draws it."""
-
-    def stage(self, name: str, total: int | None) -> None:
-        """A new stage begins; total is how much it has to do, None where that is not known."""
-
-    def advance(self, done: int, skipped: int = 0) -> None:
-        """So much more of the stage is done since the last call."""
-
-
-class _Silent:
-    def stage(self, name: str, total: int | None) -> None: ...
-
-    def advance(self, done: int, skipped: int = 0) -> None: ...
-
-
-@dataclass(slots=True)
-class SyncReport:
-    """What a run did, counted in images."""
-
-    lake: str
-    snapshot: int = 0
-    rows: int = 0  # live rows now
-    new: int = 0
-    changed: int = 0
-    moved: int = 0
-    gone: int = 0
-    unchanged: int = 0
-    skipped: int = 0  # files that cannot be read, known ones included
-    newly_skipped: list[tuple[str, str]] = field(default_factory=list)  # (uri, reason) of this run
-    problems: list[str] = field(
-        default_factory=list
-    )  # sentences on what went wrong: the lake may lack something
-    notes: list[str] = field(default_factory=list)  # sentences worth reading, of which none is a failure
-    seconds: float = 0.0
-    interrupted: bool = False
 
 
 def sync(
@@ -122,7 +85,7 @@ def sync(
                 add,
                 Roots(roots or {}),
                 config,
-                progress or _Silent(),
+                progress or Silent(),
                 should_stop,
                 exact,
             )
@@ -222,27 +185,8 @@ class _Run:
     def _load_live(self) -> None:
         if self.manifest is None:
             return
-        dead = dead_positions(self.layout, self.manifest)
-        names = ["row_id", "uri", "size_bytes", "modified", "etag", "sha256", "source", "columns_etag"]
-        for entry in self.manifest.segments:
-            start = 0
-            gone = dead.get(entry.id, np.empty(0, np.int64))
-            for table in Segment(self.layout, entry).row_groups(names):
-                positions = np.arange(start, start + table.num_rows)
-                start += table.num_rows
-                alive = ~np.isin(positions, gone)
-                live = self._live_table(
-                    table.append_column("position", pa.array(positions)).filter(pa.array(alive)),
-                    entry.id,
-                    entry.unsettled_since_us,
-                )
-                self.plan.add_live(live)
-        skipped = read_skipped(self.layout, self.manifest)
-        if self.config.retry_skipped:
-            every = pa.array(np.ones(skipped.num_rows, bool))
-            skipped = skipped.set_column(skipped.column_names.index("transient"), "transient", every)
-        columns = ["uri", "source", "size_bytes", "modified_us", "etag", "transient"]
-        self.plan.add_skipped(self.roots.rows(_with_us(skipped))[0].select(columns))
+        add_live_rows(self.plan, self.layout, self.manifest, self.roots)
+        add_skipped_files(self.plan, self.layout, self.manifest, self.roots, retry=self.config.retry_skipped)
         self._check_roots()
 
     def _check_roots(self) -> None:
@@ -255,21 +199,6 @@ class _Run:
     def _forgotten_sources(self) -> set[str]:
         """Sources that rows name and the manifest does not: those left by a change of roots that was interrupted."""
         return set() if self.add else self.plan.sources() - {entry.uri for entry in self.known}
-
-    def _live_table(self, table: pa.Table, segment: str, unsettled_since_us: int | None) -> pa.Table:
-        table = _with_us(table)
-        rows = table.num_rows
-        unsettled = (
-            pc.fill_null(pc.greater_equal(table["modified_us"], unsettled_since_us), False)
-            if unsettled_since_us is not None
-            else pa.array(np.zeros(rows, bool))
-        )
-        table, relocated = self.roots.rows(table)
-        return (
-            table.append_column("segment", pa.array([segment] * rows, pa.string()))
-            .append_column("unsettled", unsettled)
-            .append_column("relocated", relocated)
-        )
 
     # -- listing and comparing
 
@@ -379,9 +308,8 @@ class _Run:
         manifest = replace(manifest, sources=tuple(sources.values()))
         commits = Commits(self.layout, manifest, self.config, self.scan_started_us)
         if self.add and (self.manifest is None or manifest.sources != self.manifest.sources):
-            commits.commit(
-                sources=manifest.sources
-            )  # first of all, so that `sync` goes on with a run cut short
+            # first of all, so that `sync` goes on with a run cut short
+            commits.commit(sources=manifest.sources)
         return commits
 
     def _carry(self, commits: Commits) -> None:
@@ -531,8 +459,3 @@ class _Missing:
 
 def _relocated(entry: SourceEntry, roots: Roots) -> SourceEntry:
     return SourceEntry(roots.uri(entry.uri), entry.columns and roots.uri(entry.columns))
-
-
-def _with_us(table: pa.Table) -> pa.Table:
-    """With `modified` as whole microseconds since the epoch, in a column modified_us."""
-    return table.append_column("modified_us", table["modified"].cast(pa.int64())).drop_columns(["modified"])

@@ -11,17 +11,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import platformdirs
 import pyarrow as pa
 
+from indexer.embed.model_cache import cache_folder
+from indexer.errors import LakeDamaged
 from indexer.segment import ROWS, Segment
 
 IN_MEMORY_BELOW_BYTES = 8 * 2**20  # of rows.parquet
 FORGET_AFTER_S = 30 * 24 * 3600.0  # a cached table not used for this long is deleted
-
-
-def cache_folder() -> Path:
-    return Path(os.environ.get("LAKESIFT_CACHE") or platformdirs.user_cache_dir("lakesift", appauthor=False))
 
 
 def open_rows(segment: Segment) -> pa.Table:
@@ -30,14 +27,18 @@ def open_rows(segment: Segment) -> pa.Table:
     if check.length < IN_MEMORY_BELOW_BYTES:
         return pa.concat_tables(segment.row_groups())
     path = cache_folder() / "rows" / f"{segment.entry.id}-{check.ends[:16]}.arrow"
-    if not path.exists():
-        try:
+    try:
+        if not path.exists():
+            segment.check()  # damage must not outlive the repair of its segment in a cache
             _write(segment, path)
-        except OSError:
-            return pa.concat_tables(segment.row_groups())
-    with suppress(OSError):
         os.utime(path)
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except (
+        OSError,
+        pa.ArrowException,
+        LakeDamaged,
+    ):  # no room, a broken copy, or damage: `doctor --deep` says which
+        return pa.concat_tables(segment.row_groups())
 
 
 def _write(segment: Segment, path: Path) -> None:

@@ -17,8 +17,9 @@ from indexer.config import IndexConfig
 from indexer.embed import Embedder
 from indexer.layout import Layout
 from indexer.manifest import Manifest, SourceEntry, read_manifest
+from indexer.report import SyncReport
 from indexer.segment import Segment, lake_schema
-from indexer.sync import SyncReport, sync
+from indexer.sync import sync
 from indexer.tables import dead_positions, read_skipped
 from tests.fakes import ColourEmbedder
 

@@ -12,7 +12,8 @@ import pytest
 
 from indexer.layout import Layout
 from indexer.manifest import Manifest
-from service import Lake, cli
+from service import Lake
+from service.arguments import parser
 from service.cli import main
 
 README = Path(__file__).parents[1] / "README.md"
@@ -82,4 +83,4 @@ def test_commands_are_ones_the_cli_knows() -> None:
     commands = re.findall(r"^(lakesift [^\n#|]*)", README.read_text(), re.M)
     assert len(commands) >= 12
     for command in commands:
-        cli._parser().parse_args(shlex.split(command)[1:])  # one that does not parse exits
+        parser().parse_args(shlex.split(command)[1:])  # one that does not parse exits

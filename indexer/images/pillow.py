@@ -141,7 +141,7 @@ def _unidentified(start: bytes) -> str:
     for name in KNOWN_BY_MAGIC:
         accept = Image.OPEN[name][1] if name in formats() else None
         if accept and accept(start) is True:
-            return f"a broken {name}, or of a kind that Pillow does not know: its header cannot be read"
+            return f"a truncated or broken {name}, or of a kind that Pillow does not know: its header cannot be read"
     return "not an image that Pillow or HEIF can open"
 
 

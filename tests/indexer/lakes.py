@@ -14,8 +14,9 @@ from indexer import ann
 from indexer.config import IndexConfig
 from indexer.layout import Layout
 from indexer.manifest import Manifest, SourceEntry, check_files, read_manifest
+from indexer.report import SyncReport
 from indexer.segment import Segment
-from indexer.sync import SyncReport, sync
+from indexer.sync import sync
 from indexer.tables import dead_positions
 from tests.fakes import ColourEmbedder
 

@@ -17,7 +17,8 @@ from indexer.compact import compact, vacuum
 from indexer.errors import BadRequest, LakeError, LakeNotFound, SourceError, WrongModel
 from indexer.layout import Layout
 from indexer.manifest import SourceEntry
-from indexer.sync import SyncReport, sync
+from indexer.report import SyncReport
+from indexer.sync import sync
 from tests.bad_images import NOBODY, as_nobody
 from tests.fakes import ColourEmbedder
 from tests.lakes import BLACK, BLUE, GREEN, LONG_AGO_S, RED, YELLOW, Desk, no_model, png, write

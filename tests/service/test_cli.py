@@ -9,14 +9,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from service import cli
+from service.arguments import parser
 from service.cli import main
 
 VERBS = ["index", "sync", "search", "info", "doctor", "models", "vacuum", "compact"]
@@ -64,7 +63,7 @@ def test_every_verb_helps_with_defaults_and_two_examples(verb: str, capsys: Capt
     examples = re.findall(r"^  (lakesift .*)$", text.partition("examples:\n")[2], re.M)
     assert len(examples) == 2
     for example in examples:
-        cli._parser().parse_args(shlex.split(example)[1:])  # an example that does not parse exits with 2
+        parser().parse_args(shlex.split(example)[1:])  # an example that does not parse exits with 2
     for name in re.findall(r"\n  (--[a-z0-9-]+)", text):
         said = text[text.index(name, text.index("\noptions:")) :].split("\n  -", 1)[0]
         assert len(said.split()) > 2, f"{verb} {name} has no help"
@@ -72,7 +71,7 @@ def test_every_verb_helps_with_defaults_and_two_examples(verb: str, capsys: Capt
 
 def test_help_answers_without_heavy_modules() -> None:
     code = (
-        "import sys; from service.cli import _parser; _parser().format_help(); "
+        "import sys; from service.arguments import parser; import service.cli; parser().format_help(); "
         "print([m for m in ('numpy', 'pyarrow', 'faiss', 'onnxruntime', 'duckdb', 'PIL') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -298,8 +297,14 @@ def test_a_missing_source_keeps_its_rows_and_exits_with_1(tmp_path: Path, capsys
     assert (report["rows"], report["new"], report["moved"]) == (1, 0, 1)
 
 
-def test_search_is_quick_enough_to_type(photo_lake: Path) -> None:
-    """Not a benchmark: only that nothing absurd is imported or rebuilt (the benchmark has the figures)."""
-    started = time.monotonic()
-    assert run("search", str(photo_lake), "a cat").returncode == 0
-    assert time.monotonic() - started < 30
+def test_compact_leaves_the_rows_of_deleted_photos_behind(tmp_path: Path, capsys: Capture) -> None:
+    lake = str(tmp_path / "l")
+    for number in range(3):
+        photo(tmp_path / "p" / f"{number}.png", (10, 60 * number, 10))
+    main(["index", str(tmp_path / "p"), "--into", lake])
+    (tmp_path / "p" / "1.png").unlink()
+    main(["sync", lake])
+    assert answer(capsys, "info", lake, "--json")["deleted_rows"] == 1
+    facts = answer(capsys, "compact", lake, "--json")
+    assert (facts["segments_before"], facts["segments"], facts["rows"]) == (1, 1, 2)
+    assert answer(capsys, "info", lake, "--json")["deleted_rows"] == 0

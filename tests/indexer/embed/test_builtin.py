@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,16 +147,14 @@ def test_an_image_of_another_size_is_brought_to_the_models(embedder: Embedder) -
     assert fitted @ by_hand > 0.98
 
 
-def test_a_second_start_reads_the_cache_and_is_quick(
+def test_a_second_start_reads_the_cache(
     cache_folder: Path, photos: dict[str, Pixels], photo_vectors: Vectors
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in (cache_folder / "models").iterdir()}
     assert sorted(path.suffix for path in before) == [".npy", ".onnx"]
-    started = time.perf_counter()
     again = BuiltinEmbedder()
     vector = again.embed_images([photos["cat"]])[0]
     again.embed_texts(["a cat"])
-    assert time.perf_counter() - started < 3  # 0.5 s on a quiet machine
     assert np.abs(vector - photo_vectors[0]).max() < 1e-4
     assert {path: path.stat().st_mtime_ns for path in (cache_folder / "models").iterdir()} == before
 

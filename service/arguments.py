@@ -1,0 +1,317 @@
+"""The arguments of the `lakesift` command, and nothing else: what each verb takes, its defaults, its examples."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from indexer import __version__
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command's; a parsed namespace names its verb in `verb`."""
+    root = argparse.ArgumentParser(
+        prog="lakesift",
+        description="Find images in a data lake and decide which are worth annotating.",
+        epilog="examples:\n"
+        "  lakesift index ~/photos --into my.lake\n"
+        '  lakesift search my.lake "a cat" --paths\n\n'
+        "Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 used wrongly, 130 interrupted.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--version", action="version", version=f"lakesift {__version__}")
+    verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True, dest="verb")
+    _add_index(verbs)
+    _add_sync(verbs)
+    _add_search(verbs)
+    _add_info(verbs)
+    _add_doctor(verbs)
+    _add_models(verbs)
+    _add_vacuum(verbs)
+    _add_compact(verbs)
+    return root
+
+
+Verbs = Any  # argparse's sub-parsers action has no public type
+
+
+def _verb(verbs: Verbs, name: str, help: str, examples: Sequence[str]) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog="examples:\n" + "\n".join(f"  {example}" for example in examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON document (default: text for people)"
+    )
+
+
+def _add_writing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        metavar="N",
+        help="images an encoder call (default: the model's own choice)",
+    )
+    parser.add_argument(
+        "--decoders", type=_positive, metavar="N", help="decoder processes (default: one a core, at most 16)"
+    )
+    parser.add_argument(
+        "--readers", type=_positive, metavar="N", help="downloads at once from a remote source (default: 16)"
+    )
+    parser.add_argument(
+        "--commit-rows",
+        type=_positive,
+        metavar="N",
+        help="commit after this many images (default: 5000, or 30 s)",
+    )
+    parser.add_argument(
+        "--max-pixels", type=_positive, metavar="N", help="skip images of more pixels (default: 180000000)"
+    )
+    parser.add_argument(
+        "--max-bytes", type=_positive, metavar="N", help="skip larger files (default: 200000000)"
+    )
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="decode JPEGs at full size even where a reduced one is enough (default: off)",
+    )
+    parser.add_argument(
+        "--device", help="cuda, mps or cpu, for open_clip models (default: the best there is)"
+    )
+    parser.add_argument(
+        "--allow-empty",
+        action="store_true",
+        help="a source that is missing or lists nothing deletes its rows (default: they are kept)",
+    )
+    parser.add_argument(
+        "--no-lock",
+        action="store_true",
+        help="write without a lock, on a file system that has none (default: refuse)",
+    )
+    parser.add_argument(
+        "--retry-skipped",
+        action="store_true",
+        help="try files again that could not be read, changed or not (default: only changed ones)",
+    )
+    _add_json(parser)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def _add_index(verbs: Verbs) -> None:
+    parser = _verb(verbs, "index", "index folders, globs, URLs or lists of images into a lake", [
+        "lakesift index ~/photos --into my.lake",
+        "lakesift index 's3://bucket/robot/**/*.jpg' --into my.lake --columns frames.csv",
+    ])  # fmt: skip
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a folder, a glob in quotes, a URL, or a text file with one path a line",
+    )
+    parser.add_argument(
+        "--into", required=True, type=Path, metavar="LAKE", help="the lake's folder; made if it is not there"
+    )
+    parser.add_argument("--model", help="the model of a new lake, see `lakesift models` (default: builtin)")
+    parser.add_argument(
+        "--precision",
+        choices=["fp32", "bf16", "fp16", "int8"],
+        help="of an open_clip model (default: the fastest that keeps its quality; int8 only when asked for)",
+    )
+    parser.add_argument(
+        "--columns", metavar="TABLE", help="a CSV or Parquet table of your own metadata, joined by path"
+    )
+    _add_writing(parser)
+
+
+def _add_sync(verbs: Verbs) -> None:
+    parser = _verb(verbs, "sync", "make a lake equal its sources: new, changed, moved and deleted images", [
+        "lakesift sync my.lake",
+        "lakesift sync my.lake --root /old/disk=/new/disk",
+    ])  # fmt: skip
+    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    parser.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="the photos moved house: paths that began with OLD begin with NEW now (default: none)",
+    )
+    parser.add_argument(
+        "--drop-damaged",
+        action="store_true",
+        help="give up damaged segments and index their images again, under new row ids (default: refuse)",
+    )
+    _add_writing(parser)
+
+
+def _add_search(verbs: Verbs) -> None:
+    parser = _verb(verbs, "search", "find images by text, by example images, by metadata", [
+        'lakesift search my.lake "a cat" --paths',
+        "lakesift search my.lake --image cat.jpg --not-text drawing --where \"width_px >= 640\" -k 20",
+    ])  # fmt: skip
+    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    parser.add_argument("text", nargs="?", help="what to look for")
+    parser.add_argument(
+        "--text",
+        dest="texts",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="one more wanted text; may be repeated",
+    )
+    parser.add_argument(
+        "--image", action="append", default=[], metavar="PATH", help="a wanted example image; may be repeated"
+    )
+    parser.add_argument(
+        "--row",
+        type=int,
+        action="append",
+        default=[],
+        metavar="ROW_ID",
+        help="a wanted example from the lake; may be repeated",
+    )
+    parser.add_argument(
+        "--not-text", action="append", default=[], metavar="TEXT", help="an unwanted text; may be repeated"
+    )
+    parser.add_argument(
+        "--not-image",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="an unwanted example image; may be repeated",
+    )
+    parser.add_argument(
+        "--not-row",
+        type=int,
+        action="append",
+        default=[],
+        metavar="ROW_ID",
+        help="an unwanted example from the lake; may be repeated",
+    )
+    parser.add_argument(
+        "--where",
+        metavar="SQL",
+        help="only rows for which this holds, e.g. \"width_px >= 640 AND camera LIKE 'Canon%%'\"",
+    )
+    parser.add_argument("-k", type=_positive, default=10, metavar="N", help="hits wanted (default: 10)")
+    parser.add_argument(
+        "--all", action="store_true", help="every row, or every row above --min-z, instead of -k hits"
+    )
+    parser.add_argument(
+        "--min-z",
+        type=float,
+        metavar="Z",
+        help="only hits that stand out by this many robust standard deviations",
+    )
+    shape = parser.add_mutually_exclusive_group()
+    _add_json(shape)  # type: ignore[arg-type]
+    shape.add_argument("--paths", action="store_true", help="print paths alone, one a line")
+    shape.add_argument(
+        "--print0",
+        action="store_true",
+        help="print paths alone, each ended by a NUL byte, for odd names and xargs -0",
+    )
+
+
+def _add_info(verbs: Verbs) -> None:
+    parser = _verb(verbs, "info", "say what a lake holds", [
+        "lakesift info my.lake",
+        "lakesift info my.lake --skipped --json",
+    ])  # fmt: skip
+    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    parser.add_argument(
+        "--skipped",
+        action="store_true",
+        help="list the files that could not be read, and why (default: count them)",
+    )
+    _add_json(parser)
+
+
+def _add_doctor(verbs: Verbs) -> None:
+    parser = _verb(verbs, "doctor", "check a lake, its model and this machine", [
+        "lakesift doctor my.lake",
+        "lakesift doctor my.lake --deep",
+    ])  # fmt: skip
+    parser.add_argument(
+        "lake",
+        type=Path,
+        nargs="?",
+        metavar="LAKE",
+        help="the lake's folder (default: check the machine alone)",
+    )
+    parser.add_argument(
+        "--deep",
+        action="store_true",
+        help="read every byte of the lake (default: lengths and headers of a large lake)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=["int8", "bf16", "fp16"],
+        help="measure on this lake's own photos what this precision would cost (default: do not)",
+    )
+    _add_json(parser)
+
+
+def _add_models(verbs: Verbs) -> None:
+    parser = _verb(verbs, "models", "list the models that a lake can be built with", [
+        "lakesift models",
+        "lakesift models --json",
+    ])  # fmt: skip
+    _add_json(parser)
+
+
+def _add_vacuum(verbs: Verbs) -> None:
+    parser = _verb(verbs, "vacuum", "delete old snapshots and the files only they need", [
+        "lakesift vacuum my.lake",
+        "lakesift vacuum my.lake --keep-hours 24",
+    ])  # fmt: skip
+    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    parser.add_argument(
+        "--keep-hours",
+        type=float,
+        default=1.0,
+        metavar="H",
+        help="keep every snapshot that was current in the last H hours (default: 1)",
+    )
+    parser.add_argument(
+        "--no-lock",
+        action="store_true",
+        help="write without a lock, on a file system that has none (default: refuse)",
+    )
+    _add_json(parser)
+
+
+def _add_compact(verbs: Verbs) -> None:
+    parser = _verb(verbs, "compact", "merge small segments, leaving deleted rows behind", [
+        "lakesift compact my.lake",
+        "lakesift compact my.lake --max-segments 4",
+    ])  # fmt: skip
+    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    parser.add_argument(
+        "--max-segments",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="merge until at most so many are left (default: 1; none grows past 512 MiB of vectors)",
+    )
+    parser.add_argument(
+        "--no-lock",
+        action="store_true",
+        help="write without a lock, on a file system that has none (default: refuse)",
+    )
+    _add_json(parser)
