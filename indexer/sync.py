@@ -74,6 +74,8 @@ def sync(
     layout = Layout(lake)
     if not add:
         read_manifest(layout)  # LakeNotFound before any folder is made
+    for entry in add:
+        open_source(entry.uri)  # and so with a path that is mistyped
     prepare_folder(layout)
     config = config or IndexConfig.from_env()
     try:

@@ -250,6 +250,7 @@ def test_mistakes_are_one_sentence(photo_lake: Path, tmp_path: Path, capsys: Cap
     assert f"{nowhere}: " in complaint(capsys, 1, "search", lake, "--image", nowhere)
     assert "is not of the form OLD=NEW" in complaint(capsys, 2, "sync", lake, "--root", "/old")
     assert nowhere in complaint(capsys, 1, "index", nowhere, "--into", str(tmp_path / "l"))
+    assert not (tmp_path / "l").exists()
     (tmp_path / "empty").mkdir()
     assert "there are no image files in it" in complaint(
         capsys, 1, "index", str(tmp_path / "empty"), "--into", str(tmp_path / "l")
