@@ -8,6 +8,7 @@ LakeError
 ├── DimensionMismatch   an array has another width than the model's dim
 ├── LakeNotFound        there is no lake in that folder
 ├── LakeDamaged         a file of a lake is missing or not what the manifest says
+├── SnapshotGone        an older snapshot of a lake is no longer on disk
 ├── LakeLocked          another process writes this lake
 ├── WhereError          a `where` expression is not understood
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
@@ -72,6 +73,15 @@ class LakeDamaged(LakeError):
         super().__init__(f"{path} is damaged: {reason}")
         self.path = path
         self.reason = reason
+
+
+class SnapshotGone(LakeError):
+    def __init__(self, lake: str, number: int) -> None:
+        super().__init__(
+            f"snapshot {number} of {lake} is no longer on disk; begin again from the current snapshot"
+        )
+        self.lake = lake
+        self.number = number
 
 
 class LakeLocked(LakeError):
