@@ -9,6 +9,7 @@ LakeError
 ├── LakeNotFound        there is no lake in that folder
 ├── LakeDamaged         a file of a lake is missing or not what the manifest says
 ├── LakeLocked          another process writes this lake
+├── KeysDamaged         the file of the service's keys cannot be read, so no key is taken
 ├── WhereError          a `where` expression is not understood
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
 """
@@ -92,4 +93,14 @@ class BadRequest(LakeError):
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
+        self.reason = reason
+
+
+class KeysDamaged(LakeError):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be read ({reason}), so no key is taken; repair it, or move it away and make new keys with: "
+            "lakesift key add NAME"
+        )
+        self.path = path
         self.reason = reason

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from indexer.embed import Embedder
     from indexer.manifest import Manifest
     from indexer.report import SyncReport
+    from service.keys import KeyStore
     from service.search import Hit
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -381,6 +382,48 @@ def _compact(arguments: argparse.Namespace) -> int:
     return FAILED if opened.problems else DONE
 
 
+def _key(arguments: argparse.Namespace) -> int:
+    from service.keys import KeyStore
+
+    keys = KeyStore()
+    {"add": _add_key, "list": _list_keys, "revoke": _revoke_key}[arguments.action](keys, arguments)
+    for warning in keys.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+    return DONE
+
+
+def _add_key(keys: KeyStore, arguments: argparse.Namespace) -> None:
+    key, secret = keys.add(arguments.name, arguments.scope)
+    if arguments.json:
+        _print_json({**key.to_json(), "secret": secret})
+    else:
+        print(secret)
+    print(
+        f"key {key.name} may {', '.join(key.scopes)}; it is not shown again. Paste it into the page, or send it as "
+        "`Authorization: Bearer KEY`",
+        file=sys.stderr,
+    )
+
+
+def _list_keys(keys: KeyStore, arguments: argparse.Namespace) -> None:
+    known = keys.list()
+    if arguments.json:
+        _print_json({"keys": [key.to_json() for key in known]})
+    elif not known:
+        print("there are no keys; make one with: lakesift key add NAME", file=sys.stderr)
+    else:
+        print(f"{'id':<8}  {'begins with':<11}  {'scope':<5}  {'made':<25}  name", file=sys.stderr)
+        for key in known:
+            print(
+                f"{key.id:<8}  {key.prefix:<11}  {key.scope:<5}  {key.created_at:<25}  {_one_line(key.name)}"
+            )
+
+
+def _revoke_key(keys: KeyStore, arguments: argparse.Namespace) -> None:
+    gone = keys.revoke(arguments.key)
+    print(f"revoked key {_one_line(gone.name)} ({gone.id}, {gone.prefix}...)", file=sys.stderr)
+
+
 def _print_json(document: object) -> None:
     print(json.dumps(document, ensure_ascii=False, indent=1, default=str))
 
@@ -394,6 +437,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "models": _models,
     "vacuum": _vacuum,
     "compact": _compact,
+    "key": _key,
 }
 
 
