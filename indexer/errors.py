@@ -8,9 +8,11 @@ LakeError
 ├── DimensionMismatch   an array has another width than the model's dim
 ├── LakeNotFound        there is no lake in that folder
 ├── LakeDamaged         a file of a lake is missing or not what the manifest says
+├── UnknownLake         a service has no lake of this name
 ├── LakeLocked          another process writes this lake
 ├── WhereError          a `where` expression is not understood
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
+    └── BadCursor       a page's cursor is not one, or not of this query
 """
 
 from __future__ import annotations
@@ -74,6 +76,12 @@ class LakeDamaged(LakeError):
         self.reason = reason
 
 
+class UnknownLake(LakeError):
+    def __init__(self, name: str, known: str) -> None:
+        super().__init__(f"there is no lake {name!r} here; there is {known}")
+        self.name = name
+
+
 class LakeLocked(LakeError):
     def __init__(self, folder: str, holder: str) -> None:
         super().__init__(f"{folder} is being written by {holder}; wait for it to end, or stop it")
@@ -93,3 +101,8 @@ class BadRequest(LakeError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+class BadCursor(BadRequest):
+    def __init__(self, reason: str) -> None:
+        super().__init__("cursor", reason)
