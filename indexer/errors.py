@@ -8,10 +8,12 @@ LakeError
 ├── DimensionMismatch   an array has another width than the model's dim
 ├── LakeNotFound        there is no lake in that folder
 ├── LakeDamaged         a file of a lake is missing or not what the manifest says
+├── UnknownLake         a service has no lake of this name
 ├── LakeLocked          another process writes this lake
 ├── KeysDamaged         the file of the service's keys cannot be read, so no key is taken
 ├── WhereError          a `where` expression is not understood
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
+    └── BadCursor       a page's cursor is not one, or not of this query
 """
 
 from __future__ import annotations
@@ -75,11 +77,27 @@ class LakeDamaged(LakeError):
         self.reason = reason
 
 
+class UnknownLake(LakeError):
+    def __init__(self, name: str, known: str) -> None:
+        super().__init__(f"there is no lake {name!r} here; there is {known}")
+        self.name = name
+
+
 class LakeLocked(LakeError):
     def __init__(self, folder: str, holder: str) -> None:
         super().__init__(f"{folder} is being written by {holder}; wait for it to end, or stop it")
         self.folder = folder
         self.holder = holder
+
+
+class KeysDamaged(LakeError):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be read ({reason}), so no key is taken; repair it, or move it away and make new keys with: "
+            "lakesift key add NAME"
+        )
+        self.path = path
+        self.reason = reason
 
 
 class WhereError(LakeError):
@@ -96,11 +114,6 @@ class BadRequest(LakeError):
         self.reason = reason
 
 
-class KeysDamaged(LakeError):
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(
-            f"{path} cannot be read ({reason}), so no key is taken; repair it, or move it away and make new keys with: "
-            "lakesift key add NAME"
-        )
-        self.path = path
-        self.reason = reason
+class BadCursor(BadRequest):
+    def __init__(self, reason: str) -> None:
+        super().__init__("cursor", reason)
