@@ -385,7 +385,7 @@ def _compact(arguments: argparse.Namespace) -> int:
 def _key(arguments: argparse.Namespace) -> int:
     from service.keys import KeyStore
 
-    keys = KeyStore()
+    keys = KeyStore.of_user()
     {"add": _add_key, "list": _list_keys, "revoke": _revoke_key}[arguments.action](keys, arguments)
     for warning in keys.warnings():
         print(f"warning: {warning}", file=sys.stderr)

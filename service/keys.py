@@ -82,11 +82,16 @@ class Key:
 class KeyStore:
     """The keys in a folder. Safe from several threads and processes; each call sees what the last writer left."""
 
-    def __init__(self, folder: str | Path | None = None) -> None:
-        """:param folder: made by the first `add`; None is the user's state folder."""
-        self.folder = state_folder() if folder is None else Path(folder)
+    def __init__(self, folder: str | Path) -> None:
+        """:param folder: made by the first `add`."""
+        self.folder = Path(folder)
         self.path = self.folder / "keys.json"
         self._seen: tuple[Mark | None, Sequence[Key]] = (None, ())
+
+    @classmethod
+    def of_user(cls) -> KeyStore:
+        """The keys of the user who runs this process: those in `state_folder()`."""
+        return cls(state_folder())
 
     def add(self, name: str, scope: str = "read") -> tuple[Key, str]:
         """Make a key; the second value is its secret, which cannot be had again.

@@ -221,7 +221,7 @@ def test_two_processes_adding_at_once_lose_nothing(store: KeyStore) -> None:
 def test_keys_lie_in_the_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKESIFT_STATE", str(tmp_path / "here"))
     assert state_folder() == tmp_path / "here"
-    assert KeyStore().path == tmp_path / "here" / "keys.json"
+    assert KeyStore.of_user().path == tmp_path / "here" / "keys.json"
     monkeypatch.delenv("LAKESIFT_STATE")
     assert state_folder().name == "lakesift"
 
