@@ -9,6 +9,7 @@ LakeError
 ├── LakeNotFound        there is no lake in that folder
 ├── LakeDamaged         a file of a lake is missing or not what the manifest says
 ├── UnknownLake         a service has no lake of this name
+├── SnapshotGone        an older snapshot of a lake is no longer on disk
 ├── LakeLocked          another process writes this lake
 ├── KeysDamaged         the file of the service's keys cannot be read, so no key is taken
 ├── WhereError          a `where` expression is not understood
@@ -81,6 +82,15 @@ class UnknownLake(LakeError):
     def __init__(self, name: str, known: str) -> None:
         super().__init__(f"there is no lake {name!r} here; there is {known}")
         self.name = name
+
+
+class SnapshotGone(LakeError):
+    def __init__(self, lake: str, number: int) -> None:
+        super().__init__(
+            f"snapshot {number} of {lake} is no longer on disk; begin again from the current snapshot"
+        )
+        self.lake = lake
+        self.number = number
 
 
 class LakeLocked(LakeError):

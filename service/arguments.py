@@ -219,6 +219,11 @@ def _add_search(verbs: Verbs) -> None:
         metavar="Z",
         help="only hits that stand out by this many robust standard deviations",
     )
+    parser.add_argument(
+        "--collapse",
+        action="store_true",
+        help="show near-identical images once, as the best of them (default: each)",
+    )
     shape = parser.add_mutually_exclusive_group()
     _add_json(shape)  # type: ignore[arg-type]
     shape.add_argument("--paths", action="store_true", help="print paths alone, one a line")

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from indexer.manifest import Manifest
     from indexer.report import SyncReport
     from service.keys import KeyStore
+    from service.query import Query
     from service.search import Hit
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -213,25 +214,9 @@ def _search(arguments: argparse.Namespace) -> int:
     with Lake.open(arguments.lake) as lake:
         for problem in lake.problems:
             print(f"warning: {problem}", file=sys.stderr)
-        hits = lake.search(
-            [*([] if arguments.text is None else [arguments.text]), *arguments.texts],
-            image=arguments.image,
-            not_text=arguments.not_text,
-            not_image=arguments.not_image,
-            row_id=arguments.row,
-            not_row_id=arguments.not_row,
-            where=arguments.where,
-            k=None if arguments.all else arguments.k,
-            min_z=arguments.min_z,
-        )
+        hits = lake.stream(_query(arguments))
         if arguments.json:
-            _print_json(
-                {
-                    "snapshot": lake.snapshot.number,
-                    "hits": [hit.to_json() for hit in hits],
-                    "next_cursor": None,
-                }
-            )
+            _print_hits_json(hits, lake.snapshot.number)
         elif arguments.paths or arguments.print0:
             _print_paths(hits, b"\0" if arguments.print0 else b"\n")
         else:
@@ -239,18 +224,54 @@ def _search(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _print_hits(hits: Sequence[Hit]) -> None:
-    if not hits:
-        print("nothing found", file=sys.stderr)
-        return
-    print(f"{'score':>7}  {'z':>6}  {'row':>7}  {'size':>11}  path", file=sys.stderr)
-    for hit in hits:
+def _query(arguments: argparse.Namespace) -> Query:
+    from dataclasses import replace
+
+    from service.query import Query
+
+    examples = Query.of(
+        [*([] if arguments.text is None else [arguments.text]), *arguments.texts],
+        image=arguments.image,
+        not_text=arguments.not_text,
+        not_image=arguments.not_image,
+        row_id=arguments.row,
+        not_row_id=arguments.not_row,
+    )
+    return replace(
+        examples,
+        where=arguments.where,
+        k=None if arguments.all else arguments.k,
+        min_z=arguments.min_z,
+        collapse=arguments.collapse,
+    )
+
+
+def _print_hits_json(hits: Iterable[Hit], snapshot: int) -> None:
+    """One document, a line a hit, written as the hits come."""
+    print(f'{{"snapshot": {snapshot}, "hits": [', end="")
+    for number, hit in enumerate(hits):
+        line = json.dumps(hit.to_json(), ensure_ascii=False, default=str)
+        print(",\n" if number else "\n", line, sep="", end="")
+    print('\n], "next_cursor": null}')
+
+
+def _print_hits(hits: Iterable[Hit]) -> None:
+    number = -1
+    for number, hit in enumerate(hits):
+        if number == 0:
+            print(f"{'score':>7}  {'z':>6}  {'row':>7}  {'size':>11}  path", file=sys.stderr)
         size = f"{hit.columns['width_px']}x{hit.columns['height_px']}"
         z = "-" if hit.z is None else f"{hit.z:.1f}"
-        print(f"{hit.score:7.3f}  {z:>6}  {hit.row_id:7d}  {size:>11}  {_one_line(hit.uri)}")
+        print(f"{hit.score:7.3f}  {z:>6}  {hit.row_id:7d}  {size:>11}  {_one_line(hit.uri)}{_and_more(hit)}")
+    if number < 0:
+        print("nothing found", file=sys.stderr)
 
 
-def _print_paths(hits: Sequence[Hit], end: bytes) -> None:
+def _and_more(hit: Hit) -> str:
+    return f"  (and {len(hit.collapsed):,} like it)" if hit.collapsed else ""
+
+
+def _print_paths(hits: Iterable[Hit], end: bytes) -> None:
     for hit in hits:
         path = hit.columns.get("path_bytes") or os.fsencode(hit.uri)
         sys.stdout.buffer.write(path + end)
