@@ -9,6 +9,9 @@ LakeError
 ├── LakeNotFound        there is no lake in that folder
 ├── LakeDamaged         a file of a lake is missing or not what the manifest says
 ├── UnknownLake         a service has no lake of this name
+├── UnknownRow          a lake's current snapshot has no row of this number
+├── ImageGone           a row's image is missing, or another than was indexed
+├── ImageUnreachable    a row's image may be there, and cannot be read now
 ├── LakeLocked          another process writes this lake
 ├── WhereError          a `where` expression is not understood
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
@@ -80,6 +83,33 @@ class UnknownLake(LakeError):
     def __init__(self, name: str, known: str) -> None:
         super().__init__(f"there is no lake {name!r} here; there is {known}")
         self.name = name
+
+
+class UnknownRow(LakeError):
+    def __init__(self, lake: str, row_id: int) -> None:
+        super().__init__(
+            f"{lake} has no row {row_id}; it may have gone with its image at the last sync: search again"
+        )
+        self.lake = lake
+        self.row_id = row_id
+
+
+class ImageGone(LakeError):
+    """:param reason: as in "it is not there any more"."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri}: {reason}; run `lakesift sync`")
+        self.uri = uri
+        self.reason = reason
+
+
+class ImageUnreachable(LakeError):
+    """:param reason: as in "permission denied"."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri} cannot be read now: {reason}; see to it and try again")
+        self.uri = uri
+        self.reason = reason
 
 
 class LakeLocked(LakeError):
