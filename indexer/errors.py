@@ -9,10 +9,12 @@ LakeError
 ├── LakeNotFound        there is no lake in that folder
 ├── LakeDamaged         a file of a lake is missing or not what the manifest says
 ├── UnknownLake         a service has no lake of this name
+├── SnapshotGone        an older snapshot of a lake is no longer on disk
 ├── UnknownRow          a lake's current snapshot has no row of this number
 ├── ImageGone           a row's image is missing, or another than was indexed
 ├── ImageUnreachable    a row's image may be there, and cannot be read now
 ├── LakeLocked          another process writes this lake
+├── KeysDamaged         the file of the service's keys cannot be read, so no key is taken
 ├── WhereError          a `where` expression is not understood
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
     └── BadCursor       a page's cursor is not one, or not of this query
@@ -85,6 +87,15 @@ class UnknownLake(LakeError):
         self.name = name
 
 
+class SnapshotGone(LakeError):
+    def __init__(self, lake: str, number: int) -> None:
+        super().__init__(
+            f"snapshot {number} of {lake} is no longer on disk; begin again from the current snapshot"
+        )
+        self.lake = lake
+        self.number = number
+
+
 class UnknownRow(LakeError):
     def __init__(self, lake: str, row_id: int) -> None:
         super().__init__(
@@ -117,6 +128,16 @@ class LakeLocked(LakeError):
         super().__init__(f"{folder} is being written by {holder}; wait for it to end, or stop it")
         self.folder = folder
         self.holder = holder
+
+
+class KeysDamaged(LakeError):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be read ({reason}), so no key is taken; repair it, or move it away and make new keys with: "
+            "lakesift key add NAME"
+        )
+        self.path = path
+        self.reason = reason
 
 
 class WhereError(LakeError):

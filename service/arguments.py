@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     _add_models(verbs)
     _add_vacuum(verbs)
     _add_compact(verbs)
+    _add_key(verbs)
     return root
 
 
@@ -218,6 +219,11 @@ def _add_search(verbs: Verbs) -> None:
         metavar="Z",
         help="only hits that stand out by this many robust standard deviations",
     )
+    parser.add_argument(
+        "--collapse",
+        action="store_true",
+        help="show near-identical images once, as the best of them (default: each)",
+    )
     shape = parser.add_mutually_exclusive_group()
     _add_json(shape)  # type: ignore[arg-type]
     shape.add_argument("--paths", action="store_true", help="print paths alone, one a line")
@@ -315,3 +321,35 @@ def _add_compact(verbs: Verbs) -> None:
         help="write without a lock, on a file system that has none (default: refuse)",
     )
     _add_json(parser)
+
+
+def _add_key(verbs: Verbs) -> None:
+    parser = _verb(verbs, "key", "make, list and revoke the keys of the HTTP service", [
+        "lakesift key add laptop",
+        "lakesift key revoke laptop",
+    ])  # fmt: skip
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    add = _verb(actions, "add", "make a key and print it, this once; only its hash is kept", [
+        "lakesift key add laptop",
+        "lakesift key add labeller --scope label --json",
+    ])  # fmt: skip
+    add.add_argument("name", metavar="NAME", help="what to call it, as in `key list` and `key revoke`")
+    add.add_argument(
+        "--scope",
+        choices=["read", "label", "write"],
+        default="read",
+        help="read searches, label also answers a filter's questions, write also changes filters (default: read)",
+    )
+    _add_json(add)
+    listing = _verb(actions, "list", "list the keys, without their secrets", [
+        "lakesift key list",
+        "lakesift key list --json",
+    ])  # fmt: skip
+    _add_json(listing)
+    revoke = _verb(actions, "revoke", "forget a key; running services refuse it from now on", [
+        "lakesift key revoke laptop",
+        "lakesift key revoke 3f9a1c20",
+    ])  # fmt: skip
+    revoke.add_argument(
+        "key", metavar="NAME_OR_ID", help="the key's name, or its id from `lakesift key list`"
+    )

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from indexer.embed import Embedder
     from indexer.manifest import Manifest
     from indexer.report import SyncReport
+    from service.keys import KeyStore
+    from service.query import Query
     from service.search import Hit
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -212,25 +214,9 @@ def _search(arguments: argparse.Namespace) -> int:
     with Lake.open(arguments.lake) as lake:
         for problem in lake.problems:
             print(f"warning: {problem}", file=sys.stderr)
-        hits = lake.search(
-            [*([] if arguments.text is None else [arguments.text]), *arguments.texts],
-            image=arguments.image,
-            not_text=arguments.not_text,
-            not_image=arguments.not_image,
-            row_id=arguments.row,
-            not_row_id=arguments.not_row,
-            where=arguments.where,
-            k=None if arguments.all else arguments.k,
-            min_z=arguments.min_z,
-        )
+        hits = lake.stream(_query(arguments))
         if arguments.json:
-            _print_json(
-                {
-                    "snapshot": lake.snapshot.number,
-                    "hits": [hit.to_json() for hit in hits],
-                    "next_cursor": None,
-                }
-            )
+            _print_hits_json(hits, lake.snapshot.number)
         elif arguments.paths or arguments.print0:
             _print_paths(hits, b"\0" if arguments.print0 else b"\n")
         else:
@@ -238,18 +224,54 @@ def _search(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _print_hits(hits: Sequence[Hit]) -> None:
-    if not hits:
-        print("nothing found", file=sys.stderr)
-        return
-    print(f"{'score':>7}  {'z':>6}  {'row':>7}  {'size':>11}  path", file=sys.stderr)
-    for hit in hits:
+def _query(arguments: argparse.Namespace) -> Query:
+    from dataclasses import replace
+
+    from service.query import Query
+
+    examples = Query.of(
+        [*([] if arguments.text is None else [arguments.text]), *arguments.texts],
+        image=arguments.image,
+        not_text=arguments.not_text,
+        not_image=arguments.not_image,
+        row_id=arguments.row,
+        not_row_id=arguments.not_row,
+    )
+    return replace(
+        examples,
+        where=arguments.where,
+        k=None if arguments.all else arguments.k,
+        min_z=arguments.min_z,
+        collapse=arguments.collapse,
+    )
+
+
+def _print_hits_json(hits: Iterable[Hit], snapshot: int) -> None:
+    """One document, a line a hit, written as the hits come."""
+    print(f'{{"snapshot": {snapshot}, "hits": [', end="")
+    for number, hit in enumerate(hits):
+        line = json.dumps(hit.to_json(), ensure_ascii=False, default=str)
+        print(",\n" if number else "\n", line, sep="", end="")
+    print('\n], "next_cursor": null}')
+
+
+def _print_hits(hits: Iterable[Hit]) -> None:
+    number = -1
+    for number, hit in enumerate(hits):
+        if number == 0:
+            print(f"{'score':>7}  {'z':>6}  {'row':>7}  {'size':>11}  path", file=sys.stderr)
         size = f"{hit.columns['width_px']}x{hit.columns['height_px']}"
         z = "-" if hit.z is None else f"{hit.z:.1f}"
-        print(f"{hit.score:7.3f}  {z:>6}  {hit.row_id:7d}  {size:>11}  {_one_line(hit.uri)}")
+        print(f"{hit.score:7.3f}  {z:>6}  {hit.row_id:7d}  {size:>11}  {_one_line(hit.uri)}{_and_more(hit)}")
+    if number < 0:
+        print("nothing found", file=sys.stderr)
 
 
-def _print_paths(hits: Sequence[Hit], end: bytes) -> None:
+def _and_more(hit: Hit) -> str:
+    return f"  (and {len(hit.collapsed):,} like it)" if hit.collapsed else ""
+
+
+def _print_paths(hits: Iterable[Hit], end: bytes) -> None:
     for hit in hits:
         path = hit.columns.get("path_bytes") or os.fsencode(hit.uri)
         sys.stdout.buffer.write(path + end)
@@ -381,6 +403,48 @@ def _compact(arguments: argparse.Namespace) -> int:
     return FAILED if opened.problems else DONE
 
 
+def _key(arguments: argparse.Namespace) -> int:
+    from service.keys import KeyStore
+
+    keys = KeyStore.of_user()
+    {"add": _add_key, "list": _list_keys, "revoke": _revoke_key}[arguments.action](keys, arguments)
+    for warning in keys.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+    return DONE
+
+
+def _add_key(keys: KeyStore, arguments: argparse.Namespace) -> None:
+    key, secret = keys.add(arguments.name, arguments.scope)
+    if arguments.json:
+        _print_json({**key.to_json(), "secret": secret})
+    else:
+        print(secret)
+    print(
+        f"key {key.name} may {', '.join(key.scopes)}; it is not shown again. Paste it into the page, or send it as "
+        "`Authorization: Bearer KEY`",
+        file=sys.stderr,
+    )
+
+
+def _list_keys(keys: KeyStore, arguments: argparse.Namespace) -> None:
+    known = keys.list()
+    if arguments.json:
+        _print_json({"keys": [key.to_json() for key in known]})
+    elif not known:
+        print("there are no keys; make one with: lakesift key add NAME", file=sys.stderr)
+    else:
+        print(f"{'id':<8}  {'begins with':<11}  {'scope':<5}  {'made':<25}  name", file=sys.stderr)
+        for key in known:
+            print(
+                f"{key.id:<8}  {key.prefix:<11}  {key.scope:<5}  {key.created_at:<25}  {_one_line(key.name)}"
+            )
+
+
+def _revoke_key(keys: KeyStore, arguments: argparse.Namespace) -> None:
+    gone = keys.revoke(arguments.key)
+    print(f"revoked key {_one_line(gone.name)} ({gone.id}, {gone.prefix}...)", file=sys.stderr)
+
+
 def _print_json(document: object) -> None:
     print(json.dumps(document, ensure_ascii=False, indent=1, default=str))
 
@@ -394,6 +458,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "models": _models,
     "vacuum": _vacuum,
     "compact": _compact,
+    "key": _key,
 }
 
 
