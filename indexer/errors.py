@@ -8,10 +8,16 @@ LakeError
 ├── DimensionMismatch   an array has another width than the model's dim
 ├── LakeNotFound        there is no lake in that folder
 ├── LakeDamaged         a file of a lake is missing or not what the manifest says
+├── UnknownLake         a service has no lake of this name
 ├── SnapshotGone        an older snapshot of a lake is no longer on disk
+├── UnknownRow          a lake's current snapshot has no row of this number
+├── ImageGone           a row's image is missing, or another than was indexed
+├── ImageUnreachable    a row's image may be there, and cannot be read now
 ├── LakeLocked          another process writes this lake
+├── KeysDamaged         the file of the service's keys cannot be read, so no key is taken
 ├── WhereError          a `where` expression is not understood
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
+    └── BadCursor       a page's cursor is not one, or not of this query
 """
 
 from __future__ import annotations
@@ -75,6 +81,12 @@ class LakeDamaged(LakeError):
         self.reason = reason
 
 
+class UnknownLake(LakeError):
+    def __init__(self, name: str, known: str) -> None:
+        super().__init__(f"there is no lake {name!r} here; there is {known}")
+        self.name = name
+
+
 class SnapshotGone(LakeError):
     def __init__(self, lake: str, number: int) -> None:
         super().__init__(
@@ -84,11 +96,48 @@ class SnapshotGone(LakeError):
         self.number = number
 
 
+class UnknownRow(LakeError):
+    def __init__(self, lake: str, row_id: int) -> None:
+        super().__init__(
+            f"{lake} has no row {row_id}; it may have gone with its image at the last sync: search again"
+        )
+        self.lake = lake
+        self.row_id = row_id
+
+
+class ImageGone(LakeError):
+    """:param reason: as in "it is not there any more"."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri}: {reason}; run `lakesift sync`")
+        self.uri = uri
+        self.reason = reason
+
+
+class ImageUnreachable(LakeError):
+    """:param reason: as in "permission denied"."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri} cannot be read now: {reason}; see to it and try again")
+        self.uri = uri
+        self.reason = reason
+
+
 class LakeLocked(LakeError):
     def __init__(self, folder: str, holder: str) -> None:
         super().__init__(f"{folder} is being written by {holder}; wait for it to end, or stop it")
         self.folder = folder
         self.holder = holder
+
+
+class KeysDamaged(LakeError):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be read ({reason}), so no key is taken; repair it, or move it away and make new keys with: "
+            "lakesift key add NAME"
+        )
+        self.path = path
+        self.reason = reason
 
 
 class WhereError(LakeError):
@@ -103,3 +152,8 @@ class BadRequest(LakeError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+class BadCursor(BadRequest):
+    def __init__(self, reason: str) -> None:
+        super().__init__("cursor", reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from indexer.embed import Embedder
 from indexer.embed.catalog import load_embedder
-from indexer.errors import WrongModel
+from indexer.errors import BadRequest, ModelUnavailable, WrongModel
 from indexer.manifest import Manifest
 
 
@@ -16,7 +16,10 @@ def load_model_of(manifest: Manifest, *, precision: str | None = None, device: s
     """
     if precision is None and manifest.fingerprint["precision"] == "int8":
         precision = "int8"
-    return load_embedder(manifest.model_id, precision=precision, device=device)
+    try:
+        return load_embedder(manifest.model_id, precision=precision, device=device)
+    except BadRequest as error:  # nobody typed this name just now: it is the lake's
+        raise ModelUnavailable(manifest.model_id, error.reason) from None
 
 
 def check_model(lake: str, manifest: Manifest, embedder: Embedder) -> None:

@@ -26,11 +26,13 @@ def parser() -> argparse.ArgumentParser:
     _add_index(verbs)
     _add_sync(verbs)
     _add_search(verbs)
+    _add_serve(verbs)
     _add_info(verbs)
     _add_doctor(verbs)
     _add_models(verbs)
     _add_vacuum(verbs)
     _add_compact(verbs)
+    _add_key(verbs)
     return root
 
 
@@ -233,6 +235,42 @@ def _add_search(verbs: Verbs) -> None:
     )
 
 
+def _add_serve(verbs: Verbs) -> None:
+    parser = _verb(verbs, "serve", "answer searches over HTTP, with a page for people", [
+        "lakesift serve my.lake",
+        "lakesift serve cats.lake dogs.lake --port 9000",
+    ])  # fmt: skip
+    parser.add_argument(
+        "lakes", nargs="+", type=Path, metavar="LAKE", help="a lake's folder; several are served together"
+    )
+    parser.add_argument(
+        "--host", help="the address to listen on; any but this machine's own needs keys (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--port", type=_port, metavar="N", help="the port; 0 takes a free one (default: 8377)"
+    )
+    parser.add_argument(
+        "--allow-host",
+        dest="allow_hosts",
+        action="append",
+        metavar="NAME",
+        help="a further name that callers know this service by, as behind a proxy; may be repeated (default: none)",
+    )
+    parser.add_argument(
+        "--require-key",
+        action="store_true",
+        default=None,
+        help="ask for a key on this machine's own address too (default: only on others)",
+    )
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 65_536:
+        raise argparse.ArgumentTypeError(f"{text} is not a port; those go from 0 to 65535")
+    return value
+
+
 def _add_info(verbs: Verbs) -> None:
     parser = _verb(verbs, "info", "say what a lake holds", [
         "lakesift info my.lake",
@@ -320,3 +358,35 @@ def _add_compact(verbs: Verbs) -> None:
         help="write without a lock, on a file system that has none (default: refuse)",
     )
     _add_json(parser)
+
+
+def _add_key(verbs: Verbs) -> None:
+    parser = _verb(verbs, "key", "make, list and revoke the keys of the HTTP service", [
+        "lakesift key add laptop",
+        "lakesift key revoke laptop",
+    ])  # fmt: skip
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    add = _verb(actions, "add", "make a key and print it, this once; only its hash is kept", [
+        "lakesift key add laptop",
+        "lakesift key add labeller --scope label --json",
+    ])  # fmt: skip
+    add.add_argument("name", metavar="NAME", help="what to call it, as in `key list` and `key revoke`")
+    add.add_argument(
+        "--scope",
+        choices=["read", "label", "write"],
+        default="read",
+        help="read searches, label also answers a filter's questions, write also changes filters (default: read)",
+    )
+    _add_json(add)
+    listing = _verb(actions, "list", "list the keys, without their secrets", [
+        "lakesift key list",
+        "lakesift key list --json",
+    ])  # fmt: skip
+    _add_json(listing)
+    revoke = _verb(actions, "revoke", "forget a key; running services refuse it from now on", [
+        "lakesift key revoke laptop",
+        "lakesift key revoke 3f9a1c20",
+    ])  # fmt: skip
+    revoke.add_argument(
+        "key", metavar="NAME_OR_ID", help="the key's name, or its id from `lakesift key list`"
+    )

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from indexer.embed import Embedder
     from indexer.manifest import Manifest
     from indexer.report import SyncReport
+    from service.keys import KeyStore
     from service.query import Query
     from service.search import Hit
 
@@ -282,6 +284,42 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def _serve(arguments: argparse.Namespace) -> int:
+    import logging
+    from dataclasses import replace
+
+    from service.api.app import create_app
+    from service.api.config import ServeConfig
+    from service.api.guard import check_start
+    from service.api.server import listen, run, url_of
+    from service.keys import KeyStore, state_folder
+
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
+    given = {name: getattr(arguments, name) for name in ("host", "port", "allow_hosts", "require_key")}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if "allow_hosts" in changes:
+        changes["allow_hosts"] = tuple(changes["allow_hosts"])
+    config = replace(ServeConfig.from_env(), **changes)
+    keys = KeyStore(state_folder())
+    check_start(config, keys)
+    sock = listen(config)
+    with sock:
+        app = create_app(arguments.lakes, config, keys=keys)
+        for served in app.state.hub.lakes:
+            print(
+                f"{served.name}: {served.lake.rows:,} images, snapshot {served.lake.snapshot.number}",
+                file=sys.stderr,
+            )
+            for problem in served.problems:
+                print(f"warning: {problem}", file=sys.stderr)
+        url = url_of(config, sock)
+        told = f"serving at {url} (Ctrl-C stops)"
+        with suppress(KeyboardInterrupt):  # how a service is meant to end
+            run(app, sock, started=lambda: print(told, file=sys.stderr, flush=True))
+    print("stopped", file=sys.stderr)
+    return DONE
+
+
 def _info(arguments: argparse.Namespace) -> int:
     from service.describe import describe
 
@@ -402,6 +440,48 @@ def _compact(arguments: argparse.Namespace) -> int:
     return FAILED if opened.problems else DONE
 
 
+def _key(arguments: argparse.Namespace) -> int:
+    from service.keys import KeyStore, state_folder
+
+    keys = KeyStore(state_folder())
+    {"add": _add_key, "list": _list_keys, "revoke": _revoke_key}[arguments.action](keys, arguments)
+    for warning in keys.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+    return DONE
+
+
+def _add_key(keys: KeyStore, arguments: argparse.Namespace) -> None:
+    key, secret = keys.add(arguments.name, arguments.scope)
+    if arguments.json:
+        _print_json({**key.to_json(), "secret": secret})
+    else:
+        print(secret)
+    print(
+        f"key {key.name} may {', '.join(key.scopes)}; it is not shown again. Paste it into the page, or send it as "
+        "`Authorization: Bearer KEY`",
+        file=sys.stderr,
+    )
+
+
+def _list_keys(keys: KeyStore, arguments: argparse.Namespace) -> None:
+    known = keys.list()
+    if arguments.json:
+        _print_json({"keys": [key.to_json() for key in known]})
+    elif not known:
+        print("there are no keys; make one with: lakesift key add NAME", file=sys.stderr)
+    else:
+        print(f"{'id':<8}  {'begins with':<11}  {'scope':<5}  {'made':<25}  name", file=sys.stderr)
+        for key in known:
+            print(
+                f"{key.id:<8}  {key.prefix:<11}  {key.scope:<5}  {key.created_at:<25}  {_one_line(key.name)}"
+            )
+
+
+def _revoke_key(keys: KeyStore, arguments: argparse.Namespace) -> None:
+    gone = keys.revoke(arguments.key)
+    print(f"revoked key {_one_line(gone.name)} ({gone.id}, {gone.prefix}...)", file=sys.stderr)
+
+
 def _print_json(document: object) -> None:
     print(json.dumps(document, ensure_ascii=False, indent=1, default=str))
 
@@ -410,11 +490,13 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "index": _index,
     "sync": _sync,
     "search": _search,
+    "serve": _serve,
     "info": _info,
     "doctor": _doctor,
     "models": _models,
     "vacuum": _vacuum,
     "compact": _compact,
+    "key": _key,
 }
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from service.arguments import parser
 from service.cli import main
 
-VERBS = ["index", "sync", "search", "info", "doctor", "models", "vacuum", "compact"]
+VERBS = ["index", "sync", "search", "info", "doctor", "models", "vacuum", "compact", "key"]
 Capture = pytest.CaptureFixture[str]
 
 

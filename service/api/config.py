@@ -1,0 +1,56 @@
+"""Every knob of the service, with unit and default. Each is also an environment variable, LAKESIFT_<NAME>."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from indexer.errors import BadRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ServeConfig:
+    """How one service listens and what it takes from a caller."""
+
+    host: str = "127.0.0.1"
+    port: int = 8377
+    allow_hosts: tuple[str, ...] = ()  # further names callers may know this service by, as a proxy's
+    require_key: bool = False  # True: keys are needed on loopback too
+    max_k: int = 1_000  # hits a page; streams have no limit
+    max_body_bytes: int = 1_000_000
+    max_upload_bytes: int = 64_000_000  # all images of one upload
+    max_images: int = 16  # of one upload
+    max_pixels: int = 180_000_000  # width x height of one uploaded image
+    max_busy: int = 64  # requests at once; more get 429
+    thumbnail_cache_bytes: int = 2_000_000_000
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> ServeConfig:
+        """The defaults, overridden by LAKESIFT_HOST, LAKESIFT_PORT and the like; lists are split at commas.
+
+        :raises BadRequest: if a variable does not parse.
+        """
+        changes: dict[str, Any] = {}
+        for field in fields(cls):
+            name = f"LAKESIFT_{field.name.upper()}"
+            if name in environ:
+                changes[field.name] = _parsed(name, environ[name], field.default)
+        return cls(**changes)
+
+
+def _parsed(name: str, text: str, default: object) -> object:
+    if isinstance(default, bool):
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("", "0", "false", "no", "off"):
+            return False
+        raise BadRequest(name, f"{text!r} is neither true nor false")
+    if isinstance(default, int):
+        if not text.isascii() or not text.isdigit():
+            raise BadRequest(name, f"{text!r} is not a whole number")
+        return int(text)
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text

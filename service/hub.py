@@ -1,0 +1,193 @@
+"""The lakes of one service: opened by name, moved to new snapshots as they are committed, their models shared.
+
+A lake that breaks while it is served (its folder gone, a damaged manifest) goes on answering from the snapshot it has,
+and says so among its problems. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from indexer.embed import Embedder
+from indexer.errors import BadRequest, LakeError, UnknownLake
+from indexer.layout import Layout
+from indexer.models import check_model, load_model_of
+from service.embedding import Kind, SharedEmbedder
+from service.lake import Lake
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.5
+
+
+class ServedLake:
+    """A lake under its name, its model, and what went wrong since it was opened."""
+
+    def __init__(self, name: str, lake: Lake, models: Models) -> None:
+        self.name = name
+        self.lake = lake
+        self.trouble: str | None = None  # why it could not move to a newer snapshot
+        self._models = models
+        self._seen = self._stamp()
+
+    def embedder(self) -> SharedEmbedder:
+        """The lake's model, loaded when it is first asked for.
+
+        :raises ModelUnavailable: if it cannot be loaded here.
+        :raises WrongModel: if the one that can is another than the lake was built with.
+        """
+        return self._models.of(self.lake)
+
+    @property
+    def problems(self) -> Sequence[str]:
+        return (*self.lake.problems, *([self.trouble] if self.trouble else []))
+
+    def look(self) -> bool:
+        """Move to a new snapshot, if there is one; True if so. Never raises."""
+        stamp = self._stamp()
+        if stamp == self._seen and self.trouble is None:
+            return False
+        try:
+            moved = self.lake.reload()
+        except LakeError as error:
+            self._complain(f"{error}; snapshot {self.lake.snapshot.number} goes on answering")
+            return False
+        except OSError as error:
+            self._complain(
+                f"a newer snapshot cannot be opened ({error.strerror or error}); "
+                f"snapshot {self.lake.snapshot.number} goes on answering"
+            )
+            return False
+        self.trouble = None
+        self._seen = stamp
+        return moved
+
+    def _complain(self, sentence: str) -> None:
+        if sentence != self.trouble:
+            log.warning("%s: %s", self.name, sentence)
+        self.trouble = sentence
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        """Changes whenever manifest.json is replaced."""
+        try:
+            stat = Layout(self.lake.folder).manifest.stat()
+        except OSError:
+            return None
+        return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+class Models:
+    """The models of all lakes, each loaded once; told apart by their fingerprints."""
+
+    def __init__(
+        self,
+        given: Embedder | None = None,
+        *,
+        batched: Callable[[Kind, int], None] = lambda kind, size: None,
+        looked_up: Callable[[Kind, bool], None] = lambda kind, found: None,
+    ) -> None:
+        """:param given: the model of every lake, if it is loaded already; the others as in `SharedEmbedder`."""
+        self._given = given
+        self._batched = batched
+        self._looked_up = looked_up
+        self._shared: dict[str, SharedEmbedder] = {}
+        self._lock = threading.Lock()
+
+    def of(self, lake: Lake) -> SharedEmbedder:
+        key = repr(sorted(lake.manifest.fingerprint.items()))
+        with self._lock:
+            if key not in self._shared:
+                model = self._given or load_model_of(lake.manifest)
+                check_model(str(lake.folder), lake.manifest, model)
+                self._shared[key] = SharedEmbedder(model, batched=self._batched, looked_up=self._looked_up)
+            return self._shared[key]
+
+    def close(self) -> None:
+        for shared in self._shared.values():
+            shared.close()
+
+
+class Hub:
+    """All lakes of one service, and the thread that looks for new snapshots."""
+
+    def __init__(
+        self, lakes: Sequence[ServedLake], models: Models, *, look_every_s: float = LOOK_EVERY_S
+    ) -> None:
+        self.lakes = tuple(lakes)
+        self._by_name = {served.name: served for served in lakes}
+        self._models = models
+        self._look_every_s = look_every_s
+        self._stopping = threading.Event()
+        self._looking = threading.Thread(target=self._look, name="snapshots", daemon=True)
+
+    @classmethod
+    def open(cls, folders: Mapping[str, Path], models: Models) -> Hub:
+        """Open every lake, or none.
+
+        :param folders: name -> the lake's folder.
+        :raises LakeNotFound, LakeDamaged: if one cannot be opened.
+        """
+        opened: list[ServedLake] = []
+        try:
+            for name, folder in folders.items():
+                opened.append(ServedLake(name, Lake.open(folder, background_check=True), models))
+        except BaseException:
+            for served in opened:
+                served.lake.close()
+            raise
+        return cls(opened, models)
+
+    def start(self) -> None:
+        """Begin to look for new snapshots."""
+        self._looking.start()
+
+    def close(self) -> None:
+        """Stop looking, end the models' threads, let `vacuum` have the snapshots."""
+        self._stopping.set()
+        if self._looking.is_alive():
+            self._looking.join()
+        for served in self.lakes:
+            served.lake.close()
+        self._models.close()
+
+    def lake(self, name: str | None) -> ServedLake:
+        """The lake of this name; without one, the only lake.
+
+        :raises UnknownLake: if there is none of this name.
+        :raises BadRequest: if no name is given and several lakes are served.
+        """
+        if name is None and len(self.lakes) == 1:
+            return self.lakes[0]
+        if name is None:
+            raise BadRequest("lake", f"several are served; name one of {self._names()}")
+        if name not in self._by_name:
+            raise UnknownLake(name, self._names())
+        return self._by_name[name]
+
+    def _names(self) -> str:
+        return ", ".join(self._by_name) or "none"
+
+    def _look(self) -> None:
+        while not self._stopping.wait(self._look_every_s):
+            for served in self.lakes:
+                if served.look():
+                    log.info("%s: now at snapshot %d", served.name, served.lake.snapshot.number)
+
+
+def name_lakes(folders: Sequence[Path]) -> dict[str, Path]:
+    """Lakes by the names that callers use: a folder's own, without `.lake`.
+
+    :raises BadRequest: if two have one name.
+    """
+    named: dict[str, Path] = {}
+    for folder in folders:
+        name = folder.resolve().name.removesuffix(".lake")
+        if name in named:
+            raise BadRequest(
+                "LAKE", f"{named[name]} and {folder} would both be called {name}; rename one of them"
+            )
+        named[name] = folder
+    return named

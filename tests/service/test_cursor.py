@@ -1,0 +1,109 @@
+"""A cursor comes back as it went, and nothing that is not one is taken for one."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.errors import BadCursor
+from service.cursor import Cursor, digest
+
+CURSOR = Cursor(
+    lake="photos",
+    snapshot=17,
+    stamp=123,
+    position=50,
+    where="camera = 'Ünïx'",
+    min_z=2.5,
+    collapse=True,
+    query="0123456789abcdef",
+    vector=np.array([0.6, -0.8, 1 / 3], np.float32),
+)
+
+
+def test_it_comes_back_to_the_last_bit() -> None:
+    back = Cursor.decode(CURSOR.encode())
+    assert back.vector is not None and CURSOR.vector is not None
+    assert back.vector.tobytes() == CURSOR.vector.tobytes()
+    assert [back.lake, back.snapshot, back.stamp, back.position] == ["photos", 17, 123, 50]
+    assert [back.where, back.min_z, back.collapse, back.query] == [
+        "camera = 'Ünïx'",
+        2.5,
+        True,
+        "0123456789abcdef",
+    ]
+
+
+def test_a_vector_whose_bytes_look_like_a_line_end_survives() -> None:
+    ends = np.frombuffer(b"\n\n\n\n{}\n\n", "<f4").astype(np.float32)
+    back = Cursor.decode(Cursor("a", 1, 0, 0, vector=ends).encode())
+    assert back.vector is not None and back.vector.tobytes() == ends.tobytes()
+
+
+def test_without_a_query_there_is_no_vector() -> None:
+    assert Cursor.decode(Cursor("photos", 1, 5, 7).encode()) == Cursor("photos", 1, 5, 7)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "====",
+        "hello world",
+        "é",
+        base64.b64encode(b"{}").decode(),
+        base64.b64encode(b"[]\n").decode(),
+    ],
+)
+def test_nonsense_is_refused(text: str) -> None:
+    with pytest.raises(BadCursor, match=r"cursor: it is not a cursor of this service; send next_cursor"):
+        Cursor.decode(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"s": "1"},
+        {"s": -1},
+        {"s": 2**60},
+        {"s": True},
+        {"p": 0.5},
+        {"w": 5},
+        {"c": 1},
+        {"z": "2"},
+        {"l": None},
+    ],
+)
+def test_wrong_types_are_refused(change: dict[str, object]) -> None:
+    import orjson
+
+    head = {"l": "a", "s": 1, "t": 1, "p": 0, "w": None, "z": None, "c": False, "q": ""} | change
+    with pytest.raises(BadCursor):
+        Cursor.decode(base64.urlsafe_b64encode(orjson.dumps(head) + b"\n").decode())
+
+
+@given(st.integers(0, 200), st.integers(0, 255))
+def test_a_changed_byte_is_refused_or_gives_another_cursor_but_never_breaks(at: int, byte: int) -> None:
+    raw = bytearray(base64.urlsafe_b64decode(CURSOR.encode() + "=="))
+    raw[at % len(raw)] = byte
+    try:
+        Cursor.decode(base64.urlsafe_b64encode(bytes(raw)).decode())
+    except BadCursor as error:
+        assert str(error).startswith("cursor: ")
+
+
+def test_it_belongs_to_one_query() -> None:
+    CURSOR.check_query("0123456789abcdef")
+    CURSOR.check_query("")  # sent alone
+    with pytest.raises(BadCursor, match="belongs to another query"):
+        CURSOR.check_query("fedcba9876543210")
+
+
+def test_a_digest_does_not_depend_on_the_order_of_fields() -> None:
+    assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1}) != digest({"a": 1, "b": [3]})
+    assert len(digest({})) == 16

@@ -1,0 +1,120 @@
+"""Lakes under their names, and how a service moves from one snapshot to the next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from indexer.errors import BadRequest, LakeNotFound, ModelUnavailable, UnknownLake, WrongModel
+from indexer.layout import Layout
+from service.hub import Hub, Models, name_lakes
+from tests.fakes import ColourEmbedder
+from tests.lakes import BLUE, GREEN, RED, Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    desk = Desk(tmp_path)
+    desk.add("red.png", RED)
+    desk.add("green.png", GREEN)
+    desk.index()
+    return desk
+
+
+@pytest.fixture
+def hub(desk: Desk) -> Iterator[Hub]:
+    hub = Hub.open({"my": desk.lake}, Models(desk.model))
+    yield hub
+    hub.close()
+
+
+def within_10_s(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_the_only_lake_needs_no_name(hub: Hub) -> None:
+    assert hub.lake(None) is hub.lake("my")
+    with pytest.raises(UnknownLake, match=r"^there is no lake 'other' here; there is my$"):
+        hub.lake("other")
+
+
+def test_one_of_several_must_be_named(desk: Desk) -> None:
+    hub = Hub.open({"a": desk.lake, "b": desk.lake}, Models(desk.model))
+    with pytest.raises(BadRequest, match=r"^lake: several are served; name one of a, b$"):
+        hub.lake(None)
+    assert hub.lake("b").name == "b"
+    assert hub.lake("a").embedder() is hub.lake("b").embedder()  # one model, loaded once
+    hub.close()
+
+
+def test_names_are_the_folders_without_their_ending(tmp_path: Path) -> None:
+    folders = [tmp_path / "cats.lake", tmp_path / "dogs"]
+    assert name_lakes(folders) == {"cats": folders[0], "dogs": folders[1]}
+    with pytest.raises(BadRequest, match=r"would both be called cats; rename one of them"):
+        name_lakes([tmp_path / "cats.lake", tmp_path / "other" / "cats.lake"])
+
+
+def test_where_one_lake_cannot_be_opened_none_is_kept(desk: Desk, tmp_path: Path) -> None:
+    with pytest.raises(LakeNotFound, match="nowhere is not a lake"):
+        Hub.open({"my": desk.lake, "other": tmp_path / "nowhere"}, Models(desk.model))
+    assert list((desk.lake / "readers").glob("*.lock")) == []
+
+
+def test_a_new_snapshot_is_noticed_and_the_old_one_still_answers(hub: Hub, desk: Desk) -> None:
+    served = hub.lake("my")
+    old = served.lake.snapshot
+    hub.start()
+    desk.add("blue.png", BLUE)
+    desk.index()
+    assert within_10_s(lambda: served.lake.rows == 3)
+    assert served.lake.snapshot.number > old.number
+    assert old.live_rows == 2  # who began on it ends on it
+    assert served.problems == ()
+
+
+def test_a_damaged_manifest_changes_nothing_until_it_is_whole_again(hub: Hub, desk: Desk) -> None:
+    served = hub.lake("my")
+    number = served.lake.snapshot.number
+    whole = Layout(desk.lake).manifest.read_bytes()
+    for path in [Layout(desk.lake).manifest, *Layout(desk.lake).snapshots()]:
+        path.write_bytes(b"{}")
+    assert not served.look()
+    assert served.lake.rows == 2
+    assert len(served.problems) == 1
+    assert f"snapshot {number} goes on answering" in served.problems[0]
+    Layout(desk.lake).manifest.write_bytes(whole)
+    served.look()
+    assert served.problems == ()
+
+
+def test_a_lake_whose_folder_went_away_goes_on_answering(hub: Hub, desk: Desk, tmp_path: Path) -> None:
+    served = hub.lake("my")
+    desk.lake.rename(tmp_path / "elsewhere")
+    assert not served.look()
+    assert served.lake.rows == 2
+    assert "goes on answering" in served.problems[0]
+    (tmp_path / "elsewhere").rename(desk.lake)
+    served.look()
+    assert served.problems == ()
+
+
+def test_another_model_is_refused_when_it_is_needed_and_not_before(desk: Desk) -> None:
+    hub = Hub.open({"my": desk.lake}, Models(ColourEmbedder(weights="1")))
+    with pytest.raises(WrongModel, match="was built with colours"):
+        hub.lake("my").embedder()
+    hub.close()
+
+
+def test_a_model_that_is_not_here_is_a_sentence(desk: Desk) -> None:
+    hub = Hub.open({"my": desk.lake}, Models())
+    with pytest.raises(ModelUnavailable, match=r"^model colours: "):
+        hub.lake("my").embedder()
+    hub.close()
