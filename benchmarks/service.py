@@ -1,7 +1,7 @@
 """Searching over HTTP beside the same search in process and beside bare FAISS; one client and eight.
 
 The server is `lakesift serve` in a process of its own; the clients are threads of this one, on the same cores, each
-with one connection that it keeps. Every text and every upload is a new one, so that no kept vector answers for the model.
+one connection that it keeps. Every text and every upload is a new one, so that no vector kept answers for the model.
 """
 
 from __future__ import annotations
