@@ -37,13 +37,15 @@ GIANT_PIXELS = 40_000_000  # 160 MB as Pillow keeps RGB, and as much again while
 # a decoder's time (0.6 ms of 500 x 375 px). Blocks up to 8 MiB are kept instead; larger ones still go back at once.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(8 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(32 * 2**20)}
 WAITING_GIANTS = 16  # as many may be ahead as there are decoders at most
+MAX_ANSWER_BYTES = 100_000  # of JSON; more is no answer of ours
+DYING_S = 5.0  # from the end of its pipe to the end of a process
 
 
 @dataclass(frozen=True, slots=True)
 class ReadSettings:
     """What every decoder of a run is told once."""
 
-    shape: InputShape
+    shape: InputShape  # of images that no other shape is asked for
     limits: ReadLimits
     exact: bool = False  # True: JPEGs are never decoded at reduced scale
     giants_lock: str | None = (
@@ -58,16 +60,20 @@ class Decoder:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
-    def decode(self, uri: str, path: bytes | None, data: bytes | None) -> ReadImage:
+    def decode(
+        self, uri: str, path: bytes | None, data: bytes | None, shape: InputShape | None = None
+    ) -> ReadImage:
         """Read one image, from a local path or from bytes already here.
 
+        :param shape: of this image's pixels; None: the shape of the settings.
         :raises UnreadableImage: with what is wrong with it; also if the decoder crashed or took too long.
         """
         self._start()
         assert self._process is not None
         timeout_s = self._settings.limits.decode_timeout_s
+        request = {"uri": uri, "from_path": path is not None, "shape": shape and asdict(shape)}
         try:
-            self._requests.send_bytes(json.dumps({"uri": uri, "from_path": path is not None}).encode())
+            self._requests.send_bytes(json.dumps(request).encode())
             self._requests.send_bytes(path if path is not None else data or b"")
             answer = self._answer_within(uri, timeout_s)
             if answer.get("waiting"):
@@ -75,22 +81,27 @@ class Decoder:
                 answer = self._answer_within(uri, timeout_s)
             if "reason" in answer:
                 raise UnreadableImage(uri, answer["reason"], transient=answer["transient"])
-            return _image_from(answer, self._message_within(uri, timeout_s))
+            most = _most_pixel_bytes(shape or self._settings.shape)
+            return _image_from(answer, self._message_within(uri, timeout_s, most))
         except (EOFError, OSError):
             raise UnreadableImage(uri, f"its decoder crashed ({self._cause_of_death()})") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             self.close()
             raise UnreadableImage(uri, "its decoder answered nonsense and was stopped") from None
 
     def _answer_within(self, uri: str, timeout_s: float) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self._message_within(uri, timeout_s))
+        answer: dict[str, Any] = json.loads(self._message_within(uri, timeout_s, MAX_ANSWER_BYTES))
         return answer
 
-    def _message_within(self, uri: str, timeout_s: float) -> bytes:
+    def _message_within(self, uri: str, timeout_s: float, max_bytes: int) -> bytes:
         if not self._answers.poll(timeout_s):
             self.close()
             raise UnreadableImage(uri, f"decoding took longer than {timeout_s:g} s and was stopped")
-        return self._answers.recv_bytes()
+        return self._answers.recv_bytes(max_bytes)  # OSError if it is longer
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
         """Kill the process from another thread; the thread that waits for its answer sees a crash."""
@@ -132,14 +143,22 @@ class Decoder:
 
     def _cause_of_death(self) -> str:
         assert self._process is not None
-        code = self._process.wait()
+        try:
+            code = self._process.wait(DYING_S)
+        except subprocess.TimeoutExpired:  # it lives, and closed its pipe or sent more than was asked for
+            self.close()
+            return "it answered too much"
         self.close()
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
+def _most_pixel_bytes(shape: InputShape) -> int:
+    return 3 * shape.width_px * shape.height_px
+
+
 def _image_from(answer: dict[str, Any], pixels: bytes) -> ReadImage:
     fields = dict(answer)
-    fields["pixels"] = np.frombuffer(pixels, np.uint8).reshape(fields.pop("shape"))
+    fields["pixels"] = np.frombuffer(pixels, np.uint8).reshape(*fields.pop("shape")[:2], 3)
     fields["captured_at"] = fields["captured_at"] and datetime.fromisoformat(fields["captured_at"])
     fields["place"] = fields["place"] and tuple(fields["place"])
     return ReadImage(**fields)
@@ -163,10 +182,11 @@ def main() -> None:
 
 def _answer(answers: Connection, request: dict[str, Any], body: bytes, settings: ReadSettings) -> None:
     uri = request["uri"]
+    shape = _shape_from(request["shape"]) if request["shape"] else settings.shape
     try:
         data = read_bytes(uri, body, settings.limits) if request["from_path"] else body
         with _one_giant_at_a_time(answers, uri, data, settings):
-            image = read_image(uri, data, settings.shape, settings.limits, settings.exact)
+            image = read_image(uri, data, shape, settings.limits, settings.exact)
     except UnreadableImage as error:
         answers.send_bytes(json.dumps({"reason": error.reason, "transient": error.transient}).encode())
         return
@@ -195,10 +215,12 @@ def _is_giant(uri: str, data: bytes, settings: ReadSettings) -> bool:
 
 
 def _settings_from(fields: dict[str, Any]) -> ReadSettings:
-    shape = {**fields["shape"], "fill": tuple(fields["shape"]["fill"])}
-    return ReadSettings(
-        InputShape(**shape), ReadLimits(**fields["limits"]), fields["exact"], fields["giants_lock"]
-    )
+    shape, limits = _shape_from(fields["shape"]), ReadLimits(**fields["limits"])
+    return ReadSettings(shape, limits, fields["exact"], fields["giants_lock"])
+
+
+def _shape_from(fields: dict[str, Any]) -> InputShape:
+    return InputShape(**{**fields, "fill": tuple(fields["fill"])})
 
 
 def _cap_memory() -> None:

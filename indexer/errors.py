@@ -9,6 +9,10 @@ LakeError
 ├── LakeNotFound        there is no lake in that folder
 ├── LakeDamaged         a file of a lake is missing or not what the manifest says
 ├── UnknownLake         a service has no lake of this name
+├── SnapshotGone        an older snapshot of a lake is no longer on disk
+├── UnknownRow          a lake's current snapshot has no row of this number
+├── ImageGone           a row's image is missing, or another than was indexed
+├── ImageUnreachable    a row's image may be there, and cannot be read now
 ├── LakeLocked          another process writes this lake
 ├── KeysDamaged         the file of the service's keys cannot be read, so no key is taken
 ├── WhereError          a `where` expression is not understood
@@ -81,6 +85,42 @@ class UnknownLake(LakeError):
     def __init__(self, name: str, known: str) -> None:
         super().__init__(f"there is no lake {name!r} here; there is {known}")
         self.name = name
+
+
+class SnapshotGone(LakeError):
+    def __init__(self, lake: str, number: int) -> None:
+        super().__init__(
+            f"snapshot {number} of {lake} is no longer on disk; begin again from the current snapshot"
+        )
+        self.lake = lake
+        self.number = number
+
+
+class UnknownRow(LakeError):
+    def __init__(self, lake: str, row_id: int) -> None:
+        super().__init__(
+            f"{lake} has no row {row_id}; it may have gone with its image at the last sync: search again"
+        )
+        self.lake = lake
+        self.row_id = row_id
+
+
+class ImageGone(LakeError):
+    """:param reason: as in "it is not there any more"."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri}: {reason}; run `lakesift sync`")
+        self.uri = uri
+        self.reason = reason
+
+
+class ImageUnreachable(LakeError):
+    """:param reason: as in "permission denied"."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri} cannot be read now: {reason}; see to it and try again")
+        self.uri = uri
+        self.reason = reason
 
 
 class LakeLocked(LakeError):

@@ -86,6 +86,11 @@ class Manifest:
         files += [(f"tombstones/{t.id}.parquet", t.file) for t in self.tombstones]
         return files + [(f"skipped/{s.id}.parquet", s.file) for s in self.skipped]
 
+    @property
+    def file_names(self) -> list[str]:
+        """Every file that the snapshot needs, as a path in the lake's folder."""
+        return [name for name, _ in self._files()]
+
     def to_json(self) -> bytes:
         body = {"format": FORMAT, **asdict(self)}
         return json.dumps({**body, "checksum": _checksum(body)}, indent=1, ensure_ascii=False).encode()
@@ -150,12 +155,15 @@ def read_manifest(layout: Layout) -> tuple[Manifest, tuple[str, ...]]:
     raise first
 
 
-def check_files(layout: Layout, manifest: Manifest, *, deep: bool | None = None) -> Opened:
+def check_files(
+    layout: Layout, manifest: Manifest, *, deep: bool | None = None, known: Collection[str] = ()
+) -> Opened:
     """Compare the files of a snapshot with what was committed.
 
     Tombstones and skipped files are small and always read whole: a dead row must not come back.
 
     :param deep: True reads everything, False lengths and ends; None decides by the lake's size (256 MB).
+    :param known: ids of segments that were found whole before; of these, lengths and ends.
     """
     if deep is None:
         deep = manifest.size_bytes < ALWAYS_DEEP_BELOW_BYTES
@@ -164,7 +172,7 @@ def check_files(layout: Layout, manifest: Manifest, *, deep: bool | None = None)
     for segment in manifest.segments:
         for name, check in segment.files.items():
             path = layout.segment(segment.id) / name
-            if damage := find_damage(path, check, deep=deep):
+            if damage := find_damage(path, check, deep=deep and segment.id not in known):
                 sentence = f"{path} is damaged: {damage}; its {segment.rows:,} rows are out of service"
                 out_of_service.setdefault(segment.id, sentence)
                 problems.append(sentence)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from service.lake import Lake as Lake
     from service.search import Hit as Hit
+    from service.search import Page as Page
     from service.search import Query as Query
     from service.search import to_pandas as to_pandas
 
-__all__ = ["Hit", "Lake", "Query", "to_pandas"]
+__all__ = ["Hit", "Lake", "Page", "Query", "to_pandas"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,7 +20,7 @@ def __getattr__(name: str) -> Any:
         from service.lake import Lake
 
         return Lake
-    if name in ("Hit", "Query", "to_pandas"):
+    if name in ("Hit", "Page", "Query", "to_pandas"):
         from service import search
 
         return getattr(search, name)

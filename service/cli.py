@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from indexer.manifest import Manifest
     from indexer.report import SyncReport
     from service.keys import KeyStore
+    from service.query import Query
     from service.search import Hit
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -213,25 +215,9 @@ def _search(arguments: argparse.Namespace) -> int:
     with Lake.open(arguments.lake) as lake:
         for problem in lake.problems:
             print(f"warning: {problem}", file=sys.stderr)
-        hits = lake.search(
-            [*([] if arguments.text is None else [arguments.text]), *arguments.texts],
-            image=arguments.image,
-            not_text=arguments.not_text,
-            not_image=arguments.not_image,
-            row_id=arguments.row,
-            not_row_id=arguments.not_row,
-            where=arguments.where,
-            k=None if arguments.all else arguments.k,
-            min_z=arguments.min_z,
-        )
+        hits = lake.stream(_query(arguments))
         if arguments.json:
-            _print_json(
-                {
-                    "snapshot": lake.snapshot.number,
-                    "hits": [hit.to_json() for hit in hits],
-                    "next_cursor": None,
-                }
-            )
+            _print_hits_json(hits, lake.snapshot.number)
         elif arguments.paths or arguments.print0:
             _print_paths(hits, b"\0" if arguments.print0 else b"\n")
         else:
@@ -239,18 +225,54 @@ def _search(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _print_hits(hits: Sequence[Hit]) -> None:
-    if not hits:
-        print("nothing found", file=sys.stderr)
-        return
-    print(f"{'score':>7}  {'z':>6}  {'row':>7}  {'size':>11}  path", file=sys.stderr)
-    for hit in hits:
+def _query(arguments: argparse.Namespace) -> Query:
+    from dataclasses import replace
+
+    from service.query import Query
+
+    examples = Query.of(
+        [*([] if arguments.text is None else [arguments.text]), *arguments.texts],
+        image=arguments.image,
+        not_text=arguments.not_text,
+        not_image=arguments.not_image,
+        row_id=arguments.row,
+        not_row_id=arguments.not_row,
+    )
+    return replace(
+        examples,
+        where=arguments.where,
+        k=None if arguments.all else arguments.k,
+        min_z=arguments.min_z,
+        collapse=arguments.collapse,
+    )
+
+
+def _print_hits_json(hits: Iterable[Hit], snapshot: int) -> None:
+    """One document, a line a hit, written as the hits come."""
+    print(f'{{"snapshot": {snapshot}, "hits": [', end="")
+    for number, hit in enumerate(hits):
+        line = json.dumps(hit.to_json(), ensure_ascii=False, default=str)
+        print(",\n" if number else "\n", line, sep="", end="")
+    print('\n], "next_cursor": null}')
+
+
+def _print_hits(hits: Iterable[Hit]) -> None:
+    number = -1
+    for number, hit in enumerate(hits):
+        if number == 0:
+            print(f"{'score':>7}  {'z':>6}  {'row':>7}  {'size':>11}  path", file=sys.stderr)
         size = f"{hit.columns['width_px']}x{hit.columns['height_px']}"
         z = "-" if hit.z is None else f"{hit.z:.1f}"
-        print(f"{hit.score:7.3f}  {z:>6}  {hit.row_id:7d}  {size:>11}  {_one_line(hit.uri)}")
+        print(f"{hit.score:7.3f}  {z:>6}  {hit.row_id:7d}  {size:>11}  {_one_line(hit.uri)}{_and_more(hit)}")
+    if number < 0:
+        print("nothing found", file=sys.stderr)
 
 
-def _print_paths(hits: Sequence[Hit], end: bytes) -> None:
+def _and_more(hit: Hit) -> str:
+    return f"  (and {len(hit.collapsed):,} like it)" if hit.collapsed else ""
+
+
+def _print_paths(hits: Iterable[Hit], end: bytes) -> None:
     for hit in hits:
         path = hit.columns.get("path_bytes") or os.fsencode(hit.uri)
         sys.stdout.buffer.write(path + end)
@@ -260,6 +282,42 @@ def _print_paths(hits: Sequence[Hit], end: bytes) -> None:
 def _one_line(text: str) -> str:
     """Names may hold newlines and terminal codes: shown escaped, so that a line stays a line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    import logging
+    from dataclasses import replace
+
+    from service.api.app import create_app
+    from service.api.config import ServeConfig
+    from service.api.guard import check_start
+    from service.api.server import listen, run, url_of
+    from service.keys import KeyStore, state_folder
+
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
+    given = {name: getattr(arguments, name) for name in ("host", "port", "allow_hosts", "require_key")}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if "allow_hosts" in changes:
+        changes["allow_hosts"] = tuple(changes["allow_hosts"])
+    config = replace(ServeConfig.from_env(), **changes)
+    keys = KeyStore(state_folder())
+    check_start(config, keys)
+    sock = listen(config)
+    with sock:
+        app = create_app(arguments.lakes, config, keys=keys)
+        for served in app.state.hub.lakes:
+            print(
+                f"{served.name}: {served.lake.rows:,} images, snapshot {served.lake.snapshot.number}",
+                file=sys.stderr,
+            )
+            for problem in served.problems:
+                print(f"warning: {problem}", file=sys.stderr)
+        url = url_of(config, sock)
+        told = f"serving at {url} (Ctrl-C stops)"
+        with suppress(KeyboardInterrupt):  # how a service is meant to end
+            run(app, sock, started=lambda: print(told, file=sys.stderr, flush=True))
+    print("stopped", file=sys.stderr)
+    return DONE
 
 
 def _info(arguments: argparse.Namespace) -> int:
@@ -383,9 +441,9 @@ def _compact(arguments: argparse.Namespace) -> int:
 
 
 def _key(arguments: argparse.Namespace) -> int:
-    from service.keys import KeyStore
+    from service.keys import KeyStore, state_folder
 
-    keys = KeyStore.of_user()
+    keys = KeyStore(state_folder())
     {"add": _add_key, "list": _list_keys, "revoke": _revoke_key}[arguments.action](keys, arguments)
     for warning in keys.warnings():
         print(f"warning: {warning}", file=sys.stderr)
@@ -432,6 +490,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "index": _index,
     "sync": _sync,
     "search": _search,
+    "serve": _serve,
     "info": _info,
     "doctor": _doctor,
     "models": _models,

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
 from indexer import manifest as manifest_module
 from indexer.embed import Embedder, Vectors
+from indexer.errors import LakeDamaged, SnapshotGone
 from indexer.layout import Layout
 from indexer.locks import Reading
 from indexer.manifest import Manifest, check_files, read_manifest
 from indexer.models import check_model, load_model_of
 from service.background import BackgroundCheck
-from service.search import Hit, ImageLike, Query, search
-from service.snapshot import Snapshot
+from service.older import OlderSnapshots
+from service.search import Hit, ImageLike, Page, Query, search, search_page, stream
+from service.snapshot import Part, Snapshot
 
 
 class Lake:
@@ -36,6 +40,7 @@ class Lake:
         self._loading = threading.Lock()
         self._moving = threading.Lock()  # held while another snapshot takes the place of this one
         self._check = BackgroundCheck(layout, self._take_out) if background_check else None
+        self._older = OlderSnapshots(self._reading)
         self.snapshot = self._open()
         self._check_behind()
 
@@ -53,16 +58,22 @@ class Lake:
         """
         return cls(Layout(Path(folder)), embedder, background_check=background_check)
 
-    def _open(self) -> Snapshot:
+    def _open(self, before: Snapshot | None = None) -> Snapshot:
+        """The current snapshot, sharing with the one before what both have."""
         while True:
             manifest, problems = read_manifest(self._layout)
-            self._reading.hold([manifest.snapshot])
-            opened = check_files(self._layout, manifest)
-            if not opened.problems or read_manifest(self._layout)[0].snapshot == manifest.snapshot:
+            self._older.hold(manifest.snapshot, *([] if before is None else [before.number]))
+            snapshot = self._read(manifest, [] if before is None else before.parts)
+            if not snapshot.problems or read_manifest(self._layout)[0].snapshot == manifest.snapshot:
                 break  # else `vacuum` may have taken it in the instant before it was held
-        snapshot = Snapshot(self._layout, opened)
         snapshot.problems[:0] = problems
         return snapshot if self._check is None else snapshot.without(self._check.damaged)
+
+    def _read(self, manifest: Manifest, parts: Sequence[Part]) -> Snapshot:
+        """:param parts: of the current snapshot; segments found whole there are not read again."""
+        known = [*self._older.parts(), *parts]
+        opened = check_files(self._layout, manifest, known={part.segment.entry.id for part in known})
+        return Snapshot(self._layout, opened, known)
 
     def _check_behind(self) -> None:
         if self._check is not None and self.manifest.size_bytes >= manifest_module.ALWAYS_DEEP_BELOW_BYTES:
@@ -70,17 +81,57 @@ class Lake:
 
     def _take_out(self, damaged: Mapping[str, str]) -> None:
         with self._moving:
-            self.snapshot = self.snapshot.without(damaged)
+            self._older.change(lambda snapshot: snapshot.without(damaged))
+            rest = self.snapshot.without(damaged)
+            with suppress(LakeDamaged):  # more damage, which the check will come to
+                rest.warm()
+            self.snapshot = rest
 
     def reload(self) -> bool:
-        """Move to the current snapshot; True if it is another one. Searches that run keep the old one."""
+        """Move to the current snapshot; True if it is another one. Searches that run keep the old one.
+
+        The new one is ready before it takes the old one's place, so the first search on it is as fast as the second.
+        """
         with self._moving:
             manifest, _ = read_manifest(self._layout)
-            if manifest.snapshot == self.snapshot.number:
+            old = self.snapshot
+            if manifest.snapshot == old.number:
                 return False
-            self.snapshot = self._open()
+            self.snapshot = self._open(old).warm()
+            self._older.put(old)
+            self._older.hold(self.snapshot.number)
         self._check_behind()
         return True
+
+    def at(self, number: int) -> Snapshot:
+        """The current snapshot, or an older one that is still on disk; the last three used stay open and on disk.
+
+        :raises SnapshotGone: if its manifest or one of its files is gone.
+        """
+        current = self.snapshot
+        found = current if current.number == number else self._older.get(number)
+        if found is not None:
+            return found
+        with self._moving:
+            current = self.snapshot  # another thread may have been first
+            found = current if current.number == number else self._older.get(number)
+            return self._open_older(number, current) if found is None else found
+
+    def _open_older(self, number: int, current: Snapshot) -> Snapshot:
+        self._older.hold(current.number, number)
+        path = self._layout.snapshot(number)
+        try:
+            manifest = Manifest.from_json(path.read_bytes(), str(path))
+            if any(not file.exists() for file in (self._layout.root / name for name in manifest.file_names)):
+                raise SnapshotGone(str(self.folder), number)
+            snapshot = self._read(manifest, current.parts).warm()
+            path.stat()  # `vacuum`, if it did not see the hold, deletes this file before any that it names
+            self._older.put(snapshot)
+            return snapshot
+        except (OSError, LakeDamaged):
+            raise SnapshotGone(str(self.folder), number) from None
+        finally:
+            self._older.hold(current.number)
 
     @property
     def folder(self) -> Path:
@@ -128,6 +179,8 @@ class Lake:
         where: str | None = None,
         k: int | None = 10,
         min_z: float | None = None,
+        offset: int = 0,
+        collapse: bool = False,
     ) -> list[Hit]:
         """Find the images most similar to what is wanted and least to what is not, best first.
 
@@ -139,24 +192,35 @@ class Lake:
         :param where: a SQL predicate over the rows' columns, applied before the top k.
         :param k: hits wanted, up to every row; None: all.
         :param min_z: only hits whose z is at least this.
+        :param offset: hits to pass over.
+        :param collapse: True makes near-identical images one hit, the best of them; its `collapsed` names the others.
         :raises BadRequest: if nothing is wanted or unwanted, k is below 1, or a row_id is unknown.
         :raises WhereError: if where is not understood.
         :raises UnreadableImage: if an image cannot be read.
         """
-        query = Query(
-            texts=[(t, 1.0) for t in _listed(text)] + [(t, -1.0) for t in _listed(not_text)],
-            images=[(i, 1.0) for i in _listed(image)] + [(i, -1.0) for i in _listed(not_image)],
-            row_ids=[(r, 1.0) for r in _listed(row_id)] + [(r, -1.0) for r in _listed(not_row_id)],
-            vectors=[] if vector is None else [(vector, 1.0)],
-            where=where,
-            k=k,
-            min_z=min_z,
+        examples = Query.of(
+            text=text,
+            image=image,
+            not_text=not_text,
+            not_image=not_image,
+            row_id=row_id,
+            not_row_id=not_row_id,
+            vector=vector,
         )
+        query = replace(examples, where=where, k=k, min_z=min_z, offset=offset, collapse=collapse)
         return self.search_query(query)
 
     def search_query(self, query: Query) -> list[Hit]:
         """As `search`, with weights."""
         return search(self.snapshot, query, lambda: self.embedder)
+
+    def search_page(self, query: Query) -> Page:
+        """As `search_query`, and where the next page begins."""
+        return search_page(self.snapshot, query, lambda: self.embedder)
+
+    def stream(self, query: Query) -> Iterator[Hit]:
+        """As `search_query`, rows read as they are asked for; a million hits do not fill the memory."""
+        return stream(self.snapshot, query, lambda: self.embedder)
 
     def close(self) -> None:
         """Let `vacuum` delete the snapshot this lake had open."""
@@ -171,15 +235,3 @@ class Lake:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _listed(value: object) -> list:  # type: ignore[type-arg]
-    if value is None:
-        return []
-    if (
-        isinstance(value, str | bytes | Path | int)
-        or not isinstance(value, Iterable)
-        or hasattr(value, "dtype")
-    ):
-        return [value]
-    return list(value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,12 +34,27 @@ class Part:
 
     def __init__(self, segment: Segment, dead: Positions, schema: pa.Schema) -> None:
         self.segment = segment
+        self.dead = dead
         self.schema = schema
         self.rows = segment.entry.rows
         self.alive: ann.RowMask | None = None  # None: every row lives
         if len(dead):
             self.alive = np.ones(self.rows, bool)
             self.alive[dead] = False
+
+    def kept(self, dead: Positions, schema: pa.Schema) -> Part:
+        """This part in another snapshot: itself where nothing changed, else one that shares what was read already."""
+        if np.array_equal(dead, self.dead) and schema.equals(self.schema):
+            return self
+        part = Part(self.segment, dead, schema)
+        for read in ("table", "row_ids", "phashes"):
+            if read in self.__dict__:
+                part.__dict__[read] = self.__dict__[read]
+        return part
+
+    @property
+    def live_rows(self) -> int:
+        return self.rows - len(self.dead)
 
     @cached_property
     def table(self) -> pa.Table:
@@ -52,6 +67,17 @@ class Part:
         chunks = self.table["row_id"].chunks
         # Not to_numpy: it loads pandas, where that is installed.
         return np.concatenate([np.empty(0, np.int64), *(np.from_dlpack(chunk) for chunk in chunks)])
+
+    @cached_property
+    def phashes(self) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+        """uint64, (rows,): perceptual hashes; bool, (rows,): False where a row has none."""
+        chunks = self.table["phash"].chunks
+        known = [np.from_dlpack(chunk.is_valid().cast(pa.uint8())).astype(bool) for chunk in chunks]
+        hashes = [np.from_dlpack(chunk.fill_null(0)) for chunk in chunks]
+        return (
+            np.concatenate([np.empty(0, np.uint64), *hashes]),
+            np.concatenate([np.empty(0, bool), *known]),
+        )
 
     def mask(self, where: Where | None) -> ann.RowMask | None:
         """The live rows that where keeps; None: all of them."""
@@ -68,7 +94,7 @@ class Part:
             self.table.select([n for n in names if n in self.table.column_names]), self.schema, names
         )
 
-    def take(self, positions: Positions) -> list[dict[str, object]]:
+    def take(self, positions: Positions) -> list[dict[str, Any]]:
         """These rows, every column, as Python values."""
         rows = self.segment.conform(_rows_at(self.table, positions), self.schema)
         return list(rows.to_pylist())
@@ -94,18 +120,23 @@ def _rows_at(table: pa.Table, positions: Positions) -> pa.Table:
 class Snapshot:
     """Immutable: a query that began on a snapshot ends on it, whatever is committed meanwhile."""
 
-    def __init__(self, layout: Layout, opened: Opened) -> None:
+    def __init__(self, layout: Layout, opened: Opened, known: Iterable[Part] = ()) -> None:
+        """:param known: parts of other snapshots of the lake; what they have open is shared."""
         self.manifest: Manifest = opened.manifest
         self.problems = list(opened.problems)
         self.schema = lake_schema(self.manifest.columns)
-        self.parts = self._open_parts(layout, opened)
+        self.parts = self._open_parts(layout, opened, {part.segment.entry.id: part for part in known})
 
-    def _open_parts(self, layout: Layout, opened: Opened) -> list[Part]:
+    def _open_parts(self, layout: Layout, opened: Opened, known: Mapping[str, Part]) -> list[Part]:
         readable = self.manifest.tombstones_beside(opened.out_of_service)
         dead = dead_positions(layout, replace(self.manifest, tombstones=readable))
         parts = []
         for entry in self.manifest.segments:
             if entry.id in opened.out_of_service:
+                continue
+            gone = dead.get(entry.id, np.empty(0, np.int64))
+            if entry.id in known:
+                parts.append(known[entry.id].kept(gone, self.schema))
                 continue
             segment = Segment(layout, entry)
             try:
@@ -113,7 +144,7 @@ class Snapshot:
             except LakeDamaged as error:
                 self.problems.append(f"{error}; its {entry.rows:,} rows are out of service")
                 continue
-            parts.append(Part(segment, dead.get(entry.id, np.empty(0, np.int64)), self.schema))
+            parts.append(Part(segment, gone, self.schema))
         return parts
 
     def without(self, damaged: Mapping[str, str]) -> Snapshot:
@@ -125,7 +156,7 @@ class Snapshot:
         rest = copy(self)
         rest.parts = [part for part in self.parts if part.segment.entry.id not in damaged]
         rest.problems = [*self.problems, *sentences]
-        for derived in ("_places", "background"):
+        for derived in ("places", "background"):
             rest.__dict__.pop(derived, None)
         return rest
 
@@ -135,10 +166,18 @@ class Snapshot:
 
     @property
     def live_rows(self) -> int:
-        return sum(part.rows if part.alive is None else int(part.alive.sum()) for part in self.parts)
+        return sum(part.live_rows for part in self.parts)
+
+    def warm(self) -> Snapshot:
+        """Read now what the first query would wait for; returns itself.
+
+        :raises LakeDamaged: if the rows of a segment cannot be read.
+        """
+        _ = self.places, self.background
+        return self
 
     @cached_property
-    def _places(self) -> tuple[Positions, Positions, Positions]:
+    def places(self) -> tuple[Positions, Positions, Positions]:
         """All live rows, by row_id: row_ids, part numbers, positions."""
         ids, numbers, positions = [], [], []
         for number, part in enumerate(self.parts):
@@ -153,11 +192,22 @@ class Snapshot:
         order = np.argsort(all_ids, kind="stable")
         return all_ids[order], np.concatenate(numbers)[order], np.concatenate(positions)[order]
 
+    def take(self, numbers: Positions, positions: Positions) -> list[dict[str, Any]]:
+        """The rows at these places, in their order, every column as Python values.
+
+        :param numbers: int64, (n,): of their parts; positions: int64, (n,): in those.
+        """
+        rows: dict[int, dict[str, Any]] = {}
+        for number in np.unique(numbers).tolist():
+            here = np.flatnonzero(numbers == number)
+            rows.update(zip(here.tolist(), self.parts[number].take(positions[here]), strict=True))
+        return [rows[at] for at in range(len(numbers))]
+
     def find(self, row_id: int) -> tuple[Part, int] | None:
         """Where a live row is, or None."""
         if not 0 < row_id < 2**53:  # no row has such a number, and NumPy holds none beyond 64 bits
             return None
-        ids, numbers, positions = self._places
+        ids, numbers, positions = self.places
         at = int(np.searchsorted(ids, row_id))
         if at == len(ids) or ids[at] != row_id:
             return None
@@ -166,7 +216,7 @@ class Snapshot:
     @cached_property
     def background(self) -> Vectors:
         """float32, (n, dim): the up to 10,000 live rows with the smallest hash(row_id), what z scores compare with."""
-        ids, numbers, positions = self._places
+        ids, numbers, positions = self.places
         if len(ids) > BACKGROUND_ROWS:
             chosen = np.argpartition(hash_row_ids(ids), BACKGROUND_ROWS)[:BACKGROUND_ROWS]
             numbers, positions = numbers[chosen], positions[chosen]

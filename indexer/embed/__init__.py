@@ -18,13 +18,14 @@ class InputShape:
     """How an image is brought to the size a model sees. Decoders do this, so that only small arrays travel.
 
     shortest: scale the shorter side to the target, keep the centre. longest: scale the longer side, pad evenly with
-    `fill`. squash: scale both sides, proportions lost. `resize_to` is the target of the scaling where it is larger
+    `fill`. squash: scale both sides, proportions lost. inside: for people, no model: scale so that both sides fit, a
+    smaller image as it is, nothing cut or padded, so that the result may be smaller than this shape. `resize_to` is the target of the scaling where it is larger
     than what is kept (a resize to 256 before a crop of 224); None: the kept size itself.
     """
 
     width_px: int
     height_px: int
-    mode: Literal["shortest", "longest", "squash"] = "shortest"
+    mode: Literal["shortest", "longest", "squash", "inside"] = "shortest"
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     fill: tuple[int, int, int] = (0, 0, 0)
     resize_to: int | None = None

@@ -21,7 +21,7 @@ def fit(image: Image.Image | Pixels, shape: InputShape) -> Pixels:
     choice is `shape.interpolation`, so whoever makes the shape from such a configuration says bicubic.
 
     :param image: mode RGB, or uint8 (height, width, 3).
-    :returns: uint8, (shape.height_px, shape.width_px, 3), its own memory.
+    :returns: uint8, (shape.height_px, shape.width_px, 3), its own memory; smaller where shape.mode is "inside".
 
     Source: open_clip 3.3 `image_transform`; torchvision 0.29 `Resize` and `CenterCrop` with their rounding.
     """
@@ -36,7 +36,7 @@ def fit_scaled(image: Image.Image, size: tuple[int, int], shape: InputShape, *, 
     :param exact: False scales only the part that is kept, a quarter faster for a 4:3 photo; one pixel value in
         12,000 is then off by one, since Pillow takes the part's corners in single precision.
     """
-    kept = (shape.width_px, shape.height_px)
+    kept = size if shape.mode == "inside" else (shape.width_px, shape.height_px)
     resample = RESAMPLING[shape.interpolation]
     if not exact or size[0] * size[1] > MAX_SCALED_ASPECT * max(*kept, shape.resize_to or 0) ** 2:
         image = _scale_middle(image, size, kept, resample)
@@ -62,7 +62,9 @@ def scaled_size(size: tuple[int, int], shape: InputShape) -> tuple[int, int]:
         return (target_width, long) if width <= height else (long, target_width)
     # ... where open_clip's ResizeKeepRatio rounds both.
     ratios = (height / target_height, width / target_width)
-    ratio = max(ratios) if shape.mode == "longest" else min(ratios)
+    ratio = min(ratios) if shape.mode == "shortest" else max(ratios)
+    if shape.mode == "inside":
+        ratio = max(1.0, ratio)
     return max(1, round(width / ratio)), max(1, round(height / ratio))
 
 

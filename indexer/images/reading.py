@@ -47,7 +47,7 @@ DCT = np.cos(np.pi / 32 * np.outer(np.arange(8), np.arange(32) + 0.5))  # (8, 32
 class ReadImage:
     """What one image file said, all from one decode."""
 
-    pixels: Pixels  # (shape.height_px, shape.width_px, 3), upright, fitted to the model's InputShape
+    pixels: Pixels  # (shape.height_px, shape.width_px, 3), upright, fitted to the model's InputShape by `fit`
     sha256: str  # of the file's bytes, 64 hex digits
     phash: int  # unsigned, 64 bit; near-identical images differ in a few bits
     width_px: int  # upright: as a person sees it, after EXIF orientation

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,64 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from indexer.commits import Commits, prepare_folder
-from indexer.config import IndexConfig
 from indexer.errors import BadRequest, DimensionMismatch, UnreadableImage, WrongModel
-from indexer.images import ReadImage
-from indexer.layout import Layout
-from indexer.manifest import Manifest, read_manifest
-from indexer.sources import ImageFile
+from indexer.manifest import read_manifest
 from indexer.tables import Place
 from service import Lake
 from service.search import Hit, Query, to_pandas
 from service.snapshot import BACKGROUND_ROWS, hash_row_ids
 from tests.fakes import ColourEmbedder
 from tests.lakes import BLACK, RED, png, write
+from tests.service.lakes import Maker, unit
 
 HALF = 2**-0.5
 ROUNDING = 1e-3  # vectors are stored in half precision: relative 2^-11
-
-
-def unit(*numbers: float) -> np.ndarray[Any, np.dtype[np.float32]]:
-    vector = np.array(numbers, np.float32)
-    return np.asarray(vector / np.linalg.norm(vector), np.float32)
-
-
-class Maker:
-    """Makes a lake of vectors worked out by hand; no image is ever read."""
-
-    def __init__(self, lake: Path, model: ColourEmbedder | None = None) -> None:
-        self.layout, self.model = Layout(lake), model or ColourEmbedder()
-        prepare_folder(self.layout)
-        manifest = Manifest(self.model.model_id, dict(self.model.fingerprint), 3)
-        self.commits = Commits(self.layout, manifest, IndexConfig(), 0)
-
-    def add(self, vector: Iterable[float], uri: str = "", **columns: Any) -> None:
-        number = self.commits._next_row_id()
-        file = ImageFile(
-            uri or f"/photos/{number}.png", None, 100 + number, 1_600_000_000_000_000, None, None
-        )
-        image = ReadImage(
-            pixels=np.zeros((8, 8, 3), np.uint8),
-            sha256=f"{number:064x}",
-            phash=number,
-            width_px=640,
-            height_px=480,
-            format="png",
-            captured_at=datetime(2024, 5, 1, 12, 30),
-            camera=None,
-            place=(59.9, 10.7),
-        )
-        self.commits.add(file, "/photos", image, columns, unit(*vector))
-
-    def segment(self) -> str:
-        """What was added since the last call becomes a segment; its id."""
-        self.commits.commit()
-        return self.commits.manifest.segments[-1].id
-
-    def open(self) -> Lake:
-        self.commits.commit()
-        return Lake.open(self.layout.root, self.model)
 
 
 @pytest.fixture
@@ -406,7 +359,6 @@ def test_a_hit_as_json(maker: Maker) -> None:
             "size_bytes": 101,
             "modified": "2020-09-13T12:26:40+00:00",
             "sha256": f"{1:064x}",
-            "phash": 1,
             "format": "png",
             "captured_at": "2024-05-01T12:30:00",
             "place": {"latitude": 59.9, "longitude": 10.7},

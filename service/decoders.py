@@ -1,0 +1,132 @@
+"""Decoder processes that a service's threads share, so that no stranger's image is decoded in the service itself."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexer.config import ReadLimits
+from indexer.decoder import WAITING_GIANTS, Decoder, ReadSettings
+from indexer.embed import InputShape
+from indexer.embed.runtime import usable_cores
+from indexer.errors import UnreadableImage
+from indexer.images import ReadImage
+
+MOST_DECODERS = 4  # by default; each holds about 60 MB while idle, and what its image takes while it works
+IDLE_S = 300.0
+ANY_SHAPE = InputShape(256, 256, "inside")  # of the settings; every request brings its own
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    decoder: Decoder
+    since: float  # on the monotonic clock
+
+
+class DecoderPool:
+    """A few decoders behind a queue; safe to call from several threads. Processes start when they are needed.
+
+    An image that crashes or hangs its decoder costs only itself: the next one gets a new process.
+    """
+
+    def __init__(
+        self, limits: ReadLimits | None = None, *, decoders: int = 0, idle_s: float = IDLE_S
+    ) -> None:
+        """
+        :param decoders: processes at most; 0: one a core, up to 4.
+        :param idle_s: a process that had nothing to do for so long is ended, for its memory.
+        """
+        self.size = decoders or min(usable_cores(), MOST_DECODERS)
+        self._limits = limits or ReadLimits()
+        self._idle_s = idle_s
+        self._turns = threading.BoundedSemaphore(self.size)
+        self._lock = threading.Lock()
+        self._idle: list[_Idle] = []  # the last one used is the next one used: the others may end
+        self._busy: set[Decoder] = set()
+        self._sweep: threading.Timer | None = None
+        self._closed = False
+        file, giants_lock = tempfile.mkstemp(prefix="lakesift-giants-")
+        os.close(file)
+        self._remove_lock = weakref.finalize(self, Path(giants_lock).unlink, missing_ok=True)
+        self._settings = ReadSettings(ANY_SHAPE, self._limits, giants_lock=giants_lock)
+
+    def decode(self, name: str, image: bytes | Path, shape: InputShape) -> ReadImage:
+        """Decode one image in a process of its own, waiting for a free one.
+
+        :param name: how messages name it.
+        :param image: an encoded image's bytes, or the path of a file that the decoder opens itself.
+        :param shape: of the pixels that come back.
+        :raises UnreadableImage: with what is wrong with it; also if it crashed its decoder or took too long.
+        """
+        path, data = (os.fsencode(image), None) if isinstance(image, Path) else (None, image)
+        with self._turns:
+            decoder = self._take(name)
+            # Whatever a decoder that its image took over does (not read, answer half), the request ends.
+            watchdog = threading.Timer(self._patience_s, decoder.stop)
+            watchdog.daemon = True
+            watchdog.start()
+            try:
+                return decoder.decode(name, path, data, shape)
+            finally:
+                watchdog.cancel()
+                self._give(decoder)
+
+    @property
+    def _patience_s(self) -> float:
+        """Longer than any honest decoder takes: it waits for other giants, then for its own image."""
+        return (WAITING_GIANTS + 3) * self._limits.decode_timeout_s
+
+    def close(self) -> None:
+        """End all processes; images being decoded become UnreadableImage."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            busy = list(self._busy)
+            if self._sweep is not None:
+                self._sweep.cancel()
+        for decoder in busy:
+            decoder.stop()
+        for waiting in idle:
+            waiting.decoder.close()
+        self._remove_lock()
+
+    def _take(self, name: str) -> Decoder:
+        with self._lock:
+            if self._closed:
+                raise UnreadableImage(name, "the service is stopping", transient=True)
+            decoder = self._idle.pop().decoder if self._idle else Decoder(self._settings)
+            self._busy.add(decoder)
+        if not decoder.is_running:
+            decoder.close()  # it died of something else than an image: it starts again
+        return decoder
+
+    def _give(self, decoder: Decoder) -> None:
+        with self._lock:
+            self._busy.discard(decoder)
+            if not self._closed:
+                self._idle.append(_Idle(decoder, time.monotonic()))
+                self._sweep_later()
+                return
+        decoder.close()
+
+    def _sweep_later(self) -> None:
+        if self._sweep is None:
+            self._sweep = threading.Timer(self._idle_s, self._end_idle)
+            self._sweep.daemon = True
+            self._sweep.start()
+
+    def _end_idle(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            ended = [idle for idle in self._idle if now - idle.since >= self._idle_s]
+            self._idle = [idle for idle in self._idle if now - idle.since < self._idle_s]
+            self._sweep = None
+            if self._idle and not self._closed:
+                self._sweep_later()
+        for idle in ended:
+            idle.decoder.close()

@@ -1,0 +1,99 @@
+"""All rows of a snapshot in one order, as many from the top as are asked for: score first, then row_id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import ann
+from service.snapshot import Part, Positions, Snapshot
+from service.threads import for_each
+
+if TYPE_CHECKING:
+    from service.where import Where
+
+PARALLEL_FROM_ROWS = 50_000
+WIDER = 8  # a widened search costs hardly more than a narrow one, so few of them
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows found, best first; their columns are not read yet."""
+
+    scores: NDArray[np.float32]  # (n,)
+    parts: Positions  # (n,): the number of each one's part in the snapshot
+    positions: Positions  # (n,): in its part
+    row_ids: Positions  # (n,)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def at(self, chosen: slice | Positions | NDArray[np.bool_]) -> Found:
+        """Some of them, in the order given."""
+        return Found(self.scores[chosen], self.parts[chosen], self.positions[chosen], self.row_ids[chosen])
+
+
+class Ranking:
+    """The rows that where keeps, by falling score, then by rising row_id: top(n) is where top(n + 1) begins.
+
+    Equal scores are common: copies of one file have one vector. FAISS breaks ties as it likes.
+    """
+
+    def __init__(self, snapshot: Snapshot, vector: NDArray[np.float32], where: Where | None) -> None:
+        self.snapshot = snapshot
+        self._vector = vector
+        self._where = where
+        self._masks: dict[int, ann.RowMask | None] = {}  # by part number; a predicate is asked once
+
+    @property
+    def is_parallel(self) -> bool:
+        """True where the lake is so large that threads pay."""
+        return sum(part.rows for part in self.snapshot.parts) >= PARALLEL_FROM_ROWS
+
+    def top(self, count: int | None) -> Found:
+        """The first count rows; None: all."""
+
+        def search(number: int) -> tuple[NDArray[np.float32], Positions]:
+            part = self.snapshot.parts[number]
+            return _top_of_part(part, self._vector, count or part.rows, self._mask(number))
+
+        numbers = range(len(self.snapshot.parts))
+        answers = for_each(search, numbers, parallel=self.is_parallel)
+        if not answers:
+            return Found(np.empty(0, np.float32), *[np.empty(0, np.int64)] * 3)
+        positions = [found for _, found in answers]
+        all_of_them = Found(
+            np.concatenate([scores for scores, _ in answers]),
+            np.repeat(np.arange(len(answers)), [len(found) for found in positions]),
+            np.concatenate(positions),
+            np.concatenate([self.snapshot.parts[n].row_ids[positions[n]] for n in numbers]),
+        )
+        return all_of_them.at(np.lexsort((all_of_them.row_ids, -all_of_them.scores))[:count])
+
+    def _mask(self, number: int) -> ann.RowMask | None:
+        if number not in self._masks:
+            self._masks[number] = self.snapshot.parts[number].mask(self._where)
+        return self._masks[number]
+
+
+def _top_of_part(
+    part: Part, vector: NDArray[np.float32], count: int, mask: ann.RowMask | None
+) -> tuple[NDArray[np.float32], Positions]:
+    """The count best rows, and all that are as good as the last of them: scores and positions.
+
+    One more is looked for than is wanted. Only where it ties with the last is the search repeated, wider.
+    """
+    width = count + 1
+    while True:
+        scores, positions = ann.search_index(part.segment.index, vector, width, mask)
+        scores = np.clip(scores, -1, 1)  # before they are compared: beyond 1 is only rounding
+        if len(scores) < width or scores[-1] < scores[count - 1]:
+            break
+        width *= WIDER
+    if len(scores) <= count:
+        return scores, positions
+    kept = int(np.count_nonzero(scores >= scores[count - 1]))
+    return scores[:kept], positions[:kept]

@@ -1,0 +1,35 @@
+"""The threads that share the work of one query: one pool for the whole process, a thread a core."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+@cache
+def pool() -> ThreadPoolExecutor:
+    """Tasks must not wait for other tasks of the pool."""
+    return ThreadPoolExecutor(os.cpu_count(), "search")
+
+
+def beside(work: Callable[[], Answer], *, parallel: bool) -> Callable[[], Answer]:
+    """Start the work in the pool; what comes back waits for its answer. Not parallel: the work is done by that call."""
+    if not parallel:
+        return work
+    future: Future[Answer] = pool().submit(work)
+    return future.result
+
+
+def for_each(work: Callable[[Item], Answer], items: Sequence[Item], *, parallel: bool) -> list[Answer]:
+    """The answers, in the order of the items; the caller's own thread takes the last item."""
+    if not parallel or not items:
+        return [work(item) for item in items]
+    waiting = [pool().submit(work, item) for item in items[:-1]]
+    last = work(items[-1])
+    return [*(future.result() for future in waiting), last]
