@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.embedding import Kind
-from service.hub import Hub
+from service.hub import Hub, ServedLake
 
 LATENCY_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
@@ -58,10 +58,12 @@ class Metrics:
     def watch(self, hub: Hub) -> None:
         """Read the lakes' facts whenever somebody asks for them."""
         for served in hub.lakes:
-            lake = served.lake
-            self._rows.labels(served.name).set_function(lambda lake=lake: float(lake.rows))
-            self._snapshot.labels(served.name).set_function(lambda lake=lake: float(lake.snapshot.number))
-            self._problems.labels(served.name).set_function(lambda served=served: float(len(served.problems)))
+            self._watch_lake(served)
+
+    def _watch_lake(self, served: ServedLake) -> None:
+        self._rows.labels(served.name).set_function(lambda: float(served.lake.rows))
+        self._snapshot.labels(served.name).set_function(lambda: float(served.lake.snapshot.number))
+        self._problems.labels(served.name).set_function(lambda: float(len(served.problems)))
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

@@ -38,7 +38,7 @@ NDJSON = "application/x-ndjson"
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorAnswer} for code in (404, 408, 410, 413, 415, 422, 429, 503)
 }
-STREAM = {200: {"content": {NDJSON: {"schema": {"type": "string"}}}}}
+STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {"schema": {"type": "string"}}}}}
 _Examples = TypeVar("_Examples")
 
 
@@ -115,6 +115,7 @@ def search_by_upload(
         vector=_json("vector", vector, list[Finite]),
         where=where,
         k=k,
+        cursor=None,
         min_z=min_z,
         collapse=collapse,
     )

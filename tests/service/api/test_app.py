@@ -66,7 +66,7 @@ def test_the_page_and_its_files(client: TestClient) -> None:
     page = client.get("/")
     assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
     for link in re.findall(r'(?:src|href)="([^"#]*)"', page.text):
-        assert link.startswith("/page/"), link
+        assert link.startswith(("/page/", "/docs")), link
         file = client.get(link)
         assert file.status_code == 200
         assert file.headers["cache-control"] == "no-cache"

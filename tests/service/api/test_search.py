@@ -18,7 +18,7 @@ from tests.lakes import BLACK, BLUE, GREEN, RED, YELLOW, Desk, png
 HALF = pytest.approx(0.5**0.5, abs=2e-4)
 
 
-def found(client: TestClient, **body: Any) -> list[tuple[int, float]]:
+def found(client: TestClient, **body: Any) -> list[tuple[int, Any]]:
     answer = client.post("/v1/search", json=body)
     assert answer.status_code == 200, answer.text
     return [(hit["row_id"], hit["score"]) for hit in answer.json()["hits"]]
