@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     _add_index(verbs)
     _add_sync(verbs)
     _add_search(verbs)
+    _add_serve(verbs)
     _add_info(verbs)
     _add_doctor(verbs)
     _add_models(verbs)
@@ -232,6 +233,42 @@ def _add_search(verbs: Verbs) -> None:
         action="store_true",
         help="print paths alone, each ended by a NUL byte, for odd names and xargs -0",
     )
+
+
+def _add_serve(verbs: Verbs) -> None:
+    parser = _verb(verbs, "serve", "answer searches over HTTP, with a page for people", [
+        "lakesift serve my.lake",
+        "lakesift serve cats.lake dogs.lake --port 9000",
+    ])  # fmt: skip
+    parser.add_argument(
+        "lakes", nargs="+", type=Path, metavar="LAKE", help="a lake's folder; several are served together"
+    )
+    parser.add_argument(
+        "--host", help="the address to listen on; any but this machine's own needs keys (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--port", type=_port, metavar="N", help="the port; 0 takes a free one (default: 8377)"
+    )
+    parser.add_argument(
+        "--allow-host",
+        dest="allow_hosts",
+        action="append",
+        metavar="NAME",
+        help="a further name that callers know this service by, as behind a proxy; may be repeated (default: none)",
+    )
+    parser.add_argument(
+        "--require-key",
+        action="store_true",
+        default=None,
+        help="ask for a key on this machine's own address too (default: only on others)",
+    )
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 65_536:
+        raise argparse.ArgumentTypeError(f"{text} is not a port; those go from 0 to 65535")
+    return value
 
 
 def _add_info(verbs: Verbs) -> None:

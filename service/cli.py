@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -283,6 +284,42 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def _serve(arguments: argparse.Namespace) -> int:
+    import logging
+    from dataclasses import replace
+
+    from service.api.app import create_app
+    from service.api.config import ServeConfig
+    from service.api.guard import check_start
+    from service.api.server import listen, run, url_of
+    from service.keys import KeyStore, state_folder
+
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
+    given = {name: getattr(arguments, name) for name in ("host", "port", "allow_hosts", "require_key")}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if "allow_hosts" in changes:
+        changes["allow_hosts"] = tuple(changes["allow_hosts"])
+    config = replace(ServeConfig.from_env(), **changes)
+    keys = KeyStore(state_folder())
+    check_start(config, keys)
+    sock = listen(config)
+    with sock:
+        app = create_app(arguments.lakes, config, keys=keys)
+        for served in app.state.hub.lakes:
+            print(
+                f"{served.name}: {served.lake.rows:,} images, snapshot {served.lake.snapshot.number}",
+                file=sys.stderr,
+            )
+            for problem in served.problems:
+                print(f"warning: {problem}", file=sys.stderr)
+        url = url_of(config, sock)
+        told = f"serving at {url} (Ctrl-C stops)"
+        with suppress(KeyboardInterrupt):  # how a service is meant to end
+            run(app, sock, started=lambda: print(told, file=sys.stderr, flush=True))
+    print("stopped", file=sys.stderr)
+    return DONE
+
+
 def _info(arguments: argparse.Namespace) -> int:
     from service.describe import describe
 
@@ -404,9 +441,9 @@ def _compact(arguments: argparse.Namespace) -> int:
 
 
 def _key(arguments: argparse.Namespace) -> int:
-    from service.keys import KeyStore
+    from service.keys import KeyStore, state_folder
 
-    keys = KeyStore.of_user()
+    keys = KeyStore(state_folder())
     {"add": _add_key, "list": _list_keys, "revoke": _revoke_key}[arguments.action](keys, arguments)
     for warning in keys.warnings():
         print(f"warning: {warning}", file=sys.stderr)
@@ -453,6 +490,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "index": _index,
     "sync": _sync,
     "search": _search,
+    "serve": _serve,
     "info": _info,
     "doctor": _doctor,
     "models": _models,

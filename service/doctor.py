@@ -197,7 +197,7 @@ def _unchanged(
     for row, vector in zip(part.take(positions), vectors, strict=True):
         path = row["path_bytes"] or str(row["uri"])
         try:
-            image = read_file(str(row["uri"]), path, embedder.input_shape, ReadLimits())  # type: ignore[arg-type]
+            image = read_file(str(row["uri"]), path, embedder.input_shape, ReadLimits())
         except UnreadableImage:
             continue
         if image.sha256 == row["sha256"]:

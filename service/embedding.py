@@ -195,6 +195,6 @@ def _key_of_text(text: str) -> bytes:
 
 
 def _key_of_pixels(pixels: Pixels) -> bytes:
-    digest = hashlib.sha256(np.ascontiguousarray(pixels))
+    digest = hashlib.sha256(np.ascontiguousarray(pixels).data)
     digest.update(repr(pixels.shape).encode())
     return b"i" + digest.digest()

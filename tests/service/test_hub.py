@@ -115,6 +115,6 @@ def test_another_model_is_refused_when_it_is_needed_and_not_before(desk: Desk) -
 
 def test_a_model_that_is_not_here_is_a_sentence(desk: Desk) -> None:
     hub = Hub.open({"my": desk.lake}, Models())
-    with pytest.raises(ModelUnavailable, match="^model colours: "):
+    with pytest.raises(ModelUnavailable, match=r"^model colours: "):
         hub.lake("my").embedder()
     hub.close()

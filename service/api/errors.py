@@ -1,0 +1,130 @@
+"""From an exception to an answer: the one table of which error is whose fault, and its status and code."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from indexer.errors import (
+    BadRequest,
+    DimensionMismatch,
+    ImageGone,
+    ImageUnreachable,
+    LakeDamaged,
+    LakeError,
+    LakeNotFound,
+    ModelUnavailable,
+    SnapshotGone,
+    UnknownLake,
+    UnknownRow,
+    UnreadableImage,
+    WhereError,
+    WrongModel,
+)
+from service.api.answers import error_response
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one class of error is answered."""
+
+    status: int
+    code: str
+    field: str | None = None
+
+
+# The first class that fits counts.
+KINDS: Mapping[type[LakeError], Kind] = {
+    WhereError: Kind(422, "bad_where", "where"),
+    DimensionMismatch: Kind(422, "wrong_dimension", "vector"),
+    UnreadableImage: Kind(422, "unreadable_image"),
+    UnknownLake: Kind(404, "unknown_lake", "lake"),
+    UnknownRow: Kind(404, "unknown_row", "row_id"),
+    SnapshotGone: Kind(410, "snapshot_gone", "cursor"),
+    ImageGone: Kind(410, "image_gone"),
+    ImageUnreachable: Kind(503, "image_unreachable"),
+    ModelUnavailable: Kind(503, "model_unavailable"),
+    WrongModel: Kind(503, "model_unavailable"),
+    LakeNotFound: Kind(503, "lake_damaged"),
+    LakeDamaged: Kind(503, "lake_damaged"),
+    BadRequest: Kind(422, "invalid_request"),
+    LakeError: Kind(503, "lake_error"),
+}
+HTTP_CODES = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+# Codes of errors that belong to one field of a request.
+FIELD_CODES = {"cursor": "bad_cursor"}
+RETRY_AFTER_S = 5
+
+
+def answer_to(error: LakeError) -> Response:
+    """The answer to an error of the library."""
+    kind = next(kind for cls, kind in KINDS.items() if isinstance(error, cls))
+    field = getattr(error, "field", kind.field)
+    if isinstance(error, UnreadableImage) and error.uri.startswith("files["):
+        field = error.uri
+    code = FIELD_CODES.get(str(field), kind.code) if isinstance(error, BadRequest) else kind.code
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if kind.status == 503 else {}
+    return error_response(kind.status, code, str(error), field, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the app an answer in the contract's shape."""
+
+    @app.exception_handler(LakeError)
+    def lake_error(request: Request, error: LakeError) -> Response:
+        return answer_to(error)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        field, message = describe(error.errors())
+        return error_response(422, FIELD_CODES.get(str(field), "invalid_request"), message, field)
+
+    @app.exception_handler(HTTPException)
+    def http_error(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 400 and "parsing the body" in str(error.detail):
+            message = "the body cannot be read; send whole JSON in UTF-8, or a whole multipart form"
+            return error_response(422, "invalid_request", message)
+        message = (
+            f"there is no {request.url.path} here; /docs lists what there is"
+            if error.status_code == 404
+            else ""
+        )
+        if error.status_code == 405:
+            message = f"{request.url.path} does not take {request.method}"
+        code = HTTP_CODES.get(error.status_code, "invalid_request")
+        return error_response(error.status_code, code, message or str(error.detail), headers=error.headers)
+
+    @app.exception_handler(Exception)
+    def internal(request: Request, error: Exception) -> Response:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return error_response(
+            500, "internal", "something went wrong here, not with your request; the log has it"
+        )
+
+
+def describe(errors: Sequence[Any]) -> tuple[str | None, str]:
+    """The field and a sentence on it, from the first of pydantic's errors: texts[0].text."""
+    first = errors[0]
+    if first["type"] == "json_invalid":
+        return None, f"the body is not JSON: {first.get('ctx', {}).get('error', first['msg'])}"
+    path = [part for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".") or None
+    message = str(first["msg"])
+    if first["type"] == "extra_forbidden":
+        message = "there is no such field; /docs lists those there are"
+    return field, f"{field}: {message[:1].lower()}{message[1:]}" if field else message

@@ -1,0 +1,102 @@
+"""What the service counts, in Prometheus's form at /metrics. One registry an app, so that two apps do not mix."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.embedding import Kind
+from service.hub import Hub, ServedLake
+
+LATENCY_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """The counters of one app."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "lakesift_requests", "Requests answered", ["route", "method", "status"], registry=self._registry
+        )
+        self.seconds = Histogram(
+            "lakesift_request_seconds",
+            "From the first byte in to the last byte out",
+            ["route"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=self._registry,
+        )
+        self.in_flight = Gauge(
+            "lakesift_requests_in_flight", "Requests being answered", registry=self._registry
+        )
+        self._batches = Histogram(
+            "lakesift_embed_batch_size",
+            "Items a call of the model",
+            ["kind"],
+            buckets=BATCH_BUCKETS,
+            registry=self._registry,
+        )
+        self._lookups = Counter(
+            "lakesift_embed_lookups",
+            "Items to embed, by whether their vector was still at hand",
+            ["kind", "kept"],
+            registry=self._registry,
+        )
+        self._rows = Gauge("lakesift_rows", "Live rows", ["lake"], registry=self._registry)
+        self._snapshot = Gauge("lakesift_snapshot", "Current snapshot", ["lake"], registry=self._registry)
+        self._problems = Gauge("lakesift_problems", "Problems of a lake", ["lake"], registry=self._registry)
+
+    def batched(self, kind: Kind, size: int) -> None:
+        self._batches.labels(kind).observe(size)
+
+    def looked_up(self, kind: Kind, kept: bool) -> None:
+        self._lookups.labels(kind, "yes" if kept else "no").inc()
+
+    def watch(self, hub: Hub) -> None:
+        """Read the lakes' facts whenever somebody asks for them."""
+        for served in hub.lakes:
+            self._watch_lake(served)
+
+    def _watch_lake(self, served: ServedLake) -> None:
+        self._rows.labels(served.name).set_function(lambda: float(served.lake.rows))
+        self._snapshot.labels(served.name).set_function(lambda: float(served.lake.snapshot.number))
+        self._problems.labels(served.name).set_function(lambda: float(len(served.problems)))
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
+
+
+class Measured:
+    """ASGI middleware, the outermost: counts and times every request by its route, refused ones too."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        started = time.perf_counter()
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        self._metrics.in_flight.inc()
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            self._metrics.in_flight.dec()
+            route = getattr(
+                scope.get("route"), "path", "other"
+            )  # never the path itself: callers choose those
+            method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "DELETE") else "other"
+            self._metrics.requests.labels(route, method, status).inc()
+            self._metrics.seconds.labels(route).observe(time.perf_counter() - started)

@@ -1,0 +1,43 @@
+"""Is it alive, can it answer, what has it done."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import JSONResponse, Response
+
+from indexer.errors import LakeError
+from service.api.schemas import Ready
+from service.hub import ServedLake
+
+router = APIRouter(tags=["health"])
+
+EMBED_TIMEOUT_S = 20.0
+
+
+@router.get("/healthz", summary="The process answers")
+def healthz() -> dict[str, bool]:
+    return {"alive": True}
+
+
+@router.get(
+    "/readyz", response_model=Ready, responses={503: {"model": Ready}}, summary="A search would succeed now"
+)
+def readyz(request: Request) -> JSONResponse:
+    """Ready means that every lake is open and its model has just embedded a text; a kept vector does not count."""
+    lakes = {served.name: _state(served) for served in request.app.state.hub.lakes}
+    ready = all(state == "ok" for state in lakes.values())
+    return JSONResponse({"ready": ready, "lakes": lakes}, 200 if ready else 503)
+
+
+def _state(served: ServedLake) -> str:
+    try:
+        works = served.embedder().works(EMBED_TIMEOUT_S)
+    except LakeError as error:
+        return str(error)
+    return "ok" if works else f"its model {served.lake.manifest.model_id} does not embed; see the log"
+
+
+@router.get("/metrics", summary="Counters in Prometheus's form", response_class=Response)
+def metrics(request: Request) -> Response:
+    return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,125 @@
+"""What lakes there are, their columns, their rows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import orjson
+import pyarrow as pa
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from indexer.errors import BadCursor, BadRequest, UnknownRow
+from service.api.routes.search import snapshot_of
+from service.api.schemas import (
+    DEFAULT_K,
+    MAX_CURSOR_CHARS,
+    ColumnsAnswer,
+    ErrorAnswer,
+    LakesAnswer,
+    RowAnswer,
+    RowsAnswer,
+)
+from service.browse import browse
+from service.browse import row as row_of
+from service.cursor import Cursor, digest, stamp_of
+from service.hub import ServedLake
+
+router = APIRouter(prefix="/v1/lakes", tags=["lakes"])
+
+ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (404, 410, 422, 429, 503)}
+LakeName = Annotated[str, Path(description="A lake's name, as GET /v1/lakes lists it.")]
+
+
+@router.get("", response_model=LakesAnswer, summary="The lakes that are served")
+def lakes(request: Request) -> dict[str, Any]:
+    return {"lakes": [_facts(served) for served in request.app.state.hub.lakes]}
+
+
+def _facts(served: ServedLake) -> dict[str, Any]:
+    snapshot = served.lake.snapshot
+    return {
+        "name": served.name,
+        "rows": snapshot.live_rows,
+        "snapshot": snapshot.number,
+        "model": snapshot.manifest.model_id,
+        "dim": snapshot.manifest.dim,
+        "committed_at": snapshot.manifest.created,
+        "problems": list(served.problems),
+    }
+
+
+@router.get(
+    "/{lake}/columns", response_model=ColumnsAnswer, responses=ERRORS, summary="What `where` can ask for"
+)
+def columns(request: Request, lake: LakeName) -> dict[str, Any]:
+    """Every column of the lake's rows, with its type; fields of a struct as `place.latitude`."""
+    snapshot = request.app.state.hub.lake(lake).lake.snapshot
+    return {"snapshot": snapshot.number, "columns": [c for field in snapshot.schema for c in _column(field)]}
+
+
+def _column(field: pa.Field, prefix: str = "") -> list[dict[str, str]]:
+    name = prefix + field.name
+    if pa.types.is_struct(field.type):
+        return [column for inner in field.type for column in _column(inner, f"{name}.")]
+    return [{"name": name, "type": _type_name(field.type)}]
+
+
+def _type_name(kind: pa.DataType) -> str:
+    """The words that `where`'s own messages use for kinds of values."""
+    if pa.types.is_boolean(kind):
+        return "true or false"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return "number"
+    if pa.types.is_timestamp(kind):
+        return "time"
+    return "bytes" if pa.types.is_binary(kind) else "text"
+
+
+@router.get(
+    "/{lake}/rows", response_model=RowsAnswer, responses=ERRORS, summary="Rows without a query, by row_id"
+)
+def rows(
+    request: Request,
+    lake: LakeName,
+    k: Annotated[int, Query(ge=1)] = DEFAULT_K,
+    where: Annotated[str | None, Query()] = None,
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR_CHARS)] = None,
+) -> Response:
+    max_k = request.app.state.config.max_k
+    if k > max_k:
+        raise BadRequest("k", f"{k} is more than a page holds ({max_k}); follow next_cursor")
+    served: ServedLake = request.app.state.hub.lake(lake)
+    place = _place(served, where or None, cursor)
+    snapshot = served.lake.snapshot if cursor is None else snapshot_of(served, place)
+    page = browse(snapshot, place.where, after=place.position, k=k)
+    answer = {
+        "snapshot": snapshot.number,
+        "rows": [row.to_json() for row in page.rows],
+        "next_cursor": None if page.next_after is None else place.at(page.next_after).encode(),
+    }
+    return Response(orjson.dumps(answer), media_type="application/json")
+
+
+def _place(served: ServedLake, where: str | None, text: str | None) -> Cursor:
+    """Where the page begins: at the cursor, or before the first row."""
+    query = digest(where) if where else ""
+    if text is None:
+        manifest = served.lake.snapshot.manifest
+        return Cursor(served.name, manifest.snapshot, stamp_of(manifest), 0, where, query=query)
+    cursor = Cursor.decode(text)
+    if cursor.vector is not None or cursor.lake != served.name:
+        raise BadCursor("it belongs to another query; send it to where it came from")
+    cursor.check_query(query)
+    return cursor
+
+
+@router.get("/{lake}/rows/{row_id}", response_model=RowAnswer, responses=ERRORS, summary="One row")
+def row(request: Request, lake: LakeName, row_id: Annotated[int, Path(ge=1, lt=2**53)]) -> Response:
+    served: ServedLake = request.app.state.hub.lake(lake)
+    snapshot = served.lake.snapshot
+    found = row_of(snapshot, row_id)
+    if found is None:
+        raise UnknownRow(served.name, row_id)
+    answer = {"snapshot": snapshot.number, "row": found.to_json()}
+    return Response(orjson.dumps(answer), media_type="application/json")

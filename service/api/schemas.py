@@ -1,0 +1,174 @@
+"""The shapes of requests and answers: what OpenAPI shows, and the limits that are checked before anything runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+MAX_TEXT_CHARS = 2_000
+MAX_EXAMPLES = 64
+MAX_DIM = 8_192
+MAX_CURSOR_CHARS = 60_000  # a vector of MAX_DIM and a where of 4 kB
+DEFAULT_K = 50
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "it is empty; say what you look for")
+    return text
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Weight = Annotated[
+    float, Field(ge=-1_000, le=1_000, allow_inf_nan=False, description="Below zero: unwanted.")
+]
+RowId = Annotated[int, Field(ge=1, lt=2**53)]
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARS), AfterValidator(_not_blank)]
+
+
+class _Strict(BaseModel):
+    """A misspelt field is a mistake worth knowing, not one to pass over."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TextExample(_Strict):
+    text: Text
+    weight: Weight = 1.0
+
+
+class RowExample(_Strict):
+    row_id: RowId
+    weight: Weight = 1.0
+
+
+class SearchRequest(_Strict):
+    """What is wanted and unwanted; the query's vector is the weighted sum of the examples, normalised."""
+
+    lake: str | None = Field(None, description="May be left out where one lake is served.")
+    texts: list[TextExample] = Field([], max_length=MAX_EXAMPLES)
+    images: list[RowExample] = Field([], max_length=MAX_EXAMPLES, description="Rows of the lake as examples.")
+    vector: list[Finite] | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_DIM,
+        description="One more wanted example, made by the lake's own model; any length but zero.",
+    )
+    where: str | None = Field(None, description="SQL over the rows' columns, applied before the top k.")
+    k: int | None = Field(
+        None,
+        ge=1,
+        description=f"Hits a page, {DEFAULT_K} if not said. In a stream: hits in all, every row if not said.",
+    )
+    cursor: str | None = Field(
+        None,
+        max_length=MAX_CURSOR_CHARS,
+        description="next_cursor of the page before, with the same query or alone.",
+    )
+    min_z: Finite | None = Field(
+        None, description="Only hits that stand out by this many robust standard deviations."
+    )
+    collapse: bool | None = Field(None, description="True: near-identical images become one hit.")
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"texts": [{"text": "a cat"}], "k": 10},
+                {
+                    "texts": [{"text": "a street"}, {"text": "rain", "weight": -0.5}],
+                    "images": [{"row_id": 1, "weight": 1}],
+                    "where": "width_px >= 640",
+                    "collapse": True,
+                },
+            ]
+        },
+    )
+
+
+class Hit(BaseModel):
+    """One image found."""
+
+    row_id: int
+    score: float = Field(description="Cosine with the query, in [-1, 1].")
+    z: float | None = Field(
+        description="How far the score stands out from the lake's background; null under 100 rows."
+    )
+    uri: str
+    width_px: int
+    height_px: int
+    columns: dict[str, Any] = Field(description="The row's other columns that have a value.")
+    collapsed: list[int] | None = Field(
+        None,
+        description="Rows nearly identical to this one that it stands for; only where collapse was asked for.",
+    )
+
+
+class SearchAnswer(BaseModel):
+    """A page of hits, best first; ties in order of row_id."""
+
+    snapshot: int
+    hits: list[Hit]
+    next_cursor: str | None = Field(description="Null at the end.")
+
+
+class Row(BaseModel):
+    """One image of a lake."""
+
+    row_id: int
+    uri: str
+    width_px: int
+    height_px: int
+    columns: dict[str, Any]
+
+
+class RowAnswer(BaseModel):
+    snapshot: int
+    row: Row
+
+
+class RowsAnswer(BaseModel):
+    snapshot: int
+    rows: list[Row]
+    next_cursor: str | None
+
+
+class LakeFacts(BaseModel):
+    name: str
+    rows: int
+    snapshot: int
+    model: str
+    dim: int
+    committed_at: str
+    problems: list[str] = Field(description="What is damaged or out of reach, a sentence each.")
+
+
+class LakesAnswer(BaseModel):
+    lakes: list[LakeFacts]
+
+
+class Column(BaseModel):
+    name: str = Field(description="As `where` takes it.")
+    type: str
+
+
+class ColumnsAnswer(BaseModel):
+    snapshot: int
+    columns: list[Column]
+
+
+class ErrorBody(BaseModel):
+    code: str
+    message: str = Field(description="One sentence that names the thing and the way out.")
+    field: str | None
+
+
+class ErrorAnswer(BaseModel):
+    error: ErrorBody
+
+
+class Ready(BaseModel):
+    ready: bool
+    lakes: dict[str, str] = Field(description="Name -> ok, or why it is not ready.")

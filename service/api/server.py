@@ -1,0 +1,84 @@
+"""Listening: one process, one event loop, and a sentence where the port cannot be had."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from indexer.errors import BadRequest
+from service.api.config import ServeConfig
+
+GRACE_S = 10  # requests under way at Ctrl-C may take this long to end
+BACKLOG = 2048
+
+
+def listen(config: ServeConfig) -> socket.socket:
+    """A socket on the configured address, so that what is told to people is what they can open.
+
+    :raises BadRequest: if the address is not this machine's, or the port is taken or not permitted.
+    """
+    try:
+        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise BadRequest("--host", f"{config.host} is no address ({error.strerror})") from None
+    family, _, _, _, address = found[0]
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(address)
+        sock.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        raise _cannot_listen(config, error) from None
+    return sock
+
+
+def _cannot_listen(config: ServeConfig, error: OSError | OverflowError) -> BadRequest:
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EADDRINUSE:
+        return BadRequest(
+            "--port", f"{config.port} is in use on {config.host}; choose another, or stop what uses it"
+        )
+    if number == errno.EADDRNOTAVAIL:
+        return BadRequest("--host", f"{config.host} is not an address of this machine")
+    if number == errno.EACCES:
+        return BadRequest("--port", f"{config.port} is not permitted to you; choose one from 1024")
+    return BadRequest("--port", f"{config.port} cannot be listened on ({error})")
+
+
+def url_of(config: ServeConfig, sock: socket.socket) -> str:
+    """What a person on this machine opens."""
+    port = sock.getsockname()[1]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.host, config.host)
+    return f"http://[{host}]:{port}" if ":" in host and not host.startswith("[") else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """Tells when it answers."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._tell()
+
+
+def run(app: FastAPI, sock: socket.socket, *, started: Callable[[], None] = lambda: None) -> None:
+    """Serve until Ctrl-C or SIGTERM; requests under way are answered first."""
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_level=logging.WARNING,
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+        date_header=True,
+    )
+    _Server(config, started).run(sockets=[sock])

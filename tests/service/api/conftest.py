@@ -1,0 +1,36 @@
+"""An app over a lake of one-coloured photos, whose scores can be worked out in one's head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.api.app import create_app
+from service.api.config import ServeConfig
+from service.keys import KeyStore
+from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk
+
+HOST = "http://127.0.0.1:8377"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Rows 1 to 4, in order of path: blue, green, red (8 x 4 px), yellow."""
+    desk = Desk(tmp_path)
+    desk.add("a-blue.png", BLUE)
+    desk.add("b-green.png", GREEN)
+    desk.add("c-red.png", RED, size=(8, 4))
+    desk.add("d-yellow.png", YELLOW)
+    desk.index()
+    assert desk.ids() == {"a-blue.png": 1, "b-green.png": 2, "c-red.png": 3, "d-yellow.png": 4}
+    return desk
+
+
+@pytest.fixture
+def client(desk: Desk, tmp_path: Path) -> Iterator[TestClient]:
+    app = create_app({"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "state"))
+    with TestClient(app, base_url=HOST, raise_server_exceptions=False) as client:
+        yield client

@@ -1,0 +1,116 @@
+"""The app as a whole: OpenAPI, /docs without another host, what happens at start and end."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from indexer.errors import BadRequest, LakeNotFound
+from service.api.app import create_app
+from service.api.config import ServeConfig
+from service.keys import KeyStore
+from tests.lakes import Desk
+
+
+def test_openapi_describes_every_route_and_every_error(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert set(paths) >= {
+        "/v1/search",
+        "/v1/search/upload",
+        "/v1/lakes",
+        "/v1/lakes/{lake}/columns",
+        "/v1/lakes/{lake}/rows",
+        "/v1/lakes/{lake}/rows/{row_id}",
+        "/v1/lakes/{lake}/rows/{row_id}/image",
+        "/v1/lakes/{lake}/rows/{row_id}/thumbnail",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    }
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            assert operation["summary"], f"{method} {path}"
+            for status, answer in operation["responses"].items():
+                if status.startswith("4"):
+                    schema = answer["content"]["application/json"]["schema"]["$ref"]
+                    assert schema.endswith("/ErrorAnswer"), f"{method} {path} {status}"
+
+
+def test_the_examples_of_openapi_are_answered(client: TestClient) -> None:
+    schema = client.get("/openapi.json").json()["components"]["schemas"]["SearchRequest"]
+    for example in schema["examples"]:
+        example["texts"] = [
+            {**text, "text": "red"} for text in example["texts"]
+        ]  # the fake knows four colours
+        if len(example["texts"]) > 1:
+            example["texts"][1]["text"] = "green"
+        assert client.post("/v1/search", json=example).status_code == 200
+
+
+def test_docs_load_nothing_from_another_host(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    links = re.findall(r'(?:src|href)="([^"]*)"', page.text)
+    assert len(links) == 3
+    for link in links:
+        assert link.startswith("/docs/")
+        assert client.get(link).status_code == 200
+    assert "SwaggerUIBundle" in client.get("/docs/swagger-ui-bundle.js").text
+    assert client.get("/redoc").status_code == 404
+
+
+def test_the_page_and_its_files(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
+    for link in re.findall(r'(?:src|href)="([^"#]*)"', page.text):
+        assert link.startswith(("/page/", "/docs")), link
+        file = client.get(link)
+        assert file.status_code == 200
+        assert file.headers["cache-control"] == "no-cache"
+    for path in ("/page/../api/app.py", "/page/%2e%2e/cli.py", "/page//etc/passwd", "/page/"):
+        assert client.get(path).status_code == 404
+
+
+def test_a_wrong_folder_fails_before_anything_is_served(desk: Desk, tmp_path: Path) -> None:
+    keys = KeyStore(tmp_path / "state")
+    with pytest.raises(LakeNotFound, match="nowhere is not a lake"):
+        create_app([desk.lake, tmp_path / "nowhere"], ServeConfig(), keys=keys)
+    with pytest.raises(BadRequest, match="would both be called my"):
+        create_app([desk.lake, tmp_path / "my"], ServeConfig(), keys=keys)
+
+
+def test_the_end_lets_vacuum_have_the_snapshot(desk: Desk, tmp_path: Path) -> None:
+    app = create_app([desk.lake], ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "state"))
+    with TestClient(app, base_url="http://localhost"):
+        assert len(list((desk.lake / "readers").glob("*.lock"))) == 1
+    assert list((desk.lake / "readers").glob("*.lock")) == []
+
+
+def test_every_knob_is_a_variable() -> None:
+    config = ServeConfig.from_env(
+        {
+            "LAKESIFT_HOST": "::1",
+            "LAKESIFT_PORT": "9000",
+            "LAKESIFT_ALLOW_HOSTS": "photos.example, lake.example",
+            "LAKESIFT_REQUIRE_KEY": "yes",
+            "LAKESIFT_MAX_K": "7",
+        }
+    )
+    assert config == ServeConfig("::1", 9000, ("photos.example", "lake.example"), True, 7)
+    assert ServeConfig.from_env({}) == ServeConfig()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("LAKESIFT_PORT", "http", "'http' is not a whole number"),
+        ("LAKESIFT_PORT", "-1", "'-1' is not a whole number"),
+        ("LAKESIFT_REQUIRE_KEY", "perhaps", "'perhaps' is neither true nor false"),
+    ],
+)
+def test_a_variable_that_is_not_understood_is_named(name: str, text: str, words: str) -> None:
+    with pytest.raises(BadRequest, match=f"^{name}: {re.escape(words)}$"):
+        ServeConfig.from_env({name: text})

@@ -1,0 +1,102 @@
+"""Alive, ready, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from indexer.embed import Vectors
+from service.api.app import create_app
+from service.api.config import ServeConfig
+from service.keys import KeyStore
+from tests.fakes import ColourEmbedder
+from tests.lakes import Desk
+from tests.service.api.conftest import HOST
+
+
+class Ailing(ColourEmbedder):
+    """Embeds any text as red, until it breaks."""
+
+    broken = False
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        if self.broken:
+            raise RuntimeError("out of memory")
+        return super().embed_texts(["red" for _ in texts])
+
+
+def test_ready_means_that_an_embed_just_succeeded(desk: Desk, tmp_path: Path) -> None:
+    model = Ailing()
+    app = create_app({"my": desk.lake}, ServeConfig(), embedder=model, keys=KeyStore(tmp_path / "state"))
+    with TestClient(app, base_url=HOST) as client:
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()) == (200, {"ready": True, "lakes": {"my": "ok"}})
+        client.post("/v1/search", json={"texts": [{"text": "kept"}]})
+        model.broken = True
+        unready = client.get("/readyz")
+        assert unready.status_code == 503
+        assert unready.json()["lakes"]["my"] == "its model colours does not embed; see the log"
+        assert client.get("/healthz").json() == {"alive": True}
+        model.broken = False
+        assert client.get("/readyz").status_code == 200
+
+
+def test_another_model_than_the_lake_s_is_not_ready(desk: Desk, tmp_path: Path) -> None:
+    app = create_app(
+        {"my": desk.lake},
+        ServeConfig(),
+        embedder=ColourEmbedder(weights="1"),
+        keys=KeyStore(tmp_path / "state"),
+    )
+    with TestClient(app, base_url=HOST) as client:
+        unready = client.get("/readyz")
+        assert unready.status_code == 503
+        assert "was built with colours (weights 0)" in unready.json()["lakes"]["my"]
+        answer = client.post("/v1/search", json={"texts": [{"text": "red"}]})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unavailable")
+        assert (
+            client.post("/v1/search", json={"images": [{"row_id": 1}]}).status_code == 200
+        )  # needs no model
+
+
+def counted(client: TestClient) -> dict[tuple[str, ...], float]:
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    return {
+        (sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_what_is_counted(client: TestClient, desk: Desk) -> None:
+    for words in ("red", "red", "green"):
+        client.post("/v1/search", json={"texts": [{"text": words}]})
+    client.post("/v1/search", json={})
+    client.get("/v1/lakes/my/rows/99")
+    client.get("/no/such/path/1")
+    client.get("/no/such/path/2")
+    counts = counted(client)
+    requests = "lakesift_requests_total"
+    assert counts[requests, "method=POST", "route=/v1/search", "status=200"] == 3
+    assert counts[requests, "method=POST", "route=/v1/search", "status=422"] == 1
+    assert counts[requests, "method=GET", "route=/v1/lakes/{lake}/rows/{row_id}", "status=404"] == 1
+    assert counts[requests, "method=GET", "route=other", "status=404"] == 2  # callers cannot make up routes
+    assert counts["lakesift_request_seconds_count", "route=/v1/search"] == 4
+    assert counts["lakesift_rows", "lake=my"] == 4
+    assert counts["lakesift_snapshot", "lake=my"] == desk.manifest.snapshot
+    assert counts["lakesift_problems", "lake=my"] == 0
+    assert counts["lakesift_embed_lookups_total", "kept=yes", "kind=text"] == 1
+    assert counts["lakesift_embed_lookups_total", "kept=no", "kind=text"] == 2
+    assert counts["lakesift_embed_batch_size_count", "kind=text"] == 2
+    assert counts[("lakesift_requests_in_flight",)] == 1  # this one
+
+
+def test_two_apps_count_apart(client: TestClient, desk: Desk, tmp_path: Path) -> None:
+    client.post("/v1/search", json={"texts": [{"text": "red"}]})
+    app = create_app({"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "other"))
+    with TestClient(app, base_url=HOST) as other:
+        assert ("lakesift_request_seconds_count", "route=/v1/search") not in counted(other)

@@ -1,0 +1,392 @@
+"""POST /v1/search and /v1/search/upload: known geometry, every caller's mistake, pages that stay on one snapshot.
+
+Rows 1 to 4 are blue, green, red and yellow; the model's vector of a colour is its RGB at unit length, so "red" scores
+1 with red, 0.7071 with yellow and 0 with green and blue.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.lakes import BLACK, BLUE, GREEN, RED, YELLOW, Desk, png
+
+HALF = pytest.approx(0.5**0.5, abs=2e-4)
+
+
+def found(client: TestClient, **body: Any) -> list[tuple[int, Any]]:
+    answer = client.post("/v1/search", json=body)
+    assert answer.status_code == 200, answer.text
+    return [(hit["row_id"], hit["score"]) for hit in answer.json()["hits"]]
+
+
+def refusal(client: TestClient, status: int = 422, **body: Any) -> tuple[str, str | None, str]:
+    answer = client.post("/v1/search", json=body)
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert set(error) == {"code", "message", "field"}
+    return error["code"], error["field"], error["message"]
+
+
+def text(words: str, weight: float = 1.0) -> dict[str, Any]:
+    return {"text": words, "weight": weight}
+
+
+def row(row_id: int, weight: float = 1.0) -> dict[str, Any]:
+    return {"row_id": row_id, "weight": weight}
+
+
+# -- what is found
+
+
+def test_the_whole_answer(client: TestClient, desk: Desk) -> None:
+    answer = client.post("/v1/search", json={"texts": [{"text": "red"}], "k": 1})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["snapshot"] == desk.manifest.snapshot
+    assert body["next_cursor"] is not None
+    (hit,) = body["hits"]
+    columns = hit.pop("columns")
+    assert hit == {
+        "row_id": 3,
+        "score": 1.0,
+        "z": None,  # under 100 rows
+        "uri": str(desk.photos / "c-red.png"),
+        "width_px": 8,
+        "height_px": 4,
+    }
+    assert columns["format"] == "png"
+    assert columns["size_bytes"] == len(png(RED, (8, 4)))
+    assert len(columns["sha256"]) == 64
+    assert "phash" not in columns
+    timing = answer.headers["server-timing"]
+    assert timing.startswith("embed;dur=") and ", search;dur=" in timing
+
+
+def test_by_text_ties_in_order_of_row_id(client: TestClient) -> None:
+    assert found(client, texts=[text("red")]) == [(3, 1.0), (4, HALF), (1, 0.0), (2, 0.0)]
+
+
+def test_wanted_and_unwanted_texts(client: TestClient) -> None:
+    # yellow - red = (0.7071 - 1, 0.7071, 0), at unit length (-0.3827, 0.9239, 0)
+    scores = dict(found(client, texts=[text("yellow"), text("red", -1)]))
+    assert scores == pytest.approx({2: 0.9239, 4: 0.3827, 1: 0.0, 3: -0.3827}, abs=5e-4)
+
+
+def test_by_rows_wanted_and_unwanted(client: TestClient) -> None:
+    assert found(client, images=[row(4), row(2, -(0.5**0.5))], k=2) == [
+        (3, pytest.approx(1, abs=2e-4)),
+        (4, HALF),
+    ]
+
+
+def test_by_a_ready_vector_of_any_length(client: TestClient) -> None:
+    assert found(client, vector=[0, 0, 7], k=1) == [(1, 1.0)]
+
+
+def test_texts_rows_and_a_vector_add_up(client: TestClient) -> None:
+    # red + green (row 2) + 0 blue: yellow exactly
+    assert found(client, texts=[text("red")], images=[row(2)], k=1) == [(4, pytest.approx(1, abs=2e-4))]
+    assert found(client, texts=[text("red")], vector=[0, 1, 0], k=1) == [(4, pytest.approx(1, abs=2e-4))]
+
+
+def test_where_is_asked_before_the_top_k(client: TestClient) -> None:
+    assert found(client, texts=[text("red")], where="width_px = 4", k=1) == [(4, HALF)]
+
+
+def test_a_where_that_keeps_nothing_is_an_empty_answer(client: TestClient) -> None:
+    answer = client.post("/v1/search", json={"texts": [text("red")], "where": "width_px > 9000"}).json()
+    assert answer["hits"] == [] and answer["next_cursor"] is None
+
+
+# -- pages
+
+
+def test_pages_are_pieces_of_one_order(client: TestClient) -> None:
+    whole = found(client, texts=[text("red")])
+    pieces, cursor, asked = [], None, 0
+    while asked == 0 or cursor:
+        answer = client.post("/v1/search", json={"texts": [text("red")], "k": 3, "cursor": cursor}).json()
+        pieces.append([(hit["row_id"], hit["score"]) for hit in answer["hits"]])
+        cursor, asked = answer["next_cursor"], asked + 1
+    assert [len(piece) for piece in pieces] == [3, 1]
+    assert [*pieces[0], *pieces[1]] == whole
+
+
+def test_a_cursor_alone_is_enough_and_needs_no_model(client: TestClient, desk: Desk) -> None:
+    first = client.post("/v1/search", json={"texts": [text("red")], "k": 1, "where": "width_px = 4"}).json()
+    second = client.post("/v1/search", json={"cursor": first["next_cursor"], "k": 1}).json()
+    assert [hit["row_id"] for hit in first["hits"] + second["hits"]] == [4, 1]
+
+
+def test_a_cursor_stays_on_its_snapshot_while_newer_ones_come(client: TestClient, desk: Desk) -> None:
+    first = client.post("/v1/search", json={"texts": [text("red")], "k": 2}).json()
+    desk.add("e-red.png", RED, size=(16, 4))
+    (desk.photos / "a-blue.png").unlink()
+    desk.sync()
+    client.app.state.hub.lake("my").look()  # type: ignore[attr-defined]
+    second = client.post("/v1/search", json={"cursor": first["next_cursor"], "k": 10}).json()
+    assert second["snapshot"] == first["snapshot"]
+    assert [hit["row_id"] for hit in first["hits"] + second["hits"]] == [3, 4, 1, 2]  # blue is still there
+    assert found(client, texts=[text("red")]) == [(3, 1.0), (5, 1.0), (4, HALF), (2, 0.0)]
+
+
+def test_a_cursor_of_a_deleted_snapshot_is_gone(client: TestClient, desk: Desk) -> None:
+    first = client.post("/v1/search", json={"texts": [text("red")], "k": 2}).json()
+    for width in range(1, 6):  # more than a service keeps open
+        desk.add(f"e-{width}.png", RED, size=(width, 4))
+        desk.sync()
+        client.app.state.hub.lake("my").look()  # type: ignore[attr-defined]
+    for manifest in (desk.lake / "manifests").iterdir():
+        if int(manifest.stem) == first["snapshot"]:
+            manifest.unlink()
+    answer = client.post("/v1/search", json={"cursor": first["next_cursor"]})
+    assert answer.status_code == 410
+    assert answer.json()["error"]["code"] == "snapshot_gone"
+    assert answer.json()["error"]["field"] == "cursor"
+
+
+def test_a_cursor_is_for_its_own_query(client: TestClient) -> None:
+    cursor = client.post("/v1/search", json={"texts": [text("red")], "k": 2}).json()["next_cursor"]
+    code, field, message = refusal(client, texts=[text("green")], cursor=cursor)
+    assert (code, field) == ("bad_cursor", "cursor")
+    assert message == "cursor: it belongs to another query; send it with its own query, or alone"
+    assert refusal(client, cursor="nonsense")[0] == "bad_cursor"
+    assert refusal(client, lake="other", cursor=cursor)[2] == "cursor: it belongs to the lake my"
+
+
+def test_a_cursor_of_rows_is_no_cursor_of_a_search(client: TestClient) -> None:
+    cursor = client.get("/v1/lakes/my/rows", params={"k": 1}).json()["next_cursor"]
+    assert refusal(client, cursor=cursor)[:2] == ("bad_cursor", "cursor")
+
+
+# -- near-identical images
+
+
+def test_collapse_folds_copies_and_says_which(client: TestClient, desk: Desk) -> None:
+    desk.add("e-red.png", RED, size=(8, 4))
+    desk.sync()
+    client.app.state.hub.lake("my").look()  # type: ignore[attr-defined]
+    answer = client.post("/v1/search", json={"texts": [text("red")], "k": 1, "collapse": True}).json()
+    assert [(hit["row_id"], hit["collapsed"]) for hit in answer["hits"]] == [(3, [5])]
+    plain = client.post("/v1/search", json={"texts": [text("red")], "k": 2}).json()
+    assert [hit["row_id"] for hit in plain["hits"]] == [3, 5]
+    assert "collapsed" not in plain["hits"][0]
+
+
+# -- streams
+
+
+def lines(client: TestClient, **body: Any) -> list[dict[str, Any]]:
+    answer = client.post("/v1/search", json=body, headers={"Accept": "application/x-ndjson"})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def test_a_stream_is_every_hit_between_a_first_and_a_last_line(client: TestClient, desk: Desk) -> None:
+    first, *hits, last = lines(client, texts=[text("red")])
+    assert first == {"snapshot": desk.manifest.snapshot}
+    assert [hit["row_id"] for hit in hits] == [3, 4, 1, 2]
+    assert last == {"end": True, "hits": 4}
+    assert [line.get("row_id") for line in lines(client, texts=[text("red")], k=2)] == [None, 3, 4, None]
+
+
+# -- uploads
+
+
+def upload(client: TestClient, *images: bytes, **fields: Any) -> Any:
+    files = [("files", (f"{number}.png", image, "image/png")) for number, image in enumerate(images)]
+    return client.post("/v1/search/upload", files=files, data=fields)
+
+
+def test_by_an_uploaded_image(client: TestClient) -> None:
+    answer = upload(client, png(RED), k=2)
+    assert answer.status_code == 200, answer.text
+    assert [(hit["row_id"], hit["score"]) for hit in answer.json()["hits"]] == [(3, 1.0), (4, HALF)]
+
+
+def test_uploads_have_weights_and_go_with_all_the_rest(client: TestClient) -> None:
+    # 1 yellow - 0.7071 green = 0.7071 red
+    answer = upload(client, png(YELLOW), png(GREEN), weights=["1", "-0.70710678"], where="width_px = 8")
+    assert [(hit["row_id"], hit["score"]) for hit in answer.json()["hits"]] == [
+        (3, pytest.approx(1, abs=2e-4))
+    ]
+    answer = upload(client, png(RED), texts='[{"text": "green"}]', images='[{"row_id": 1, "weight": 0}]', k=1)
+    assert [hit["row_id"] for hit in answer.json()["hits"]] == [4]
+
+
+def test_the_next_page_of_an_upload_needs_the_cursor_alone(client: TestClient) -> None:
+    cursor = upload(client, png(RED), k=2).json()["next_cursor"]
+    assert found(client, cursor=cursor) == [(1, 0.0), (2, 0.0)]
+
+
+def upload_refusal(answer: Any, status: int = 422) -> tuple[str, str | None, str]:
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    return error["code"], error["field"], error["message"]
+
+
+def test_a_poison_image_fails_alone(client: TestClient) -> None:
+    assert upload_refusal(upload(client, png(RED), b"not an image"))[:2] == ("unreadable_image", "files[1]")
+    assert upload_refusal(upload(client, png(RED)[:50]))[0] == "unreadable_image"
+    code, field, message = upload_refusal(upload(client, png(BLACK)))  # the model refuses black
+    assert (code, field) == ("unreadable_image", "files[0]")
+    assert "black has no colour" in message
+    assert upload(client, png(RED), k=1).json()["hits"][0]["row_id"] == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"weights": ["1", "2"]}, "weights"),
+        ({"weights": ["x"]}, "weights[0]"),
+        ({"weights": ["nan"]}, "weights[0]"),
+        ({"texts": "a cat"}, "texts"),
+        ({"texts": '[{"text": ""}]'}, "texts[0].text"),
+        ({"images": '[{"row_id": 99}]'}, "images[0].row_id"),
+        ({"vector": "[1, 2]"}, "vector"),
+        ({"k": "0"}, "k"),
+        ({"k": "100000"}, "k"),
+        ({"where": "nope = 1"}, "where"),
+        ({"collapse": "perhaps"}, "collapse"),
+    ],
+)
+def test_an_upload_s_other_mistakes(client: TestClient, fields: dict[str, Any], field: str) -> None:
+    assert upload_refusal(upload(client, png(RED), **fields))[1] == field
+
+
+def test_too_many_images_or_none(client: TestClient) -> None:
+    assert upload_refusal(upload(client, *[png(RED)] * 17))[1] == "files"
+    assert upload_refusal(client.post("/v1/search/upload", data={"k": 5}), 415)[0] == "unsupported_media_type"
+    empty = client.post("/v1/search/upload", files=[("other", ("x.png", png(RED)))])
+    assert upload_refusal(empty)[1] == "files"
+
+
+# -- mistakes
+
+
+def test_nothing_to_look_for(client: TestClient) -> None:
+    assert refusal(client) == (
+        "invalid_request",
+        "query",
+        "query: give at least one text, image or row to look for",
+    )
+    assert refusal(client, where="width_px = 4")[1] == "query"
+
+
+def test_what_cancels_out(client: TestClient) -> None:
+    code, field, message = refusal(client, texts=[text("red"), text("red", -1)])
+    assert (code, field) == ("invalid_request", "query")
+    assert message == "query: wanted and unwanted examples cancel out; nothing is left to look for"
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "words"),
+    [
+        ({"texts": [text(" ")]}, "texts[0].text", "it is empty; say what you look for"),
+        ({"texts": [text("red"), text("x" * 2001)]}, "texts[1].text", "2000"),
+        ({"texts": [text("red", 1e9)]}, "texts[0].weight", "1000"),
+        ({"texts": [{"words": "red"}]}, "texts[0].text", "required"),
+        ({"texts": "red"}, "texts", "list"),
+        ({"texts": [text("red")] * 65}, "texts", "64"),
+        ({"text": "red"}, "text", "no such field"),
+        ({"images": [row(99)]}, "images[0].row_id", "there is no row 99 in my"),
+        ({"images": [row(1), row(2**53)]}, "images[1].row_id", "less than"),
+        ({"images": [row(-1)]}, "images[0].row_id", "greater"),
+        ({"images": [{"row_id": 1.5}]}, "images[0].row_id", "integer"),
+        ({"texts": [text("red")], "k": 0}, "k", "greater"),
+        ({"texts": [text("red")], "k": 1001}, "k", "more than a page holds (1000)"),
+        ({"texts": [text("red")], "k": "many"}, "k", "integer"),
+        ({"texts": [text("red")], "min_z": 2}, "min_z", "z scores need 100 different rows; this lake has 4"),
+        ({"vector": []}, "vector", "at least 1"),
+        ({"vector": [0, 0, 0]}, "vector", "not all zero"),
+        ({"vector": [1, 2, "x"]}, "vector[2]", "number"),
+    ],
+)
+def test_mistakes_are_named(client: TestClient, body: dict[str, Any], field: str, words: str) -> None:
+    code, where, message = refusal(client, **body)
+    assert (code, where) == ("invalid_request", field)
+    assert message.startswith(f"{field}: ")
+    assert words in message
+
+
+def test_a_vector_of_another_width(client: TestClient) -> None:
+    assert refusal(client, vector=[1, 2]) == (
+        "wrong_dimension",
+        "vector",
+        "vectors have 2 dimensions, the model has 3",
+    )
+
+
+def test_an_unknown_column_with_the_nearest_real_name(client: TestClient) -> None:
+    code, field, message = refusal(client, texts=[text("red")], where="widht_px > 3")
+    assert (code, field) == ("bad_where", "where")
+    assert "widht_px" in message and "width_px" in message
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "width_px >",
+        "1; DROP TABLE rows",
+        "uri IN (SELECT 1)",
+        "read_text('/etc/passwd') = 'x'",
+        "a" * 5000,
+        "(" * 400,
+    ],
+)
+def test_sql_that_is_not_a_predicate(client: TestClient, where: str) -> None:
+    assert refusal(client, texts=[text("red")], where=where)[:2] == ("bad_where", "where")
+
+
+def test_an_unknown_lake(client: TestClient) -> None:
+    code, field, message = refusal(client, 404, lake="other", texts=[text("red")])
+    assert (code, field, message) == ("unknown_lake", "lake", "there is no lake 'other' here; there is my")
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"\xff", b"", b"[1]", b"null", b'{"texts": [{"text": "\\ud800"}]}', b"NaN"]
+)
+def test_a_body_that_is_no_query(client: TestClient, body: bytes) -> None:
+    answer = client.post("/v1/search", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["error"]["code"] == "invalid_request"
+
+
+def test_numbers_that_json_has_not(client: TestClient) -> None:
+    for body in (b'{"vector": [NaN, 0, 1]}', b'{"vector": [Infinity, 0, 1]}', b'{"vector": [1e999, 0, 1]}'):
+        answer = client.post("/v1/search", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422 and answer.json()["error"]["field"] == "vector[0]"
+
+
+def test_what_is_not_there(client: TestClient) -> None:
+    for method, path, status, code in (
+        ("GET", "/v1/nothing", 404, "not_found"),
+        ("GET", "/v1/search", 405, "method_not_allowed"),
+        ("DELETE", "/v1/lakes", 405, "method_not_allowed"),
+    ):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+        assert path in answer.json()["error"]["message"]
+
+
+def test_a_model_that_fails_is_not_the_caller_s_fault(client: TestClient) -> None:
+    answer = client.post("/v1/search", json={"texts": [text("purple")]})  # the fake knows four colours
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] == "internal"
+    assert "purple" not in answer.text and "Traceback" not in answer.text
+    assert found(client, texts=[text("red")], k=1) == [(3, 1.0)]
+
+
+def test_nothing_of_a_caller_s_is_opened(client: TestClient, tmp_path: Path) -> None:
+    """A text that names a file is a text, and an image example is a row_id, never a path."""
+    (tmp_path / "secret.png").write_bytes(png(BLUE))
+    answer = client.post("/v1/search", json={"images": [{"row_id": str(tmp_path / "secret.png")}]})
+    assert answer.status_code == 422
+    answer = client.post("/v1/search", json={"images": [str(tmp_path / "secret.png")]})
+    assert answer.status_code == 422
