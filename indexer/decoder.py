@@ -28,6 +28,7 @@ from indexer.config import ReadLimits
 from indexer.embed import InputShape
 from indexer.errors import UnreadableImage
 from indexer.images import ReadImage, count_pixels, read_bytes, read_image
+from indexer.images.files import check_size
 
 MEMORY_CAP_BYTES = (
     6 * 2**30
@@ -185,6 +186,7 @@ def _answer(answers: Connection, request: dict[str, Any], body: bytes, settings:
     shape = _shape_from(request["shape"]) if request["shape"] else settings.shape
     try:
         data = read_bytes(uri, body, settings.limits) if request["from_path"] else body
+        check_size(uri, len(data), settings.limits)
         with _one_giant_at_a_time(answers, uri, data, settings):
             image = read_image(uri, data, shape, settings.limits, settings.exact)
     except UnreadableImage as error:

@@ -67,12 +67,12 @@ class Originals:
         most = image.size_bytes or ReadLimits().max_bytes
         try:
             store = self._store(image.uri)
-            data = read_remote(store, store.path_of(image.uri), file, most)
         except SourceError as error:
             raise ImageUnreachable(image.uri, error.reason) from error
+        try:
+            return read_remote(store, store.path_of(image.uri), file, most)
         except UnreadableImage as error:
-            raise _remote_trouble(image, error) from error
-        return data
+            raise _remote_trouble(store, image, error) from error
 
     def _store(self, url: str) -> Store:
         site = url[: url.find("/", url.find("://") + 3)]
@@ -82,13 +82,21 @@ class Originals:
             return self._stores[site]
 
 
-def _remote_trouble(image: IndexedImage, error: UnreadableImage) -> ImageGone | ImageUnreachable:
+def _remote_trouble(
+    store: Store, image: IndexedImage, error: UnreadableImage
+) -> ImageGone | ImageUnreachable:
     cause = error.__cause__
     if isinstance(cause, FileNotFoundError):
         return ImageGone(image.uri, MISSING)
-    if isinstance(cause, Exception):
+    if not isinstance(cause, Exception):
+        return ImageGone(image.uri, CHANGED)  # larger than it was
+    try:  # a range of an object that is empty by now is an error too, another one in each store
+        size_bytes = store.info(store.path_of(image.uri))["size"]
+    except Exception:  # noqa: BLE001 - each store raises its own library's errors
         return ImageUnreachable(image.uri, store_reason(cause))
-    return ImageGone(image.uri, CHANGED)  # empty, or larger than it was
+    if size_bytes is not None and image.size_bytes and size_bytes != image.size_bytes:
+        return ImageGone(image.uri, CHANGED)
+    return ImageUnreachable(image.uri, store_reason(cause))
 
 
 def _read_local(image: IndexedImage) -> bytes:

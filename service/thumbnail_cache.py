@@ -12,6 +12,7 @@ import os
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,9 @@ class ThumbnailCache:
         self._folder = folder
         self._max_bytes = max_bytes
         self._step = int(max_bytes * SHARE_BETWEEN_LOOKS)
-        self._unlooked = self._step  # bytes written since the folder was last looked at: at first, it never was
+        self._unlooked = (
+            self._step
+        )  # bytes written since the folder was last looked at: at first, it never was
         self._lock = threading.Lock()
         self._tidying = threading.Lock()
         self._complained = False
@@ -111,10 +114,8 @@ class ThumbnailCache:
 
     def _touch(self, path: Path, status: os.stat_result) -> None:
         if time.time() - status.st_mtime > TOUCH_AFTER_S:
-            try:
+            with suppress(OSError):  # a read-only cache serves all the same
                 os.utime(path)
-            except OSError:
-                pass  # a read-only cache serves all the same
 
     def _drop(self, path: Path) -> None:
         try:

@@ -19,8 +19,9 @@ class InputShape:
 
     shortest: scale the shorter side to the target, keep the centre. longest: scale the longer side, pad evenly with
     `fill`. squash: scale both sides, proportions lost. inside: for people, no model: scale so that both sides fit, a
-    smaller image as it is, nothing cut or padded, so that the result may be smaller than this shape. `resize_to` is the target of the scaling where it is larger
-    than what is kept (a resize to 256 before a crop of 224); None: the kept size itself.
+    smaller image as it is, nothing cut or padded, so that the result may be smaller than this shape. `resize_to` is
+    the target of the scaling where it is larger than what is kept (a resize to 256 before a crop of 224); None: the
+    kept size itself.
     """
 
     width_px: int
