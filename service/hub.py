@@ -133,7 +133,9 @@ class Hub:
         opened: list[ServedLake] = []
         try:
             for name, folder in folders.items():
-                opened.append(ServedLake(name, Lake.open(folder, background_check=True), models))
+                lake = Lake.open(folder, background_check=True)
+                opened.append(ServedLake(name, lake, models))
+                lake.snapshot.warm()
         except BaseException:
             for served in opened:
                 served.lake.close()

@@ -196,6 +196,16 @@ def test_a_stream_is_every_hit_between_a_first_and_a_last_line(client: TestClien
     assert [line.get("row_id") for line in lines(client, texts=[text("red")], k=2)] == [None, 3, 4, None]
 
 
+def test_a_stream_s_mistakes_are_told_before_it_begins(client: TestClient) -> None:
+    for body, field in (
+        ({"texts": [text("red")], "where": "nope = 1"}, "where"),
+        ({"texts": [text("red")], "min_z": 1}, "min_z"),
+        ({"texts": [text("red")], "collapse": True}, "k"),
+    ):
+        answer = client.post("/v1/search", json=body, headers={"Accept": "application/x-ndjson"})
+        assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
+
+
 # -- uploads
 
 
