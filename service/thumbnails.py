@@ -40,7 +40,8 @@ class Thumbnails:
         max_cache_bytes: int = DEFAULT_CACHE_BYTES,
         originals: Originals | None = None,
     ) -> None:
-        """:param cache_folder: pictures are kept in its folder `thumbnails`; 0 max_cache_bytes keeps none."""
+        """:param cache_folder: pictures are kept in its folder `thumbnails`.
+        :param max_cache_bytes: of all of them together; 0: none is kept."""
         self.originals = originals or Originals()
         self._decoders = decoders
         self._cache = ThumbnailCache(cache_folder / "thumbnails", max_cache_bytes)

@@ -18,7 +18,7 @@ from service.api.config import ServeConfig
 from service.api.guard import Guard
 from service.api.limits import Limits
 from service.api.metrics import Measured, Metrics
-from service.api.routes import docs, health, lakes, page, search, session
+from service.api.routes import docs, health, images, lakes, page, search, session
 from service.decoders import DecoderPool
 from service.hub import Hub, Models, name_lakes
 from service.keys import KeyStore, state_folder
@@ -69,7 +69,7 @@ def create_app(
     )
     metrics.watch(hub)
     errors.install(app)
-    for module in (search, lakes, session, health, docs, page):
+    for module in (search, lakes, images, session, health, docs, page):
         app.include_router(module.router)
     app.mount("/page", page.files(), name="page")
     # Added last stands first: what is refused by limits and guard is counted too.

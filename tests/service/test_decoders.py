@@ -200,7 +200,7 @@ def test_a_closed_pool_ends_what_is_under_way_and_takes_nothing_new() -> None:
         slow = threads.submit(pool.decode, "slow", SLOW, SQUARE)
         assert within_10_s(lambda: bool(children() - before))
         pool.close()
-        with pytest.raises(UnreadableImage, match="^slow: its decoder crashed"):
+        with pytest.raises(UnreadableImage, match=r"^slow: its decoder crashed"):
             slow.result(timeout=10)
     assert children() == before
     with pytest.raises(UnreadableImage) as caught:
