@@ -17,9 +17,10 @@ from benchmarks.measure import Measurement, table
 from benchmarks.memory import measure_memory
 from benchmarks.resync import measure_resync
 from benchmarks.search import measure_search
+from benchmarks.thumbnails import measure_thumbnails
 from benchmarks.where import measure_where
 
-NAMES = ("indexing", "resync", "search", "where", "memory", "command")
+NAMES = ("indexing", "resync", "search", "where", "memory", "command", "thumbnails")
 
 
 def main() -> int:
@@ -55,6 +56,7 @@ def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterat
         "where": measure_where,
         "memory": measure_memory,
         "command": measure_command,
+        "thumbnails": measure_thumbnails,
     }
     return measures[name](workspace, quick=quick)
 

@@ -7,11 +7,12 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.config import ReadLimits
-from indexer.decoder import WAITING_GIANTS, Decoder, ReadSettings
+from indexer.decoder import Decoder, ReadSettings
 from indexer.embed import InputShape
 from indexer.embed.runtime import usable_cores
 from indexer.errors import UnreadableImage
@@ -35,15 +36,22 @@ class DecoderPool:
     """
 
     def __init__(
-        self, limits: ReadLimits | None = None, *, decoders: int = 0, idle_s: float = IDLE_S
+        self,
+        limits: ReadLimits | None = None,
+        *,
+        decoders: int = 0,
+        idle_s: float = IDLE_S,
+        start: Callable[[ReadSettings], Decoder] = Decoder,
     ) -> None:
         """
         :param decoders: processes at most; 0: one a core, up to 4.
         :param idle_s: a process that had nothing to do for so long is ended, for its memory.
+        :param start: makes a decoder, which starts its process with its first image.
         """
         self.size = decoders or min(usable_cores(), MOST_DECODERS)
         self._limits = limits or ReadLimits()
         self._idle_s = idle_s
+        self._start = start
         self._turns = threading.BoundedSemaphore(self.size)
         self._lock = threading.Lock()
         self._idle: list[_Idle] = []  # the last one used is the next one used: the others may end
@@ -78,8 +86,8 @@ class DecoderPool:
 
     @property
     def _patience_s(self) -> float:
-        """Longer than any honest decoder takes: it waits for other giants, then for its own image."""
-        return (WAITING_GIANTS + 3) * self._limits.decode_timeout_s
+        """Longer than any honest decoder takes: it waits for the giants of the others, then for its own image."""
+        return (self.size + 3) * self._limits.decode_timeout_s
 
     def close(self) -> None:
         """End all processes; images being decoded become UnreadableImage."""
@@ -99,7 +107,7 @@ class DecoderPool:
         with self._lock:
             if self._closed:
                 raise UnreadableImage(name, "the service is stopping", transient=True)
-            decoder = self._idle.pop().decoder if self._idle else Decoder(self._settings)
+            decoder = self._idle.pop().decoder if self._idle else self._start(self._settings)
             self._busy.add(decoder)
         if not decoder.is_running:
             decoder.close()  # it died of something else than an image: it starts again
