@@ -17,10 +17,11 @@ from benchmarks.measure import Measurement, table
 from benchmarks.memory import measure_memory
 from benchmarks.resync import measure_resync
 from benchmarks.search import measure_search
+from benchmarks.service import measure_service
 from benchmarks.thumbnails import measure_thumbnails
 from benchmarks.where import measure_where
 
-NAMES = ("indexing", "resync", "search", "where", "memory", "command", "thumbnails")
+NAMES = ("indexing", "resync", "search", "where", "memory", "command", "service", "thumbnails")
 
 
 def main() -> int:
@@ -56,6 +57,7 @@ def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterat
         "where": measure_where,
         "memory": measure_memory,
         "command": measure_command,
+        "service": measure_service,
         "thumbnails": measure_thumbnails,
     }
     return measures[name](workspace, quick=quick)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from indexer.commits import Commits, prepare_folder
 from indexer.config import IndexConfig
-from indexer.embed import InputShape, Pixels, Vectors
+from indexer.embed import Embedder, InputShape, Pixels, Vectors
 from indexer.images import ReadImage
 from indexer.layout import Layout
 from indexer.manifest import Manifest, SourceEntry, publish
@@ -101,7 +101,9 @@ def write_lake_of(folder: Path, lake: Path) -> int:
     return commits.manifest.live_rows
 
 
-def write_synthetic_lake(lake: Path, rows: int, dim: int, *, segment_rows: int, seed: int = 0) -> Manifest:
+def write_synthetic_lake(
+    lake: Path, rows: int, dim: int, *, segment_rows: int, seed: int = 0, model: Embedder | None = None
+) -> Manifest:
     """Random unit vectors with rows such as photos have: sizes, times, cameras, places, captions, one own column."""
     layout = Layout(lake)
     prepare_folder(layout)
@@ -115,7 +117,10 @@ def write_synthetic_lake(lake: Path, rows: int, dim: int, *, segment_rows: int, 
             writer.add_vectors(random_unit_rows(count, dim, rng))
         entries.append(writer.finish())
     fingerprint: dict[str, str | int] = {"name": "synthetic", "dim": dim, "precision": "fp32"}
-    manifest = Manifest("synthetic", fingerprint, dim, columns={"split": "string"}, segments=tuple(entries))
+    model_id = "synthetic"
+    if model is not None:  # as if it had made the vectors
+        model_id, fingerprint = model.model_id, model.fingerprint
+    manifest = Manifest(model_id, fingerprint, dim, columns={"split": "string"}, segments=tuple(entries))
     return publish(layout, manifest)
 
 

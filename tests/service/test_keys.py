@@ -193,6 +193,14 @@ def test_a_document_like_ours_is_read(store: KeyStore) -> None:
     assert key is not None and key.name == "n"
 
 
+def test_what_is_too_long_for_a_secret_is_not_even_hashed(store: KeyStore) -> None:
+    store.folder.mkdir()
+    for length, taken in ((200, True), (201, False)):
+        secret = "x" * length
+        store.path.write_text(_document(sha256=hashlib.sha256(secret.encode()).hexdigest()))
+        assert (store.check(secret) is not None) is taken
+
+
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LakeError, match=r"cannot be written .*LAKESIFT_STATE names another folder"):

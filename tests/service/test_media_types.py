@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from service.media_types import SHOWN, shown_as
+from service.media_types import FORMATS, SHOWN, shown_as
 from tests.bad_images import encoded
 
 PICTURE = Image.new("RGB", (16, 16), (200, 30, 30))
@@ -30,6 +30,7 @@ PICTURE = Image.new("RGB", (16, 16), (200, 30, 30))
 def test_formats(format: str, media_type: str | None) -> None:
     assert shown_as(encoded(PICTURE, format)) == media_type
     assert media_type is None or media_type in SHOWN
+    assert (format.lower() in FORMATS) == (media_type is not None)
 
 
 @pytest.mark.parametrize(

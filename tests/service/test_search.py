@@ -25,11 +25,6 @@ ROUNDING = 1e-3  # vectors are stored in half precision: relative 2^-11
 
 
 @pytest.fixture
-def maker(tmp_path: Path) -> Maker:
-    return Maker(tmp_path / "my.lake")
-
-
-@pytest.fixture
 def colours(maker: Maker) -> Lake:
     """Six rows in two segments: red, green, blue, red-green, red-blue, nearly red."""
     for vector in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):

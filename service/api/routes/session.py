@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from service.api.access import IN_SCOPE, Access
 from service.api.answers import Refused
+from service.api.schemas import ErrorAnswer
 from service.keys import MAX_SECRET_CHARS, SCOPES
 
 router = APIRouter(prefix="/v1/session", tags=["session"])
@@ -53,8 +54,9 @@ def show(request: Request, response: Response) -> Session | Response:
     status_code=204,
     response_class=Response,
     responses={
-        401: {"description": "key_invalid: no such key, or it was revoked"},
-        429: {"description": "too_many_attempts: wait as Retry-After says"},
+        401: {"model": ErrorAnswer, "description": "key_invalid: no such key, or it was revoked"},
+        422: {"model": ErrorAnswer},
+        429: {"model": ErrorAnswer, "description": "too_many_attempts: wait as Retry-After says"},
     },
 )
 def sign_in(sent: SignIn, request: Request) -> Response:
