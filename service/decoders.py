@@ -6,7 +6,6 @@ import os
 import tempfile
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from indexer.config import ReadLimits
 from indexer.decoder import Decoder, ReadSettings
 from indexer.embed import InputShape
+from indexer.embed.model_cache import cache_folder
 from indexer.embed.runtime import usable_cores
 from indexer.errors import UnreadableImage
 from indexer.images import ReadImage
@@ -58,10 +58,7 @@ class DecoderPool:
         self._busy: set[Decoder] = set()
         self._sweep: threading.Timer | None = None
         self._closed = False
-        file, giants_lock = tempfile.mkstemp(prefix="lakesift-giants-")
-        os.close(file)
-        self._remove_lock = weakref.finalize(self, Path(giants_lock).unlink, missing_ok=True)
-        self._settings = ReadSettings(ANY_SHAPE, self._limits, giants_lock=giants_lock)
+        self._settings = ReadSettings(ANY_SHAPE, self._limits, giants_lock=_giants_lock())
 
     def decode(self, name: str, image: bytes | Path, shape: InputShape) -> ReadImage:
         """Decode one image in a process of its own, waiting for a free one.
@@ -101,7 +98,6 @@ class DecoderPool:
             decoder.stop()
         for waiting in idle:
             waiting.decoder.close()
-        self._remove_lock()
 
     def _take(self, name: str) -> Decoder:
         with self._lock:
@@ -138,3 +134,16 @@ class DecoderPool:
                 self._sweep_later()
         for idle in ended:
             idle.decoder.close()
+
+
+def _giants_lock() -> str:
+    """A file that the decoders of all services of this user lock while they decode a giant."""
+    path = cache_folder() / "giants.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError:  # a cache folder that cannot be written: this service has a lock of its own
+        file, name = tempfile.mkstemp(prefix="lakesift-giants-")
+        os.close(file)
+        return name
+    return str(path)

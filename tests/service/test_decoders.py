@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from indexer.config import ReadLimits
@@ -231,3 +232,23 @@ def test_a_decoder_that_an_image_took_over_ends_with_it() -> None:
     assert all(reason.startswith("its decoder crashed (") for reason in crashed)
     assert len(reasons) == 8
     assert set(reasons.values()) == {"its decoder answered nonsense and was stopped"}
+
+
+def test_giants_of_two_pools_are_decoded_one_at_a_time(cache_of_the_tests: Path) -> None:
+    """While somebody holds the lock, a giant waits and anything smaller does not."""
+    giant = png_of_giant()
+    pools = [DecoderPool(decoders=2), DecoderPool(decoders=2)]
+    with ThreadPoolExecutor(2) as threads:
+        with FileLock(cache_of_the_tests / "giants.lock"):
+            giants = [threads.submit(pool.decode, "giant", giant, SQUARE) for pool in pools]
+            assert [pool.decode("red", png(RED), SQUARE).width_px for pool in pools] == [4, 4]
+            time.sleep(0.5)
+            assert not any(waiting.done() for waiting in giants)
+        assert [waiting.result().width_px for waiting in giants] == [7000, 7000]
+    for pool in pools:
+        pool.close()
+
+
+def png_of_giant() -> bytes:
+    """49 Mpx of one grey."""
+    return encoded(Image.new("L", (7000, 7000), 128), "PNG", compress_level=1)
