@@ -29,6 +29,7 @@ from indexer.errors import (
     WrongModel,
 )
 from service.api.answers import error_response
+from service.cursor import NOT_A_CURSOR
 
 log = logging.getLogger(__name__)
 
@@ -127,4 +128,6 @@ def describe(errors: Sequence[Any]) -> tuple[str | None, str]:
     message = str(first["msg"])
     if first["type"] == "extra_forbidden":
         message = "there is no such field; /docs lists those there are"
+    if first["type"] == "string_pattern_mismatch" and field == "cursor":
+        message = NOT_A_CURSOR
     return field, f"{field}: {message[:1].lower()}{message[1:]}" if field else message

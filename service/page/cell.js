@@ -1,0 +1,72 @@
+/** One image of the grid: the photo as a link to its large view, how well it fits, and more or less like it. */
+
+import { imageProblem, thumbnailUrl } from "./api.js";
+import { icon, make } from "./dom.js";
+import { fit, nameOf, sentence } from "./words.js";
+
+const SIZES = [256, 512, 1024]; // few, so that the server's cache and the browser's serve many screens
+
+/** The thumbnail to ask for, for a box of so many px on this screen. */
+export function thumbnailSize(box) {
+  const needed = Math.max(box.width, box.height) * Math.min(2, devicePixelRatio || 1);
+  return SIZES.find((size) => size >= needed * 0.9) ?? SIZES.at(-1);
+}
+
+/**
+ * @param {Object} hit a hit or a row
+ * @param {string} href of its large view
+ * @returns {HTMLLIElement} without its image, which `load` begins
+ */
+export function cell(hit, href) {
+  const name = nameOf(hit);
+  const fits = fit(hit);
+  const folded = hit.collapsed?.length ?? 0;
+  return make(
+    "li",
+    { class: "cell", "data-row": hit.row_id },
+    make(
+      "a",
+      { class: "photo", href, tabindex: "-1", title: name },
+      make("img", { alt: name, loading: "lazy", decoding: "async", draggable: "false", width: hit.width_px, height: hit.height_px }),
+    ),
+    folded > 0 && make("span", { class: "folded", title: `${folded} nearly the same` }, `+${folded}`),
+    make(
+      "div",
+      { class: "over" },
+      fits !== null && make("span", { class: "fit", title: fitTitle(hit) }, fits),
+      button("more", "plus", "More", `More like this: ${name}`),
+      button("less", "minus", "Less", `Less like this: ${name}`),
+    ),
+  );
+}
+
+function button(act, sign, word, label) {
+  const facts = { type: "button", class: "act", tabindex: "-1", "data-act": act, title: `${word} like this`, "aria-label": label };
+  return make("button", facts, icon(sign), make("span", { class: "word" }, word));
+}
+
+const fitTitle = ({ score, z }) =>
+  typeof z === "number"
+    ? `score ${score.toFixed(3)}; it stands out from the lake by ${z.toFixed(1)} standard deviations`
+    : `score ${score.toFixed(3)}, the cosine with what you look for`;
+
+/** Begin to load the image; once, and again after it failed. */
+export function load(element, lake, hit, box) {
+  const image = element.querySelector("img");
+  if (image.hasAttribute("src") && !element.classList.contains("failed")) return;
+  element.querySelector(".why")?.remove();
+  element.classList.remove("failed", "loaded");
+  image.addEventListener("load", () => element.classList.add("loaded"), { once: true });
+  image.addEventListener("error", () => explain(element, image), { once: true });
+  image.src = thumbnailUrl(lake, hit, thumbnailSize(box));
+  if (image.complete && image.naturalWidth > 0) element.classList.add("loaded", "at-once");
+}
+
+/** A quiet placeholder with the reason, in the place of the browser's broken image. */
+async function explain(element, image) {
+  element.classList.add("failed");
+  const problem = await imageProblem(image.src);
+  if (!element.classList.contains("failed") || element.querySelector(".why")) return;
+  const why = problem ? sentence(problem.message) : "The image could not be shown.";
+  element.querySelector(".photo").append(make("span", { class: "why", title: why }, why));
+}

@@ -1,0 +1,99 @@
+/** The examples as chips: each with its sign in a word, a picture or its text, and a way to remove it. */
+
+import { thumbnailUrl } from "./api.js";
+import { icon, make } from "./dom.js";
+
+const THUMBNAIL = 256; // as the grid's, so that the browser has it already
+
+export class Chips {
+  #pictures = new Map(); // upload id -> blob: URL
+
+  /**
+   * @param {HTMLUListElement} list
+   * @param {{flip: function(number), remove: function(number), dropLeast: function(), row: function(number): Object,
+   *   href: function(Object): string}} does row gives what is known of a row_id
+   */
+  constructor(list, does) {
+    this.list = list;
+    this.does = does;
+  }
+
+  /**
+   * @param {?string} lake null: not known yet
+   * @param {State} state
+   * @param {Map} uploads those that this browser has
+   * @param {?{number: number, message: string}} problem what the server says of one example
+   */
+  show(lake, state, uploads, problem = null) {
+    const chips = state.examples.map((example, number) =>
+      this.#chip(lake, example, number, uploads, problem?.number === number ? problem.message : null),
+    );
+    if (state.minZ !== null) chips.push(this.#least(state.minZ));
+    this.list.replaceChildren(...chips);
+    this.list.hidden = chips.length === 0;
+  }
+
+  focus(number) {
+    const buttons = this.list.querySelectorAll(".sign, .remove");
+    buttons[Math.min(number * 2, buttons.length - 1)]?.focus();
+  }
+
+  #chip(lake, example, number, uploads, problem) {
+    const { kind, value, sign } = example;
+    const upload = kind === "upload" ? uploads.get(value) : null;
+    const isMissing = kind === "upload" && !upload;
+    const name = { text: value, row: `image ${value}`, upload: upload?.name ?? "an image that is not in this browser" }[kind];
+    const word = sign > 0 ? "more" : "less";
+    const classes = ["chip", sign > 0 ? "wanted" : "unwanted", kind === "text" ? "" : "pictured", isMissing || problem ? "amiss" : ""];
+    return make(
+      "li",
+      { class: classes.filter(Boolean).join(" "), title: problem ?? name },
+      make(
+        "button",
+        {
+          type: "button",
+          class: "sign",
+          title: sign > 0 ? "Wanted; click for less of it" : "Unwanted; click for more of it",
+          "aria-label": `${word} like ${name}; turn into ${sign > 0 ? "less" : "more"}`,
+          on: { click: () => this.does.flip(number) },
+        },
+        icon(sign > 0 ? "plus" : "minus"),
+        make("span", {}, word),
+      ),
+      this.#what(lake, example, name, upload),
+      make(
+        "button",
+        { type: "button", class: "remove", title: "Remove", "aria-label": `Remove ${name}`, on: { click: () => this.does.remove(number) } },
+        icon("close"),
+      ),
+    );
+  }
+
+  #what(lake, { kind, value }, name, upload) {
+    if (kind === "text") return make("span", { class: "text", dir: "auto" }, value);
+    if (kind === "upload" && !upload) return make("span", { class: "text" }, "image not in this browser");
+    const row = this.does.row(Number(value));
+    const src = upload ? this.#picture(upload) : lake === null ? null : thumbnailUrl(lake, row, THUMBNAIL);
+    const image = make("img", { src, alt: name, width: 36, height: 36, decoding: "async" });
+    image.addEventListener("error", () => image.replaceWith(make("span", { class: "text", dir: "auto" }, name)), { once: true });
+    return upload ? image : make("a", { class: "picture", href: this.does.href(row) }, image);
+  }
+
+  #picture(upload) {
+    if (!this.#pictures.has(upload.id)) this.#pictures.set(upload.id, URL.createObjectURL(upload.blob));
+    return this.#pictures.get(upload.id);
+  }
+
+  #least(minZ) {
+    return make(
+      "li",
+      { class: "chip", title: "Only images that stand out by this much" },
+      make("span", { class: "text" }, `z at least ${minZ}`),
+      make(
+        "button",
+        { type: "button", class: "remove", title: "Remove", "aria-label": `Remove z at least ${minZ}`, on: { click: () => this.does.dropLeast() } },
+        icon("close"),
+      ),
+    );
+  }
+}

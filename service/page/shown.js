@@ -1,0 +1,189 @@
+/** What stands around the grid: how many images and how long it took, notices, messages, the end. */
+
+import { byId, make } from "./dom.js";
+import { emptyLake, failure, message, noLake, notice, nothingFound, problems } from "./messages.js";
+import { isQuery } from "./state.js";
+import { count, images, sentence } from "./words.js";
+
+const QUIET_MS = 150; // an answer that comes sooner changes the page at once, without a sign of waiting
+
+export class Shown {
+  #timer = null;
+  #state = null;
+  #skipped = null;
+
+  /**
+   * @param {Grid} grid
+   * @param {Results} results
+   * @param {{again: function(), retry: function(), go: function(Object), all: function(), remove: function(number),
+   *   removeMissing: function()}} does
+   */
+  constructor(grid, results, does) {
+    this.grid = grid;
+    this.results = results;
+    this.does = does;
+  }
+
+  lakes(lakes) {
+    const chooser = byId("lake");
+    chooser.hidden = lakes.length < 2;
+    chooser.replaceChildren(...lakes.map(({ name }) => make("option", { value: name }, name)));
+    this.#problems = lakes;
+    this.#choose();
+  }
+
+  #problems = [];
+  #lake = null;
+
+  /** What the address says, before anything is asked. */
+  state(state, lake) {
+    this.#state = state;
+    this.#lake = lake;
+    this.#skipped = null;
+    byId("collapse").checked = state.collapse;
+    byId("collapse").disabled = !isQuery(state);
+    byId("intro").hidden = isQuery(state) || state.where !== "";
+    document.title = state.q ? `${state.q} · lakesift` : "lakesift";
+    this.#choose();
+  }
+
+  #choose() {
+    if (this.#lake !== null) byId("lake").value = this.#lake;
+  }
+
+  noLake() {
+    this.only(noLake());
+  }
+
+  /** A question is under way. */
+  waiting() {
+    this.stopWaiting();
+    byId("grid").setAttribute("aria-busy", "true");
+    const isFirst = this.results.rows.length === 0;
+    this.#timer = setTimeout(() => {
+      if (!isFirst) byId("foot").replaceChildren(make("p", { class: "end" }, "Loading more…"));
+      else if (this.grid.hits.length) this.grid.dim();
+      else {
+        byId("message").replaceChildren();
+        this.grid.skeleton();
+      }
+    }, QUIET_MS);
+  }
+
+  stopWaiting() {
+    clearTimeout(this.#timer);
+    byId("grid").setAttribute("aria-busy", "false");
+  }
+
+  came(isFirst, lake) {
+    this.stopWaiting();
+    const { rows, isWhole } = this.results;
+    byId("message").replaceChildren();
+    if (isFirst) this.grid.show(this.#lake, rows, isWhole);
+    else this.grid.extend(rows, isWhole);
+    if (!rows.length) this.#nothing(lake);
+    this.#foot();
+    this.#notices(lake);
+    this.status(lake);
+    byId("live").textContent = rows.length ? `${images(rows.length)} shown${isWhole ? ", that is all" : ""}` : "Nothing found";
+  }
+
+  #nothing(lake) {
+    const without = {
+      where: () => this.does.go({ where: "" }),
+      minZ: () => this.does.go({ minZ: null }),
+      all: () => this.does.all(),
+    };
+    const isEmpty = lake?.rows === 0 || (!this.#state.where && this.#state.minZ === null);
+    byId("intro").hidden ||= isEmpty;
+    byId("message").replaceChildren(isEmpty ? emptyLake(this.#lake) : nothingFound(this.#state, without));
+  }
+
+  #foot() {
+    const { rows, isWhole } = this.results;
+    byId("foot").replaceChildren(...(isWhole && rows.length ? [make("p", { class: "end" }, `End · ${images(rows.length)}`)] : []));
+    this.#watchFoot();
+  }
+
+  /** The watcher of the page's end reports changes only: take the foot out for a moment, so that it looks again. */
+  #watchFoot() {
+    const foot = byId("foot");
+    foot.hidden = true;
+    requestAnimationFrame(() => (foot.hidden = false));
+  }
+
+  #notices(lake) {
+    const missing = this.#state.examples.filter(({ kind, value }) => kind === "upload" && !this.results.uploads.has(value)).length;
+    const shown = [
+      missing > 0 && notice(missingText(missing), ["Remove", () => this.does.removeMissing()]),
+      this.#skipped && notice(this.#skipped),
+      lake?.problems?.length > 0 && problems(lake.problems),
+    ];
+    byId("notices").replaceChildren(...shown.filter(Boolean));
+  }
+
+  /** Files that came with others and are no images. */
+  skipped(number) {
+    this.#skipped = number ? (number === 1 ? "1 file is not an image and was left out." : `${number} files are not images and were left out.`) : null;
+    if (number) byId("notices").append(notice(this.#skipped));
+  }
+
+  status(lake) {
+    const { rows, took, isWhole } = this.results;
+    const isAll = !this.#state.where && this.#state.minZ === null && !this.#state.collapse;
+    const number = isAll && lake ? images(lake.rows) : isWhole ? images(rows.length) : `${count(rows.length)}+ images`;
+    const parts = [number, isQuery(this.#state) && rows.length ? "most similar first" : null, took === null ? null : `${took < 10 ? took.toFixed(1) : Math.round(took)} ms`];
+    byId("status").textContent = parts.filter(Boolean).join(" · ");
+  }
+
+  badFilter() {
+    this.stopWaiting();
+    if (this.grid.hits.length) {
+      this.grid.dim();
+      byId("status").textContent = "As before: the filter is not understood";
+      return;
+    }
+    const ways = [["Remove the filter", () => this.does.go({ where: "", minZ: null })]];
+    this.#replace(message("The filter is not understood", ["What is wrong with it stands beside it, above."], ...ways));
+  }
+
+  /** @param {number} number of the example that is to blame, or -1 */
+  failed(error, isFirst, number) {
+    this.stopWaiting();
+    if (!isFirst) return this.#failedMore(error);
+    const ways = [];
+    if (number >= 0) ways.push(["Remove it", () => this.does.remove(number)]);
+    else if (error.status >= 500 || error.status === 429) ways.push(["Try again", () => this.does.again()]);
+    else ways.push(["Show all images", () => (error.code === "unknown_lake" ? this.does.go({ lake: null, open: null }) : this.does.all())]);
+    this.#replace(failure(error, ...ways));
+  }
+
+  #failedMore(error) {
+    const isGone = error.status === 410;
+    const text = isGone ? "The lake has changed since this search." : sentence(error.message, error.field);
+    const way = isGone ? ["Show current results", () => this.does.again()] : ["Try again", () => this.does.retry()];
+    this.grid.extend(this.results.rows, true);
+    byId("foot").replaceChildren(notice(text, way));
+    byId("live").textContent = text;
+  }
+
+  #replace(element) {
+    this.grid.clear();
+    byId("foot").replaceChildren();
+    byId("status").textContent = "";
+    byId("message").replaceChildren(element);
+    byId("live").textContent = element.textContent;
+  }
+
+  /** Nothing but this: there is nothing to search. */
+  only(element) {
+    this.stopWaiting();
+    byId("intro").hidden = true;
+    this.#replace(element);
+  }
+}
+
+const missingText = (number) =>
+  number === 1
+    ? "This address names an image that only the browser it was dropped in has. The results are without it."
+    : `This address names ${number} images that only the browser they were dropped in has. The results are without them.`;

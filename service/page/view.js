@@ -1,0 +1,181 @@
+/** The large view: one image as large as fits, what is known of it, and the way to the next. */
+
+import { imageProblem, imageUrl, row as rowOf, thumbnailUrl } from "./api.js";
+import { byId, icon, make } from "./dom.js";
+import { facts } from "./facts.js";
+import { fit, images, nameOf, sentence } from "./words.js";
+
+const LARGEST = 2; // times its own size: beyond it a small image is only blurred
+const BEFORE = 512; // px of the thumbnail shown until the image is there
+
+export class View {
+  #dialog = byId("view");
+  #rowId = null;
+  #lake = null;
+  #hit = null;
+
+  /**
+   * @param {{close: function(), step: function(Object), act: function(string, Object), hits: function(): Object[],
+   *   href: function(Object): string}} does step gets the row to go to
+   */
+  constructor(does) {
+    this.does = does;
+    this.#dialog.addEventListener("cancel", (event) => {
+      event.preventDefault(); // the address decides whether it is open
+      does.close();
+    });
+    this.#dialog.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  get rowId() {
+    return this.#rowId;
+  }
+
+  async show(lake, rowId) {
+    if (rowId === this.#rowId && lake === this.#lake) return;
+    this.#hit = null;
+    this.#rowId = rowId;
+    this.#lake = lake;
+    if (!this.#dialog.open) this.#dialog.showModal();
+    document.documentElement.classList.add("viewing");
+    const known = this.does.hits().find((hit) => hit.row_id === rowId);
+    try {
+      const hit = known ?? (await rowOf(lake, rowId));
+      if (this.#rowId === rowId) this.#fill(hit);
+    } catch (error) {
+      if (this.#rowId === rowId) this.#frame(make("p", { class: "view-problem" }, sentence(error.message)), null);
+    }
+  }
+
+  hide() {
+    this.#rowId = null;
+    document.documentElement.classList.remove("viewing");
+    if (this.#dialog.open) this.#dialog.close();
+    this.#dialog.replaceChildren();
+  }
+
+  #fill(hit) {
+    this.#hit = hit;
+    this.#frame(this.#picture(hit), this.#side(hit));
+    for (const near of [this.#neighbour(1), this.#neighbour(-1)]) {
+      if (near) new Image().src = imageUrl(this.#lake, near); // the next one is there when it is asked for
+    }
+  }
+
+  #frame(stage, side) {
+    const held = this.#dialog.contains(document.activeElement) ? document.activeElement.dataset.step : null;
+    this.#dialog.setAttribute("aria-label", this.#hit ? nameOf(this.#hit) : "Image");
+    this.#dialog.replaceChildren(
+      make(
+        "div",
+        { class: "stage" },
+        stage,
+        this.#step(-1, "left", "Previous image"),
+        this.#step(1, "right", "Next image"),
+      ),
+      make(
+        "aside",
+        { class: "side" },
+        make(
+          "div",
+          { class: "side-top" },
+          make("p", { class: "place" }, this.#place()),
+          make(
+            "button",
+            { type: "button", class: "quiet square", "data-step": "close", title: "Close (Esc)", "aria-label": "Close", on: { click: () => this.does.close() } },
+            icon("close"),
+          ),
+        ),
+        side,
+      ),
+    );
+    this.refresh();
+    const focused = held ? this.#dialog.querySelector(`[data-step="${held}"]:not([disabled])`) : null;
+    (focused ?? this.#dialog.querySelector("[data-step=close]")).focus({ focusVisible: false });
+  }
+
+  #picture(hit) {
+    const image = make("img", { class: "large", alt: nameOf(hit), src: thumbnailUrl(this.#lake, hit, BEFORE) });
+    image.width = hit.width_px;
+    image.height = hit.height_px;
+    image.style.maxWidth = `min(100%, ${hit.width_px * LARGEST}px)`;
+    image.style.maxHeight = `min(100%, ${hit.height_px * LARGEST}px)`;
+    const whole = new Image();
+    whole.src = imageUrl(this.#lake, hit);
+    whole
+      .decode()
+      .then(() => (image.src = whole.src))
+      .catch(() => this.#explain(hit, whole.src));
+    return image;
+  }
+
+  async #explain(hit, url) {
+    const problem = await imageProblem(url);
+    if (this.#hit !== hit || !problem) return;
+    this.#dialog.querySelector(".stage").append(make("p", { class: "view-problem", role: "status" }, sentence(problem.message)));
+  }
+
+  #side(hit) {
+    return make(
+      "div",
+      { class: "side-rest" },
+      make(
+        "div",
+        { class: "acts" },
+        make("button", { type: "button", "data-step": "more", title: "More like this (m)", on: { click: () => this.does.act("more", hit) } }, icon("plus"), "More like this"),
+        make("button", { type: "button", "data-step": "less", title: "Less like this (l)", on: { click: () => this.does.act("less", hit) } }, icon("minus"), "Less like this"),
+      ),
+      hit.collapsed?.length ? this.#folded(hit) : null,
+      facts(hit),
+    );
+  }
+
+  #folded(hit) {
+    const links = hit.collapsed.slice(0, 24).map((rowId) =>
+      make(
+        "a",
+        { href: this.does.href({ row_id: rowId }) },
+        make("img", { src: thumbnailUrl(this.#lake, { row_id: rowId }, 256), alt: `image ${rowId}`, width: 56, height: 56, loading: "lazy" }),
+      ),
+    );
+    return make("div", { class: "twins" }, make("p", {}, `${images(hit.collapsed.length)} nearly the same`), make("div", { class: "twin-list" }, ...links));
+  }
+
+  #step(direction, sign, label) {
+    return make(
+      "button",
+      { type: "button", class: `step ${sign}`, "data-step": sign, "aria-label": label, title: `${label} (${direction < 0 ? "←" : "→"})`, on: { click: () => this.does.step(this.#neighbour(direction)) } },
+      icon(sign),
+    );
+  }
+
+  #place() {
+    const at = this.does.hits().findIndex((hit) => hit.row_id === this.#rowId);
+    const fits = this.#hit && fit(this.#hit);
+    return [at < 0 ? null : `${at + 1}`, fits].filter(Boolean).join(" · ");
+  }
+
+  #neighbour(direction) {
+    const hits = this.does.hits();
+    const at = hits.findIndex((hit) => hit.row_id === this.#rowId);
+    return at < 0 ? null : (hits[at + direction] ?? null);
+  }
+
+  /** Which steps there are; that changes when more images come. */
+  refresh() {
+    for (const [sign, direction] of [["left", -1], ["right", 1]]) {
+      const button = this.#dialog.querySelector(`.step.${sign}`);
+      if (button) button.disabled = !this.#neighbour(direction);
+    }
+  }
+
+  #key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const act = { m: "more", l: "less" }[event.key];
+    if (step && this.#neighbour(step)) this.does.step(this.#neighbour(step));
+    else if (act && this.#hit) this.does.act(act, this.#hit);
+    else return;
+    event.preventDefault();
+  }
+}
