@@ -206,6 +206,20 @@ def test_an_image_that_is_no_longer_what_was_indexed_is_gone(tmp_path: Path) -> 
         assert client.get(url(desk, "a.jpg")).content == FILES["a.jpg"]
 
 
+def test_an_image_that_cannot_be_read_now_is_unreachable(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    path = desk.photos / "a.jpg"
+    path.unlink()
+    path.symlink_to(path)
+    with serving(desk, ServeConfig(thumbnail_cache_bytes=0)) as client:
+        for kind in ("image", "thumbnail"):
+            answer = client.get(url(desk, "a.jpg", kind))
+            reason = "too many levels of symbolic links"
+            message = f"{path} cannot be read now: {reason}; see to it and try again"
+            assert error_of(answer) == (503, "image_unreachable", message)
+            assert int(answer.headers["retry-after"]) > 0
+
+
 def test_a_thumbnail_that_was_kept_shows_what_was_indexed_even_when_the_file_is_gone(tmp_path: Path) -> None:
     desk = make_desk(tmp_path)
     with serving(desk) as client:
