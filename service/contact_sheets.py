@@ -29,9 +29,7 @@ LABEL_LINES = 2
 DOTS = "..."
 
 
-def contact_sheet(
-    hits: Sequence[Hit] | Sequence[Row], *, columns: int = 5, size_px: int = 160
-) -> Image.Image:
+def contact_sheet(hits: Sequence[Hit | Row], *, columns: int = 5, size_px: int = 160) -> Image.Image:
     """The images of hits or rows, left to right, then down; a notebook shows it when it is a cell's last value.
 
     Below each stand its name and, for a hit, its z (its score, where it has no z). An image that is gone and of which
@@ -137,7 +135,7 @@ class _Sheet:
         return lines
 
 
-def _pictures(hits: Sequence[Hit] | Sequence[Row], size_px: int) -> list[Image.Image | str]:
+def _pictures(hits: Sequence[Hit | Row], size_px: int) -> list[Image.Image | str]:
     with closing(DecoderPool()) as decoders, ThreadPoolExecutor(2 * decoders.size) as threads:
         thumbnails = Thumbnails(cache_folder(), decoders)
         return list(threads.map(lambda hit: _picture(thumbnails, hit, size_px), hits))
