@@ -17,6 +17,7 @@ import { takeUploads } from "./uploads.js";
 import { View } from "./view.js";
 
 const NOTHING = parse("");
+const AHEAD = "1500px"; // below the screen: nearer than this, the next page is asked for
 
 class Page {
   #state = NOTHING;
@@ -25,7 +26,10 @@ class Page {
   #store = new UploadStore();
   #banner = new Banner(() => this.#serverIsBack());
   #box = new Box((typed) => this.#typed(typed));
-  #filter = new Filter((changes) => this.#go({ ...this.#state, ...changes, open: null }));
+  #filter = new Filter({
+    apply: (changes) => this.#go({ ...this.#state, ...changes, open: null }),
+    opened: () => this.#offerColumns(),
+  });
   #grid = new Grid(byId("grid"), { href: (row) => this.#href(row), act: (act, row) => this.#act(act, row) });
   #chips = new Chips(byId("chips"), {
     flip: (number) => this.#go(withFlipped(this.#state, number)).#chips.focus(number, ".sign"),
@@ -47,6 +51,7 @@ class Page {
     came: (rows, isFirst) => this.#came(isFirst),
     failed: (error, isFirst) => this.#failed(error, isFirst),
   });
+  #end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#results.more(), { rootMargin: AHEAD });
   #shown = new Shown(this.#grid, this.#results, {
     again: () => this.#ask(),
     retry: () => this.#results.retry(),
@@ -64,7 +69,6 @@ class Page {
     byId("lake").addEventListener("change", (event) => this.#moveTo(event.target.value));
     takeUploads((files, others) => this.#upload(files, others));
     takeKeys(this.#box);
-    new IntersectionObserver(([seen]) => seen.isIntersecting && this.#results.more(), { rootMargin: "1500px" }).observe(byId("foot"));
     this.#show(parse(location.search)); // before the server is asked: nothing moves when it answers
   }
 
@@ -126,11 +130,11 @@ class Page {
     this.#filter.show(state);
     this.#showChips();
     this.#shown.state(state, this.#lake);
-    if (state.where || !byId("filter").hidden) this.#offerColumns();
+    if (this.#filter.isOpen) this.#offerColumns();
   }
 
   #showChips(problem = null) {
-    this.#chips.show(this.#lake, this.#state, this.#results.uploads, problem);
+    this.#chips.show(this.#lake, this.#state, this.#store, problem);
   }
 
   async #offerColumns() {
@@ -161,6 +165,8 @@ class Page {
   #came(isFirst) {
     this.#shown.came(isFirst, this.#lakes.find(({ name }) => name === this.#lake));
     this.#view.refresh();
+    this.#end.unobserve(byId("foot"));
+    this.#end.observe(byId("foot")); // anew: it tells only changes, and the end may still be near
     if (isFirst) {
       this.#showChips();
       this.#noticeNewSnapshot();

@@ -2,6 +2,7 @@
 
 import { thumbnailUrl } from "./api.js";
 import { icon, make } from "./dom.js";
+import { nameOf } from "./words.js";
 
 const THUMBNAIL = 256; // as the grid's, so that the browser has it already
 
@@ -21,12 +22,12 @@ export class Chips {
   /**
    * @param {?string} lake null: not known yet
    * @param {State} state
-   * @param {Map} uploads those that this browser has
+   * @param {UploadStore} store what it does not know yet is neither shown nor missed
    * @param {?{number: number, message: string}} problem what the server says of one example
    */
-  show(lake, state, uploads, problem = null) {
+  show(lake, state, store, problem = null) {
     const chips = state.examples.map((example, number) =>
-      this.#chip(lake, example, number, uploads, problem?.number === number ? problem.message : null),
+      this.#chip(lake, example, number, store, problem?.number === number ? problem.message : null),
     );
     if (state.minZ !== null) chips.push(this.#least(state.minZ));
     this.list.replaceChildren(...chips);
@@ -38,11 +39,11 @@ export class Chips {
     buttons[Math.min(number * 2, buttons.length - 1)]?.focus();
   }
 
-  #chip(lake, example, number, uploads, problem) {
+  #chip(lake, example, number, store, problem) {
     const { kind, value, sign } = example;
-    const upload = kind === "upload" ? uploads.get(value) : null;
-    const isMissing = kind === "upload" && !upload;
-    const name = { text: value, row: `image ${value}`, upload: upload?.name ?? "an image that is not in this browser" }[kind];
+    const upload = store.known.get(value);
+    const isMissing = kind === "upload" && store.missing.has(value);
+    const name = this.#name(example, upload);
     const word = sign > 0 ? "more" : "less";
     const classes = ["chip", sign > 0 ? "wanted" : "unwanted", kind === "text" ? "" : "pictured", isMissing || problem ? "amiss" : ""];
     return make(
@@ -60,7 +61,7 @@ export class Chips {
         icon(sign > 0 ? "plus" : "minus"),
         make("span", {}, word),
       ),
-      this.#what(lake, example, name, upload),
+      this.#what(lake, example, name, upload, isMissing),
       make(
         "button",
         { type: "button", class: "remove", title: "Remove", "aria-label": `Remove ${name}`, on: { click: () => this.does.remove(number) } },
@@ -69,10 +70,17 @@ export class Chips {
     );
   }
 
-  #what(lake, { kind, value }, name, upload) {
-    if (kind === "text") return make("span", { class: "text", dir: "auto" }, value);
-    if (kind === "upload" && !upload) return make("span", { class: "text" }, "image not in this browser");
+  #name({ kind, value }, upload) {
+    if (kind === "text") return value;
+    if (kind === "upload") return upload?.name ?? "an image that is not in this browser";
     const row = this.does.row(Number(value));
+    return row.uri ? nameOf(row) : `image ${value}`;
+  }
+
+  #what(lake, { kind, value }, name, upload, isMissing) {
+    if (kind === "text") return make("span", { class: "text", dir: "auto" }, value);
+    if (kind === "upload" && !upload) return make("span", { class: "text" }, isMissing ? "image not in this browser" : "image");
+    const row = upload ? null : this.does.row(Number(value));
     const src = upload ? this.#picture(upload) : lake === null ? null : thumbnailUrl(lake, row, THUMBNAIL);
     const image = make("img", { src, alt: name, width: 36, height: 36, decoding: "async" });
     image.addEventListener("error", () => image.replaceWith(make("span", { class: "text", dir: "auto" }, name)), { once: true });

@@ -15,18 +15,24 @@ export class Filter {
   #problem = byId("where-problem");
   #columns = [];
 
-  /** @param {function({where: string, minZ: ?number})} apply */
-  constructor(apply) {
+  /** @param {{apply: function({where: string, minZ: ?number}), opened: function()}} does */
+  constructor(does) {
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       const minZ = this.#minZ.valueAsNumber;
-      apply({ where: this.#where.value.trim(), minZ: Number.isFinite(minZ) ? minZ : null });
+      does.apply({ where: this.#where.value.trim(), minZ: Number.isFinite(minZ) ? minZ : null });
     });
     this.#where.addEventListener("input", () => this.#offer());
     this.#button.addEventListener("click", () => {
-      this.open(this.#form.hidden);
-      if (!this.#form.hidden) this.#where.focus();
+      this.open(!this.isOpen);
+      if (!this.isOpen) return;
+      this.#where.focus();
+      does.opened();
     });
+  }
+
+  get isOpen() {
+    return !this.#form.hidden;
   }
 
   open(isOpen) {

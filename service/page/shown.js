@@ -102,14 +102,6 @@ export class Shown {
   #foot() {
     const { rows, isWhole } = this.results;
     byId("foot").replaceChildren(...(isWhole && rows.length ? [make("p", { class: "end" }, `End · ${images(rows.length)}`)] : []));
-    this.#watchFoot();
-  }
-
-  /** The watcher of the page's end reports changes only: take the foot out for a moment, so that it looks again. */
-  #watchFoot() {
-    const foot = byId("foot");
-    foot.hidden = true;
-    requestAnimationFrame(() => (foot.hidden = false));
   }
 
   #notices(lake) {
@@ -132,15 +124,18 @@ export class Shown {
     const { rows, took, isWhole } = this.results;
     const isAll = !this.#state.where && this.#state.minZ === null && !this.#state.collapse;
     const number = isAll && lake ? images(lake.rows) : isWhole ? images(rows.length) : `${count(rows.length)}+ images`;
-    const parts = [number, isQuery(this.#state) && rows.length ? "most similar first" : null, took === null ? null : `${took < 10 ? took.toFixed(1) : Math.round(took)} ms`];
-    byId("status").textContent = parts.filter(Boolean).join(" · ");
+    byId("status").replaceChildren(
+      number,
+      isQuery(this.#state) && rows.length ? make("span", { class: "order" }, " · most similar first") : "",
+      took === null ? "" : ` · ${took < 10 ? took.toFixed(1) : Math.round(took)} ms`,
+    );
   }
 
   badFilter() {
     this.stopWaiting();
     if (this.grid.hits.length) {
       this.grid.dim();
-      byId("status").textContent = "As before: the filter is not understood";
+      byId("status").textContent = "The filter is not understood; these are the images from before it";
       return;
     }
     const ways = [["Remove the filter", () => this.does.go({ where: "", minZ: null })]];

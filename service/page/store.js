@@ -17,7 +17,8 @@ const done = (request) =>
   });
 
 export class UploadStore {
-  #memory = new Map(); // all that was asked for; where there is no database, all there is
+  known = new Map(); // id -> upload: all that was asked for; where there is no database, all there is
+  missing = new Set(); // ids that were asked for and are not here
   #database = this.#open();
 
   async #open() {
@@ -33,7 +34,8 @@ export class UploadStore {
   /** @returns {Promise<string>} the id under which `get` finds it: 16 hexadecimal digits */
   async put(file) {
     const upload = { id: await idOf(file), name: file.name || "image", blob: file, at: Date.now() };
-    this.#memory.set(upload.id, upload);
+    this.known.set(upload.id, upload);
+    this.missing.delete(upload.id);
     const database = await this.#database;
     if (database) await this.#keep(database, upload).catch(() => {}); // a full disk: it stays in memory
     return upload.id;
@@ -49,10 +51,11 @@ export class UploadStore {
 
   /** @returns {Promise<?{id: string, name: string, blob: Blob}>} null: this browser never had it, or no longer has */
   async get(id) {
-    if (this.#memory.has(id)) return this.#memory.get(id);
+    if (this.known.has(id)) return this.known.get(id);
     const database = await this.#database;
     const found = database && (await done(database.transaction(STORE).objectStore(STORE).get(id)).catch(() => null));
-    if (found) this.#memory.set(id, found);
+    if (found) this.known.set(id, found);
+    else this.missing.add(id);
     return found ?? null;
   }
 

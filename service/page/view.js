@@ -98,8 +98,8 @@ export class View {
     const image = make("img", { class: "large", alt: nameOf(hit), src: thumbnailUrl(this.#lake, hit, BEFORE) });
     image.width = hit.width_px;
     image.height = hit.height_px;
-    image.style.maxWidth = `min(100%, ${hit.width_px * LARGEST}px)`;
-    image.style.maxHeight = `min(100%, ${hit.height_px * LARGEST}px)`;
+    image.style.setProperty("--width", `${hit.width_px * LARGEST}px`);
+    image.style.setProperty("--height", `${hit.height_px * LARGEST}px`);
     const whole = new Image();
     whole.src = imageUrl(this.#lake, hit);
     whole
