@@ -6,6 +6,7 @@ Strangers' images are decoded as for the page, in decoder processes; here only t
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -153,8 +154,10 @@ def _picture(thumbnails: Thumbnails, hit: Hit | Row, size_px: int) -> Image.Imag
 
 
 def _name(hit: Hit | Row) -> str:
-    name = hit.uri.rpartition("/")[2]
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
+    """In the letters that Pillow's own font has, the plain ones: é as e, what has no such form as ?."""
+    letters = unicodedata.normalize("NFKD", hit.uri.rpartition("/")[2])
+    plain = [letter for letter in letters if not unicodedata.combining(letter)]
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in plain)
 
 
 def _figure(hit: Hit | Row) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -138,6 +139,16 @@ def test_long_names_are_cut(tmp_path: Path) -> None:
     assert ink(sheet, 8, 108, 100, 11) > 100
 
 
+@pytest.mark.parametrize(("name", "shown"), [("é ü.png", "e u.png"), ("猫\n.png", "??.png")])
+def test_letters_that_the_font_lacks_are_not_shown_as_boxes(desk: Desk, name: str, shown: str) -> None:
+    (hit,) = hits_of(desk, k=1)
+    labels = {
+        contact_sheet([replace(hit, uri=f"/photos/{uri}")], size_px=100).crop((0, 108, 116, 119)).tobytes()
+        for uri in (name, shown)
+    }
+    assert len(labels) == 1
+
+
 def test_a_row_has_its_number_where_a_hit_has_its_figure(desk: Desk) -> None:
     with Lake.open(desk.lake, desk.model) as lake:
         rows = browse(lake.snapshot, k=2).rows
@@ -160,7 +171,7 @@ def test_z_is_shown_where_there_is_one_and_how_many_were_folded(desk: Desk) -> N
         (2.5, 0.5, ()),
         (2.5, 0.5, (7, 8)),
     ):
-        shown = Hit(hit.row_id, score, z, hit.uri, hit.columns, collapsed)
+        shown = replace(hit, score=score, z=z, collapsed=collapsed)
         figures.add(contact_sheet([shown], size_px=160).crop((0, 168 + 15, 176, 206)).tobytes())
     assert len(figures) == 4  # where z is shown, the score is not
 
