@@ -44,6 +44,7 @@ class Page {
     step: (row) => this.#go({ ...this.#state, open: row.row_id }),
     act: (act, row) => this.#act(act, row),
     hits: () => this.#results.rows,
+    more: () => this.#results.more(),
     href: (row) => this.#href(row),
   });
   #results = new Results(this.#store, {
@@ -67,8 +68,9 @@ class Page {
     document.addEventListener("click", (event) => this.#link(event));
     byId("collapse").addEventListener("change", (event) => this.#go({ ...this.#state, collapse: event.target.checked }));
     byId("lake").addEventListener("change", (event) => this.#moveTo(event.target.value));
-    takeUploads((files, others) => this.#upload(files, others));
+    takeUploads((files, note) => this.#upload(files, note));
     takeKeys(this.#box);
+    byId("grid").addEventListener("servergone", () => this.#banner.show());
     this.#show(parse(location.search)); // before the server is asked: nothing moves when it answers
   }
 
@@ -207,7 +209,7 @@ class Page {
   #serverIsBack() {
     this.#grid.retryImages();
     if (!this.#lakes.length) this.begin();
-    else if (this.#results.failed) this.#results.retry();
+    else if (this.#results.failed instanceof api.ServerGone) this.#results.retry();
   }
 
   // -- what the reader does
@@ -234,11 +236,12 @@ class Page {
     this.#go({ ...this.#state, examples });
   }
 
-  async #upload(files, others) {
+  /** @param {?string} note on what came with them and was left out */
+  async #upload(files, note) {
     let state = this.#state;
     for (const file of files) state = withExample(state, "upload", await this.#store.put(file), 1);
     if (files.length) this.#go(state);
-    this.#shown.skipped(others);
+    if (note) this.#shown.say(note);
   }
 
   #moveTo(lake) {

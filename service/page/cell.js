@@ -1,6 +1,6 @@
 /** One image of the grid: the photo as a link to its large view, how well it fits, and more or less like it. */
 
-import { imageProblem, thumbnailUrl } from "./api.js";
+import { ServerGone, imageProblem, thumbnailUrl } from "./api.js";
 import { icon, make } from "./dom.js";
 import { fit, nameOf, sentence } from "./words.js";
 
@@ -67,6 +67,7 @@ async function explain(element, image) {
   element.classList.add("failed");
   const problem = await imageProblem(image.src);
   if (!element.classList.contains("failed") || element.querySelector(".why")) return;
+  if (problem instanceof ServerGone) element.dispatchEvent(new Event("servergone", { bubbles: true }));
   const why = problem ? sentence(problem.message) : "The image could not be shown.";
   element.querySelector(".photo").append(make("span", { class: "why", title: why }, why));
 }

@@ -118,8 +118,8 @@ export class Grid {
     this.#boxes = boxes;
     this.#list.style.height = `${height}px`;
     const elements = boxes.map((box, number) => put(this.#element(number), box));
-    const stale = [...this.#list.children].filter((child) => !elements.includes(child) && child.parentNode);
-    stale.forEach((child) => child.remove());
+    const shown = new Set(elements);
+    for (const child of [...this.#list.children]) if (!shown.has(child)) child.remove();
     elements.forEach((element, number) => {
       if (this.#list.children[number] !== element) this.#list.insertBefore(element, this.#list.children[number] ?? null);
     });

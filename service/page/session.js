@@ -6,6 +6,7 @@ import { sentence } from "./words.js";
 
 /** @param {function()} done called once the key was taken */
 export function signInForm(done) {
+  const user = make("input", { type: "text", autocomplete: "username", value: "lakesift", hidden: true }); // for password managers
   const key = make("input", {
     id: "key", type: "password", name: "key", autocomplete: "current-password", required: true, "aria-describedby": "key-problem",
   });
@@ -31,6 +32,7 @@ export function signInForm(done) {
     { class: "message sign-in", on: { submit } },
     make("h2", {}, "Sign in"),
     make("p", {}, "This service asks for a key. ", make("code", {}, "lakesift key add NAME"), " makes one."),
+    user,
     make("label", { for: "key" }, "Key"),
     make("div", { class: "key-line" }, key, button),
     problem,

@@ -10,7 +10,9 @@ const QUIET_MS = 150; // an answer that comes sooner changes the page at once, w
 export class Shown {
   #timer = null;
   #state = null;
-  #skipped = null;
+  #lake = null;
+  #isReady = false; // the lakes are known: what stands above the grid has its place
+  #note = null; // said until the state changes
 
   /**
    * @param {Grid} grid
@@ -25,24 +27,23 @@ export class Shown {
   }
 
   lakes(lakes) {
+    byId("strip").hidden = lakes.length === 0;
     const chooser = byId("lake");
     chooser.hidden = lakes.length < 2;
     chooser.replaceChildren(...lakes.map(({ name }) => make("option", { value: name }, name)));
-    this.#problems = lakes;
+    this.#isReady = lakes.length > 0;
     this.#choose();
   }
-
-  #problems = [];
-  #lake = null;
 
   /** What the address says, before anything is asked. */
   state(state, lake) {
     this.#state = state;
     this.#lake = lake;
-    this.#skipped = null;
+    this.#note = null;
     byId("collapse").checked = state.collapse;
     byId("collapse").disabled = !isQuery(state);
-    byId("intro").hidden = isQuery(state) || state.where !== "";
+    byId("collapse-label").title = isQuery(state) ? "" : "Once you search";
+    byId("intro").hidden = !this.#isReady || isQuery(state) || state.where !== "";
     document.title = state.q ? `${state.q} · lakesift` : "lakesift";
     this.#choose();
   }
@@ -108,16 +109,17 @@ export class Shown {
     const missing = this.#state.examples.filter(({ kind, value }) => kind === "upload" && !this.results.uploads.has(value)).length;
     const shown = [
       missing > 0 && notice(missingText(missing), ["Remove", () => this.does.removeMissing()]),
-      this.#skipped && notice(this.#skipped),
+      this.#note && notice(this.#note),
       lake?.problems?.length > 0 && problems(lake.problems),
     ];
     byId("notices").replaceChildren(...shown.filter(Boolean));
   }
 
-  /** Files that came with others and are no images. */
-  skipped(number) {
-    this.#skipped = number ? (number === 1 ? "1 file is not an image and was left out." : `${number} files are not images and were left out.`) : null;
-    if (number) byId("notices").append(notice(this.#skipped));
+  /** A sentence that stays until the reader goes on. */
+  say(text) {
+    this.#note = text;
+    byId("notices").append(notice(text));
+    byId("live").textContent = text;
   }
 
   status(lake) {
@@ -173,6 +175,7 @@ export class Shown {
   /** Nothing but this: there is nothing to search. */
   only(element) {
     this.stopWaiting();
+    byId("strip").hidden = true;
     byId("intro").hidden = true;
     this.#replace(element);
   }

@@ -3,9 +3,10 @@
 import { imageProblem, imageUrl, row as rowOf, thumbnailUrl } from "./api.js";
 import { byId, icon, make } from "./dom.js";
 import { facts } from "./facts.js";
-import { fit, images, nameOf, sentence } from "./words.js";
+import { count, fit, images, nameOf, sentence } from "./words.js";
 
 const LARGEST = 2; // times its own size: beyond it a small image is only blurred
+const NEAR_END = 5; // images before the last: then the next page is asked for
 const BEFORE = 512; // px of the thumbnail shown until the image is there
 
 export class View {
@@ -15,7 +16,7 @@ export class View {
   #hit = null;
 
   /**
-   * @param {{close: function(), step: function(Object), act: function(string, Object), hits: function(): Object[],
+   * @param {{close: function(), step: function(Object), act: function(string, Object), more: function(), hits: function(): Object[],
    *   href: function(Object): string}} does step gets the row to go to
    */
   constructor(does) {
@@ -57,6 +58,7 @@ export class View {
   #fill(hit) {
     this.#hit = hit;
     this.#frame(this.#picture(hit), this.#side(hit));
+    if (this.does.hits().indexOf(hit) >= this.does.hits().length - NEAR_END) this.does.more();
     for (const near of [this.#neighbour(1), this.#neighbour(-1)]) {
       if (near) new Image().src = imageUrl(this.#lake, near); // the next one is there when it is asked for
     }
@@ -152,7 +154,7 @@ export class View {
   #place() {
     const at = this.does.hits().findIndex((hit) => hit.row_id === this.#rowId);
     const fits = this.#hit && fit(this.#hit);
-    return [at < 0 ? null : `${at + 1}`, fits].filter(Boolean).join(" · ");
+    return [at < 0 ? null : `Image ${count(at + 1)}`, fits].filter(Boolean).join(" · ");
   }
 
   #neighbour(direction) {
@@ -161,8 +163,14 @@ export class View {
     return at < 0 ? null : (hits[at + direction] ?? null);
   }
 
-  /** Which steps there are; that changes when more images come. */
+  /** More images came: there may be a next one now, and a score. */
   refresh() {
+    const known = this.does.hits().find((hit) => hit.row_id === this.#rowId);
+    if (this.#hit && known && known !== this.#hit) {
+      this.#hit = known;
+      this.#dialog.querySelector(".side-rest").replaceWith(this.#side(known));
+      this.#dialog.querySelector(".place").textContent = this.#place();
+    }
     for (const [sign, direction] of [["left", -1], ["right", 1]]) {
       const button = this.#dialog.querySelector(`.step.${sign}`);
       if (button) button.disabled = !this.#neighbour(direction);

@@ -166,8 +166,11 @@ def test_a_chosen_image_finds_its_like_also_after_a_reload(visitor: Visitor) -> 
     assert visitor.chips == ["more mine.jpg"]
 
 
-TRANSFER = """([kind, images]) => {
+# Whether the page took it for itself.
+TRANSFER = """([kind, images, text, link]) => {
   const transfer = new DataTransfer();
+  if (text) transfer.setData("text/plain", text);
+  if (link) transfer.setData("text/uri-list", link);
   for (const { name, type, base64 } of images) {
     const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
     transfer.items.add(new File([bytes], name, { type }));
@@ -176,19 +179,19 @@ TRANSFER = """([kind, images]) => {
   const event = kind === "paste"
     ? new ClipboardEvent(kind, { ...facts, clipboardData: transfer })
     : new DragEvent(kind, { ...facts, dataTransfer: transfer });
-  document.activeElement.dispatchEvent(event);
+  return !document.activeElement.dispatchEvent(event);
 }"""
 
 
-def carry(visitor: Visitor, kind: str, *names: str) -> None:
-    """Drag, drop or paste sample photos (and, by the name `notes.txt`, something else)."""
+def carry(visitor: Visitor, kind: str, *names: str, text: str = "", link: str = "") -> bool:
+    """Drag, drop or paste sample photos (and, by the name `notes.txt`, something else); True: the page took it."""
     images = [
         {"name": name, "type": "text/plain", "base64": base64.b64encode(b"no image").decode()}
         if name == "notes.txt"
         else {"name": name, "type": "image/jpeg", "base64": base64.b64encode(as_jpeg(name)).decode()}
         for name in names
     ]
-    visitor.page.evaluate(TRANSFER, [kind, images])
+    return bool(visitor.page.evaluate(TRANSFER, [kind, images, text, link]))
 
 
 def test_dropped_images_find_their_like(visitor: Visitor) -> None:
@@ -210,6 +213,18 @@ def test_a_pasted_image_finds_its_like_and_pasted_text_stays_text(visitor: Visit
     expect(visitor.page.locator("#chips li")).to_have_count(1)
     visitor.settled()
     assert visitor.names[0] == "chelsea.png"
+
+    visitor.page.focus("#words")
+    assert not carry(visitor, "paste", "rocket.jpg", text="a rocket")
+    assert visitor.chips == ["more chelsea.png"]
+
+
+def test_a_dropped_link_is_no_way_out_of_the_page(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.page.locator("#grid").focus()
+    assert carry(visitor, "drop", link="http://127.0.0.1:1/cat.jpg")
+    expect(visitor.page.locator("#notices")).to_contain_text("That was a link.")
+    assert visitor.address == "/"
 
 
 def test_a_shared_link_says_that_it_lacks_the_image(visitor: Visitor) -> None:
@@ -587,6 +602,7 @@ def test_a_key_is_asked_for_once(visit: Visit, tmp_path: Path) -> None:
         visitor.page.goto(served.url)
         expect(visitor.page.locator("#message h2")).to_have_text("Sign in")
         assert visitor.focused == "key"
+        assert not visitor.page.locator("#strip").is_visible()
         visitor.page.fill("#key", "lks_wrong")
         visitor.page.keyboard.press("Enter")
         expect(visitor.page.locator("#key-problem")).not_to_be_empty()
