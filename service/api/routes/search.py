@@ -211,13 +211,20 @@ def _vector_of(
             raise BadRequest(
                 f"images[{number}].row_id", f"there is no row {example.row_id} in {served.name} (any more)"
             )
-    vectors = [] if body.vector is None else [(np.array(body.vector, np.float32), 1.0)]
+    vectors = [] if body.vector is None else [(_scaled(body.vector), 1.0)]
     query = Query(
         texts=[(example.text, example.weight) for example in body.texts],
         row_ids=[(example.row_id, example.weight) for example in body.images],
         vectors=vectors + _embedded(state, served, uploads),
     )
     return query_vector(snapshot, query, served.embedder)
+
+
+def _scaled(numbers: Sequence[float]) -> NDArray[np.float32]:
+    """The vector with 1 as its largest number: JSON has larger ones than float32, and only the direction counts."""
+    vector = np.array(numbers, np.float64)
+    largest = np.abs(vector).max()
+    return np.asarray(vector / largest if largest else vector, np.float32)
 
 
 def _continued(request: Request, body: SearchRequest, k: int | None) -> _Plan:

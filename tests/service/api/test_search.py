@@ -85,7 +85,8 @@ def test_by_rows_wanted_and_unwanted(client: TestClient) -> None:
 
 
 def test_by_a_ready_vector_of_any_length(client: TestClient) -> None:
-    assert found(client, vector=[0, 0, 7], k=1) == [(1, 1.0)]
+    for length in (7, 1e-300, 1e300):
+        assert found(client, vector=[0, 0, length], k=1) == [(1, 1.0)]
 
 
 def test_texts_rows_and_a_vector_add_up(client: TestClient) -> None:
