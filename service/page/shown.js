@@ -11,7 +11,6 @@ export class Shown {
   #timer = null;
   #state = null;
   #lake = null;
-  #isReady = false; // the lakes are known: what stands above the grid has its place
   #note = null; // said until the state changes
 
   /**
@@ -27,11 +26,11 @@ export class Shown {
   }
 
   lakes(lakes) {
+    document.body.classList.remove("starting");
     byId("strip").hidden = lakes.length === 0;
     const chooser = byId("lake");
     chooser.hidden = lakes.length < 2;
     chooser.replaceChildren(...lakes.map(({ name }) => make("option", { value: name }, name)));
-    this.#isReady = lakes.length > 0;
     this.#choose();
   }
 
@@ -43,7 +42,7 @@ export class Shown {
     byId("collapse").checked = state.collapse;
     byId("collapse").disabled = !isQuery(state);
     byId("collapse-label").title = isQuery(state) ? "" : "Once you search";
-    byId("intro").hidden = !this.#isReady || isQuery(state) || state.where !== "";
+    byId("intro").hidden = isQuery(state) || state.where !== "";
     document.title = state.q ? `${state.q} · lakesift` : "lakesift";
     this.#choose();
   }
@@ -175,6 +174,7 @@ export class Shown {
   /** Nothing but this: there is nothing to search. */
   only(element) {
     this.stopWaiting();
+    document.body.classList.remove("starting");
     byId("strip").hidden = true;
     byId("intro").hidden = true;
     this.#replace(element);
