@@ -30,7 +30,7 @@ export function cell(hit, href) {
     make(
       "a",
       { class: "photo", href, tabindex: "-1", title: name },
-      make("img", { alt: name, loading: "lazy", decoding: "async", draggable: "false", width: hit.width_px, height: hit.height_px }),
+      make("img", { alt: name, loading: "lazy", decoding: "async", draggable: "false" }),
     ),
     folded > 0 && make("span", { class: "folded", title: `${folded} nearly the same` }, `+${folded}`),
     make(
@@ -44,8 +44,9 @@ export function cell(hit, href) {
 }
 
 function button(act, sign, word, label) {
-  const facts = { type: "button", class: "act", tabindex: "-1", "data-act": act, title: `${word} like this`, "aria-label": label };
-  return make("button", facts, icon(sign), make("span", { class: "word" }, word));
+  const facts = { type: "button", class: "act", tabindex: "-1", "data-act": act };
+  const words = { title: `${word} like this`, "aria-label": label };
+  return make("button", { ...facts, ...words }, icon(sign), make("span", { class: "word" }, word));
 }
 
 const fitTitle = ({ score, z }) =>
@@ -73,10 +74,14 @@ function begin(element, image, url, tries) {
 async function explain(element, image, url, tries) {
   element.classList.add("failed");
   const problem = await imageProblem(url);
-  if (!element.isConnected || image.src !== new URL(url, location).href || element.querySelector(".why")) return;
+  const isPast = !element.isConnected || image.src !== new URL(url, location).href;
+  if (isPast || element.querySelector(".why")) return;
   if (problem instanceof ServerGone) element.dispatchEvent(new Event("servergone", { bubbles: true }));
   const isPassing = problem === null || PASSING.has(problem.status);
-  if (isPassing && tries < TRIES) setTimeout(() => element.isConnected && begin(element, image, url, tries + 1), tries * WAIT_MS);
+  if (isPassing && tries < TRIES) {
+    setTimeout(() => element.isConnected && begin(element, image, url, tries + 1), tries * WAIT_MS);
+  }
   const why = problem ? sentence(problem.message) : "The image could not be shown.";
-  if (problem || tries) element.querySelector(".photo").append(make("span", { class: "why", title: why, dir: "auto" }, why));
+  if (!problem && tries === 0) return; // it comes now
+  element.querySelector(".photo").append(make("span", { class: "why", title: why, dir: "auto" }, why));
 }

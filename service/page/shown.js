@@ -85,7 +85,8 @@ export class Shown {
     this.#foot();
     this.#notices(lake);
     this.status(lake);
-    byId("live").textContent = rows.length ? `${images(rows.length)} shown${isWhole ? ", that is all" : ""}` : "Nothing found";
+    const shown = `${images(rows.length)} shown${isWhole ? ", that is all" : ""}`;
+    byId("live").textContent = rows.length ? shown : "Nothing found";
   }
 
   #nothing(lake) {
@@ -101,11 +102,13 @@ export class Shown {
 
   #foot() {
     const { rows, isWhole } = this.results;
-    byId("foot").replaceChildren(...(isWhole && rows.length ? [make("p", { class: "end" }, `End · ${images(rows.length)}`)] : []));
+    const isEnd = isWhole && rows.length > 0;
+    byId("foot").replaceChildren(isEnd ? make("p", { class: "end" }, `End · ${images(rows.length)}`) : "");
   }
 
   #notices(lake) {
-    const missing = this.#state.examples.filter(({ kind, value }) => kind === "upload" && !this.results.uploads.has(value)).length;
+    const uploads = this.#state.examples.filter(({ kind }) => kind === "upload");
+    const missing = uploads.filter(({ value }) => !this.results.uploads.has(value)).length;
     const shown = [
       missing > 0 && notice(missingText(missing), ["Remove", () => this.does.removeMissing()]),
       this.#note && notice(this.#note),
@@ -150,7 +153,8 @@ export class Shown {
     const ways = [];
     if (number >= 0) ways.push(["Remove it", () => this.does.remove(number)]);
     else if (error.status >= 500 || error.status === 429) ways.push(["Try again", () => this.does.again()]);
-    else ways.push(["Show all images", () => (error.code === "unknown_lake" ? this.does.go({ lake: null, open: null }) : this.does.all())]);
+    else if (error.code === "unknown_lake") ways.push(["Show the first lake", () => this.does.go({ lake: null })]);
+    else ways.push(["Show all images", () => this.does.all()]);
     this.#replace(failure(error, ...ways));
   }
 
@@ -183,5 +187,5 @@ export class Shown {
 
 const missingText = (number) =>
   number === 1
-    ? "This address names an image that only the browser it was dropped in has. The results are without it."
-    : `This address names ${number} images that only the browser they were dropped in has. The results are without them.`;
+    ? "This address names an image that only another browser has. The results are without it."
+    : `This address names ${number} images that only another browser has. The results are without them.`;

@@ -51,5 +51,6 @@ function takeDrops(take) {
 function leftOut(all, taken) {
   if (all === 0) return "That was a link. Drop the image itself: copy it and paste it here, or save it first.";
   if (all === taken) return null;
-  return all - taken === 1 ? "1 file is not an image and was left out." : `${all - taken} files are not images and were left out.`;
+  if (all - taken === 1) return "1 file is not an image and was left out.";
+  return `${all - taken} files are not images and were left out.`;
 }
