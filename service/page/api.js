@@ -20,7 +20,7 @@ export class ServerGone extends Error {
 }
 
 /**
- * @returns {Promise<{answer: ?Object, took: ?number}>} the JSON, null for an empty answer; took: ms that the server worked
+ * @returns {Promise<{answer: ?Object, took: ?number}>} the JSON, null for an empty answer, and the ms that it took
  * @throws {ApiError|ServerGone|DOMException} the last where signal was aborted
  */
 async function ask(method, path, { body, signal } = {}) {
@@ -28,7 +28,8 @@ async function ask(method, path, { body, signal } = {}) {
   const headers = body && !isForm ? { "Content-Type": "application/json" } : {};
   let response;
   try {
-    response = await fetch(path, { method, headers, signal, body: body && !isForm ? JSON.stringify(body) : body });
+    const sent = body && !isForm ? JSON.stringify(body) : body;
+    response = await fetch(path, { method, headers, signal, body: sent });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ServerGone();
@@ -48,7 +49,7 @@ async function read(response, signal) {
   }
 }
 
-const unexplained = (response) => ({ code: "internal", message: `the server answered ${response.status}`, field: null });
+const unexplained = ({ status }) => ({ code: "internal", message: `the server answered ${status}`, field: null });
 
 /** "embed;dur=21.5, search;dur=3.1" -> 24.6 */
 function tookMs(timing) {

@@ -11,7 +11,17 @@ import { takeKeys } from "./help.js";
 import { Results } from "./results.js";
 import { signInForm } from "./session.js";
 import { Shown } from "./shown.js";
-import { parse, queryKey, toSearch, withExample, withFlipped, withTyped, withoutExample } from "./state.js";
+import {
+  parse,
+  queryKey,
+  toSearch,
+  withExample,
+  withFlipped,
+  withLake,
+  withTyped,
+  withoutExample,
+  withoutMissing,
+} from "./state.js";
 import { UploadStore } from "./store.js";
 import { takeUploads } from "./uploads.js";
 import { View } from "./view.js";
@@ -32,18 +42,20 @@ class Page {
   });
   #grid = new Grid(byId("grid"), { href: (row) => this.#href(row), act: (act, row) => this.#act(act, row) });
   #chips = new Chips(byId("chips"), {
-    flip: (number) => this.#go(withFlipped(this.#state, number)).#chips.focus(number, ".sign"),
-    remove: (number) => this.#removed(number),
+    flip: (number) => this.#go(withFlipped(this.#state, number)),
+    remove: (number) => this.#go(withoutExample(this.#state, number)),
     dropLeast: () => this.#go({ ...this.#state, minZ: null }),
-    row: (rowId) => this.#results.rows.find((row) => row.row_id === rowId) ?? this.#seen.get(rowId) ?? { row_id: rowId },
+    row: (rowId) => this.#rowOf(rowId),
     href: (row) => this.#href(row),
   });
+  #columnsOf = null; // the lake whose columns the filter offers
   #seen = new Map(); // row_id -> row, of examples: their chips show the thumbnail that the browser has
   #view = new View({
     close: () => this.#close(),
     step: (row) => this.#go({ ...this.#state, open: row.row_id }),
     act: (act, row) => this.#act(act, row),
     hits: () => this.#results.rows,
+    more: () => this.#results.more(),
     href: (row) => this.#href(row),
   });
   #results = new Results(this.#store, {
@@ -58,17 +70,19 @@ class Page {
     go: (changes) => this.#go({ ...this.#state, ...changes }),
     all: () => this.#go({ ...NOTHING, lake: this.#state.lake }),
     remove: (number) => this.#go(withoutExample(this.#state, number)),
-    removeMissing: () => this.#removeMissing(),
+    removeMissing: () => this.#go(withoutMissing(this.#state, this.#results.uploads)),
   });
 
   constructor() {
     history.scrollRestoration = "manual";
     addEventListener("popstate", () => this.#apply(parse(location.search), true));
     document.addEventListener("click", (event) => this.#link(event));
-    byId("collapse").addEventListener("change", (event) => this.#go({ ...this.#state, collapse: event.target.checked }));
+    const collapse = byId("collapse");
+    collapse.addEventListener("change", () => this.#go({ ...this.#state, collapse: collapse.checked }));
     byId("lake").addEventListener("change", (event) => this.#moveTo(event.target.value));
-    takeUploads((files, others) => this.#upload(files, others));
+    takeUploads((files, note) => this.#upload(files, note));
     takeKeys(this.#box);
+    byId("grid").addEventListener("servergone", () => this.#banner.show());
     this.#show(parse(location.search)); // before the server is asked: nothing moves when it answers
   }
 
@@ -92,6 +106,10 @@ class Page {
     return this.#state.lake ?? this.#lakes[0]?.name ?? null;
   }
 
+  #rowOf(rowId) {
+    return this.#results.rows.find((row) => row.row_id === rowId) ?? this.#seen.get(rowId) ?? { row_id: rowId };
+  }
+
   #href(row) {
     return toSearch({ ...this.#state, open: row.row_id });
   }
@@ -106,7 +124,6 @@ class Page {
     history[isStep || isSame ? "replaceState" : "pushState"]({ isOpened: Boolean(isOpened) }, "", address);
     if (isSame && this.#lakes.length) this.#ask(); // asked again on purpose
     else this.#apply(state, false);
-    return this;
   }
 
   /** @param {boolean} isBack whether the reader stepped back or forth: earlier answers will do */
@@ -138,12 +155,14 @@ class Page {
   }
 
   async #offerColumns() {
-    if (this.#lake === null || this.columnsOf === this.#lake) return;
-    this.columnsOf = this.#lake;
-    await api
-      .columns(this.#lake)
-      .then((columns) => this.#filter.offer(columns))
-      .catch(() => (this.columnsOf = null)); // only suggestions: the search says what is wrong
+    const lake = this.#lake;
+    if (lake === null || this.#columnsOf === lake) return;
+    this.#columnsOf = lake;
+    try {
+      this.#filter.offer(await api.columns(lake));
+    } catch {
+      this.#columnsOf = null; // they only help: a search says what is wrong
+    }
   }
 
   #ask() {
@@ -207,7 +226,7 @@ class Page {
   #serverIsBack() {
     this.#grid.retryImages();
     if (!this.#lakes.length) this.begin();
-    else if (this.#results.failed) this.#results.retry();
+    else if (this.#results.failed instanceof api.ServerGone) this.#results.retry();
   }
 
   // -- what the reader does
@@ -223,28 +242,16 @@ class Page {
     this.#go(withExample(this.#state, "row", row.row_id, act === "more" ? 1 : -1));
   }
 
-  #removed(number) {
-    this.#go(withoutExample(this.#state, number));
-    if (this.#state.examples.length) this.#chips.focus(Math.min(number, this.#state.examples.length - 1), ".remove");
-    else byId("words").focus();
-  }
-
-  #removeMissing() {
-    const examples = this.#state.examples.filter(({ kind, value }) => kind !== "upload" || this.#results.uploads.has(value));
-    this.#go({ ...this.#state, examples });
-  }
-
-  async #upload(files, others) {
-    let state = this.#state;
-    for (const file of files) state = withExample(state, "upload", await this.#store.put(file), 1);
-    if (files.length) this.#go(state);
-    this.#shown.skipped(others);
+  /** @param {?string} note on what came with them and was left out */
+  async #upload(files, note) {
+    const ids = await Promise.all(files.map((file) => this.#store.put(file)));
+    const add = (state, id) => withExample(state, "upload", id, 1);
+    if (ids.length) this.#go(ids.reduce(add, this.#state));
+    if (note) this.#shown.say(note);
   }
 
   #moveTo(lake) {
-    const examples = this.#state.examples.filter(({ kind }) => kind !== "row"); // rows are of one lake
-    const name = lake === this.#lakes[0].name ? null : lake;
-    this.#go({ ...this.#state, lake: name, examples, where: "", open: null });
+    this.#go(withLake(this.#state, lake === this.#lakes[0].name ? null : lake));
   }
 
   #link(event) {

@@ -11,6 +11,7 @@ export class Box {
   constructor(search) {
     byId("box").addEventListener("submit", (event) => {
       event.preventDefault();
+      if (matchMedia("(pointer: coarse)").matches) this.#words.blur(); // the keyboard would cover the photos
       search(this.#words.value);
     });
     // The box's own cross empties it: what it was searching for goes too.

@@ -1,9 +1,12 @@
 /** One image of the grid: the photo as a link to its large view, how well it fits, and more or less like it. */
 
-import { imageProblem, thumbnailUrl } from "./api.js";
+import { ServerGone, imageProblem, thumbnailUrl } from "./api.js";
 import { icon, make } from "./dom.js";
 import { fit, nameOf, sentence } from "./words.js";
 
+const PASSING = new Set([429, 503]); // too busy, or out of reach for the moment
+const TRIES = 3;
+const WAIT_MS = 2000;
 const SIZES = [256, 512, 1024]; // few, so that the server's cache and the browser's serve many screens
 
 /** The thumbnail to ask for, for a box of so many px on this screen. */
@@ -27,7 +30,7 @@ export function cell(hit, href) {
     make(
       "a",
       { class: "photo", href, tabindex: "-1", title: name },
-      make("img", { alt: name, loading: "lazy", decoding: "async", draggable: "false", width: hit.width_px, height: hit.height_px }),
+      make("img", { alt: name, loading: "lazy", decoding: "async", draggable: "false" }),
     ),
     folded > 0 && make("span", { class: "folded", title: `${folded} nearly the same` }, `+${folded}`),
     make(
@@ -41,8 +44,9 @@ export function cell(hit, href) {
 }
 
 function button(act, sign, word, label) {
-  const facts = { type: "button", class: "act", tabindex: "-1", "data-act": act, title: `${word} like this`, "aria-label": label };
-  return make("button", facts, icon(sign), make("span", { class: "word" }, word));
+  const facts = { type: "button", class: "act", tabindex: "-1", "data-act": act };
+  const words = { title: `${word} like this`, "aria-label": label };
+  return make("button", { ...facts, ...words }, icon(sign), make("span", { class: "word" }, word));
 }
 
 const fitTitle = ({ score, z }) =>
@@ -54,19 +58,30 @@ const fitTitle = ({ score, z }) =>
 export function load(element, lake, hit, box) {
   const image = element.querySelector("img");
   if (image.hasAttribute("src") && !element.classList.contains("failed")) return;
+  begin(element, image, thumbnailUrl(lake, hit, thumbnailSize(box)), 0);
+}
+
+function begin(element, image, url, tries) {
   element.querySelector(".why")?.remove();
   element.classList.remove("failed", "loaded");
   image.addEventListener("load", () => element.classList.add("loaded"), { once: true });
-  image.addEventListener("error", () => explain(element, image), { once: true });
-  image.src = thumbnailUrl(lake, hit, thumbnailSize(box));
+  image.addEventListener("error", () => explain(element, image, url, tries), { once: true });
+  image.src = url;
   if (image.complete && image.naturalWidth > 0) element.classList.add("loaded", "at-once");
 }
 
-/** A quiet placeholder with the reason, in the place of the browser's broken image. */
-async function explain(element, image) {
+/** A quiet placeholder with the reason, in the place of the browser's broken image; a busy server is asked again. */
+async function explain(element, image, url, tries) {
   element.classList.add("failed");
-  const problem = await imageProblem(image.src);
-  if (!element.classList.contains("failed") || element.querySelector(".why")) return;
+  const problem = await imageProblem(url);
+  const isPast = !element.isConnected || image.src !== new URL(url, location).href;
+  if (isPast || element.querySelector(".why")) return;
+  if (problem instanceof ServerGone) element.dispatchEvent(new Event("servergone", { bubbles: true }));
+  const isPassing = problem === null || PASSING.has(problem.status);
+  if (isPassing && tries < TRIES) {
+    setTimeout(() => element.isConnected && begin(element, image, url, tries + 1), tries * WAIT_MS);
+  }
   const why = problem ? sentence(problem.message) : "The image could not be shown.";
-  element.querySelector(".photo").append(make("span", { class: "why", title: why }, why));
+  if (!problem && tries === 0) return; // it comes now
+  element.querySelector(".photo").append(make("span", { class: "why", title: why, dir: "auto" }, why));
 }

@@ -1,7 +1,7 @@
 /** The examples as chips: each with its sign in a word, a picture or its text, and a way to remove it. */
 
 import { thumbnailUrl } from "./api.js";
-import { icon, make } from "./dom.js";
+import { button, byId, icon, make } from "./dom.js";
 import { nameOf } from "./words.js";
 
 const THUMBNAIL = 256; // as the grid's, so that the browser has it already
@@ -30,13 +30,25 @@ export class Chips {
       this.#chip(lake, example, number, store, problem?.number === number ? problem.message : null),
     );
     if (state.minZ !== null) chips.push(this.#least(state.minZ));
+    const held = this.#held();
     this.list.replaceChildren(...chips);
     this.list.hidden = chips.length === 0;
+    if (held) this.#hold(held);
   }
 
-  focus(number) {
-    const buttons = this.list.querySelectorAll(".sign, .remove");
-    buttons[Math.min(number * 2, buttons.length - 1)]?.focus();
+  /** Where the focus is among the chips, or null. */
+  #held() {
+    const part = ["sign", "picture", "remove"].find((name) => document.activeElement?.classList.contains(name));
+    const number = [...this.list.children].findIndex((chip) => chip.contains(document.activeElement));
+    return part && number >= 0 ? { number, part } : null;
+  }
+
+  /** Put it back there; to the next chip, if that one is gone, or to the search box after the last. */
+  #hold({ number, part }) {
+    const chip = this.list.children[Math.min(number, this.list.children.length - 1)];
+    const next = chip?.querySelector(`.${part}, .remove`);
+    if (next) next.focus();
+    else if (!matchMedia("(pointer: coarse)").matches) byId("words").focus(); // there a keyboard would come up
   }
 
   #chip(lake, example, number, store, problem) {
@@ -44,30 +56,26 @@ export class Chips {
     const upload = store.known.get(value);
     const isMissing = kind === "upload" && store.missing.has(value);
     const name = this.#name(example, upload);
-    const word = sign > 0 ? "more" : "less";
-    const classes = ["chip", sign > 0 ? "wanted" : "unwanted", kind === "text" ? "" : "pictured", isMissing || problem ? "amiss" : ""];
+    const classes = ["chip", sign > 0 ? "wanted" : "unwanted"];
+    if (isMissing || problem) classes.push("amiss");
     return make(
       "li",
-      { class: classes.filter(Boolean).join(" "), title: problem ?? name },
-      make(
-        "button",
-        {
-          type: "button",
-          class: "sign",
-          title: sign > 0 ? "Wanted; click for less of it" : "Unwanted; click for more of it",
-          "aria-label": `${word} like ${name}; turn into ${sign > 0 ? "less" : "more"}`,
-          on: { click: () => this.does.flip(number) },
-        },
-        icon(sign > 0 ? "plus" : "minus"),
-        make("span", {}, word),
-      ),
+      { class: classes.join(" "), title: problem ?? name },
+      this.#sign(sign, name, number),
       this.#what(lake, example, name, upload, isMissing),
-      make(
-        "button",
-        { type: "button", class: "remove", title: "Remove", "aria-label": `Remove ${name}`, on: { click: () => this.does.remove(number) } },
-        icon("close"),
-      ),
+      remover(name, () => this.does.remove(number)),
     );
+  }
+
+  #sign(sign, name, number) {
+    const [word, other] = sign > 0 ? ["more", "less"] : ["less", "more"];
+    const facts = {
+      class: "sign",
+      title: sign > 0 ? "Wanted; click for less of it" : "Unwanted; click for more of it",
+      "aria-label": `${word} like ${name}; turn into ${other}`,
+    };
+    const flip = () => this.does.flip(number);
+    return button(facts, flip, icon(sign > 0 ? "plus" : "minus"), make("span", {}, word));
   }
 
   #name({ kind, value }, upload) {
@@ -79,29 +87,38 @@ export class Chips {
 
   #what(lake, { kind, value }, name, upload, isMissing) {
     if (kind === "text") return make("span", { class: "text", dir: "auto" }, value);
-    if (kind === "upload" && !upload) return make("span", { class: "text" }, isMissing ? "image not in this browser" : "image");
-    const row = upload ? null : this.does.row(Number(value));
-    const src = upload ? this.#picture(upload) : lake === null ? null : thumbnailUrl(lake, row, THUMBNAIL);
-    const image = make("img", { src, alt: name, width: 36, height: 36, decoding: "async" });
-    image.addEventListener("error", () => image.replaceWith(make("span", { class: "text", dir: "auto" }, name)), { once: true });
-    return upload ? image : make("a", { class: "picture", href: this.does.href(row) }, image);
+    if (kind === "upload") {
+      if (upload) return picture(this.#address(upload), name);
+      return make("span", { class: "text" }, isMissing ? "image not in this browser" : "image");
+    }
+    const row = this.does.row(Number(value));
+    const src = lake === null ? null : thumbnailUrl(lake, row, THUMBNAIL);
+    return make("a", { class: "picture", href: this.does.href(row) }, picture(src, name));
   }
 
-  #picture(upload) {
+  #address(upload) {
     if (!this.#pictures.has(upload.id)) this.#pictures.set(upload.id, URL.createObjectURL(upload.blob));
     return this.#pictures.get(upload.id);
   }
 
   #least(minZ) {
+    const text = `z at least ${minZ}`;
     return make(
       "li",
       { class: "chip", title: "Only images that stand out by this much" },
-      make("span", { class: "text" }, `z at least ${minZ}`),
-      make(
-        "button",
-        { type: "button", class: "remove", title: "Remove", "aria-label": `Remove z at least ${minZ}`, on: { click: () => this.does.dropLeast() } },
-        icon("close"),
-      ),
+      make("span", { class: "text" }, text),
+      remover(text, () => this.does.dropLeast()),
     );
   }
+}
+
+const remover = (name, does) =>
+  button({ class: "remove", title: "Remove", "aria-label": `Remove ${name}` }, does, icon("close"));
+
+/** A small image; its name where the browser cannot show it. */
+function picture(src, name) {
+  const image = make("img", { src, alt: name, width: 36, height: 36, decoding: "async" });
+  const instead = () => image.replaceWith(make("span", { class: "text", dir: "auto" }, name));
+  image.addEventListener("error", instead, { once: true });
+  return image;
 }

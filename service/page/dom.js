@@ -23,6 +23,10 @@ export function make(tag, facts = {}, ...children) {
   return element;
 }
 
+/** A button that does something, and no form's. */
+export const button = (facts, does, ...children) =>
+  make("button", { type: "button", ...facts, on: { click: does } }, ...children);
+
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "icon");

@@ -1,6 +1,6 @@
 /** All that is known of a row, as a table. */
 
-import { make } from "./dom.js";
+import { button, make } from "./dom.js";
 import { count, size, time } from "./words.js";
 
 const FIRST = ["caption", "captured_at", "camera", "place", "format", "size_bytes", "modified"];
@@ -11,7 +11,8 @@ const TIMES = new Set(["captured_at", "modified"]);
 export function facts(row) {
   const { columns = {} } = row;
   const own = Object.keys(columns).filter((name) => !FIRST.includes(name) && !LAST.includes(name));
-  const named = (names) => names.filter((name) => name in columns).map((name) => line(name, shown(name, columns[name])));
+  const known = (names) => names.filter((name) => name in columns);
+  const named = (names) => known(names).map((name) => line(name, shown(name, columns[name])));
   return make(
     "table",
     { class: "facts" },
@@ -33,7 +34,7 @@ export function facts(row) {
 }
 
 const line = (name, value) =>
-  make("tr", {}, make("th", { scope: "row" }, name), typeof value === "string" ? make("td", { dir: "auto" }, value) : make("td", {}, value));
+  make("tr", {}, make("th", { scope: "row" }, name), make("td", { dir: typeof value === "string" && "auto" }, value));
 
 function shown(name, value) {
   if (name === "size_bytes") return size(value);
@@ -48,8 +49,13 @@ function uri(text) {
     said.textContent = (await copy(text)) ? "Copied" : "Select it and copy";
     setTimeout(() => (said.textContent = ""), 2000);
   };
-  const button = make("button", { type: "button", class: "quiet copy", "aria-label": "Copy the uri", on: { click: copied } }, "Copy");
-  return make("div", { class: "uri" }, make("span", { dir: "ltr", class: "uri-text" }, text), make("span", { class: "uri-end" }, button, said));
+  const copier = button({ class: "quiet copy", "aria-label": "Copy the uri" }, copied, "Copy");
+  return make(
+    "div",
+    { class: "uri" },
+    make("span", { dir: "ltr", class: "uri-text" }, text),
+    make("span", { class: "uri-end" }, copier, said),
+  );
 }
 
 /** Also where the browser has no clipboard for scripts, which is anywhere but https and loopback. */

@@ -1,6 +1,6 @@
 /** The filter: `where` with the columns to choose from, and the least z; what is wrong with it stands beside it. */
 
-import { byId, make } from "./dom.js";
+import { button, byId } from "./dom.js";
 import { sentence } from "./words.js";
 
 const WORD = /[\w.]*$/;
@@ -74,8 +74,7 @@ export class Filter {
   }
 
   #column({ name, type }, word) {
-    const facts = { type: "button", class: "column", title: `${name}: ${type}`, on: { click: () => this.#insert(name, word) } };
-    return make("button", facts, name);
+    return button({ class: "column", title: `${name}: ${type}` }, () => this.#insert(name, word), name);
   }
 
   #insert(name, word) {

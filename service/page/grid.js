@@ -118,10 +118,11 @@ export class Grid {
     this.#boxes = boxes;
     this.#list.style.height = `${height}px`;
     const elements = boxes.map((box, number) => put(this.#element(number), box));
-    const stale = [...this.#list.children].filter((child) => !elements.includes(child) && child.parentNode);
-    stale.forEach((child) => child.remove());
+    const shown = new Set(elements);
+    for (const child of [...this.#list.children]) if (!shown.has(child)) child.remove();
     elements.forEach((element, number) => {
-      if (this.#list.children[number] !== element) this.#list.insertBefore(element, this.#list.children[number] ?? null);
+      const there = this.#list.children[number] ?? null;
+      if (there !== element) this.#list.insertBefore(element, there);
     });
     boxes.forEach((box, number) => load(elements[number], this.#lake, this.#hits[number], box));
     this.#stop(Math.min(this.#at, Math.max(0, boxes.length - 1)));
@@ -202,12 +203,13 @@ export class Grid {
   #across(number, direction) {
     const from = this.#boxes[number];
     const middle = (box) => box.x + box.width / 2;
+    const off = (box) => Math.abs(middle(box) - middle(from));
     let found = number;
     for (let at = number + direction; at >= 0 && at < this.#boxes.length; at += direction) {
       const box = this.#boxes[at];
       if (box.y === from.y) continue;
       if (found !== number && box.y !== this.#boxes[found].y) break;
-      if (found === number || Math.abs(middle(box) - middle(from)) < Math.abs(middle(this.#boxes[found]) - middle(from))) found = at;
+      if (found === number || off(box) < off(this.#boxes[found])) found = at;
     }
     return found;
   }

@@ -22,13 +22,15 @@ export function justify(ratios, width, gap, isWhole) {
   const wanted = rowHeight(width);
   const boxes = [];
   let y = 0;
+  let above = wanted; // the height of the row before: one that is not full looks best like it
   for (let start = 0; start < ratios.length; ) {
     const { end, height: filling } = fill(ratios, start, width, gap, wanted);
     const isFull = filling !== null;
     if (!isFull && !isWhole) break;
-    const height = isFull ? Math.min(filling, wanted * 1.6) : Math.min(wanted, widest(ratios, start, end, width, gap));
+    const height = isFull ? Math.min(filling, wanted * 1.6) : Math.min(above, widest(ratios, start, end, width, gap));
     place(boxes, ratios.slice(start, end), y, width, gap, height, isFull && height === filling);
     y += Math.round(height) + gap;
+    above = height;
     start = end;
   }
   return { boxes, height: Math.max(0, y - gap) };

@@ -1,6 +1,6 @@
 /** What the page says in place of images, or beside them: one sentence, and a way on. */
 
-import { make } from "./dom.js";
+import { button, make } from "./dom.js";
 import { sentence } from "./words.js";
 
 /**
@@ -18,9 +18,10 @@ export function message(title, text, ...ways) {
   );
 }
 
-const way = ([label, does]) => make("button", { type: "button", on: { click: does } }, label);
+const way = ([label, does]) => button({}, does, label);
 
-export const notice = (text, ...ways) => make("p", { class: "notice" }, make("span", { dir: "auto" }, text), ...ways.map(way));
+export const notice = (text, ...ways) =>
+  make("p", { class: "notice" }, make("span", { dir: "auto" }, text), ...ways.map(way));
 
 const command = (text) => make("code", {}, text);
 
@@ -31,17 +32,24 @@ export const emptyLake = (name) =>
   message(`${name} has no images yet`, [
     "Index a folder of photos into it: ",
     command(`lakesift index PHOTOS --into ${name}.lake`),
-    ". They appear here by themselves.",
+    ". Then reload this page.",
   ]);
 
 /** @param {{where: function(), minZ: function(), all: function()}} without */
 export function nothingFound(state, without) {
-  if (state.where) return message("Nothing found", ["No image passes the filter ", command(state.where), "."], ["Remove the filter", without.where]);
-  if (state.minZ !== null) return message("Nothing found", [`No image stands out that much: z at least ${state.minZ}.`], ["Any z", without.minZ]);
+  if (state.where) {
+    const text = ["No image passes the filter ", command(state.where), "."];
+    return message("Nothing found", text, ["Remove the filter", without.where]);
+  }
+  if (state.minZ !== null) {
+    const text = [`No image stands out that much: z at least ${state.minZ}.`];
+    return message("Nothing found", text, ["Any z", without.minZ]);
+  }
   return message("Nothing found", ["No image answers this."], ["Show all images", without.all]);
 }
 
-export const failure = (error, ...ways) => message("That did not work", [sentence(error.message, error.field)], ...ways);
+export const failure = (error, ...ways) =>
+  message("That did not work", [sentence(error.message, error.field)], ...ways);
 
 /** @param {string[]} problems what the server says is damaged or out of reach */
 export function problems(texts) {

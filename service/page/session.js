@@ -6,8 +6,15 @@ import { sentence } from "./words.js";
 
 /** @param {function()} done called once the key was taken */
 export function signInForm(done) {
+  // For password managers, which keep a key only beside a name.
+  const user = make("input", { type: "text", autocomplete: "username", value: "lakesift", hidden: true });
   const key = make("input", {
-    id: "key", type: "password", name: "key", autocomplete: "current-password", required: true, "aria-describedby": "key-problem",
+    id: "key",
+    type: "password",
+    name: "key",
+    autocomplete: "current-password",
+    required: true,
+    "aria-describedby": "key-problem",
   });
   const problem = make("p", { class: "problem", id: "key-problem", role: "alert" });
   const button = make("button", { type: "submit", class: "strong" }, "Sign in");
@@ -31,6 +38,7 @@ export function signInForm(done) {
     { class: "message sign-in", on: { submit } },
     make("h2", {}, "Sign in"),
     make("p", {}, "This service asks for a key. ", make("code", {}, "lakesift key add NAME"), " makes one."),
+    user,
     make("label", { for: "key" }, "Key"),
     make("div", { class: "key-line" }, key, button),
     problem,

@@ -10,7 +10,8 @@ const QUIET_MS = 150; // an answer that comes sooner changes the page at once, w
 export class Shown {
   #timer = null;
   #state = null;
-  #skipped = null;
+  #lake = null;
+  #note = null; // said until the state changes
 
   /**
    * @param {Grid} grid
@@ -25,23 +26,22 @@ export class Shown {
   }
 
   lakes(lakes) {
+    document.body.classList.remove("starting");
+    byId("strip").hidden = lakes.length === 0;
     const chooser = byId("lake");
     chooser.hidden = lakes.length < 2;
     chooser.replaceChildren(...lakes.map(({ name }) => make("option", { value: name }, name)));
-    this.#problems = lakes;
     this.#choose();
   }
-
-  #problems = [];
-  #lake = null;
 
   /** What the address says, before anything is asked. */
   state(state, lake) {
     this.#state = state;
     this.#lake = lake;
-    this.#skipped = null;
+    this.#note = null;
     byId("collapse").checked = state.collapse;
     byId("collapse").disabled = !isQuery(state);
+    byId("collapse-label").title = isQuery(state) ? "" : "Once you search";
     byId("intro").hidden = isQuery(state) || state.where !== "";
     document.title = state.q ? `${state.q} · lakesift` : "lakesift";
     this.#choose();
@@ -85,7 +85,8 @@ export class Shown {
     this.#foot();
     this.#notices(lake);
     this.status(lake);
-    byId("live").textContent = rows.length ? `${images(rows.length)} shown${isWhole ? ", that is all" : ""}` : "Nothing found";
+    const shown = `${images(rows.length)} shown${isWhole ? ", that is all" : ""}`;
+    byId("live").textContent = rows.length ? shown : "Nothing found";
   }
 
   #nothing(lake) {
@@ -101,23 +102,26 @@ export class Shown {
 
   #foot() {
     const { rows, isWhole } = this.results;
-    byId("foot").replaceChildren(...(isWhole && rows.length ? [make("p", { class: "end" }, `End · ${images(rows.length)}`)] : []));
+    const isEnd = isWhole && rows.length > 0;
+    byId("foot").replaceChildren(isEnd ? make("p", { class: "end" }, `End · ${images(rows.length)}`) : "");
   }
 
   #notices(lake) {
-    const missing = this.#state.examples.filter(({ kind, value }) => kind === "upload" && !this.results.uploads.has(value)).length;
+    const uploads = this.#state.examples.filter(({ kind }) => kind === "upload");
+    const missing = uploads.filter(({ value }) => !this.results.uploads.has(value)).length;
     const shown = [
       missing > 0 && notice(missingText(missing), ["Remove", () => this.does.removeMissing()]),
-      this.#skipped && notice(this.#skipped),
+      this.#note && notice(this.#note),
       lake?.problems?.length > 0 && problems(lake.problems),
     ];
     byId("notices").replaceChildren(...shown.filter(Boolean));
   }
 
-  /** Files that came with others and are no images. */
-  skipped(number) {
-    this.#skipped = number ? (number === 1 ? "1 file is not an image and was left out." : `${number} files are not images and were left out.`) : null;
-    if (number) byId("notices").append(notice(this.#skipped));
+  /** A sentence that stays until the reader goes on. */
+  say(text) {
+    this.#note = text;
+    byId("notices").append(notice(text));
+    byId("live").textContent = text;
   }
 
   status(lake) {
@@ -149,7 +153,8 @@ export class Shown {
     const ways = [];
     if (number >= 0) ways.push(["Remove it", () => this.does.remove(number)]);
     else if (error.status >= 500 || error.status === 429) ways.push(["Try again", () => this.does.again()]);
-    else ways.push(["Show all images", () => (error.code === "unknown_lake" ? this.does.go({ lake: null, open: null }) : this.does.all())]);
+    else if (error.code === "unknown_lake") ways.push(["Show the first lake", () => this.does.go({ lake: null })]);
+    else ways.push(["Show all images", () => this.does.all()]);
     this.#replace(failure(error, ...ways));
   }
 
@@ -173,6 +178,8 @@ export class Shown {
   /** Nothing but this: there is nothing to search. */
   only(element) {
     this.stopWaiting();
+    document.body.classList.remove("starting");
+    byId("strip").hidden = true;
     byId("intro").hidden = true;
     this.#replace(element);
   }
@@ -180,5 +187,5 @@ export class Shown {
 
 const missingText = (number) =>
   number === 1
-    ? "This address names an image that only the browser it was dropped in has. The results are without it."
-    : `This address names ${number} images that only the browser they were dropped in has. The results are without them.`;
+    ? "This address names an image that only another browser has. The results are without it."
+    : `This address names ${number} images that only another browser has. The results are without them.`;

@@ -14,7 +14,8 @@ const UPLOAD_ID = /^[0-9a-f]{16}$/;
 
 /**
  * @typedef {{kind: "text"|"row"|"upload", value: string, sign: 1|-1}} Example
- * @typedef {{lake: ?string, q: string, examples: Example[], where: string, collapse: boolean, minZ: ?number, open: ?number}} State
+ * @typedef {{lake: ?string, q: string, examples: Example[], where: string, collapse: boolean, minZ: ?number,
+ *   open: ?number}} State open: the row_id in the large view
  */
 
 /** @returns {State} */
@@ -67,6 +68,16 @@ export function withExample(state, kind, value, sign) {
 }
 
 export const withoutExample = (state, number) => ({ ...state, examples: state.examples.toSpliced(number, 1) });
+
+/** Without those uploads that are not among the ones that are here. */
+export function withoutMissing(state, here) {
+  return { ...state, examples: state.examples.filter(({ kind, value }) => kind !== "upload" || here.has(value)) };
+}
+
+/** The same question to another lake: rows and columns are those of one. */
+export function withLake(state, lake) {
+  return { ...state, lake, examples: state.examples.filter(({ kind }) => kind !== "row"), where: "", open: null };
+}
 
 export function withFlipped(state, number) {
   const example = state.examples[number];

@@ -1,11 +1,13 @@
 /** The large view: one image as large as fits, what is known of it, and the way to the next. */
 
 import { imageProblem, imageUrl, row as rowOf, thumbnailUrl } from "./api.js";
-import { byId, icon, make } from "./dom.js";
+import { button, byId, icon, make } from "./dom.js";
 import { facts } from "./facts.js";
-import { fit, images, nameOf, sentence } from "./words.js";
+import { count, fit, images, nameOf, sentence } from "./words.js";
 
 const LARGEST = 2; // times its own size: beyond it a small image is only blurred
+const NEAR_END = 5; // images before the last: then the next page is asked for
+const TWINS_SHOWN = 24;
 const BEFORE = 512; // px of the thumbnail shown until the image is there
 
 export class View {
@@ -15,8 +17,8 @@ export class View {
   #hit = null;
 
   /**
-   * @param {{close: function(), step: function(Object), act: function(string, Object), hits: function(): Object[],
-   *   href: function(Object): string}} does step gets the row to go to
+   * @param {{close: function(), step: function(Object), act: function(string, Object), more: function(),
+   *   hits: function(): Object[], href: function(Object): string}} does step gets the row to go to
    */
   constructor(does) {
     this.does = does;
@@ -57,13 +59,14 @@ export class View {
   #fill(hit) {
     this.#hit = hit;
     this.#frame(this.#picture(hit), this.#side(hit));
+    if (this.does.hits().indexOf(hit) >= this.does.hits().length - NEAR_END) this.does.more();
     for (const near of [this.#neighbour(1), this.#neighbour(-1)]) {
       if (near) new Image().src = imageUrl(this.#lake, near); // the next one is there when it is asked for
     }
   }
 
   #frame(stage, side) {
-    const held = this.#dialog.contains(document.activeElement) ? document.activeElement.dataset.step : null;
+    const held = this.#held() ?? "close";
     this.#dialog.setAttribute("aria-label", this.#hit ? nameOf(this.#hit) : "Image");
     this.#dialog.replaceChildren(
       make(
@@ -80,9 +83,9 @@ export class View {
           "div",
           { class: "side-top" },
           make("p", { class: "place" }, this.#place()),
-          make(
-            "button",
-            { type: "button", class: "quiet square", "data-step": "close", title: "Close (Esc)", "aria-label": "Close", on: { click: () => this.does.close() } },
+          button(
+            { class: "quiet square", "data-step": "close", title: "Close (Esc)", "aria-label": "Close" },
+            () => this.does.close(),
             icon("close"),
           ),
         ),
@@ -90,8 +93,18 @@ export class View {
       ),
     );
     this.refresh();
-    const focused = held ? this.#dialog.querySelector(`[data-step="${held}"]:not([disabled])`) : null;
-    (focused ?? this.#dialog.querySelector("[data-step=close]")).focus({ focusVisible: false });
+    this.#hold(held);
+  }
+
+  /** The button that has the focus, by name. */
+  #held() {
+    return this.#dialog.contains(document.activeElement) ? (document.activeElement.dataset.step ?? null) : null;
+  }
+
+  #hold(step) {
+    if (step === null || this.#held() === step) return;
+    const there = this.#dialog.querySelector(`[data-step="${step}"]:not([disabled])`);
+    (there ?? this.#dialog.querySelector("[data-step=close]")).focus({ focusVisible: false });
   }
 
   #picture(hit) {
@@ -112,7 +125,8 @@ export class View {
   async #explain(hit, url) {
     const problem = await imageProblem(url);
     if (this.#hit !== hit || !problem) return;
-    this.#dialog.querySelector(".stage").append(make("p", { class: "view-problem", role: "status" }, sentence(problem.message)));
+    const text = make("p", { class: "view-problem", role: "status", dir: "auto" }, sentence(problem.message));
+    this.#dialog.querySelector(".stage").append(text);
   }
 
   #side(hit) {
@@ -122,37 +136,43 @@ export class View {
       make(
         "div",
         { class: "acts" },
-        make("button", { type: "button", "data-step": "more", title: "More like this (m)", on: { click: () => this.does.act("more", hit) } }, icon("plus"), "More like this"),
-        make("button", { type: "button", "data-step": "less", title: "Less like this (l)", on: { click: () => this.does.act("less", hit) } }, icon("minus"), "Less like this"),
+        this.#act("more", "plus", "More like this", hit),
+        this.#act("less", "minus", "Less like this", hit),
       ),
       hit.collapsed?.length ? this.#folded(hit) : null,
       facts(hit),
     );
   }
 
+  #act(act, sign, label, hit) {
+    const title = `${label} (${act[0]})`; // the key that does the same
+    return button({ "data-step": act, title }, () => this.does.act(act, hit), icon(sign), label);
+  }
+
   #folded(hit) {
-    const links = hit.collapsed.slice(0, 24).map((rowId) =>
-      make(
-        "a",
-        { href: this.does.href({ row_id: rowId }) },
-        make("img", { src: thumbnailUrl(this.#lake, { row_id: rowId }, 256), alt: `image ${rowId}`, width: 56, height: 56, loading: "lazy" }),
-      ),
+    const links = hit.collapsed.slice(0, TWINS_SHOWN).map((rowId) => {
+      const src = thumbnailUrl(this.#lake, { row_id: rowId }, 256);
+      const image = make("img", { src, alt: `image ${rowId}`, width: 56, height: 56, loading: "lazy" });
+      return make("a", { href: this.does.href({ row_id: rowId }) }, image);
+    });
+    return make(
+      "div",
+      { class: "twins" },
+      make("p", {}, `${images(hit.collapsed.length)} nearly the same`),
+      make("div", { class: "twin-list" }, ...links),
     );
-    return make("div", { class: "twins" }, make("p", {}, `${images(hit.collapsed.length)} nearly the same`), make("div", { class: "twin-list" }, ...links));
   }
 
   #step(direction, sign, label) {
-    return make(
-      "button",
-      { type: "button", class: `step ${sign}`, "data-step": sign, "aria-label": label, title: `${label} (${direction < 0 ? "←" : "→"})`, on: { click: () => this.does.step(this.#neighbour(direction)) } },
-      icon(sign),
-    );
+    const title = `${label} (${direction < 0 ? "←" : "→"})`;
+    const facts = { class: `step ${sign}`, "data-step": sign, "aria-label": label, title };
+    return button(facts, () => this.does.step(this.#neighbour(direction)), icon(sign));
   }
 
   #place() {
     const at = this.does.hits().findIndex((hit) => hit.row_id === this.#rowId);
     const fits = this.#hit && fit(this.#hit);
-    return [at < 0 ? null : `${at + 1}`, fits].filter(Boolean).join(" · ");
+    return [at < 0 ? null : `Image ${count(at + 1)}`, fits].filter(Boolean).join(" · ");
   }
 
   #neighbour(direction) {
@@ -161,8 +181,16 @@ export class View {
     return at < 0 ? null : (hits[at + direction] ?? null);
   }
 
-  /** Which steps there are; that changes when more images come. */
+  /** More images came: there may be a next one now, and a score. */
   refresh() {
+    const known = this.does.hits().find((hit) => hit.row_id === this.#rowId);
+    if (this.#hit && known && known !== this.#hit) {
+      this.#hit = known;
+      const held = this.#held();
+      this.#dialog.querySelector(".side-rest").replaceWith(this.#side(known));
+      this.#hold(held);
+      this.#dialog.querySelector(".place").textContent = this.#place();
+    }
     for (const [sign, direction] of [["left", -1], ["right", 1]]) {
       const button = this.#dialog.querySelector(`.step.${sign}`);
       if (button) button.disabled = !this.#neighbour(direction);

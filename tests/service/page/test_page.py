@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Route, expect
 
+from indexer.layout import Layout
 from service.api.config import ServeConfig
+from service.api.routes.page import FOLDER
 from service.keys import KeyStore
 from tests.conftest import sample_folders
 from tests.lakes import BLUE, GREEN, RED, Desk, write
@@ -31,6 +35,16 @@ def as_jpeg(name: str, width_px: int = 200) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG")
     return buffer.getvalue()
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Desk:
+    """70 photos, more than a page holds: 00.png is row 1."""
+    desk = Desk(tmp_path)
+    for number in range(70):
+        desk.add(f"{number:02}.png", (255, number, 0), size=(4, 8))
+    desk.index()
+    return desk
 
 
 # -- looking and searching
@@ -74,8 +88,11 @@ def test_more_like_this_and_less_like_this(visitor: Visitor) -> None:
     assert visitor.names[0] == "coffee.png"
     assert visitor.chips == ["more coffee.png"]
 
-    visitor.page.locator("#chips .sign").click()
+    visitor.page.locator("#chips .sign").focus()
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.page.locator("#chips .unwanted")).to_have_count(1)
     visitor.settled()
+    assert visitor.page.evaluate("document.activeElement.className") == "sign"  # the focus stayed there
     assert visitor.chips == ["less coffee.png"]
     assert visitor.names[-1] == "coffee.png"
     assert "unlike=" in visitor.address
@@ -83,6 +100,7 @@ def test_more_like_this_and_less_like_this(visitor: Visitor) -> None:
     visitor.page.get_by_role("button", name="Remove coffee.png").click()
     visitor.settled()
     assert visitor.address == "/"
+    assert visitor.focused == "words"
     assert not visitor.page.locator("#chips").is_visible()
     assert visitor.page.locator("#intro").is_visible()
 
@@ -166,8 +184,11 @@ def test_a_chosen_image_finds_its_like_also_after_a_reload(visitor: Visitor) -> 
     assert visitor.chips == ["more mine.jpg"]
 
 
-TRANSFER = """([kind, images]) => {
+# Whether the page took it for itself.
+TRANSFER = """([kind, images, text, link]) => {
   const transfer = new DataTransfer();
+  if (text) transfer.setData("text/plain", text);
+  if (link) transfer.setData("text/uri-list", link);
   for (const { name, type, base64 } of images) {
     const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
     transfer.items.add(new File([bytes], name, { type }));
@@ -176,19 +197,19 @@ TRANSFER = """([kind, images]) => {
   const event = kind === "paste"
     ? new ClipboardEvent(kind, { ...facts, clipboardData: transfer })
     : new DragEvent(kind, { ...facts, dataTransfer: transfer });
-  document.activeElement.dispatchEvent(event);
+  return !document.activeElement.dispatchEvent(event);
 }"""
 
 
-def carry(visitor: Visitor, kind: str, *names: str) -> None:
-    """Drag, drop or paste sample photos (and, by the name `notes.txt`, something else)."""
+def carry(visitor: Visitor, kind: str, *names: str, text: str = "", link: str = "") -> bool:
+    """Drag, drop or paste sample photos (and, by the name `notes.txt`, something else); True: the page took it."""
     images = [
         {"name": name, "type": "text/plain", "base64": base64.b64encode(b"no image").decode()}
         if name == "notes.txt"
         else {"name": name, "type": "image/jpeg", "base64": base64.b64encode(as_jpeg(name)).decode()}
         for name in names
     ]
-    visitor.page.evaluate(TRANSFER, [kind, images])
+    return bool(visitor.page.evaluate(TRANSFER, [kind, images, text, link]))
 
 
 def test_dropped_images_find_their_like(visitor: Visitor) -> None:
@@ -211,11 +232,23 @@ def test_a_pasted_image_finds_its_like_and_pasted_text_stays_text(visitor: Visit
     visitor.settled()
     assert visitor.names[0] == "chelsea.png"
 
+    visitor.page.focus("#words")
+    assert not carry(visitor, "paste", "rocket.jpg", text="a rocket")
+    assert visitor.chips == ["more chelsea.png"]
+
+
+def test_a_dropped_link_is_no_way_out_of_the_page(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.page.locator("#grid").focus()
+    assert carry(visitor, "drop", link="http://127.0.0.1:1/cat.jpg")
+    expect(visitor.page.locator("#notices")).to_contain_text("That was a link.")
+    assert visitor.address == "/"
+
 
 def test_a_shared_link_says_that_it_lacks_the_image(visitor: Visitor) -> None:
     visitor.open("/?q=a+cat&up=0123456789abcdef")
     assert visitor.names[0] == "chelsea.png"
-    assert "This address names an image that only the browser it was dropped in has." in (
+    assert "This address names an image that only another browser has." in (
         visitor.page.locator("#notices").inner_text()
     )
     visitor.page.locator("#notices button").click()
@@ -362,6 +395,18 @@ def test_a_row_that_is_not_there_is_said(visitor: Visitor) -> None:
     assert len(visitor.names) == ALL
 
 
+def test_the_large_view_goes_on_past_the_page_it_began_on(visit: Visit, many: Desk, tmp_path: Path) -> None:
+    with serving(tmp_path / "state", {"my": many.lake}, embedder=many.model) as served:
+        visitor = visit(served, viewport={"width": 700, "height": 300})
+        visitor.open("/?row=59")
+        for number in range(60, 71):  # the second page begins after 60
+            expect(visitor.page.locator(".step.right")).to_be_enabled()
+            visitor.page.keyboard.press("ArrowRight")
+            expect(visitor.page.get_by_role("dialog", name=f"{number - 1:02}.png")).to_be_visible()
+        expect(visitor.page.locator(".step.right")).to_be_disabled()
+        expect(visitor.page.locator(".place")).to_have_text("Image 70")
+
+
 # -- by keyboard alone
 
 
@@ -484,18 +529,24 @@ def places(visitor: Visitor) -> list[dict[str, float]]:
     return found
 
 
-def test_nothing_shifts_while_thumbnails_load(visit: Visit, photos: Served) -> None:
-    visitor = visit(photos, viewport={"width": 1280, "height": 500})
+@pytest.mark.parametrize(
+    "screen", [{"viewport": {"width": 1280, "height": 500}}, PHONE], ids=["desk", "phone"]
+)
+@pytest.mark.parametrize("address", ["/", "/?q=a+cat&like=3&not=snow&where=width_px+>+1"])
+def test_nothing_shifts_while_thumbnails_load(
+    visit: Visit, photos: Served, screen: dict[str, Any], address: str
+) -> None:
+    visitor = visit(photos, **screen)
 
     def later(route: Route) -> None:
         visitor.page.wait_for_timeout(15)
         route.continue_()
 
     visitor.page.route("**/thumbnail?*", later)
-    visitor.open()
+    visitor.open(address)
     boxes = places(visitor)
     for _ in range(4):
-        visitor.page.mouse.wheel(0, 500)
+        visitor.page.evaluate("scrollBy(0, 500)")
         visitor.settled()
     visitor.page.evaluate("scrollTo(0, 0)")
     visitor.page.wait_for_timeout(100)
@@ -519,6 +570,28 @@ def test_a_thumbnail_that_fails_says_why(visit: Visit, tmp_path: Path) -> None:
         expect(visitor.page.locator(".why")).to_contain_text("red.png")
         assert visitor.page.locator(".cell.failed").count() == 1
         assert visitor.page.locator(".cell.loaded").count() == 1
+
+
+def test_a_busy_server_is_asked_again_for_a_thumbnail(visitor: Visitor) -> None:
+    busy = {"error": {"code": "too_busy", "message": "64 requests are under way; try again", "field": None}}
+    refused: list[str] = []
+
+    def refuse_first(route: Route) -> None:
+        """The image's own request and the page's for the reason; then the server has time again."""
+        if "rows/1/" in route.request.url and len(refused) < 2:
+            refused.append(route.request.url)
+            route.fulfill(status=429, json=busy)
+        else:
+            route.continue_()
+
+    visitor.refusals = {429}
+    visitor.page.route("**/thumbnail?*", refuse_first)
+    visitor.open()
+    expect(
+        visitor.page.locator(".cell.loaded", has=visitor.page.get_by_alt_text("astronaut.png"))
+    ).to_be_visible()
+    assert len(refused) == 2
+    assert visitor.page.locator(".why").count() == 0
 
 
 def test_a_stopped_server_is_said_and_found_again(visit: Visit, tmp_path: Path) -> None:
@@ -587,6 +660,7 @@ def test_a_key_is_asked_for_once(visit: Visit, tmp_path: Path) -> None:
         visitor.page.goto(served.url)
         expect(visitor.page.locator("#message h2")).to_have_text("Sign in")
         assert visitor.focused == "key"
+        assert not visitor.page.locator("#strip").is_visible()
         visitor.page.fill("#key", "lks_wrong")
         visitor.page.keyboard.press("Enter")
         expect(visitor.page.locator("#key-problem")).not_to_be_empty()
@@ -599,6 +673,33 @@ def test_a_key_is_asked_for_once(visit: Visit, tmp_path: Path) -> None:
         visitor.page.click("#help-button")
         visitor.page.click("#sign-out")
         expect(visitor.page.locator("#message h2")).to_have_text("Sign in")
+
+
+def test_a_lake_with_damage_says_so_and_shows_the_rest(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.add("red.png", RED)
+    desk.index()
+    desk.add("blue.png", BLUE)
+    desk.sync()
+    segment = Layout(desk.lake).segment(desk.manifest.segments[0].id)
+    vectors = next(segment.glob("*.faiss"))
+    vectors.write_bytes(vectors.read_bytes()[:-1] + b"?")
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served).open()
+        assert visitor.names == ["blue.png"]
+        expect(visitor.page.locator("#notices summary")).to_have_text("1 problem with this lake")
+        visitor.page.click("#notices summary")
+        expect(visitor.page.locator("#notices li")).to_contain_text(vectors.name)
+
+
+def test_every_module_and_style_is_named_at_the_top_and_nothing_is_inline() -> None:
+    """Modules are asked for at once and not one after the other; the page's own policy forbids inline code."""
+    text = (FOLDER / "index.html").read_text()
+    named = set(re.findall(r'(?:href|src)="/page/([^"]+)"', text))
+    assert named == {path.name for path in FOLDER.iterdir() if path.suffix in (".js", ".css", ".svg")}
+    assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", text)
+    for module in FOLDER.glob("*.js"):  # texts of a lake's owner are never parsed as markup
+        assert not re.search(r"\.(inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\(", module.read_text())
 
 
 def test_two_lakes_can_be_chosen_from(visit: Visit, tmp_path: Path) -> None:
@@ -621,12 +722,8 @@ def test_two_lakes_can_be_chosen_from(visit: Visit, tmp_path: Path) -> None:
         expect(visitor.page.get_by_alt_text("red.png")).to_be_visible()
 
 
-def test_a_lake_that_moved_on_offers_the_current_results(visit: Visit, tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    for number in range(70):  # more than a page
-        desk.add(f"{number:02}.png", (255, number, 0), size=(4, 8))
-    desk.index()
-    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+def test_a_lake_that_moved_on_offers_the_current_results(visit: Visit, many: Desk, tmp_path: Path) -> None:
+    with serving(tmp_path / "state", {"my": many.lake}, embedder=many.model) as served:
         visitor = visit(served, viewport={"width": 700, "height": 300})
         visitor.refusals = {410}
         gone = {"error": {"code": "snapshot_gone", "message": "snapshot 1 of my is gone", "field": "cursor"}}
