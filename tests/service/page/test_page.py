@@ -699,7 +699,9 @@ def test_every_module_and_style_is_named_at_the_top_and_nothing_is_inline() -> N
     assert named == {path.name for path in FOLDER.iterdir() if path.suffix in (".js", ".css", ".svg")}
     assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", text)
     for module in FOLDER.glob("*.js"):  # texts of a lake's owner are never parsed as markup
-        assert not re.search(r"\.(inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\(", module.read_text())
+        assert not re.search(
+            r"\.(inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\(", module.read_text()
+        )
 
 
 def test_two_lakes_can_be_chosen_from(visit: Visit, tmp_path: Path) -> None:
