@@ -20,6 +20,7 @@ from indexer.manifest import Manifest, Opened
 from indexer.segment import Segment, lake_schema
 from indexer.tables import dead_positions
 from service.rowcache import open_rows
+from service.scan import Scanner
 
 if TYPE_CHECKING:
     from service.where import Where
@@ -125,6 +126,7 @@ class Snapshot:
         self.manifest: Manifest = opened.manifest
         self.problems = list(opened.problems)
         self.schema = lake_schema(self.manifest.columns)
+        self.scanner = Scanner()
         self.parts = self._open_parts(layout, opened, {part.segment.entry.id: part for part in known})
 
     def _open_parts(self, layout: Layout, opened: Opened, known: Mapping[str, Part]) -> list[Part]:
@@ -154,6 +156,7 @@ class Snapshot:
         if not sentences:
             return self
         rest = copy(self)
+        rest.scanner = Scanner()  # it may scan other parts than this one
         rest.parts = [part for part in self.parts if part.segment.entry.id not in damaged]
         rest.problems = [*self.problems, *sentences]
         for derived in ("places", "background"):

@@ -1,0 +1,326 @@
+"""Queries that share a pass get, bit for bit, what each gets alone; and nobody waits for ever."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.lakes import random_unit_rows, write_synthetic_lake
+from indexer import ann
+from service import Hit, Lake
+from service.ranking import PARALLEL_FROM_ROWS, Found, Ranking
+from service.scan import FIRST_ROWS, MAX_BATCH, WIDEST, Answer, Order, Scanner, answer_together, bound
+from service.snapshot import Part, Snapshot
+from service.where import Where
+from tests.service.lakes import Maker, unit
+from tests.service.test_embedding import wait_until
+from tests.service.test_paging import CopiesOfAFew
+
+Query = tuple[NDArray[np.float32], int, Where | None]  # vector, count, where
+
+
+def together(snapshot: Snapshot, queries: Sequence[Query]) -> tuple[list[Found], list[int]]:
+    """What a shared pass finds, and the numbers of the queries that were left to FAISS."""
+    left: list[int] = []
+    rankings = [Ranking(snapshot, vector, where) for vector, _, where in queries]
+    orders = []
+    for number, (ranking, (_, count, _)) in enumerate(zip(rankings, queries, strict=True)):
+        order = ranking.order(count)
+
+        def alone(number: int = number, order: Order = order) -> Sequence[Answer]:
+            left.append(number)
+            return order.alone()
+
+        orders.append(Order(order.parts, order.vector, count, order.mask, alone))
+    answers = answer_together(orders)
+    found = [r.merged(a, q[1]) for r, a, q in zip(rankings, answers, queries, strict=True)]
+    return found, left
+
+
+def apart(snapshot: Snapshot, queries: Sequence[Query]) -> list[Found]:
+    found = []
+    for vector, count, where in queries:
+        ranking = Ranking(snapshot, vector, where)
+        found.append(ranking.merged(ranking.order(count).alone(), count))
+    return found
+
+
+def assert_same(these: Sequence[Found], those: Sequence[Found]) -> None:
+    for this, other in zip(these, those, strict=True):
+        assert this.row_ids.tolist() == other.row_ids.tolist()
+        assert this.scores.dtype == other.scores.dtype == np.float32
+        assert this.scores.tobytes() == other.scores.tobytes()
+        assert this.parts.tolist() == other.parts.tolist()
+        assert this.positions.tolist() == other.positions.tolist()
+
+
+@pytest.mark.parametrize("dim", [8, 30, 512])
+@pytest.mark.parametrize("size", [2, 3, 5, 8, 17])
+def test_a_shared_pass_finds_what_faiss_finds(tmp_path: Path, dim: int, size: int) -> None:
+    random = np.random.default_rng(dim + size)
+    write_synthetic_lake(tmp_path / "my.lake", 9_000, dim, segment_rows=2_500)
+    with Lake.open(tmp_path / "my.lake") as lake:
+        where = Where.parse("camera LIKE 'Canon%' AND width_px > 640", lake.snapshot.schema)
+        queries: list[Query] = [
+            (vector, int(random.choice([1, 2, 10, 11, 100, 1_001])), where if random.random() < 0.4 else None)
+            for vector in random_unit_rows(size, dim, random)
+        ]
+        found, left = together(lake.snapshot, queries)
+        assert_same(found, apart(lake.snapshot, queries))
+        assert left == []
+        for (_, count, asked), here in zip(queries, found, strict=True):
+            assert len(here) == count or asked is not None
+
+
+def test_rows_that_are_queries_nearly_or_exactly(tmp_path: Path) -> None:
+    """Where the best scores lie close together, or beyond 1, rounding the query would change the order."""
+    random = np.random.default_rng(4)
+    maker = Maker(tmp_path / "my.lake")
+    for angle in 0.7 + random.uniform(-2e-2, 2e-2, 3_000):
+        maker.add((np.cos(angle), np.sin(angle), random.normal() * 1e-2))
+    snapshot = maker.open().snapshot
+    queries: list[Query] = [(unit(np.cos(a), np.sin(a), 0), 20, None) for a in random.uniform(0.69, 0.71, 8)]
+    found, _ = together(snapshot, queries)
+    assert_same(found, apart(snapshot, queries))
+    assert {score for here in found for score in here.scores.tolist()} >= {1.0}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ties_tombstones_and_where(tmp_path: Path, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    snapshot = CopiesOfAFew(tmp_path / "my.lake", random).lake.snapshot
+    wheres = [None, "motif IN (0, 2, 5)", "motif = 77", "row_id < 3"]
+    queries: list[Query] = [
+        (
+            unit(*random.normal(size=3)),
+            int(random.integers(1, 300)),
+            None if text is None else Where.parse(text, snapshot.schema),
+        )
+        for text in random.choice(np.array(wheres, object), 12)
+    ]
+    found, left = together(snapshot, queries)
+    assert_same(found, apart(snapshot, queries))
+    assert left == []
+
+
+def test_too_many_ties_are_left_to_faiss(maker: Maker) -> None:
+    for number in range(4_000):
+        maker.add((1, 0, 0) if number % 4 else (0, 1, 0))
+    snapshot = maker.open().snapshot
+    queries: list[Query] = [
+        (unit(1, 0, 0), 10, None),
+        (unit(0, 1, 0), 10, None),
+        (unit(0, 1, 0), 1_000, None),
+    ]
+    found, left = together(snapshot, queries)
+    assert sorted(left) == [0]  # 3,000 tie for ten places; 1,000 do for the others
+    assert_same(found, apart(snapshot, queries))
+    assert found[0].row_ids.tolist() == [2, 3, 4, 6, 7, 8, 10, 11, 12, 14]
+    assert found[1].row_ids.tolist() == list(range(1, 41, 4))
+
+
+def test_the_opposite_of_every_row_is_as_bad_as_all_others(maker: Maker) -> None:
+    """Scores below -1 are cut to -1 and tie, so that no row may be dropped."""
+    for angle in 0.7 + np.random.default_rng(3).uniform(-1e-3, 1e-3, 60):
+        maker.add((np.cos(angle), np.sin(angle), 0))
+    snapshot = maker.open().snapshot
+    queries: list[Query] = [(-unit(np.cos(0.7), np.sin(0.7), 0), count, None) for count in (1, 30, 60, 61)]
+    found, _ = together(snapshot, queries)
+    assert_same(found, apart(snapshot, queries))
+    assert -1.0 in found[2].scores.tolist()
+
+
+def test_the_bound_holds_and_is_tight_enough(tmp_path: Path) -> None:
+    write_synthetic_lake(tmp_path / "my.lake", 2_000, 512, segment_rows=2_000)
+    with Lake.open(tmp_path / "my.lake") as lake:
+        [part] = lake.snapshot.parts
+        rows = part.segment.index.reconstruct_n(0, part.rows).astype(np.float64)
+        for query in random_unit_rows(20, 512, np.random.default_rng(0)):
+            half = query.astype(np.float16)
+            off = np.abs(rows @ (query.astype(np.float64) - half.astype(np.float64)))
+            assert off.max() < bound(query, half) < 4e-4
+            # The worst row there is: it points where the rounding does.
+            worst = query - half.astype(np.float32)
+            assert np.linalg.norm(worst) < bound(query, half)
+
+
+def test_rows_that_are_no_unit_rows_are_left_to_faiss(tmp_path: Path) -> None:
+    """No lake that this package writes has them, but a lake that another tool wrote must not get wrong answers."""
+    write_synthetic_lake(tmp_path / "my.lake", 500, 16, segment_rows=500)
+    with Lake.open(tmp_path / "my.lake") as lake:
+        queries: list[Query] = [
+            (vector * 1, 5, None) for vector in random_unit_rows(2, 16, np.random.default_rng(0))
+        ]
+        [part] = lake.snapshot.parts
+        big = ann.empty_index(16)
+        big.add(100 * random_unit_rows(500, 16, np.random.default_rng(1)))
+        part.segment.__dict__["index"] = big
+        _, left = together(lake.snapshot, queries)
+        assert sorted(left) == [0, 1]
+
+
+# turns
+
+
+def search(lake: Lake, query: NDArray[np.float32]) -> list[Hit]:
+    return lake.search(vector=query, k=7)
+
+
+class Held:
+    """An order whose search alone waits for a sign."""
+
+    def __init__(self, snapshot: Snapshot, error: Exception | None = None) -> None:
+        self.go_on = threading.Event()
+        self.began = threading.Event()
+        ranking = Ranking(snapshot, unit(1, 0, 0), None)
+        order = ranking.order(1)
+
+        def alone() -> Sequence[Answer]:
+            self.began.set()
+            assert self.go_on.wait(10)
+            if error:
+                raise error
+            return order.alone()
+
+        self.order = Order(order.parts, order.vector, 1, order.mask, alone)
+
+
+@pytest.fixture
+def snapshot(maker: Maker) -> Snapshot:
+    for vector in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        maker.add(vector)
+    return maker.open().snapshot
+
+
+def refuses() -> Any:
+    raise AssertionError("searched alone")
+
+
+def test_what_arrives_during_a_search_shares_a_pass(snapshot: Snapshot) -> None:
+    scanner, first = Scanner(), Held(snapshot)
+    with ThreadPoolExecutor(4) as pool:
+        alone = pool.submit(scanner.top, first.order)
+        assert first.began.wait(10)
+        orders = [
+            Order(snapshot.parts, vector, 1, lambda _: None, refuses)
+            for vector in (unit(0, 1, 0), unit(0, 0, 1))
+        ]
+        waiting = [pool.submit(scanner.top, order) for order in orders]
+        wait_until(lambda: len(scanner._waiting) == 2)
+        assert not any(future.done() for future in waiting)
+        first.go_on.set()
+        for future, expected in zip([alone, *waiting], (0, 1, 2), strict=True):
+            [(scores, positions)] = future.result(10)
+            assert positions[np.argmax(scores)] == expected
+    wait_until(lambda: not scanner._busy)
+
+
+@pytest.mark.parametrize("error", [None, ValueError("no such luck")])
+def test_a_search_that_fails_fails_alone(snapshot: Snapshot, error: Exception | None) -> None:
+    scanner, first = Scanner(), Held(snapshot, error)
+    with ThreadPoolExecutor(4) as pool:
+        alone = pool.submit(scanner.top, first.order)
+        assert first.began.wait(10)
+        second = pool.submit(scanner.top, Ranking(snapshot, unit(0, 1, 0), None).order(1))
+        wait_until(lambda: len(scanner._waiting) == 1)
+        first.go_on.set()
+        assert alone.exception(10) is error
+        [(_, positions)] = second.result(10)
+        assert positions[0] == 1
+    wait_until(lambda: not scanner._busy)
+    assert scanner.top(Ranking(snapshot, unit(0, 0, 1), None).order(1))[0][1][0] == 2
+
+
+def test_a_pass_that_fails_tells_all_who_shared_it(snapshot: Snapshot) -> None:
+    scanner, first = Scanner(), Held(snapshot)
+    wrong = unit(1, 0, 0, 0)  # no check lets such a vector through to here
+    with ThreadPoolExecutor(4) as pool:
+        alone = pool.submit(scanner.top, first.order)
+        assert first.began.wait(10)
+        orders = [Order(snapshot.parts, wrong, 1, lambda _: None, refuses) for _ in range(2)]
+        waiting = [pool.submit(scanner.top, order) for order in orders]
+        wait_until(lambda: len(scanner._waiting) == 2)
+        first.go_on.set()
+        assert alone.exception(10) is None
+        for future in waiting:
+            assert isinstance(future.exception(10), ValueError)
+    wait_until(lambda: not scanner._busy)
+
+
+def test_a_mask_that_fails_is_the_mistake_of_one(snapshot: Snapshot) -> None:
+    def mask(_: int) -> Any:
+        raise ValueError("no such column")
+
+    scanner, first = Scanner(), Held(snapshot)
+    with ThreadPoolExecutor(4) as pool:
+        pool.submit(scanner.top, first.order)
+        assert first.began.wait(10)
+        bad = pool.submit(scanner.top, Order(snapshot.parts, unit(1, 0, 0), 1, mask, refuses))
+        assert isinstance(bad.exception(10), ValueError)  # while the first is still busy
+        assert scanner._waiting == []
+        first.go_on.set()
+
+
+def test_more_than_a_batch_waits_for_the_next(snapshot: Snapshot) -> None:
+    scanner, first = Scanner(), Held(snapshot)
+    with ThreadPoolExecutor(3 * MAX_BATCH) as pool:
+        pool.submit(scanner.top, first.order)
+        assert first.began.wait(10)
+        orders = [
+            Order(snapshot.parts, unit(0, 1, 0), 1, lambda _: None, refuses) for _ in range(2 * MAX_BATCH + 3)
+        ]
+        waiting = [pool.submit(scanner.top, order) for order in orders]
+        wait_until(lambda: len(scanner._waiting) == len(orders))
+        first.go_on.set()
+        for future in waiting:
+            [(scores, positions)] = future.result(30)
+            assert positions[np.argmax(scores)] == 1
+    wait_until(lambda: not scanner._busy)
+
+
+def test_a_snapshot_that_is_dropped_is_freed(tmp_path: Path) -> None:
+    write_synthetic_lake(tmp_path / "my.lake", PARALLEL_FROM_ROWS, 8, segment_rows=PARALLEL_FROM_ROWS // 2)
+    queries = random_unit_rows(8, 8, np.random.default_rng(0))
+
+    def searched() -> weakref.ref[Part]:
+        with Lake.open(tmp_path / "my.lake") as lake, ThreadPoolExecutor(8) as pool:
+            hits = list(pool.map(partial(search, lake), queries))
+            assert [len(few) for few in hits] == [7] * 8
+            return weakref.ref(lake.snapshot.parts[0])
+
+    part = searched()
+
+    def gone() -> bool:
+        gc.collect()
+        return part() is None
+
+    wait_until(gone)
+
+
+def test_many_at_once_get_what_each_gets_alone(tmp_path: Path) -> None:
+    write_synthetic_lake(tmp_path / "my.lake", PARALLEL_FROM_ROWS, 64, segment_rows=PARALLEL_FROM_ROWS // 4)
+    queries = random_unit_rows(40, 64, np.random.default_rng(0))
+    with Lake.open(tmp_path / "my.lake") as lake, ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(partial(search, lake), queries)) == [search(lake, query) for query in queries]
+
+
+def test_the_widest_and_what_is_wider_agree(tmp_path: Path) -> None:
+    rows = PARALLEL_FROM_ROWS
+    assert FIRST_ROWS < WIDEST < rows
+    write_synthetic_lake(tmp_path / "my.lake", rows, 8, segment_rows=rows // 2)
+    queries = random_unit_rows(4, 8, np.random.default_rng(0))
+    with Lake.open(tmp_path / "my.lake") as lake:
+        found, _ = together(lake.snapshot, [(query, WIDEST, None) for query in queries])
+        for query, here in zip(queries, found, strict=True):
+            wider = Ranking(lake.snapshot, query, None).top(WIDEST + 1)
+            assert wider.row_ids[:-1].tolist() == here.row_ids.tolist()
