@@ -63,7 +63,7 @@ class Ranking:
 
     def order(self, count: int) -> Order:
         """The first count rows, for a scanner to find."""
-        return Order(self.snapshot.parts, self._vector, count, self._mask, lambda: self._alone(count))
+        return Order(self._vector, count, self._mask, lambda: self._alone(count))
 
     def _alone(self, count: int | None) -> list[Answer]:
         def search(number: int) -> Answer:

@@ -1,17 +1,20 @@
-"""Queries that arrive while another is being answered wait and share the next pass over the rows.
+"""Queries that arrive while others are being answered share one pass over the rows.
 
 A query alone is answered by FAISS, which reads every row once a query. For several, numkong reads the rows once for all
-of them: their scores come out a little wrong (`Bound`), every row that may belong to the best is kept, and FAISS scores
+of them: their scores come out a little wrong (`bound`), every row that may belong to the best is kept, and FAISS scores
 those few. So an answer is the same, bit for bit, whatever else was asked at the time.
+
+The pass goes round: a query gets on at the block of rows that is next, and off where it got on.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numkong
@@ -19,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import ann
-from service.threads import for_each
+from service.threads import pool
 
 if TYPE_CHECKING:
     from service.snapshot import Part
@@ -27,109 +30,165 @@ if TYPE_CHECKING:
 Positions: TypeAlias = NDArray[np.int64]
 Answer: TypeAlias = tuple[
     NDArray[np.float32], Positions
-]  # of a part: scores in [-1, 1] and positions, in any order
+]  # of a part: scores in [-1, 1], positions; in any order
+Block: TypeAlias = tuple[int, int, int]  # number of the part; its rows from, to
 
 WIDEST = 2_200  # hits; who wants more searches apart. A page of 1,000 that folds looks at 2,100
-MAX_BATCH = 32  # more hardly gain: 4.9 ms a query with 8, 4.5 with 64 (200,000 x 512, one core)
-BLOCK_ROWS = 16_384  # 2 MB of scores for a whole batch
-FIRST_ROWS = 1_024
+BLOCK_ROWS = 16_384
+MAX_RIDERS = 64  # of one block: 4 MB of scores; with more a query hardly gets cheaper
 LONGEST_ROW = 1.002  # rows are within 1e-3 of unit length, and half precision adds 2^-11 of that
 LOWEST = np.finfo(np.float32).min  # above -inf, which a row that where drops is given
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A query that wants an answer of each part: together they hold its count best rows and all that tie with those."""
+    """A query that wants of each part an answer: together they hold its count best rows and all that tie with those."""
 
-    parts: Sequence[Part]
     vector: NDArray[np.float32]  # (dim,)
     count: int  # hits, 1..WIDEST
     mask: Callable[[int], ann.RowMask | None]  # by number of the part; keeps what it worked out
     alone: Callable[[], Sequence[Answer]]  # FAISS, with no help from here
-    done: Future[Sequence[Answer]] = field(default_factory=Future)
 
 
 class Scanner:
-    """Answers the queries on the parts of one snapshot: at any time one of them, or one batch.
+    """Answers the queries on the parts of one snapshot: one of them alone, or all that are there together.
 
-    No thread belongs to it, and no timer: the query that finds it idle is answered in its own thread; who comes
-    meanwhile waits, and the batch they make is answered in a thread that the process keeps for that.
+    No thread belongs to it, and no timer. The query that finds it idle is answered in its own thread. Who comes
+    meanwhile waits for that one; if two or more did, they ride, and so does who comes while anyone rides. The pass is
+    driven by tasks of the pool, a block each, so that nothing else there waits long.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
         self._lock = threading.Lock()
-        self._busy = False
-        self._waiting: list[Order] = []
+        self._one_is_alone = False
+        self._waiting: list[_Rider] = []  # for that one
+        self._riders: list[_Rider] = []  # for whom a block is left to take, by arrival
+        self._drivers = 0  # while there are any, nobody is alone
+        self._next_block = 0
 
     def top(self, order: Order) -> Sequence[Answer]:
         """:raises Exception: whatever the order's own search raised, or the pass that it shared."""
         if not self._enters():
-            for number in range(len(order.parts)):
+            for number in range(len(self._parts)):
                 order.mask(number)  # here: its mistakes are its own, and nobody waits for it
-            if self._queues(order):
-                return order.done.result()
+            rider = _Rider(order, len(self._rows.blocks))
+            if self._joins(rider):
+                answers = rider.done.result()
+                return self._rows.answers(rider) if answers is None else answers
         try:
             return order.alone()
         finally:
-            self._goes_on()
+            self._leaves()
+
+    @cached_property
+    def _rows(self) -> _Rows:
+        return _Rows(self._parts)
 
     def _enters(self) -> bool:
+        """Whether the caller is alone, until it leaves."""
         with self._lock:
-            entered = not self._busy
-            self._busy = True
-            return entered
+            if self._one_is_alone or self._drivers:
+                return False
+            self._one_is_alone = True
+            return True
 
-    def _queues(self, order: Order) -> bool:
-        """False where there is nobody to wait for any more: then the caller has entered."""
+    def _joins(self, rider: _Rider) -> bool:
+        """False where all others have gone: then the caller has entered."""
         with self._lock:
-            if self._busy:
-                self._waiting.append(order)
+            if self._one_is_alone:
+                self._waiting.append(rider)
                 return True
-            self._busy = True
-            return False
+            if not self._drivers:
+                self._one_is_alone = True
+                return False
+            self._riders.append(rider)
+            wanted = self._wanted_drivers()
+        self._start(wanted)
+        return True
 
-    def _goes_on(self) -> None:
+    def _leaves(self) -> None:
         with self._lock:
-            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-            self._busy = bool(batch)
-        if batch:
-            try:
-                _batches().submit(self._answer, batch)
-            except RuntimeError as error:  # Python is shutting down
-                _fail(batch, error)
-                self._goes_on()
+            waiting, self._waiting = self._waiting, []
+            self._one_is_alone = len(waiting) == 1
+            if len(waiting) > 1:
+                self._riders = waiting
+            wanted = self._wanted_drivers()
+        if len(waiting) == 1:
+            _begin(_apart(), partial(self._answer_alone, waiting[0]))
+        self._start(wanted)
 
-    def _answer(self, batch: Sequence[Order]) -> None:
+    def _answer_alone(self, rider: _Rider) -> None:
+        """Not in the thread that waits: if that one was interrupted, it would never leave."""
         try:
-            for order, answers in zip(batch, answer_together(batch), strict=True):
-                order.done.set_result(answers)
-        except BaseException as error:  # noqa: BLE001 - handed to those who wait
-            _fail(batch, error)
+            rider.done.set_result(rider.order.alone())
+        except BaseException as error:  # noqa: BLE001 - handed to the one who waits
+            rider.done.set_exception(error)
         finally:
-            self._goes_on()
+            self._leaves()
+
+    def _wanted_drivers(self) -> int:
+        """How many to start, which the caller, who has the lock, then does: one a core, if anybody rides."""
+        wanted = min(os.cpu_count() or 1, len(self._rows.blocks)) - self._drivers if self._riders else 0
+        self._drivers += wanted
+        return wanted
+
+    def _start(self, drivers: int) -> None:
+        for _ in range(drivers):
+            _begin(pool(), self._drive)
+
+    def _drive(self, packed: _Packed | None = None) -> None:
+        """One block for all who ride; the next comes after what else waits in the pool."""
+        with self._lock:
+            riders = self._riders[:MAX_RIDERS]
+            self._drivers -= not riders
+            if not riders:
+                return
+            block = self._rows.blocks[self._next_block]
+            self._next_block = (self._next_block + 1) % len(self._rows.blocks)
+            for rider in riders:
+                rider.to_take -= 1
+            self._riders = [rider for rider in self._riders if rider.to_take]
+        error = None
+        try:
+            if packed is None or packed.riders != riders:
+                packed = _Packed(riders)
+            self._rows.read(block, packed)
+        except BaseException as raised:  # noqa: BLE001 - handed to those who wait
+            error = raised
+        if self._put_off(riders, error):
+            _begin(pool(), partial(self._drive, packed))
+
+    def _put_off(self, riders: Sequence[_Rider], error: BaseException | None) -> bool:
+        """Those who have been all round, or all of them on an error; True where somebody still rides."""
+        with self._lock:
+            for rider in riders:
+                rider.to_read -= 1
+            over = [rider for rider in riders if not rider.is_over and (error or not rider.to_read)]
+            for rider in over:
+                rider.is_over = True
+            self._riders = [rider for rider in self._riders if not rider.is_over]
+            goes_on = bool(self._riders)
+            self._drivers -= not goes_on  # before anybody is answered: who asks again at once may be alone
+        for rider in over:
+            if error:
+                rider.done.set_exception(error)
+            else:
+                rider.done.set_result(None)
+        return goes_on
 
 
 @cache
-def _batches() -> ThreadPoolExecutor:
-    """What waits here holds no core: the work is done in the pool of `service.threads`."""
+def _apart() -> ThreadPoolExecutor:
+    """Who waits here holds no core: the work is done in the pool of `service.threads`."""
     return ThreadPoolExecutor(4, "scan")
 
 
-def _fail(batch: Sequence[Order], error: BaseException) -> None:
-    for order in batch:
-        if not order.done.done():
-            order.done.set_exception(error)
-
-
-def answer_together(batch: Sequence[Order]) -> list[Sequence[Answer]]:
-    """The answers of orders that have the same parts."""
-    if len(batch) == 1:
-        return [batch[0].alone()]
-    shared = _Pass(batch)
-    first, *others = shared.blocks()
-    shared.read(first)  # a small one: from then on all know how much is too little
-    for_each(shared.read, others, parallel=True)
-    return for_each(shared.answers, shared.sieves, parallel=True)
+def _begin(executor: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+    try:
+        executor.submit(work)
+    except RuntimeError:  # Python is about to end and starts nothing any more, but somebody waits for this
+        work()
 
 
 def bound(vector: NDArray[np.float32], rounded: NDArray[np.float16]) -> float:
@@ -150,19 +209,29 @@ def bound(vector: NDArray[np.float32], rounded: NDArray[np.float16]) -> float:
     )
 
 
-class _Sieve:
-    """Of one order: the rows seen so far that may be among its count best."""
+class _Rider:
+    """A query on its way round, and the rows seen so far that may be among its count best."""
 
-    def __init__(self, order: Order, epsilon: float) -> None:
+    def __init__(self, order: Order, blocks: int) -> None:
         self.order = order
-        self.floor = LOWEST  # a row that scores less in the pass is out
-        self.epsilon = epsilon
+        self.to_take = self.to_read = (
+            blocks  # how many are left; these and is_over change under the scanner's lock
+        )
+        self.is_over = False
+        self.done: Future[Sequence[Answer] | None] = Future()  # None: it has been all round
+        self.half = order.vector.astype(np.float16)
+        self.epsilon = bound(order.vector, self.half)
+        self.floor = LOWEST  # a row whose score in the pass is less is out; infinite: too many are in
+        self._lock = threading.Lock()
         self._scores = [np.empty(0, np.float32)]
         self._rows = [np.empty(0, np.int64)]
         self._held = 0
-        self._lock = threading.Lock()
-        self._room = 2 * order.count + 1_000  # rows; who ties with more than that is left to FAISS
-        self._overflows = False
+        self._room = 2 * order.count + 1_000  # rows; what ties with more than that is left to FAISS
+
+    def begin(self, scores: NDArray[np.float32]) -> None:
+        """The first block: from then on it is known how much is too little."""
+        with self._lock:
+            self._raise_floor(scores)
 
     def add(self, scores: NDArray[np.float32], rows: Positions) -> None:
         """:param rows: (n,): their numbers among all rows."""
@@ -170,107 +239,106 @@ class _Sieve:
             self._scores.append(scores)
             self._rows.append(rows)
             self._held += len(rows)
-            if self._held > self._room or self.floor == LOWEST:
-                self._shake()
+            if self._held > self._room:
+                self._sift()
                 if self._held > self._room:
-                    self._overflows = True
                     self.floor = np.float32(np.inf)
 
-    def _shake(self) -> None:
-        """Drop what cannot be among the best any more.
+    def left(self) -> tuple[NDArray[np.float32], Positions] | None:
+        """After the last block: scores in the pass, and the rows in order; None: too many."""
+        with self._lock:
+            self._sift()
+            if np.isinf(self.floor):
+                return None
+            by_row = np.argsort(self._rows[0])
+            return self._scores[0][by_row], self._rows[0][by_row]
 
-        The count-th best score in the pass, t, is below that many rows', which FAISS gives at least t - e; so a row of
-        the answer has at least that there, and t - 2 e in the pass. Beyond 1 all scores are equal, and below -1.
-        """
+    def _sift(self) -> None:
         scores, rows = np.concatenate(self._scores), np.concatenate(self._rows)
-        if len(scores) > self.order.count and not self._overflows:
-            best = float(np.partition(scores, -self.order.count)[-self.order.count])
-            least = min(best - self.epsilon, 1.0)
-            if least > -1:
-                self.floor = max(
-                    self.floor, np.nextafter(np.float32(least - self.epsilon), np.float32(-np.inf))
-                )
+        self._raise_floor(scores)
         kept = scores >= self.floor
         self._scores, self._rows = [scores[kept]], [rows[kept]]
         self._held = len(self._rows[0])
 
-    def left(self) -> tuple[NDArray[np.float32], Positions] | None:
-        """After the last block: the pass's scores and the rows, in order; None: too many."""
-        with self._lock:
-            self._shake()
-            by_row = np.argsort(self._rows[0])
-            return None if self._overflows else (self._scores[0][by_row], self._rows[0][by_row])
+    def _raise_floor(self, scores: NDArray[np.float32]) -> None:
+        """:param scores: of different rows, in the pass.
+
+        Let t be the count-th best of them and e the bound. FAISS gives t - e or more to that many rows, hence to each
+        row of the answer; so those have t - 2 e or more in the pass. But scores above 1 are all cut to 1, and tie.
+        """
+        count = self.order.count
+        if len(scores) < count:
+            return
+        least = min(float(np.partition(scores, -count)[-count]) - self.epsilon, 1.0)
+        if least > -1:  # else all that FAISS gives -1 or less may tie
+            floor = np.nextafter(np.float32(least - self.epsilon), np.float32(-np.inf))
+            self.floor = max(self.floor, floor)
 
 
-Block: TypeAlias = tuple[int, int, int]  # number of the part; its rows from, to
+class _Packed:
+    """Queries as numkong wants them, to be used for as long as the same ones ride."""
+
+    def __init__(self, riders: list[_Rider]) -> None:
+        self.riders = riders
+        self.queries = numkong.dots_pack(np.stack([rider.half for rider in riders]))
 
 
-class _Pass:
-    """One reading of all rows for a batch."""
+class _Rows:
+    """The stored rows of all parts, in blocks."""
 
-    def __init__(self, batch: Sequence[Order]) -> None:
-        self._parts = batch[0].parts
-        self.starts = np.cumsum([0, *(part.rows for part in self._parts)])[:-1]
-        self.codes = [ann.codes_of(part.segment.index) for part in self._parts]
-        halves = np.stack([order.vector for order in batch]).astype(np.float16)
-        self._packed = numkong.dots_pack(halves)
-        self.sieves = [
-            _Sieve(order, bound(order.vector, half)) for order, half in zip(batch, halves, strict=True)
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._codes = [ann.codes_of(part.segment.index) for part in parts]
+        self._starts = np.cumsum([0, *map(len, self._codes)])[:-1]  # (n_parts,): among all rows
+        self.blocks: list[Block] = [
+            (number, start, min(start + BLOCK_ROWS, len(codes)))
+            for number, codes in enumerate(self._codes)
+            for start in range(0, len(codes), BLOCK_ROWS)
         ]
 
-    def blocks(self) -> list[Block]:
-        """All rows; the first block is small."""
-        size = max(FIRST_ROWS, 4 * max(sieve.order.count for sieve in self.sieves))
-        blocks = []
-        for number, part in enumerate(self._parts):
-            start = 0
-            while start < part.rows:
-                end = min(start + size, part.rows)
-                blocks.append((number, start, end))
-                start, size = end, BLOCK_ROWS
-        return blocks
-
-    def read(self, block: Block) -> None:
-        """Score a block for all of the batch, and let each keep what it may need."""
+    def read(self, block: Block, packed: _Packed) -> None:
+        """Score the block for all of them, and let each keep what it may need."""
         number, start, end = block
-        scores = self._scores(number, start, end)  # (rows, n_orders)
-        for column, sieve in enumerate(self.sieves):
-            mask = sieve.order.mask(number)
+        scores = np.asarray(numkong.dots_packed(self._halves(block), packed.queries))  # (rows, riders)
+        for column, rider in enumerate(packed.riders):
+            mask = rider.order.mask(number)
             if mask is not None:
                 scores[~mask[start:end], column] = -np.inf
-        floors = np.array([sieve.floor for sieve in self.sieves], np.float32)
+            if rider.floor == LOWEST:
+                rider.begin(scores[:, column])
+        floors = np.array([rider.floor for rider in packed.riders], np.float32)
         # Flat, against the floors written out: comparing (rows, n) with (n,) takes ten times as long.
-        above = np.flatnonzero(scores.reshape(-1) >= np.tile(floors, len(scores)))
-        rows, columns = np.divmod(above, len(floors))
+        found = np.flatnonzero(scores.reshape(-1) >= np.tile(floors, end - start))
+        rows, columns = np.divmod(found, len(floors))
         by_column = np.argsort(columns, kind="stable")
         ends = np.cumsum(np.bincount(columns, minlength=len(floors)))[:-1]
-        found = np.split(scores.reshape(-1)[above[by_column]], ends)
-        places = np.split(rows[by_column] + (start + self.starts[number]), ends)
-        for sieve, few, here in zip(self.sieves, found, places, strict=True):
-            if len(few):
-                sieve.add(few, here)
+        few = np.split(scores.reshape(-1)[found[by_column]], ends)
+        places = np.split(rows[by_column] + (start + self._starts[number]), ends)
+        for rider, of_rider, here in zip(packed.riders, few, places, strict=True):
+            if len(here):
+                rider.add(of_rider, here)
 
-    def _scores(self, number: int, start: int, end: int) -> NDArray[np.float32]:
-        codes = self.codes[number][start:end]
-        # By its address, which is odd: NumPy has no half-precision array there that numkong takes.
+    def _halves(self, block: Block) -> numkong.Tensor:
+        number, start, end = block
+        codes = self._codes[number][start:end]
+        # By its address, which is odd: what NumPy has of half precision there, numkong does not take.
         address = codes.__array_interface__["data"][0]
-        rows = numkong.from_pointer(address, (end - start, codes.shape[1] // 2), "float16", owner=codes)
-        return np.asarray(numkong.dots_packed(rows, self._packed))
+        return numkong.from_pointer(address, (end - start, codes.shape[1] // 2), "float16", owner=codes)
 
-    def answers(self, sieve: _Sieve) -> Sequence[Answer]:
-        """After all blocks: those that are left, scored by FAISS."""
-        left = sieve.left()
+    def answers(self, rider: _Rider) -> Sequence[Answer]:
+        """After all blocks: the rows that are left, scored by FAISS."""
+        left = rider.left()
         if left is None:
-            return sieve.order.alone()
+            return rider.order.alone()
         near, rows = left
-        numbers = np.searchsorted(self.starts, rows, side="right") - 1  # of their parts
-        positions = rows - self.starts[numbers]
-        ends = np.searchsorted(numbers, np.arange(1, len(self._parts)))
-        here = np.split(positions, ends)
-        codes = [of_part[rows] for of_part, rows in zip(self.codes, here, strict=True) if len(rows)]
+        numbers = np.searchsorted(self._starts, rows, side="right") - 1  # of their parts
+        ends = np.searchsorted(numbers, np.arange(1, len(self._codes)))
+        here = np.split(rows - self._starts[numbers], ends)
+        codes = [
+            codes[positions] for codes, positions in zip(self._codes, here, strict=True) if len(positions)
+        ]
         if not codes:
-            return [(np.empty(0, np.float32), rows) for rows in here]
-        scores = ann.score_codes(np.concatenate(codes), sieve.order.vector)
-        if not np.all(np.abs(scores - near) <= sieve.epsilon):
-            return sieve.order.alone()  # these are no unit rows, or numkong sums otherwise on this machine
+            return [(np.empty(0, np.float32), positions) for positions in here]
+        scores = ann.score_codes(np.concatenate(codes), rider.order.vector)
+        if not np.all(np.abs(scores - near) <= rider.epsilon):
+            return rider.order.alone()  # these are no unit rows, or numkong sums otherwise on this machine
         return list(zip(np.split(np.clip(scores, -1, 1), ends), here, strict=True))

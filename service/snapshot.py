@@ -126,8 +126,8 @@ class Snapshot:
         self.manifest: Manifest = opened.manifest
         self.problems = list(opened.problems)
         self.schema = lake_schema(self.manifest.columns)
-        self.scanner = Scanner()
         self.parts = self._open_parts(layout, opened, {part.segment.entry.id: part for part in known})
+        self.scanner = Scanner(self.parts)
 
     def _open_parts(self, layout: Layout, opened: Opened, known: Mapping[str, Part]) -> list[Part]:
         readable = self.manifest.tombstones_beside(opened.out_of_service)
@@ -156,8 +156,8 @@ class Snapshot:
         if not sentences:
             return self
         rest = copy(self)
-        rest.scanner = Scanner()  # it may scan other parts than this one
         rest.parts = [part for part in self.parts if part.segment.entry.id not in damaged]
+        rest.scanner = Scanner(rest.parts)
         rest.problems = [*self.problems, *sentences]
         for derived in ("places", "background"):
             rest.__dict__.pop(derived, None)

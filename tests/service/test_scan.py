@@ -19,7 +19,7 @@ from benchmarks.lakes import random_unit_rows, write_synthetic_lake
 from indexer import ann
 from service import Hit, Lake
 from service.ranking import PARALLEL_FROM_ROWS, Found, Ranking
-from service.scan import FIRST_ROWS, MAX_BATCH, WIDEST, Answer, Order, Scanner, answer_together, bound
+from service.scan import BLOCK_ROWS, MAX_RIDERS, WIDEST, Answer, Order, Scanner, bound
 from service.snapshot import Part, Snapshot
 from service.where import Where
 from tests.service.lakes import Maker, unit
@@ -27,6 +27,48 @@ from tests.service.test_embedding import wait_until
 from tests.service.test_paging import CopiesOfAFew
 
 Query = tuple[NDArray[np.float32], int, Where | None]  # vector, count, where
+
+
+class Held:
+    """An order whose search alone waits for a sign."""
+
+    def __init__(self, snapshot: Snapshot, error: Exception | None = None) -> None:
+        self.go_on = threading.Event()
+        self.began = threading.Event()
+        order = Ranking(
+            snapshot, random_unit_rows(1, snapshot.manifest.dim, np.random.default_rng(0))[0], None
+        ).order(1)
+
+        def alone() -> Sequence[Answer]:
+            self.began.set()
+            assert self.go_on.wait(10)
+            if error:
+                raise error
+            return order.alone()
+
+        self.order = Order(order.vector, 1, order.mask, alone)
+
+
+class Gathering:
+    """Orders that come while another is answered alone, and so ride together."""
+
+    def __init__(self, snapshot: Snapshot, first: Held, orders: Sequence[Order]) -> None:
+        self.scanner = Scanner(snapshot.parts)
+        self._first = first
+        self._pool = ThreadPoolExecutor(len(orders) + 1)
+        self.first = self._pool.submit(self.scanner.top, first.order)
+        assert first.began.wait(10)
+        self.others = [self._pool.submit(self.scanner.top, order) for order in orders]
+
+    def go(self) -> None:
+        """They all have come: the first is done, and the others ride until nobody is left."""
+        wait_until(lambda: len(self.scanner._waiting) == len(self.others))
+        assert not any(future.done() for future in self.others)
+        self._first.go_on.set()
+        self._pool.shutdown()
+        wait_until(lambda: not self.scanner._one_is_alone)
+        assert self.scanner._drivers == 0
+        assert self.scanner._riders == self.scanner._waiting == []
 
 
 def together(snapshot: Snapshot, queries: Sequence[Query]) -> tuple[list[Found], list[int]]:
@@ -41,8 +83,10 @@ def together(snapshot: Snapshot, queries: Sequence[Query]) -> tuple[list[Found],
             left.append(number)
             return order.alone()
 
-        orders.append(Order(order.parts, order.vector, count, order.mask, alone))
-    answers = answer_together(orders)
+        orders.append(Order(order.vector, count, order.mask, alone))
+    gathering = Gathering(snapshot, Held(snapshot), orders)
+    gathering.go()
+    answers = [future.result() for future in gathering.others]
     found = [r.merged(a, q[1]) for r, a, q in zip(rankings, answers, queries, strict=True)]
     return found, left
 
@@ -176,25 +220,6 @@ def search(lake: Lake, query: NDArray[np.float32]) -> list[Hit]:
     return lake.search(vector=query, k=7)
 
 
-class Held:
-    """An order whose search alone waits for a sign."""
-
-    def __init__(self, snapshot: Snapshot, error: Exception | None = None) -> None:
-        self.go_on = threading.Event()
-        self.began = threading.Event()
-        ranking = Ranking(snapshot, unit(1, 0, 0), None)
-        order = ranking.order(1)
-
-        def alone() -> Sequence[Answer]:
-            self.began.set()
-            assert self.go_on.wait(10)
-            if error:
-                raise error
-            return order.alone()
-
-        self.order = Order(order.parts, order.vector, 1, order.mask, alone)
-
-
 @pytest.fixture
 def snapshot(maker: Maker) -> Snapshot:
     for vector in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
@@ -202,90 +227,86 @@ def snapshot(maker: Maker) -> Snapshot:
     return maker.open().snapshot
 
 
+def best(answers: Sequence[Answer]) -> int:
+    """Of an answer of a single part: the position of the best row."""
+    [(scores, positions)] = answers
+    return int(positions[np.argmax(scores)])
+
+
 def refuses() -> Any:
     raise AssertionError("searched alone")
 
 
-def test_what_arrives_during_a_search_shares_a_pass(snapshot: Snapshot) -> None:
-    scanner, first = Scanner(), Held(snapshot)
-    with ThreadPoolExecutor(4) as pool:
-        alone = pool.submit(scanner.top, first.order)
-        assert first.began.wait(10)
-        orders = [
-            Order(snapshot.parts, vector, 1, lambda _: None, refuses)
-            for vector in (unit(0, 1, 0), unit(0, 0, 1))
-        ]
-        waiting = [pool.submit(scanner.top, order) for order in orders]
-        wait_until(lambda: len(scanner._waiting) == 2)
-        assert not any(future.done() for future in waiting)
-        first.go_on.set()
-        for future, expected in zip([alone, *waiting], (0, 1, 2), strict=True):
-            [(scores, positions)] = future.result(10)
-            assert positions[np.argmax(scores)] == expected
-    wait_until(lambda: not scanner._busy)
+def test_two_that_wait_for_one_share_a_pass(snapshot: Snapshot) -> None:
+    orders = [Order(vector, 1, lambda _: None, refuses) for vector in (unit(0, 1, 0), unit(0, 0, 1))]
+    gathering = Gathering(snapshot, Held(snapshot), orders)
+    gathering.go()
+    assert len(gathering.first.result()[0][1]) >= 1
+    assert [best(future.result()) for future in gathering.others] == [1, 2]
 
 
 @pytest.mark.parametrize("error", [None, ValueError("no such luck")])
-def test_a_search_that_fails_fails_alone(snapshot: Snapshot, error: Exception | None) -> None:
-    scanner, first = Scanner(), Held(snapshot, error)
-    with ThreadPoolExecutor(4) as pool:
-        alone = pool.submit(scanner.top, first.order)
-        assert first.began.wait(10)
-        second = pool.submit(scanner.top, Ranking(snapshot, unit(0, 1, 0), None).order(1))
-        wait_until(lambda: len(scanner._waiting) == 1)
-        first.go_on.set()
-        assert alone.exception(10) is error
-        [(_, positions)] = second.result(10)
-        assert positions[0] == 1
-    wait_until(lambda: not scanner._busy)
-    assert scanner.top(Ranking(snapshot, unit(0, 0, 1), None).order(1))[0][1][0] == 2
+def test_one_that_waits_for_one_is_alone_next(snapshot: Snapshot, error: Exception | None) -> None:
+    """And does not care how the first one fared; nor does the scanner."""
+    gathering = Gathering(snapshot, Held(snapshot, error), [Ranking(snapshot, unit(0, 1, 0), None).order(1)])
+    gathering.go()
+    assert gathering.first.exception() is error
+    assert best(gathering.others[0].result()) == 1
+    third = Ranking(snapshot, unit(0, 0, 1), None).order(1)
+    assert best(gathering.scanner.top(third)) == 2
 
 
-def test_a_pass_that_fails_tells_all_who_shared_it(snapshot: Snapshot) -> None:
-    scanner, first = Scanner(), Held(snapshot)
+def test_one_that_waited_and_fails_alone_is_told(snapshot: Snapshot) -> None:
+    gathering = Gathering(snapshot, Held(snapshot), [Order(unit(0, 1, 0), 1, lambda _: None, refuses)])
+    gathering.go()
+    assert str(gathering.others[0].exception()) == "searched alone"
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_a_pass_that_fails_tells_all_who_ride(snapshot: Snapshot, count: int) -> None:
     wrong = unit(1, 0, 0, 0)  # no check lets such a vector through to here
-    with ThreadPoolExecutor(4) as pool:
-        alone = pool.submit(scanner.top, first.order)
-        assert first.began.wait(10)
-        orders = [Order(snapshot.parts, wrong, 1, lambda _: None, refuses) for _ in range(2)]
-        waiting = [pool.submit(scanner.top, order) for order in orders]
-        wait_until(lambda: len(scanner._waiting) == 2)
-        first.go_on.set()
-        assert alone.exception(10) is None
-        for future in waiting:
-            assert isinstance(future.exception(10), ValueError)
-    wait_until(lambda: not scanner._busy)
+    gathering = Gathering(snapshot, Held(snapshot), [Order(wrong, 1, lambda _: None, refuses)] * count)
+    gathering.go()
+    assert all(isinstance(future.exception(), ValueError) for future in gathering.others)
+    assert best(gathering.scanner.top(Ranking(snapshot, unit(0, 0, 1), None).order(1))) == 2
 
 
 def test_a_mask_that_fails_is_the_mistake_of_one(snapshot: Snapshot) -> None:
     def mask(_: int) -> Any:
         raise ValueError("no such column")
 
-    scanner, first = Scanner(), Held(snapshot)
-    with ThreadPoolExecutor(4) as pool:
+    first, scanner = Held(snapshot), Scanner(snapshot.parts)
+    with ThreadPoolExecutor(1) as pool:
         pool.submit(scanner.top, first.order)
         assert first.began.wait(10)
-        bad = pool.submit(scanner.top, Order(snapshot.parts, unit(1, 0, 0), 1, mask, refuses))
-        assert isinstance(bad.exception(10), ValueError)  # while the first is still busy
+        with pytest.raises(ValueError, match="no such column"):  # while the first is still busy
+            scanner.top(Order(unit(1, 0, 0), 1, mask, refuses))
         assert scanner._waiting == []
         first.go_on.set()
 
 
-def test_more_than_a_batch_waits_for_the_next(snapshot: Snapshot) -> None:
-    scanner, first = Scanner(), Held(snapshot)
-    with ThreadPoolExecutor(3 * MAX_BATCH) as pool:
-        pool.submit(scanner.top, first.order)
-        assert first.began.wait(10)
-        orders = [
-            Order(snapshot.parts, unit(0, 1, 0), 1, lambda _: None, refuses) for _ in range(2 * MAX_BATCH + 3)
+def test_more_than_fit_ride_after_each_other(snapshot: Snapshot) -> None:
+    orders = [Order(unit(0, 1, 0), 1, lambda _: None, refuses) for _ in range(2 * MAX_RIDERS + 3)]
+    gathering = Gathering(snapshot, Held(snapshot), orders)
+    gathering.go()
+    assert {best(future.result()) for future in gathering.others} == {1}
+
+
+def test_who_gets_on_while_others_ride_sees_every_block(tmp_path: Path) -> None:
+    """Two keep the pass going round; each of the rest gets on wherever it is."""
+    rows = 3 * BLOCK_ROWS
+    write_synthetic_lake(tmp_path / "my.lake", rows, 64, segment_rows=rows // 2)
+    queries = random_unit_rows(60, 64, np.random.default_rng(1))
+    with Lake.open(tmp_path / "my.lake") as lake, ThreadPoolExecutor(7) as pool:
+        snapshot = lake.snapshot
+        scanner = Scanner(snapshot.parts)
+        rankings = [Ranking(snapshot, query, None) for query in queries]
+        asked = [
+            Order(query, 20, lambda _: None, ranking.order(20).alone)
+            for query, ranking in zip(queries, rankings, strict=True)
         ]
-        waiting = [pool.submit(scanner.top, order) for order in orders]
-        wait_until(lambda: len(scanner._waiting) == len(orders))
-        first.go_on.set()
-        for future in waiting:
-            [(scores, positions)] = future.result(30)
-            assert positions[np.argmax(scores)] == 1
-    wait_until(lambda: not scanner._busy)
+        found = [r.merged(a, 20) for r, a in zip(rankings, pool.map(scanner.top, asked), strict=True)]
+        assert_same(found, apart(snapshot, [(query, 20, None) for query in queries]))
 
 
 def test_a_snapshot_that_is_dropped_is_freed(tmp_path: Path) -> None:
@@ -316,7 +337,7 @@ def test_many_at_once_get_what_each_gets_alone(tmp_path: Path) -> None:
 
 def test_the_widest_and_what_is_wider_agree(tmp_path: Path) -> None:
     rows = PARALLEL_FROM_ROWS
-    assert FIRST_ROWS < WIDEST < rows
+    assert rows > WIDEST
     write_synthetic_lake(tmp_path / "my.lake", rows, 8, segment_rows=rows // 2)
     queries = random_unit_rows(4, 8, np.random.default_rng(0))
     with Lake.open(tmp_path / "my.lake") as lake:
