@@ -95,10 +95,13 @@ class Part:
             self.table.select([n for n in names if n in self.table.column_names]), self.schema, names
         )
 
+    def at(self, positions: Positions) -> pa.Table:
+        """These rows, in their order, every column of the lake."""
+        return self.segment.conform(_rows_at(self.table, positions), self.schema)
+
     def take(self, positions: Positions) -> list[dict[str, Any]]:
         """These rows, every column, as Python values."""
-        rows = self.segment.conform(_rows_at(self.table, positions), self.schema)
-        return list(rows.to_pylist())
+        return list(self.at(positions).to_pylist())
 
 
 def _rows_at(table: pa.Table, positions: Positions) -> pa.Table:
@@ -200,10 +203,11 @@ class Snapshot:
 
         :param numbers: int64, (n,): of their parts; positions: int64, (n,): in those.
         """
-        rows: dict[int, dict[str, Any]] = {}
-        for number in np.unique(numbers).tolist():
-            here = np.flatnonzero(numbers == number)
-            rows.update(zip(here.tolist(), self.parts[number].take(positions[here]), strict=True))
+        homes = np.argsort(numbers, kind="stable")
+        pieces = [self.parts[n].at(positions[homes[numbers[homes] == n]]) for n in np.unique(numbers).tolist()]
+        # One table, one chunk a column: ten rows of six parts took 0.9 ms when each part's were made on their own.
+        found = pa.concat_tables(pieces).combine_chunks().to_pylist() if pieces else []
+        rows = dict(zip(homes.tolist(), found, strict=True))
         return [rows[at] for at in range(len(numbers))]
 
     def find(self, row_id: int) -> tuple[Part, int] | None:
