@@ -214,9 +214,8 @@ class _Rider:
 
     def __init__(self, order: Order, blocks: int) -> None:
         self.order = order
-        self.to_take = self.to_read = (
-            blocks  # how many are left; these and is_over change under the scanner's lock
-        )
+        # Blocks left; these and is_over change under the scanner's lock.
+        self.to_take = self.to_read = blocks
         self.is_over = False
         self.done: Future[Sequence[Answer] | None] = Future()  # None: it has been all round
         self.half = order.vector.astype(np.float16)

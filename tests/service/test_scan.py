@@ -174,14 +174,20 @@ def test_too_many_ties_are_left_to_faiss(maker: Maker) -> None:
 
 
 def test_the_opposite_of_every_row_is_as_bad_as_all_others(maker: Maker) -> None:
-    """Scores below -1 are cut to -1 and tie, so that no row may be dropped."""
-    for angle in 0.7 + np.random.default_rng(3).uniform(-1e-3, 1e-3, 60):
+    """Scores below -1 are cut to -1 and tie, so that no row may be dropped, however small the bound is."""
+    here = np.array([0.6, 0.8, 0], np.float16).astype(np.float32)  # nothing is lost when this is rounded
+    here_at = np.arctan2(here[1], here[0])
+    for angle in here_at + np.random.default_rng(3).uniform(-1e-3, 1e-3, 60):
         maker.add((np.cos(angle), np.sin(angle), 0))
     snapshot = maker.open().snapshot
-    queries: list[Query] = [(-unit(np.cos(0.7), np.sin(0.7), 0), count, None) for count in (1, 30, 60, 61)]
-    found, _ = together(snapshot, queries)
+    assert bound(-here, -here.astype(np.float16)) < 1e-6
+    queries: list[Query] = [(-here, count, None) for count in range(1, 62)]
+    found, left = together(snapshot, queries)
+    assert left == []
     assert_same(found, apart(snapshot, queries))
-    assert -1.0 in found[2].scores.tolist()
+    scores = found[-1].scores
+    assert 5 < np.count_nonzero(scores == -1) < 55
+    assert np.all(np.diff(found[-1].row_ids[scores == -1]) > 0)
 
 
 def test_the_bound_holds_and_is_tight_enough(tmp_path: Path) -> None:
