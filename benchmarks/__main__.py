@@ -18,9 +18,10 @@ from benchmarks.memory import measure_memory
 from benchmarks.resync import measure_resync
 from benchmarks.search import measure_search
 from benchmarks.service import measure_service
+from benchmarks.thumbnails import measure_thumbnails
 from benchmarks.where import measure_where
 
-NAMES = ("indexing", "resync", "search", "where", "memory", "command", "service")
+NAMES = ("indexing", "resync", "search", "where", "memory", "command", "service", "thumbnails")
 
 
 def main() -> int:
@@ -57,6 +58,7 @@ def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterat
         "memory": measure_memory,
         "command": measure_command,
         "service": measure_service,
+        "thumbnails": measure_thumbnails,
     }
     return measures[name](workspace, quick=quick)
 

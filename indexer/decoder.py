@@ -57,8 +57,10 @@ class ReadSettings:
 class Decoder:
     """One decoder process as its parent sees it; used by one thread at a time, restarted after a crash."""
 
-    def __init__(self, settings: ReadSettings) -> None:
+    def __init__(self, settings: ReadSettings, module: str = "indexer.decoder") -> None:
+        """:param module: what the process runs; another one where a test needs a decoder that an image took over."""
         self._settings = settings
+        self._module = module
         self._process: subprocess.Popen[bytes] | None = None
 
     def decode(
@@ -126,7 +128,7 @@ class Decoder:
         package_root = str(Path(__file__).resolve().parents[1])
         inherited = os.environ.get("PYTHONPATH")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "indexer.decoder", json.dumps(asdict(self._settings))],
+            [sys.executable, "-m", self._module, json.dumps(asdict(self._settings))],
             stdin=request_end,
             stdout=answer_end,
             stderr=subprocess.DEVNULL,  # libtiff and libpng write their warnings straight to it

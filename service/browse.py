@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.errors import BadRequest
 from service.hits import Row
-from service.snapshot import Positions, Snapshot
+from service.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,12 @@ def browse(snapshot: Snapshot, where: str | None = None, *, after: int = 0, k: i
         raise BadRequest("k", f"{k} is not a number of rows; it must be at least 1")
     if after < 0:
         raise BadRequest("after", f"{after} is not a row_id; it must be at least 0")
-    row_ids, numbers, positions = snapshot.places
+    row_ids, places = snapshot.places
     start = int(np.searchsorted(row_ids, min(after, 2**53), side="right"))
     wanted = np.arange(start, min(start + k + 1, len(row_ids)))  # one more: does anything follow?
     if where is not None:
-        wanted = start + np.flatnonzero(_kept(snapshot, where, numbers[start:], positions[start:]))[: k + 1]
-    shown = wanted[:k]
-    rows = [Row.of(columns) for columns in snapshot.take(numbers[shown], positions[shown])]
+        wanted = start + np.flatnonzero(_kept(snapshot, where)[places[start:]])[: k + 1]
+    rows = [Row.of(columns) for columns in snapshot.take(*snapshot.locate(places[wanted[:k]]))]
     return RowPage(rows, rows[-1].row_id if len(wanted) > k else None)
 
 
@@ -45,14 +45,10 @@ def row(snapshot: Snapshot, row_id: int) -> Row | None:
     return None if place is None else Row.of(place[0].take(np.array([place[1]]))[0])
 
 
-def _kept(
-    snapshot: Snapshot, where: str, numbers: Positions, positions: Positions
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """bool, (n,): whether where keeps the row at each place."""
+def _kept(snapshot: Snapshot, where: str) -> NDArray[np.bool_]:
+    """bool, (rows of all parts,): whether where keeps the row at each place."""
     from service.where import Where  # not at the top: Arrow's expressions take a quarter of a second to load
 
     predicate = Where.parse(where, snapshot.schema)
     masks = [part.mask(predicate) for part in snapshot.parts]
-    starts = np.cumsum([0, *(part.rows for part in snapshot.parts)])
-    everywhere = np.concatenate([np.empty(0, bool), *(mask for mask in masks if mask is not None)])
-    return np.asarray(everywhere[starts[numbers] + positions])
+    return np.concatenate([np.empty(0, bool), *(mask for mask in masks if mask is not None)])

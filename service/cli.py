@@ -313,9 +313,9 @@ def _serve(arguments: argparse.Namespace) -> int:
             for problem in served.problems:
                 print(f"warning: {problem}", file=sys.stderr)
         url = url_of(config, sock)
-        told = f"serving at {url} (Ctrl-C stops)"
+        told = f"serving at {url} (Ctrl-C stops)\n"
         with suppress(KeyboardInterrupt):  # how a service is meant to end
-            run(app, sock, started=lambda: print(told, file=sys.stderr, flush=True))
+            run(app, sock, started=lambda: print(told, end="", file=sys.stderr, flush=True))
     print("stopped", file=sys.stderr)
     return DONE
 

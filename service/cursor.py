@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from indexer.errors import BadCursor
 from indexer.manifest import Manifest
 
+NOT_A_CURSOR = "it is not a cursor of this service; send next_cursor of an answer as it is"
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
@@ -70,9 +72,7 @@ class Cursor:
                 vector=np.frombuffer(numbers, "<f4").astype(np.float32) if numbers else None,
             )
         except (binascii.Error, ValueError, KeyError, TypeError):
-            raise BadCursor(
-                "it is not a cursor of this service; send next_cursor of an answer as it is"
-            ) from None
+            raise BadCursor(NOT_A_CURSOR) from None
         cursor._check_types()
         return cursor
 
@@ -86,7 +86,7 @@ class Cursor:
             and (self.min_z is None or isinstance(self.min_z, int | float))
         )
         if not is_well:
-            raise BadCursor("it is not a cursor of this service; send next_cursor of an answer as it is")
+            raise BadCursor(NOT_A_CURSOR)
 
     def check_query(self, query: str) -> None:
         """:raises BadCursor: if it was made for another query than the one beside it."""

@@ -6,13 +6,14 @@ import os
 import tempfile
 import threading
 import time
-import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.config import ReadLimits
-from indexer.decoder import WAITING_GIANTS, Decoder, ReadSettings
+from indexer.decoder import Decoder, ReadSettings
 from indexer.embed import InputShape
+from indexer.embed.model_cache import cache_folder
 from indexer.embed.runtime import usable_cores
 from indexer.errors import UnreadableImage
 from indexer.images import ReadImage
@@ -35,25 +36,29 @@ class DecoderPool:
     """
 
     def __init__(
-        self, limits: ReadLimits | None = None, *, decoders: int = 0, idle_s: float = IDLE_S
+        self,
+        limits: ReadLimits | None = None,
+        *,
+        decoders: int = 0,
+        idle_s: float = IDLE_S,
+        start: Callable[[ReadSettings], Decoder] = Decoder,
     ) -> None:
         """
         :param decoders: processes at most; 0: one a core, up to 4.
         :param idle_s: a process that had nothing to do for so long is ended, for its memory.
+        :param start: makes a decoder, which starts its process with its first image.
         """
         self.size = decoders or min(usable_cores(), MOST_DECODERS)
         self._limits = limits or ReadLimits()
         self._idle_s = idle_s
+        self._start = start
         self._turns = threading.BoundedSemaphore(self.size)
         self._lock = threading.Lock()
         self._idle: list[_Idle] = []  # the last one used is the next one used: the others may end
         self._busy: set[Decoder] = set()
         self._sweep: threading.Timer | None = None
         self._closed = False
-        file, giants_lock = tempfile.mkstemp(prefix="lakesift-giants-")
-        os.close(file)
-        self._remove_lock = weakref.finalize(self, Path(giants_lock).unlink, missing_ok=True)
-        self._settings = ReadSettings(ANY_SHAPE, self._limits, giants_lock=giants_lock)
+        self._settings = ReadSettings(ANY_SHAPE, self._limits, giants_lock=_giants_lock())
 
     def decode(self, name: str, image: bytes | Path, shape: InputShape) -> ReadImage:
         """Decode one image in a process of its own, waiting for a free one.
@@ -78,8 +83,8 @@ class DecoderPool:
 
     @property
     def _patience_s(self) -> float:
-        """Longer than any honest decoder takes: it waits for other giants, then for its own image."""
-        return (WAITING_GIANTS + 3) * self._limits.decode_timeout_s
+        """Longer than any honest decoder takes: it waits for the giants of the others, then for its own image."""
+        return (self.size + 3) * self._limits.decode_timeout_s
 
     def close(self) -> None:
         """End all processes; images being decoded become UnreadableImage."""
@@ -93,13 +98,12 @@ class DecoderPool:
             decoder.stop()
         for waiting in idle:
             waiting.decoder.close()
-        self._remove_lock()
 
     def _take(self, name: str) -> Decoder:
         with self._lock:
             if self._closed:
                 raise UnreadableImage(name, "the service is stopping", transient=True)
-            decoder = self._idle.pop().decoder if self._idle else Decoder(self._settings)
+            decoder = self._idle.pop().decoder if self._idle else self._start(self._settings)
             self._busy.add(decoder)
         if not decoder.is_running:
             decoder.close()  # it died of something else than an image: it starts again
@@ -130,3 +134,16 @@ class DecoderPool:
                 self._sweep_later()
         for idle in ended:
             idle.decoder.close()
+
+
+def _giants_lock() -> str:
+    """A file that the decoders of all services of this user lock while they decode a giant."""
+    path = cache_folder() / "giants.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError:  # a cache folder that cannot be written: this service has a lock of its own
+        file, name = tempfile.mkstemp(prefix="lakesift-giants-")
+        os.close(file)
+        return name
+    return str(path)

@@ -21,6 +21,7 @@ from service.lake import Lake
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5
+FIRST_EMBED_S = 60.0
 
 
 class ServedLake:
@@ -122,6 +123,7 @@ class Hub:
         self._look_every_s = look_every_s
         self._stopping = threading.Event()
         self._looking = threading.Thread(target=self._look, name="snapshots", daemon=True)
+        self._loading = threading.Thread(target=self._load, name="models", daemon=True)
 
     @classmethod
     def open(cls, folders: Mapping[str, Path], models: Models) -> Hub:
@@ -133,7 +135,9 @@ class Hub:
         opened: list[ServedLake] = []
         try:
             for name, folder in folders.items():
-                opened.append(ServedLake(name, Lake.open(folder, background_check=True), models))
+                lake = Lake.open(folder, background_check=True)
+                opened.append(ServedLake(name, lake, models))
+                lake.snapshot.warm()
         except BaseException:
             for served in opened:
                 served.lake.close()
@@ -141,14 +145,16 @@ class Hub:
         return cls(opened, models)
 
     def start(self) -> None:
-        """Begin to look for new snapshots."""
+        """Begin to look for new snapshots, and load the models beside that, so that nobody's first query waits."""
         self._looking.start()
+        self._loading.start()
 
     def close(self) -> None:
         """Stop looking, end the models' threads, let `vacuum` have the snapshots."""
         self._stopping.set()
-        if self._looking.is_alive():
-            self._looking.join()
+        for thread in (self._looking, self._loading):
+            if thread.is_alive():
+                thread.join()
         for served in self.lakes:
             served.lake.close()
         self._models.close()
@@ -169,6 +175,13 @@ class Hub:
 
     def _names(self) -> str:
         return ", ".join(self._by_name) or "none"
+
+    def _load(self) -> None:
+        for served in self.lakes:
+            try:
+                served.embedder().works(FIRST_EMBED_S)
+            except LakeError as error:  # rows and vectors are found without a model
+                log.warning("%s: no search by text or upload: %s", served.name, error)
 
     def _look(self) -> None:
         while not self._stopping.wait(self._look_every_s):

@@ -67,13 +67,14 @@ class Lake:
             if not snapshot.problems or read_manifest(self._layout)[0].snapshot == manifest.snapshot:
                 break  # else `vacuum` may have taken it in the instant before it was held
         snapshot.problems[:0] = problems
-        return snapshot if self._check is None else snapshot.without(self._check.damaged)
+        return snapshot
 
     def _read(self, manifest: Manifest, parts: Sequence[Part]) -> Snapshot:
         """:param parts: of the current snapshot; segments found whole there are not read again."""
         known = [*self._older.parts(), *parts]
         opened = check_files(self._layout, manifest, known={part.segment.entry.id for part in known})
-        return Snapshot(self._layout, opened, known)
+        snapshot = Snapshot(self._layout, opened, known)
+        return snapshot if self._check is None else snapshot.without(self._check.damaged)
 
     def _check_behind(self) -> None:
         if self._check is not None and self.manifest.size_bytes >= manifest_module.ALWAYS_DEEP_BELOW_BYTES:

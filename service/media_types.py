@@ -11,6 +11,9 @@ STARTS = {
     b"GIF89a": "image/gif",
     b"BM": "image/bmp",
 }
+FORMATS = frozenset(
+    {"jpeg", "png", "gif", "webp", "avif", "bmp"}
+)  # as rows call them; others are never shown
 SHOWN = (*dict.fromkeys(STARTS.values()), "image/webp", "image/avif")
 
 

@@ -162,7 +162,7 @@ class Snapshot:
         rest.parts = [part for part in self.parts if part.segment.entry.id not in damaged]
         rest.scanner = Scanner(rest.parts)
         rest.problems = [*self.problems, *sentences]
-        for derived in ("places", "background"):
+        for derived in ("_starts", "places", "background"):
             rest.__dict__.pop(derived, None)
         return rest
 
@@ -183,20 +183,31 @@ class Snapshot:
         return self
 
     @cached_property
-    def places(self) -> tuple[Positions, Positions, Positions]:
-        """All live rows, by row_id: row_ids, part numbers, positions."""
-        ids, numbers, positions = [], [], []
-        for number, part in enumerate(self.parts):
+    def _starts(self) -> Positions:
+        """int64, (parts + 1,): how many rows, dead ones too, come before each part."""
+        return np.cumsum([0, *(part.rows for part in self.parts)])
+
+    @cached_property
+    def places(self) -> tuple[Positions, NDArray[np.unsignedinteger]]:
+        """All live rows, by row_id: their row_ids, and each one's place, counted through all parts, dead rows too.
+
+        One number a place, of 4 bytes where that will do: several snapshots of ten million rows may be open.
+        """
+        small = np.min_scalar_type(int(self._starts[-1]))
+        ids, places = [np.empty(0, np.int64)], [np.empty(0, small)]
+        for start, part in zip(self._starts.tolist(), self.parts, strict=False):
             here = np.arange(part.rows) if part.alive is None else np.flatnonzero(part.alive)
             ids.append(part.row_ids[here])
-            numbers.append(np.full(len(here), number))
-            positions.append(here)
-        if not ids:
-            empty = np.empty(0, np.int64)
-            return empty, empty, empty
+            places.append((start + here).astype(small))
         all_ids = np.concatenate(ids)
         order = np.argsort(all_ids, kind="stable")
-        return all_ids[order], np.concatenate(numbers)[order], np.concatenate(positions)[order]
+        return all_ids[order], np.concatenate(places)[order]
+
+    def locate(self, places: NDArray[np.unsignedinteger]) -> tuple[Positions, Positions]:
+        """int64, (n,) each: the numbers of the parts that these places are in, and the positions in those."""
+        wide = places.astype(np.int64)
+        numbers = np.searchsorted(self._starts, wide, side="right") - 1
+        return numbers, wide - self._starts[numbers]
 
     def take(self, numbers: Positions, positions: Positions) -> list[dict[str, Any]]:
         """The rows at these places, in their order, every column as Python values.
@@ -216,19 +227,20 @@ class Snapshot:
         """Where a live row is, or None."""
         if not 0 < row_id < 2**53:  # no row has such a number, and NumPy holds none beyond 64 bits
             return None
-        ids, numbers, positions = self.places
+        ids, places = self.places
         at = int(np.searchsorted(ids, row_id))
         if at == len(ids) or ids[at] != row_id:
             return None
-        return self.parts[int(numbers[at])], int(positions[at])
+        numbers, positions = self.locate(places[at : at + 1])
+        return self.parts[int(numbers[0])], int(positions[0])
 
     @cached_property
     def background(self) -> Vectors:
         """float32, (n, dim): the up to 10,000 live rows with the smallest hash(row_id), what z scores compare with."""
-        ids, numbers, positions = self.places
+        ids, places = self.places
         if len(ids) > BACKGROUND_ROWS:
-            chosen = np.argpartition(hash_row_ids(ids), BACKGROUND_ROWS)[:BACKGROUND_ROWS]
-            numbers, positions = numbers[chosen], positions[chosen]
+            places = places[np.argpartition(hash_row_ids(ids), BACKGROUND_ROWS)[:BACKGROUND_ROWS]]
+        numbers, positions = self.locate(places)
         blocks = []
         for number, part in enumerate(self.parts):
             blocks.append(ann.vectors_at(part.segment.index, np.sort(positions[numbers == number])))

@@ -27,7 +27,7 @@ class ThumbnailCache:
     """Bytes under a name. Safe to call from several threads. Disk trouble is logged once and is never an error."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        """:param max_bytes: of all files together; 0 keeps nothing."""
+        """:param max_bytes: of all files together; 0: nothing is kept, nor looked for."""
         self._folder = folder
         self._max_bytes = max_bytes
         self._step = int(max_bytes * SHARE_BETWEEN_LOOKS)
@@ -40,6 +40,8 @@ class ThumbnailCache:
 
     def get(self, name: str) -> bytes | None:
         """What was put there, or None."""
+        if not self._max_bytes:
+            return None
         path = self._path(name)
         try:
             content = path.read_bytes()

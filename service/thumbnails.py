@@ -9,6 +9,7 @@ import io
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import nullcontext
 from pathlib import Path
 
 from PIL import Image
@@ -26,6 +27,7 @@ LARGE_PX = 4096  # longer side of what stands in for an original that browsers d
 # wait for, so JPEG; its quality 82 shows no blocks at this size.
 QUALITY = 82
 RECIPE = 1  # part of every name in the cache and of every ETag; another one whenever other pixels come out
+SMALL_BYTES = 16_000_000  # larger originals are held in memory only as many at once as keep the decoders busy
 DEFAULT_CACHE_BYTES = 2_000_000_000
 
 
@@ -40,14 +42,14 @@ class Thumbnails:
         max_cache_bytes: int = DEFAULT_CACHE_BYTES,
         originals: Originals | None = None,
     ) -> None:
-        """:param cache_folder: pictures are kept in its folder `thumbnails`; 0 max_cache_bytes keeps none."""
+        """:param cache_folder: pictures are kept in its folder `thumbnails`.
+        :param max_cache_bytes: of all of them together; 0: none is kept."""
         self.originals = originals or Originals()
         self._decoders = decoders
         self._cache = ThumbnailCache(cache_folder / "thumbnails", max_cache_bytes)
         self._making: dict[tuple[str, str], Future[bytes]] = {}
         self._lock = threading.Lock()
-        # Originals are held in memory while they wait for a decoder: no more of them than keep the decoders busy.
-        self._reading = threading.BoundedSemaphore(2 * decoders.size)
+        self._large_ones = threading.BoundedSemaphore(2 * decoders.size)
 
     def of(self, image: IndexedImage, size_px: int) -> bytes:
         """A JPEG of the image, upright, its longer side at least size_px where the image is so large.
@@ -91,7 +93,8 @@ class Thumbnails:
         kept = self._cache.get(name)  # another thread may have put it there a moment ago
         if kept is not None:
             return kept
-        with self._reading:
+        # Small ones are read as many at once as are asked for: those of a store that is slow keep no others waiting.
+        with nullcontext() if 0 < image.size_bytes <= SMALL_BYTES else self._large_ones:
             data = self.originals.read(image)
             read = self._decoders.decode(image.uri, data, InputShape(longer_px, longer_px, "inside"))
         jpeg = encode(read.pixels)

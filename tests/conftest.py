@@ -26,6 +26,7 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Converted models and row tables go here, in child processes too, and not into the user's cache."""
     folder = tmp_path_factory.mktemp("cache")
     os.environ["LAKESIFT_CACHE"] = str(folder)
+    os.environ["LAKESIFT_STATE"] = str(tmp_path_factory.mktemp("state"))
     return folder
 
 

@@ -26,6 +26,9 @@ from indexer.images.rgb import to_averageable, to_rgb
 # 255 in the mean, correlation 0.9998, perceptual hash by 0 to 2 bits. A margin of 1: 18 ms, but off by up to
 # 3.1, correlation 0.994.
 REDUCED_MARGIN = 2
+# For people's eyes. Measured on four photos of 12 MP, to 1024 px: 66 ms, 0.27 grey levels in the mean off a Lanczos of
+# the whole; with a margin of 2 162 ms, 0.16 off.
+INSIDE_MARGIN = 1
 
 JPEG_FORMATS = ("JPEG", "MPO")  # an MPO is a JPEG with more JPEGs behind it (depth, second eye)
 
@@ -145,9 +148,10 @@ def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 
 
 def _needed(size: tuple[int, int], orientation: int, shape: InputShape) -> tuple[int, int]:
-    """The smallest size, in the file's own orientation, from which the model's input is still made well."""
+    """The smallest size, in the file's own orientation, from which the pixels wanted are still made well."""
     width, height = scaled_size(upright_size(size, orientation), shape)
-    return upright_size((REDUCED_MARGIN * width, REDUCED_MARGIN * height), orientation)
+    margin = INSIDE_MARGIN if shape.mode == "inside" else REDUCED_MARGIN
+    return upright_size((margin * width, margin * height), orientation)
 
 
 def _reduced(image: Image.Image, needed: tuple[int, int]) -> Image.Image:

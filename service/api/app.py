@@ -30,6 +30,8 @@ Every error is `{"error": {"code", "message", "field"}}`; 4xx are the caller's, 
 Paging: send `next_cursor` back, with the same query or alone; all pages come from one snapshot, whatever is committed
 meanwhile. Images are named by `row_id` alone, which is never used again for another image."""
 
+DECODE_TIMEOUT_S = 20.0  # somebody waits for it
+
 
 def create_app(
     folders: Sequence[Path] | Mapping[str, Path],
@@ -63,7 +65,7 @@ def create_app(
     state = app.state
     state.config, state.metrics, state.hub = config, metrics, hub
     state.keys = keys or KeyStore(state_folder())
-    state.decoders = DecoderPool(ReadLimits(max_pixels=config.max_pixels, max_bytes=config.max_upload_bytes))
+    state.decoders = DecoderPool(ReadLimits(max_pixels=config.max_pixels, decode_timeout_s=DECODE_TIMEOUT_S))
     state.thumbnails = Thumbnails(
         cache_folder(), state.decoders, max_cache_bytes=config.thumbnail_cache_bytes
     )

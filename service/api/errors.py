@@ -29,6 +29,8 @@ from indexer.errors import (
     WrongModel,
 )
 from service.api.answers import error_response
+from service.api.headers import security_headers
+from service.cursor import NOT_A_CURSOR
 
 log = logging.getLogger(__name__)
 
@@ -112,9 +114,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     def internal(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return error_response(
-            500, "internal", "something went wrong here, not with your request; the log has it"
-        )
+        message = "something went wrong here, not with your request; the log has it"
+        # Answered outside of Limits, which gives all other answers these headers.
+        return error_response(500, "internal", message, headers=security_headers(request.url.path))
 
 
 def describe(errors: Sequence[Any]) -> tuple[str | None, str]:
@@ -127,4 +129,6 @@ def describe(errors: Sequence[Any]) -> tuple[str | None, str]:
     message = str(first["msg"])
     if first["type"] == "extra_forbidden":
         message = "there is no such field; /docs lists those there are"
+    if first["type"] == "string_pattern_mismatch" and field == "cursor":
+        message = NOT_A_CURSOR
     return field, f"{field}: {message[:1].lower()}{message[1:]}" if field else message

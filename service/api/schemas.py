@@ -11,6 +11,8 @@ MAX_TEXT_CHARS = 2_000
 MAX_EXAMPLES = 64
 MAX_DIM = 8_192
 MAX_CURSOR_CHARS = 60_000  # a vector of MAX_DIM and a where of 4 kB
+MAX_ROWS_CURSOR_CHARS = 8_000  # the same without the vector: it travels in the address
+CURSOR_PATTERN = "^[A-Za-z0-9_-]*$"
 DEFAULT_K = 50
 
 
@@ -65,6 +67,7 @@ class SearchRequest(_Strict):
     cursor: str | None = Field(
         None,
         max_length=MAX_CURSOR_CHARS,
+        pattern=CURSOR_PATTERN,
         description="next_cursor of the page before, with the same query or alone.",
     )
     min_z: Finite | None = Field(

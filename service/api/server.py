@@ -58,11 +58,19 @@ def url_of(config: ServeConfig, sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host and not host.startswith("[") else f"http://{host}:{port}"
 
 
-class _Server(uvicorn.Server):
-    """Tells when it answers."""
+class Server(uvicorn.Server):
+    """Answers until `should_exit` is set; requests under way are answered first. Tells when it begins."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(self, app: FastAPI, *, started: Callable[[], None] = lambda: None) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                access_log=False,
+                log_level=logging.WARNING,
+                timeout_graceful_shutdown=GRACE_S,
+                server_header=False,
+            )
+        )
         self._tell = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -72,13 +80,5 @@ class _Server(uvicorn.Server):
 
 
 def run(app: FastAPI, sock: socket.socket, *, started: Callable[[], None] = lambda: None) -> None:
-    """Serve until Ctrl-C or SIGTERM; requests under way are answered first."""
-    config = uvicorn.Config(
-        app,
-        access_log=False,
-        log_level=logging.WARNING,
-        timeout_graceful_shutdown=GRACE_S,
-        server_header=False,
-        date_header=True,
-    )
-    _Server(config, started).run(sockets=[sock])
+    """Serve until Ctrl-C or SIGTERM."""
+    Server(app, started=started).run(sockets=[sock])

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_quick_run_prints_a_table_and_one_document(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks", "resync", "where", "search", "--quick"]
+    command = [sys.executable, "-m", "benchmarks", "resync", "where", "search", "thumbnails", "--quick"]
     run = subprocess.run(
         command,
         cwd=ROOT,
@@ -35,6 +35,8 @@ def test_a_quick_run_prints_a_table_and_one_document(tmp_path: Path) -> None:
     assert len(found) == len(lines) - 3 == len(document["measurements"])
     assert found["images opened by it"]["value"] == 0
     assert found["images opened by it"]["met"] is True
+    kept = found["thumbnail, 256 px of 12 MP, kept"]
+    assert 0 < kept["value"] < found["thumbnail, 256 px of 12 MP"]["value"]
     ratios = [m for name, m in found.items() if name.endswith("beside bare FAISS")]
     assert len(ratios) == 4
     assert all(m["value"] > 0 and m["unit"] == "times" and m["at_most"] == 1.1 for m in ratios)

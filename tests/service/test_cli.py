@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from PIL import Image
 
 from service.arguments import parser
 from service.cli import main
+from tests.conftest import sample_folders
 
 VERBS = ["index", "sync", "search", "info", "doctor", "models", "vacuum", "compact", "key"]
 Capture = pytest.CaptureFixture[str]
@@ -108,6 +110,50 @@ def test_paths_are_one_a_line_and_nothing_else(photo_lake: Path) -> None:
     lines = done.stdout.decode().splitlines()
     assert len(lines) == 2
     assert Path(lines[0]).name == "coffee.png"
+
+
+def test_all_hits_are_one_document_a_line_each(photo_lake: Path, capsys: Capture) -> None:
+    lake = str(photo_lake)
+    rows = answer(capsys, "info", lake, "--json")["images"]
+    assert main(["search", lake, "a cat", "--all", "--json"]) == 0
+    printed = capsys.readouterr().out
+    document = json.loads(printed)
+    assert list(document) == ["snapshot", "hits", "next_cursor"]
+    assert len(document["hits"]) == rows == len(printed.splitlines()) - 2
+    assert json.loads(printed.splitlines()[1].rstrip(",")) == document["hits"][0]
+    scores = [hit["score"] for hit in document["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    nothing = answer(capsys, "search", lake, "a cat", "--where", "width_px < 0", "--all", "--json")
+    assert (nothing["hits"], nothing["next_cursor"]) == ([], None)
+
+
+def test_collapse_shows_copies_once(tmp_path: Path, capsys: Capture) -> None:
+    """The photo again at half its size, and again as it is; a flat picture twice, and one of another colour."""
+    folders = [Path(folder) / "chelsea.png" for folder in sample_folders()]
+    with Image.open(next(path for path in folders if path.exists())) as cat:
+        (tmp_path / "p").mkdir()
+        cat.save(tmp_path / "p" / "cat.png")
+        cat.save(tmp_path / "p" / "again.png")
+        cat.resize((cat.width // 2, cat.height // 2)).save(tmp_path / "p" / "small.jpg")
+    for name, colour in (("red", (255, 0, 0)), ("red too", (255, 0, 0)), ("blue", (0, 0, 255))):
+        photo(tmp_path / "p" / f"{name}.png", colour)
+    lake = str(tmp_path / "l")
+    main(["index", str(tmp_path / "p"), "--into", lake])
+    hits = answer(capsys, "search", lake, "a cat", "--all", "--collapse", "--json")["hits"]
+    assert isinstance(hits, list)
+    names = {row["row_id"]: Path(row["uri"]).stem for row in answer_rows(capsys, lake)}
+    groups = [{names[row_id] for row_id in (hit["row_id"], *hit["collapsed"])} for hit in hits]
+    assert groups[0] == {"cat", "again", "small"}
+    assert sorted(groups[1:], key=len) == [{"blue"}, {"red", "red too"}]
+    assert main(["search", lake, "a cat", "--collapse", "-k", "1"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("(and 2 like it)")
+
+
+def answer_rows(capsys: Capture, lake: str) -> list[dict[str, Any]]:
+    hits = answer(capsys, "search", lake, "a cat", "--all", "--json")["hits"]
+    assert isinstance(hits, list)
+    assert all("collapsed" not in hit for hit in hits)
+    return hits
 
 
 def test_search_by_image_and_by_unwanted_image(photo_lake: Path, capsys: Capture) -> None:

@@ -13,13 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from indexer.config import ReadLimits
+from indexer.decoder import Decoder
 from indexer.embed import InputShape
 from indexer.errors import UnreadableImage
 from service.decoders import DecoderPool
 from tests.bad_images import encoded, photo, png_header
+from tests.hostile_decoder import WAYS
 from tests.lakes import BLUE, GREEN, RED, png
 
 SQUARE = InputShape(8, 8, mode="squash")
@@ -200,9 +203,52 @@ def test_a_closed_pool_ends_what_is_under_way_and_takes_nothing_new() -> None:
         slow = threads.submit(pool.decode, "slow", SLOW, SQUARE)
         assert within_10_s(lambda: bool(children() - before))
         pool.close()
-        with pytest.raises(UnreadableImage, match="^slow: its decoder crashed"):
+        with pytest.raises(UnreadableImage, match=r"^slow: its decoder crashed"):
             slow.result(timeout=10)
     assert children() == before
     with pytest.raises(UnreadableImage) as caught:
         pool.decode("x", png(RED), SQUARE)
     assert str(caught.value) == "x: the service is stopping"
+
+
+def test_a_decoder_that_an_image_took_over_ends_with_it() -> None:
+    """Whatever it answers, or does not, its request ends and the next one gets another decoder."""
+    pool = DecoderPool(
+        ReadLimits(decode_timeout_s=1.0),
+        decoders=1,
+        start=lambda settings: Decoder(settings, "tests.hostile_decoder"),
+    )
+    reasons = {}
+    for way in WAYS:
+        if way != "honest":
+            with pytest.raises(UnreadableImage) as caught:
+                pool.decode(way, b"x", SQUARE)
+            reasons[way] = caught.value.reason
+        assert pool.decode("honest", b"x", SQUARE).pixels.shape == (2, 2, 3)
+    pool.close()
+    assert reasons.pop("silence") == "decoding took longer than 1 s and was stopped"
+    crashed = [reasons.pop(way) for way in list(reasons) if "answer" in way or way == "more pixels"]
+    assert len(crashed) == 4
+    assert all(reason.startswith("its decoder crashed (") for reason in crashed)
+    assert len(reasons) == 8
+    assert set(reasons.values()) == {"its decoder answered nonsense and was stopped"}
+
+
+def test_giants_of_two_pools_are_decoded_one_at_a_time(cache_of_the_tests: Path) -> None:
+    """While somebody holds the lock, a giant waits and anything smaller does not."""
+    giant = png_of_giant()
+    pools = [DecoderPool(decoders=2), DecoderPool(decoders=2)]
+    with ThreadPoolExecutor(2) as threads:
+        with FileLock(cache_of_the_tests / "giants.lock"):
+            giants = [threads.submit(pool.decode, "giant", giant, SQUARE) for pool in pools]
+            assert [pool.decode("red", png(RED), SQUARE).width_px for pool in pools] == [4, 4]
+            time.sleep(0.5)
+            assert not any(waiting.done() for waiting in giants)
+        assert [waiting.result().width_px for waiting in giants] == [7000, 7000]
+    for pool in pools:
+        pool.close()
+
+
+def png_of_giant() -> bytes:
+    """49 Mpx of one grey."""
+    return encoded(Image.new("L", (7000, 7000), 128), "PNG", compress_level=1)

@@ -50,7 +50,7 @@ def serving(
         said = []
         for line in process.stderr:
             said.append(line)
-            found = re.fullmatch(r"serving at (http://\S+) \(Ctrl-C stops\)\n", line)
+            found = re.search(r"serving at (http://\S+) \(Ctrl-C stops\)\n", line)
             if found:
                 yield process, found[1]
                 break

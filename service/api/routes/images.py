@@ -12,7 +12,7 @@ from starlette.responses import Response
 from indexer.errors import UnknownRow
 from service.api.schemas import ErrorAnswer
 from service.hub import ServedLake
-from service.media_types import JPEG, SHOWN, shown_as
+from service.media_types import FORMATS, JPEG, SHOWN, shown_as
 from service.originals import ROW_COLUMNS, IndexedImage
 from service.thumbnails import LARGEST_PX, RECIPE, SMALLEST_PX, Thumbnails, snap
 
@@ -65,12 +65,18 @@ def image(request: Request, lake: LakeName, row_id: RowId, v: Version = None) ->
     if _has(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     thumbnails: Thumbnails = request.app.state.thumbnails
-    data = thumbnails.originals.read(indexed)
-    media_type = shown_as(data)
-    if media_type is None:
-        data = thumbnails.large(indexed)
+    data, media_type = _shown(thumbnails, indexed) or (thumbnails.large(indexed), None)
     headers["Content-Disposition"] = _disposition(indexed, converted=media_type is None)
     return _picture(request, data, media_type or JPEG, headers)
+
+
+def _shown(thumbnails: Thumbnails, indexed: IndexedImage) -> tuple[bytes, str] | None:
+    """The original and its media type, where browsers show it."""
+    if indexed.format not in FORMATS:
+        return None
+    data = thumbnails.originals.read(indexed)
+    media_type = shown_as(data)  # what it is sent as is decided by the bytes alone
+    return None if media_type is None else (data, media_type)
 
 
 @router.head("/{lake}/rows/{row_id}/thumbnail", include_in_schema=False)

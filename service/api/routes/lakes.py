@@ -12,8 +12,9 @@ from starlette.responses import Response
 from indexer.errors import BadCursor, BadRequest, UnknownRow
 from service.api.routes.search import snapshot_of
 from service.api.schemas import (
+    CURSOR_PATTERN,
     DEFAULT_K,
-    MAX_CURSOR_CHARS,
+    MAX_ROWS_CURSOR_CHARS,
     ColumnsAnswer,
     ErrorAnswer,
     LakesAnswer,
@@ -24,6 +25,7 @@ from service.browse import browse
 from service.browse import row as row_of
 from service.cursor import Cursor, digest, stamp_of
 from service.hub import ServedLake
+from service.where_syntax import MAX_BYTES
 
 router = APIRouter(prefix="/v1/lakes", tags=["lakes"])
 
@@ -83,8 +85,8 @@ def rows(
     request: Request,
     lake: LakeName,
     k: Annotated[int, Query(ge=1)] = DEFAULT_K,
-    where: Annotated[str | None, Query()] = None,
-    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR_CHARS)] = None,
+    where: Annotated[str | None, Query(max_length=MAX_BYTES)] = None,
+    cursor: Annotated[str | None, Query(max_length=MAX_ROWS_CURSOR_CHARS, pattern=CURSOR_PATTERN)] = None,
 ) -> Response:
     max_k = request.app.state.config.max_k
     if k > max_k:

@@ -26,6 +26,7 @@ from service.api.schemas import (
     TextExample,
 )
 from service.cursor import Cursor, digest, stamp_of
+from service.hits import Hit
 from service.hub import ServedLake
 from service.query import Query, query_vector
 from service.search import search_page, stream
@@ -34,6 +35,7 @@ from service.where import Where
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
+MAX_COLLAPSED = 10_000
 NDJSON = "application/x-ndjson"
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorAnswer} for code in (404, 408, 410, 413, 415, 422, 429, 503)
@@ -84,7 +86,8 @@ def search(request: Request, body: SearchRequest) -> Response:
     is_stream = NDJSON in request.headers.get("accept", "")
     plan = _plan(request, body, Uploads(), is_stream=is_stream)
     if is_stream:
-        return StreamingResponse(_lines(plan), media_type=NDJSON)
+        hits = stream(plan.snapshot, plan.query, plan.served.embedder)
+        return StreamingResponse(_lines(plan, hits), media_type=NDJSON)
     return _page(plan)
 
 
@@ -175,6 +178,9 @@ def _plan(
             "k", f"{body.k} is more than a page holds ({max_k}); follow next_cursor, or ask for {NDJSON}"
         )
     k = body.k if is_stream else body.k or DEFAULT_K
+    if body.collapse and (k is None or k > MAX_COLLAPSED):
+        message = f"near-identical images are looked for among at most {MAX_COLLAPSED:,} hits; set k"
+        raise BadRequest("k", message)  # each hit is compared with all before it
     if body.cursor is not None:
         return _continued(request, body, k)
     served: ServedLake = request.app.state.hub.lake(body.lake)
@@ -205,13 +211,20 @@ def _vector_of(
             raise BadRequest(
                 f"images[{number}].row_id", f"there is no row {example.row_id} in {served.name} (any more)"
             )
-    vectors = [] if body.vector is None else [(np.array(body.vector, np.float32), 1.0)]
+    vectors = [] if body.vector is None else [(_scaled(body.vector), 1.0)]
     query = Query(
         texts=[(example.text, example.weight) for example in body.texts],
         row_ids=[(example.row_id, example.weight) for example in body.images],
         vectors=vectors + _embedded(state, served, uploads),
     )
     return query_vector(snapshot, query, served.embedder)
+
+
+def _scaled(numbers: Sequence[float]) -> NDArray[np.float32]:
+    """The vector with 1 as its largest number: JSON has larger ones than float32, and only the direction counts."""
+    vector = np.array(numbers, np.float64)
+    largest = np.abs(vector).max()
+    return np.asarray(vector / largest if largest else vector, np.float32)
 
 
 def _continued(request: Request, body: SearchRequest, k: int | None) -> _Plan:
@@ -231,9 +244,12 @@ def snapshot_of(served: ServedLake, cursor: Cursor) -> Snapshot:
 
     :raises SnapshotGone: if it is not on disk any more, or another lake lies there now.
     """
-    snapshot = served.lake.at(cursor.snapshot)
-    if stamp_of(snapshot.manifest) != cursor.stamp:
-        raise SnapshotGone(served.name, cursor.snapshot)
+    try:
+        snapshot = served.lake.at(cursor.snapshot)
+    except SnapshotGone:
+        snapshot = None
+    if snapshot is None or stamp_of(snapshot.manifest) != cursor.stamp:
+        raise SnapshotGone(served.name, cursor.snapshot)  # by its name: callers need not know our folders
     return snapshot
 
 
@@ -256,11 +272,11 @@ def _page(plan: _Plan) -> Response:
     return Response(orjson.dumps(answer), media_type="application/json", headers={"Server-Timing": timing})
 
 
-def _lines(plan: _Plan) -> Iterator[bytes]:
+def _lines(plan: _Plan, hits: Iterator[Hit]) -> Iterator[bytes]:
     """The stream; its last line tells a whole answer from one that was cut off."""
     yield orjson.dumps({"snapshot": plan.snapshot.number}) + b"\n"
     count = 0
-    for hit in stream(plan.snapshot, plan.query, plan.served.embedder):
+    for hit in hits:
         count += 1
         yield orjson.dumps(hit.to_json()) + b"\n"
     yield orjson.dumps({"end": True, "hits": count}) + b"\n"

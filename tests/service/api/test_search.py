@@ -85,7 +85,8 @@ def test_by_rows_wanted_and_unwanted(client: TestClient) -> None:
 
 
 def test_by_a_ready_vector_of_any_length(client: TestClient) -> None:
-    assert found(client, vector=[0, 0, 7], k=1) == [(1, 1.0)]
+    for length in (7, 1e-300, 1e300):
+        assert found(client, vector=[0, 0, length], k=1) == [(1, 1.0)]
 
 
 def test_texts_rows_and_a_vector_add_up(client: TestClient) -> None:
@@ -194,6 +195,16 @@ def test_a_stream_is_every_hit_between_a_first_and_a_last_line(client: TestClien
     assert [hit["row_id"] for hit in hits] == [3, 4, 1, 2]
     assert last == {"end": True, "hits": 4}
     assert [line.get("row_id") for line in lines(client, texts=[text("red")], k=2)] == [None, 3, 4, None]
+
+
+def test_a_stream_s_mistakes_are_told_before_it_begins(client: TestClient) -> None:
+    for body, field in (
+        ({"texts": [text("red")], "where": "nope = 1"}, "where"),
+        ({"texts": [text("red")], "min_z": 1}, "min_z"),
+        ({"texts": [text("red")], "collapse": True}, "k"),
+    ):
+        answer = client.post("/v1/search", json=body, headers={"Accept": "application/x-ndjson"})
+        assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
 
 
 # -- uploads

@@ -1,0 +1,282 @@
+/** The page: from its address to what is asked and shown, and from what the reader does to a new address. */
+
+import * as api from "./api.js";
+import { Banner } from "./banner.js";
+import { Box } from "./box.js";
+import { Chips } from "./chips.js";
+import { byId, isPlainClick } from "./dom.js";
+import { Filter } from "./filter.js";
+import { Grid } from "./grid.js";
+import { takeKeys } from "./help.js";
+import { Results } from "./results.js";
+import { signInForm } from "./session.js";
+import { Shown } from "./shown.js";
+import {
+  parse,
+  queryKey,
+  toSearch,
+  withExample,
+  withFlipped,
+  withLake,
+  withTyped,
+  withoutExample,
+  withoutMissing,
+} from "./state.js";
+import { UploadStore } from "./store.js";
+import { takeUploads } from "./uploads.js";
+import { View } from "./view.js";
+
+const NOTHING = parse("");
+const AHEAD = "1500px"; // below the screen: nearer than this, the next page is asked for
+
+class Page {
+  #state = NOTHING;
+  #lakes = [];
+  #asked = null; // key of the question that the results are of
+  #store = new UploadStore();
+  #banner = new Banner(() => this.#serverIsBack());
+  #box = new Box((typed) => this.#typed(typed));
+  #filter = new Filter({
+    apply: (changes) => this.#go({ ...this.#state, ...changes, open: null }),
+    opened: () => this.#offerColumns(),
+  });
+  #grid = new Grid(byId("grid"), { href: (row) => this.#href(row), act: (act, row) => this.#act(act, row) });
+  #chips = new Chips(byId("chips"), {
+    flip: (number) => this.#go(withFlipped(this.#state, number)),
+    remove: (number) => this.#go(withoutExample(this.#state, number)),
+    dropLeast: () => this.#go({ ...this.#state, minZ: null }),
+    row: (rowId) => this.#rowOf(rowId),
+    href: (row) => this.#href(row),
+  });
+  #columnsOf = null; // the lake whose columns the filter offers
+  #seen = new Map(); // row_id -> row, of examples: their chips show the thumbnail that the browser has
+  #view = new View({
+    close: () => this.#close(),
+    step: (row) => this.#go({ ...this.#state, open: row.row_id }),
+    act: (act, row) => this.#act(act, row),
+    hits: () => this.#results.rows,
+    more: () => this.#results.more(),
+    href: (row) => this.#href(row),
+  });
+  #results = new Results(this.#store, {
+    begun: () => this.#shown.waiting(),
+    came: (rows, isFirst) => this.#came(isFirst),
+    failed: (error, isFirst) => this.#failed(error, isFirst),
+  });
+  #end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#results.more(), { rootMargin: AHEAD });
+  #shown = new Shown(this.#grid, this.#results, {
+    again: () => this.#ask(),
+    retry: () => this.#results.retry(),
+    go: (changes) => this.#go({ ...this.#state, ...changes }),
+    all: () => this.#go({ ...NOTHING, lake: this.#state.lake }),
+    remove: (number) => this.#go(withoutExample(this.#state, number)),
+    removeMissing: () => this.#go(withoutMissing(this.#state, this.#results.uploads)),
+  });
+
+  constructor() {
+    history.scrollRestoration = "manual";
+    addEventListener("popstate", () => this.#apply(parse(location.search), true));
+    document.addEventListener("click", (event) => this.#link(event));
+    const collapse = byId("collapse");
+    collapse.addEventListener("change", () => this.#go({ ...this.#state, collapse: collapse.checked }));
+    byId("lake").addEventListener("change", (event) => this.#moveTo(event.target.value));
+    takeUploads((files, note) => this.#upload(files, note));
+    takeKeys(this.#box);
+    byId("grid").addEventListener("servergone", () => this.#banner.show());
+    this.#show(parse(location.search)); // before the server is asked: nothing moves when it answers
+  }
+
+  /** Who may, what lakes there are, and then what the address asks for. */
+  async begin() {
+    try {
+      const { key_needed: isKeyNeeded, signed_in: isSignedIn } = await api.session();
+      byId("sign-out").hidden = !(isKeyNeeded && isSignedIn);
+      if (isKeyNeeded && !isSignedIn) return this.#askForKey();
+      this.#lakes = await api.lakes();
+    } catch (error) {
+      return this.#failed(error, true);
+    }
+    this.#shown.lakes(this.#lakes);
+    if (!this.#lakes.length) return this.#shown.noLake();
+    this.#asked = null;
+    this.#apply(parse(location.search), false);
+  }
+
+  get #lake() {
+    return this.#state.lake ?? this.#lakes[0]?.name ?? null;
+  }
+
+  #rowOf(rowId) {
+    return this.#results.rows.find((row) => row.row_id === rowId) ?? this.#seen.get(rowId) ?? { row_id: rowId };
+  }
+
+  #href(row) {
+    return toSearch({ ...this.#state, open: row.row_id });
+  }
+
+  /** Show another state, under its own address. Steps within the large view share one entry of the history. */
+  #go(state) {
+    const before = this.#state;
+    const isStep = before.open !== null && state.open !== null;
+    const isOpened = state.open !== null && (isStep ? history.state?.isOpened : true);
+    const address = toSearch(state) || location.pathname;
+    const isSame = toSearch(state) === toSearch(before);
+    history[isStep || isSame ? "replaceState" : "pushState"]({ isOpened: Boolean(isOpened) }, "", address);
+    if (isSame && this.#lakes.length) this.#ask(); // asked again on purpose
+    else this.#apply(state, false);
+  }
+
+  /** @param {boolean} isBack whether the reader stepped back or forth: earlier answers will do */
+  #apply(state, isBack) {
+    const closed = this.#state.open;
+    this.#results.remember(scrollY);
+    this.#show(state);
+    if (!this.#lakes.length) return;
+    if (this.#asked !== this.#key()) {
+      if (!(isBack && this.#recall())) this.#ask();
+    }
+    if (state.open !== null) this.#view.show(this.#lake, state.open);
+    else if (this.#view.rowId !== null) this.#hideView(closed);
+  }
+
+  #key = () => `${this.#lake} ${queryKey(this.#state)}`;
+
+  #show(state) {
+    this.#state = state;
+    this.#box.show(state.q);
+    this.#filter.show(state);
+    this.#showChips();
+    this.#shown.state(state, this.#lake);
+    if (this.#filter.isOpen) this.#offerColumns();
+  }
+
+  #showChips(problem = null) {
+    this.#chips.show(this.#lake, this.#state, this.#store, problem);
+  }
+
+  async #offerColumns() {
+    const lake = this.#lake;
+    if (lake === null || this.#columnsOf === lake) return;
+    this.#columnsOf = lake;
+    try {
+      this.#filter.offer(await api.columns(lake));
+    } catch {
+      this.#columnsOf = null; // they only help: a search says what is wrong
+    }
+  }
+
+  #ask() {
+    this.#asked = this.#key();
+    this.#filter.complain(null);
+    scrollTo(0, 0);
+    this.#results.start(this.#lake, this.#state);
+  }
+
+  #recall() {
+    const kept = this.#results.recall(this.#lake, this.#state);
+    if (!kept) return false;
+    this.#asked = this.#key();
+    this.#came(true);
+    scrollTo(0, kept.scroll);
+    return true;
+  }
+
+  #came(isFirst) {
+    this.#shown.came(isFirst, this.#lakes.find(({ name }) => name === this.#lake));
+    this.#view.refresh();
+    this.#end.unobserve(byId("foot"));
+    this.#end.observe(byId("foot")); // anew: it tells only changes, and the end may still be near
+    if (isFirst) {
+      this.#showChips();
+      this.#noticeNewSnapshot();
+    }
+  }
+
+  /** The lake moved on: its size is another, and what was remembered is of the past. */
+  async #noticeNewSnapshot() {
+    const lake = this.#lakes.find(({ name }) => name === this.#lake);
+    if (!lake || lake.snapshot === this.#results.snapshot) return;
+    this.#results.forget();
+    this.#lakes = await api.lakes().catch(() => this.#lakes);
+    this.#shown.lakes(this.#lakes);
+    this.#shown.status(this.#lakes.find(({ name }) => name === this.#lake));
+  }
+
+  #failed(error, isFirst) {
+    if (error instanceof api.ServerGone) {
+      this.#shown.stopWaiting();
+      this.#banner.show();
+    } else if (error.status === 401) {
+      this.#askForKey();
+    } else if (isFirst && (error.field === "where" || error.field === "min_z")) {
+      this.#filter.complain(error);
+      this.#shown.badFilter();
+    } else {
+      const number = api.exampleOf(error.field, this.#state, this.#results.uploads);
+      if (number >= 0) this.#showChips({ number, message: error.message });
+      this.#shown.failed(error, isFirst, number);
+    }
+  }
+
+  #askForKey() {
+    this.#shown.only(signInForm(() => this.begin()));
+    byId("key").focus();
+  }
+
+  #serverIsBack() {
+    this.#grid.retryImages();
+    if (!this.#lakes.length) this.begin();
+    else if (this.#results.failed instanceof api.ServerGone) this.#results.retry();
+  }
+
+  // -- what the reader does
+
+  #typed(typed) {
+    const isTaken = /^\s*[-−–+]\s*\S/.test(typed); // it becomes a chip: the box shows its own words again
+    const base = isTaken && this.#box.isShown(typed) ? { ...this.#state, q: "" } : this.#state;
+    this.#go(withTyped({ ...base, open: null }, typed));
+  }
+
+  #act(act, row) {
+    this.#seen.set(row.row_id, row);
+    this.#go(withExample(this.#state, "row", row.row_id, act === "more" ? 1 : -1));
+  }
+
+  /** @param {?string} note on what came with them and was left out */
+  async #upload(files, note) {
+    const ids = await Promise.all(files.map((file) => this.#store.put(file)));
+    const add = (state, id) => withExample(state, "upload", id, 1);
+    if (ids.length) this.#go(ids.reduce(add, this.#state));
+    if (note) this.#shown.say(note);
+  }
+
+  #moveTo(lake) {
+    this.#go(withLake(this.#state, lake === this.#lakes[0].name ? null : lake));
+  }
+
+  #link(event) {
+    const link = event.target.closest?.("a");
+    if (!link || !isPlainClick(event)) return;
+    const href = link.getAttribute("href");
+    if (!href.startsWith("?") && link.id !== "home") return;
+    event.preventDefault();
+    const state = href.startsWith("?") ? parse(href) : NOTHING;
+    this.#go({ ...state, lake: state.lake ?? this.#state.lake });
+  }
+
+  /** Back to where it was opened, or, where the address was shared, to the results that it names. */
+  #close() {
+    if (history.state?.isOpened) history.back();
+    else {
+      history.replaceState({}, "", toSearch({ ...this.#state, open: null }) || location.pathname);
+      this.#apply(parse(location.search), false);
+    }
+  }
+
+  #hideView(rowId) {
+    this.#view.hide();
+    if (!this.#grid.focus(rowId)) byId("words").focus({ preventScroll: true });
+  }
+}
+
+new Page().begin();

@@ -1,0 +1,42 @@
+/** The server went away: say so quietly, ask again until it answers, then take up what failed. */
+
+import { ping } from "./api.js";
+import { byId } from "./dom.js";
+
+const WAITS_MS = [1000, 1000, 2000, 4000, 8000];
+
+export class Banner {
+  #element = byId("banner");
+  #timer = null;
+
+  /** @param {function()} back called once the server answers again */
+  constructor(back) {
+    this.back = back;
+    addEventListener("online", () => this.#timer !== null && this.#try(0));
+  }
+
+  show() {
+    if (this.#timer !== null) return;
+    this.#element.textContent = "The server does not answer. Trying again…";
+    this.#element.hidden = false;
+    this.#wait(0);
+  }
+
+  #wait(tries) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#try(tries), WAITS_MS[Math.min(tries, WAITS_MS.length - 1)]);
+  }
+
+  async #try(tries) {
+    try {
+      await ping();
+    } catch {
+      this.#wait(tries + 1);
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#element.hidden = true;
+    this.back();
+  }
+}

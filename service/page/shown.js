@@ -1,0 +1,191 @@
+/** What stands around the grid: how many images and how long it took, notices, messages, the end. */
+
+import { byId, make } from "./dom.js";
+import { emptyLake, failure, message, noLake, notice, nothingFound, problems } from "./messages.js";
+import { isQuery } from "./state.js";
+import { count, images, sentence } from "./words.js";
+
+const QUIET_MS = 150; // an answer that comes sooner changes the page at once, without a sign of waiting
+
+export class Shown {
+  #timer = null;
+  #state = null;
+  #lake = null;
+  #note = null; // said until the state changes
+
+  /**
+   * @param {Grid} grid
+   * @param {Results} results
+   * @param {{again: function(), retry: function(), go: function(Object), all: function(), remove: function(number),
+   *   removeMissing: function()}} does
+   */
+  constructor(grid, results, does) {
+    this.grid = grid;
+    this.results = results;
+    this.does = does;
+  }
+
+  lakes(lakes) {
+    document.body.classList.remove("starting");
+    byId("strip").hidden = lakes.length === 0;
+    const chooser = byId("lake");
+    chooser.hidden = lakes.length < 2;
+    chooser.replaceChildren(...lakes.map(({ name }) => make("option", { value: name }, name)));
+    this.#choose();
+  }
+
+  /** What the address says, before anything is asked. */
+  state(state, lake) {
+    this.#state = state;
+    this.#lake = lake;
+    this.#note = null;
+    byId("collapse").checked = state.collapse;
+    byId("collapse").disabled = !isQuery(state);
+    byId("collapse-label").title = isQuery(state) ? "" : "Once you search";
+    byId("intro").hidden = isQuery(state) || state.where !== "";
+    document.title = state.q ? `${state.q} · lakesift` : "lakesift";
+    this.#choose();
+  }
+
+  #choose() {
+    if (this.#lake !== null) byId("lake").value = this.#lake;
+  }
+
+  noLake() {
+    this.only(noLake());
+  }
+
+  /** A question is under way. */
+  waiting() {
+    this.stopWaiting();
+    byId("grid").setAttribute("aria-busy", "true");
+    const isFirst = this.results.rows.length === 0;
+    this.#timer = setTimeout(() => {
+      if (!isFirst) byId("foot").replaceChildren(make("p", { class: "end" }, "Loading more…"));
+      else if (this.grid.hits.length) this.grid.dim();
+      else {
+        byId("message").replaceChildren();
+        this.grid.skeleton();
+      }
+    }, QUIET_MS);
+  }
+
+  stopWaiting() {
+    clearTimeout(this.#timer);
+    byId("grid").setAttribute("aria-busy", "false");
+  }
+
+  came(isFirst, lake) {
+    this.stopWaiting();
+    const { rows, isWhole } = this.results;
+    byId("message").replaceChildren();
+    if (isFirst) this.grid.show(this.#lake, rows, isWhole);
+    else this.grid.extend(rows, isWhole);
+    if (!rows.length) this.#nothing(lake);
+    this.#foot();
+    this.#notices(lake);
+    this.status(lake);
+    const shown = `${images(rows.length)} shown${isWhole ? ", that is all" : ""}`;
+    byId("live").textContent = rows.length ? shown : "Nothing found";
+  }
+
+  #nothing(lake) {
+    const without = {
+      where: () => this.does.go({ where: "" }),
+      minZ: () => this.does.go({ minZ: null }),
+      all: () => this.does.all(),
+    };
+    const isEmpty = lake?.rows === 0 || (!this.#state.where && this.#state.minZ === null);
+    byId("intro").hidden ||= isEmpty;
+    byId("message").replaceChildren(isEmpty ? emptyLake(this.#lake) : nothingFound(this.#state, without));
+  }
+
+  #foot() {
+    const { rows, isWhole } = this.results;
+    const isEnd = isWhole && rows.length > 0;
+    byId("foot").replaceChildren(isEnd ? make("p", { class: "end" }, `End · ${images(rows.length)}`) : "");
+  }
+
+  #notices(lake) {
+    const uploads = this.#state.examples.filter(({ kind }) => kind === "upload");
+    const missing = uploads.filter(({ value }) => !this.results.uploads.has(value)).length;
+    const shown = [
+      missing > 0 && notice(missingText(missing), ["Remove", () => this.does.removeMissing()]),
+      this.#note && notice(this.#note),
+      lake?.problems?.length > 0 && problems(lake.problems),
+    ];
+    byId("notices").replaceChildren(...shown.filter(Boolean));
+  }
+
+  /** A sentence that stays until the reader goes on. */
+  say(text) {
+    this.#note = text;
+    byId("notices").append(notice(text));
+    byId("live").textContent = text;
+  }
+
+  status(lake) {
+    const { rows, took, isWhole } = this.results;
+    const isAll = !this.#state.where && this.#state.minZ === null && !this.#state.collapse;
+    const number = isAll && lake ? images(lake.rows) : isWhole ? images(rows.length) : `${count(rows.length)}+ images`;
+    byId("status").replaceChildren(
+      number,
+      isQuery(this.#state) && rows.length ? make("span", { class: "order" }, " · most similar first") : "",
+      took === null ? "" : ` · ${took < 10 ? took.toFixed(1) : Math.round(took)} ms`,
+    );
+  }
+
+  badFilter() {
+    this.stopWaiting();
+    if (this.grid.hits.length) {
+      this.grid.dim();
+      byId("status").textContent = "The filter is not understood; these are the images from before it";
+      return;
+    }
+    const ways = [["Remove the filter", () => this.does.go({ where: "", minZ: null })]];
+    this.#replace(message("The filter is not understood", ["What is wrong with it stands beside it, above."], ...ways));
+  }
+
+  /** @param {number} number of the example that is to blame, or -1 */
+  failed(error, isFirst, number) {
+    this.stopWaiting();
+    if (!isFirst) return this.#failedMore(error);
+    const ways = [];
+    if (number >= 0) ways.push(["Remove it", () => this.does.remove(number)]);
+    else if (error.status >= 500 || error.status === 429) ways.push(["Try again", () => this.does.again()]);
+    else if (error.code === "unknown_lake") ways.push(["Show the first lake", () => this.does.go({ lake: null })]);
+    else ways.push(["Show all images", () => this.does.all()]);
+    this.#replace(failure(error, ...ways));
+  }
+
+  #failedMore(error) {
+    const isGone = error.status === 410;
+    const text = isGone ? "The lake has changed since this search." : sentence(error.message, error.field);
+    const way = isGone ? ["Show current results", () => this.does.again()] : ["Try again", () => this.does.retry()];
+    this.grid.extend(this.results.rows, true);
+    byId("foot").replaceChildren(notice(text, way));
+    byId("live").textContent = text;
+  }
+
+  #replace(element) {
+    this.grid.clear();
+    byId("foot").replaceChildren();
+    byId("status").textContent = "";
+    byId("message").replaceChildren(element);
+    byId("live").textContent = element.textContent;
+  }
+
+  /** Nothing but this: there is nothing to search. */
+  only(element) {
+    this.stopWaiting();
+    document.body.classList.remove("starting");
+    byId("strip").hidden = true;
+    byId("intro").hidden = true;
+    this.#replace(element);
+  }
+}
+
+const missingText = (number) =>
+  number === 1
+    ? "This address names an image that only another browser has. The results are without it."
+    : `This address names ${number} images that only another browser has. The results are without them.`;

@@ -1,0 +1,178 @@
+"""The notebooks: each runs from top to bottom in a fresh kernel, and is committed as it ran, with its pictures.
+
+After a change to one, run it in place: `.venv/bin/jupyter execute --inplace notebooks/quickstart.ipynb`
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("**/*.ipynb"))
+MAX_BYTES = 1_500_000
+PLACES = re.compile(r"site-packages|dist-packages|[\"' ]/(home|root|tmp|usr|var|work|Users|private)/")
+# Asked in one more cell, at the end of the copy that is run.
+FACTS = {
+    "quickstart.ipynb": """{
+        "cat": Path(cats[0].uri).name,
+        "where": sorted({row.columns["width_px"] >= 100 for row in rows}),
+        "alike": [Path(hit.uri).name for hit in alike[:3]],
+        "z_over_score": answers["a clock"].score > answers["food"].score
+            and answers["a clock"].z < answers["food"].z,
+        "table": [*table["name"][:2]],
+        "pages": [len(page["hits"]), len(next_page["hits"])],
+        "pages_overlap": len({h["row_id"] for h in page["hits"]} & {h["row_id"] for h in next_page["hits"]}),
+        "folded": page["hits"][0]["collapsed"] == [cats[0].row_id],
+        "streamed": len(stream) - 2,
+        "stream_end": stream[-1],
+        "min_z": all(line["z"] >= 5 for line in stream[1:-1]),
+        "server": server.returncode,
+    }"""
+}
+
+
+def code_cells(notebook: Any) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook: Any) -> list[Any]:
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+
+
+def test_every_notebook_has_its_facts() -> None:
+    assert {path.name for path in NOTEBOOKS} == set(FACTS)
+
+
+class ThisInterpreter(AsyncKernelManager):
+    """Starts kernels of the very interpreter that runs the tests, whatever kernels are installed."""
+
+    def __init__(self, **traits: Any) -> None:
+        specs = KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True)
+        super().__init__(kernel_spec_manager=specs, **traits)
+
+
+class Run:
+    """A notebook run in folders of its own, so that what it leaves behind can be seen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cwd, self.temp = folder / "cwd", folder / "temp"
+        self.cwd.mkdir()
+        self.temp.mkdir()
+        self.group = 0  # of the kernel's process and all that it starts
+
+    def of(self, notebook: Any) -> None:
+        """Raises what a cell raises."""
+        client = NotebookClient(notebook, kernel_manager_class=ThisInterpreter, timeout=240)
+
+        def see(**_: Any) -> None:
+            assert client.km is not None and isinstance(client.km.provisioner, LocalProvisioner)
+            self.group = client.km.provisioner.pgid or 0
+
+        client.on_notebook_start = see
+        environment = {**os.environ, "TMPDIR": str(self.temp), "PYTHONPATH": str(ROOT)}
+        client.execute(cwd=str(self.cwd), env=environment)
+
+    def end_what_is_left(self) -> bool:
+        """Whether any process outlived the kernel; none does after this."""
+        assert self.group > 0
+        with suppress(ProcessLookupError):
+            os.killpg(self.group, signal.SIGKILL)
+            return True
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_it_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
+    notebook = read(path)
+    for cell in code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
+    asked = f"import json, sys\nprint(json.dumps({{'python': sys.executable, **{FACTS[path.name]}}}))"
+    notebook.cells.append(nbformat.v4.new_code_cell(asked))  # type: ignore[no-untyped-call]
+    run = Run(tmp_path)
+    try:
+        run.of(notebook)
+    finally:
+        left = run.end_what_is_left()
+    assert not left, "a process that the notebook started outlived it"
+    shown = outputs(notebook)
+    assert [
+        output for output in shown if output.output_type == "error" or output.get("name") == "stderr"
+    ] == []
+    facts = json.loads(shown[-1].text)
+    assert facts.pop("python") == sys.executable
+    CHECKS[path.name](facts)
+    assert list(run.cwd.iterdir()) == []
+    assert [entry.name for entry in run.temp.iterdir() if entry.name not in OF_OTHERS] == []
+
+
+OF_OTHERS = {".ses"}  # ONNX Runtime writes it where its telemetry is on
+
+
+def check_quickstart(facts: dict[str, Any]) -> None:
+    assert facts == {
+        "cat": "chelsea.png",
+        "where": [True],
+        "alike": ["motorcycle_left.png", "motorcycle_right.png", "astronaut.png"],
+        "z_over_score": True,
+        "table": ["chelsea_again.jpg", "chelsea.png"],
+        "pages": [3, 3],
+        "pages_overlap": 0,
+        "folded": True,
+        "streamed": facts["stream_end"]["hits"],
+        "stream_end": {"end": True, "hits": facts["streamed"]},
+        "min_z": True,
+        "server": 0,
+    }
+    assert 1 <= facts["streamed"] <= 10
+
+
+CHECKS = {"quickstart.ipynb": check_quickstart}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_it_is_committed_as_it_ran(path: Path) -> None:
+    notebook = read(path)
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert {output.get("name", "stdout") for output in outputs(notebook)} == {"stdout"}  # nothing on stderr
+    assert not any(output.output_type == "error" for output in outputs(notebook))
+    assert sum("image/png" in output.get("data", {}) for output in outputs(notebook)) >= 5
+    assert path.stat().st_size < MAX_BYTES
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_it_tells_nothing_of_the_machine_it_ran_on(path: Path) -> None:
+    told = [
+        text
+        for output in outputs(read(path))
+        for kind, text in {"text": output.get("text", ""), **output.get("data", {})}.items()
+        if not kind.startswith("image/")
+    ]
+    assert [text for text in told if PLACES.search(f" {text}")] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_it_imports_and_never_defines(path: Path) -> None:
+    for cell in code_cells(read(path)):
+        defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        assert not any(isinstance(node, defined) for node in ast.walk(ast.parse(cell.source))), cell.source
