@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import ann
-from service.scan import WIDEST, Answer, Order
+from service.scan import WIDEST, Answer, Order, pays
 from service.snapshot import Part, Positions, Snapshot
 from service.threads import for_each
 
@@ -57,7 +57,7 @@ class Ranking:
 
     def top(self, count: int | None) -> Found:
         """The first count rows; None: all."""
-        if count is None or count > WIDEST or not self.is_parallel:
+        if count is None or count > WIDEST or not self.is_parallel or not pays():
             return self.merged(self._alone(count), count)
         return self.merged(self.snapshot.scanner.top(self.order(count)), count)
 

@@ -50,6 +50,12 @@ class Order:
     alone: Callable[[], Sequence[Answer]]  # FAISS, with no help from here
 
 
+@cache
+def pays() -> bool:
+    """False on a CPU for which numkong has only plain C: there a shared pass took 14 times as long."""
+    return any(has for name, has in numkong.get_capabilities().items() if name != "serial")
+
+
 class Scanner:
     """Answers the queries on the parts of one snapshot: one of them alone, or all that are there together.
 

@@ -19,7 +19,7 @@ from benchmarks.lakes import random_unit_rows, write_synthetic_lake
 from indexer import ann
 from service import Hit, Lake
 from service.ranking import PARALLEL_FROM_ROWS, Found, Ranking
-from service.scan import BLOCK_ROWS, MAX_RIDERS, WIDEST, Answer, Order, Scanner, bound
+from service.scan import BLOCK_ROWS, MAX_RIDERS, WIDEST, Answer, Order, Scanner, bound, pays
 from service.snapshot import Part, Snapshot
 from service.where import Where
 from tests.service.lakes import Maker, unit
@@ -332,6 +332,23 @@ def test_a_snapshot_that_is_dropped_is_freed(tmp_path: Path) -> None:
         return part() is None
 
     wait_until(gone)
+
+
+@pytest.mark.skipif(not pays(), reason="numkong has nothing fast for this CPU")
+def test_who_asks_while_another_is_alone_waits_for_it(tmp_path: Path) -> None:
+    """A large lake's searches go through its snapshot's scanner; those that want very many hits do not."""
+    write_synthetic_lake(tmp_path / "my.lake", PARALLEL_FROM_ROWS, 8, segment_rows=PARALLEL_FROM_ROWS // 2)
+    query = random_unit_rows(1, 8, np.random.default_rng(0))[0]
+    with Lake.open(tmp_path / "my.lake") as lake, ThreadPoolExecutor(2) as pool:
+        first, scanner = Held(lake.snapshot), lake.snapshot.scanner
+        pool.submit(scanner.top, first.order)
+        assert first.began.wait(10)
+        second = pool.submit(search, lake, query)
+        wait_until(lambda: len(scanner._waiting) == 1)
+        assert len(Ranking(lake.snapshot, query, None).top(WIDEST + 1)) == WIDEST + 1
+        assert not second.done()
+        first.go_on.set()
+        assert len(second.result(10)) == 7
 
 
 def test_many_at_once_get_what_each_gets_alone(tmp_path: Path) -> None:
