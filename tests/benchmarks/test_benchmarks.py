@@ -15,7 +15,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_quick_run_prints_a_table_and_one_document(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks", "resync", "where", "search", "thumbnails", "--quick"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "resync",
+        "where",
+        "search",
+        "thumbnails",
+        "soak",
+        "--quick",
+    ]
     run = subprocess.run(
         command,
         cwd=ROOT,
