@@ -55,7 +55,7 @@ def copy_codes(source: FlatIndex, target: FlatIndex, keep: RowMask | None = None
         block = codes[start : start + COPY_ROWS]
         chosen = np.ascontiguousarray(block if keep is None else block[keep[start : start + COPY_ROWS]])
         if len(chosen):
-            target.add_sacodes_of(chosen)
+            target.add_sa_codes(chosen)
 
 
 def vectors_at(index: FlatIndex, positions: Positions) -> Vectors:
