@@ -1,10 +1,11 @@
-# Two commands: `make run` (LAKE=folder of photos; without it, sample photos) and `make test`.
+# Two commands: `make run` (LAKE=folder of photos; without it, sample photos; PORT=) and `make test`.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 LAKE ?=
 QUERY ?= a cat
+PORT ?= 8377
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The folders of photos inside two installed packages, found without importing them.
 SAMPLES := $(BIN)/python -c "from importlib.util import find_spec; from pathlib import Path; \
@@ -17,9 +18,11 @@ ifeq ($(LAKE),)
 	@echo "indexing the sample photos of scikit-image and scikit-learn (for your own: make run LAKE=path)"
 	@$(BIN)/lakesift index $$($(SAMPLES)) --into sample.lake
 	$(BIN)/lakesift search sample.lake "$(QUERY)" -k 5
+	$(BIN)/lakesift serve sample.lake --port $(PORT)
 else
 	$(BIN)/lakesift index "$(LAKE)" --into "$(notdir $(abspath $(LAKE))).lake"
 	$(BIN)/lakesift search "$(notdir $(abspath $(LAKE))).lake" "$(QUERY)" -k 5
+	$(BIN)/lakesift serve "$(notdir $(abspath $(LAKE))).lake" --port $(PORT)
 endif
 
 test: $(VENV)/.test

@@ -18,10 +18,11 @@ from benchmarks.memory import measure_memory
 from benchmarks.resync import measure_resync
 from benchmarks.search import measure_search
 from benchmarks.service import measure_service
+from benchmarks.soak import measure_soak
 from benchmarks.thumbnails import measure_thumbnails
 from benchmarks.where import measure_where
 
-NAMES = ("indexing", "resync", "search", "where", "memory", "command", "service", "thumbnails")
+NAMES = ("indexing", "resync", "search", "where", "memory", "command", "service", "thumbnails", "soak")
 
 
 def main() -> int:
@@ -58,6 +59,7 @@ def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterat
         "memory": measure_memory,
         "command": measure_command,
         "service": measure_service,
+        "soak": measure_soak,
         "thumbnails": measure_thumbnails,
     }
     return measures[name](workspace, quick=quick)

@@ -50,12 +50,12 @@ def open_index(path: Path) -> FlatIndex:
 
 def copy_codes(source: FlatIndex, target: FlatIndex, keep: RowMask | None = None) -> None:
     """Append the stored rows of source to target, bit for bit; only those that keep allows, in their order."""
-    codes = _codes(source)
+    codes = codes_of(source)
     for start in range(0, source.ntotal, COPY_ROWS):
         block = codes[start : start + COPY_ROWS]
         chosen = np.ascontiguousarray(block if keep is None else block[keep[start : start + COPY_ROWS]])
         if len(chosen):
-            target.add_sa_codes(chosen)
+            target.add_sacodes_of(chosen)
 
 
 def vectors_at(index: FlatIndex, positions: Positions) -> Vectors:
@@ -116,7 +116,21 @@ def score_all(index: FlatIndex, query: NDArray[np.float32]) -> NDArray[np.float3
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
-def _codes(index: FlatIndex) -> NDArray[np.uint8]:
+def score_codes(codes: NDArray[np.uint8], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32, (n,): what `search_index` says of these stored rows, bit for bit, for it is FAISS that says it.
+
+    :param codes: uint8, (n, code_size): rows of `codes_of`; query: float32, (dim,).
+    """
+    scores = np.empty(len(codes), np.float32)
+    if len(codes):
+        few = empty_index(len(query))
+        few.add_sa_codes(np.ascontiguousarray(codes))
+        found, positions = search_index(few, query, len(codes))
+        scores[positions] = found
+    return scores
+
+
+def codes_of(index: FlatIndex) -> NDArray[np.uint8]:
     """uint8, (ntotal, code_size): a view of the stored bytes, valid while index lives."""
     if index.ntotal == 0:
         return np.empty((0, index.code_size), np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import ann
+from service.scan import WIDEST, Answer, Order, pays
 from service.snapshot import Part, Positions, Snapshot
 from service.threads import for_each
 
@@ -55,21 +57,32 @@ class Ranking:
 
     def top(self, count: int | None) -> Found:
         """The first count rows; None: all."""
+        if count is None or count > WIDEST or not self.is_parallel or not pays():
+            return self.merged(self._alone(count), count)
+        return self.merged(self.snapshot.scanner.top(self.order(count)), count)
 
-        def search(number: int) -> tuple[NDArray[np.float32], Positions]:
+    def order(self, count: int) -> Order:
+        """The first count rows, for a scanner to find."""
+        return Order(self._vector, count, self._mask, lambda: self._alone(count))
+
+    def _alone(self, count: int | None) -> list[Answer]:
+        def search(number: int) -> Answer:
             part = self.snapshot.parts[number]
             return _top_of_part(part, self._vector, count or part.rows, self._mask(number))
 
-        numbers = range(len(self.snapshot.parts))
-        answers = for_each(search, numbers, parallel=self.is_parallel)
+        return for_each(search, range(len(self.snapshot.parts)), parallel=self.is_parallel)
+
+    def merged(self, answers: Sequence[Answer], count: int | None) -> Found:
+        """The first count rows of those found in the parts."""
         if not answers:
             return Found(np.empty(0, np.float32), *[np.empty(0, np.int64)] * 3)
         positions = [found for _, found in answers]
+        parts = zip(self.snapshot.parts, positions, strict=True)
         all_of_them = Found(
             np.concatenate([scores for scores, _ in answers]),
             np.repeat(np.arange(len(answers)), [len(found) for found in positions]),
             np.concatenate(positions),
-            np.concatenate([self.snapshot.parts[n].row_ids[positions[n]] for n in numbers]),
+            np.concatenate([part.row_ids[found] for part, found in parts]),
         )
         return all_of_them.at(np.lexsort((all_of_them.row_ids, -all_of_them.scores))[:count])
 
@@ -79,9 +92,7 @@ class Ranking:
         return self._masks[number]
 
 
-def _top_of_part(
-    part: Part, vector: NDArray[np.float32], count: int, mask: ann.RowMask | None
-) -> tuple[NDArray[np.float32], Positions]:
+def _top_of_part(part: Part, vector: NDArray[np.float32], count: int, mask: ann.RowMask | None) -> Answer:
     """The count best rows, and all that are as good as the last of them: scores and positions.
 
     One more is looked for than is wanted. Only where it ties with the last is the search repeated, wider.

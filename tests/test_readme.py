@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import duckdb
@@ -13,8 +15,12 @@ import pytest
 from indexer.layout import Layout
 from indexer.manifest import Manifest
 from service import Lake
+from service.api.app import create_app
+from service.api.config import ServeConfig
 from service.arguments import parser
 from service.cli import main
+from service.keys import KeyStore
+from tests.serving import running
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -84,3 +90,28 @@ def test_commands_are_ones_the_cli_knows() -> None:
     assert len(commands) >= 12
     for command in commands:
         parser().parse_args(shlex.split(command)[1:])  # one that does not parse exits
+
+
+def test_requests_are_answered_as_shown(my_lake: Path, tmp_path: Path) -> None:
+    for name, photo in (("cat.jpg", "chelsea.png"), ("drawing.png", "coffee.png")):
+        shutil.copy(_photo(photo), name)
+    (shown,) = blocks("bash")
+    requests = shown.splitlines()
+    assert len(requests) == 6
+    app = create_app([my_lake], ServeConfig(), keys=KeyStore(tmp_path / "state"))
+    answers = []
+    with running(app) as url:
+        for request in requests:
+            command = shlex.split(request.replace("localhost:8377", url))
+            command[1:1] = ["--silent", "--show-error", "--fail-with-body"]
+            run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            assert run.returncode == 0, f"{request}\n{run.stdout}{run.stderr}"
+            answers.append(run.stdout)
+    cat, mixed, uploaded, streamed, rows, thumbnail = answers
+    assert Path(json.loads(cat)["hits"][0]["uri"]).name == "chelsea.png"
+    assert all(hit["width_px"] >= 400 and "collapsed" in hit for hit in json.loads(mixed)["hits"])
+    assert Path(json.loads(uploaded)["hits"][0]["uri"]).name == "chelsea.png"
+    lines = [json.loads(line) for line in streamed.splitlines()]
+    assert lines[-1] == {"end": True, "hits": len(live(my_lake))}
+    assert all(row["width_px"] >= 400 for row in json.loads(rows)["rows"])
+    assert thumbnail == "" and Path("thumbnail.jpg").read_bytes()[:2] == b"\xff\xd8"

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from indexer.embed import Embedder
+from indexer.embed.runtime import let_torch_sleep
 from indexer.errors import BadRequest, ModelUnavailable
 
 BUILTIN = "builtin"
@@ -94,6 +95,7 @@ def load_embedder(name: str, precision: str | None = None, device: str | None = 
         return BuiltinEmbedder()
     if find_spec("open_clip") is None or find_spec("torch") is None:
         raise ModelUnavailable(name, f"the packages it runs on are not installed; {INSTALL}")
+    let_torch_sleep()
     from indexer.embed.open_clip import OpenClipEmbedder
 
     return OpenClipEmbedder.load(parsed, precision, device)

@@ -1,7 +1,7 @@
 """Any of open_clip's models as an Embedder. Imports torch, so the catalog imports this only when asked for one.
 
 The model, its tokenizer and its preprocessing values are open_clip's own; ours is the precision they run in, what
-the model is called, and an image tower that does the same work faster.
+the model is called, and towers that do the same work faster.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from indexer.embed.image_tower import lean
 from indexer.embed.loading import Tokenizer, build_model, load_tokenizer, model_config, settle
 from indexer.embed.onnx_tower import OnnxTower, is_converted
 from indexer.embed.runtime import usable_cores
+from indexer.embed.text_tower import TextTower, shorten
 from indexer.errors import LakeError, ModelUnavailable
 from indexer.images.fitting import fit
 
@@ -34,6 +35,7 @@ GPU_BATCH = 256
 TEXT_BATCH = 64
 CONVERT_AFTER = 2_000  # images; a conversion to ONNX takes 15 s, and is kept for the next run
 NEVER = 1 << 62
+TRIAL_TEXTS = ["a photo of two dogs that run along the beach at sunset", "a cat"]
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class OpenClipEmbedder:
         self._model: Any = model.eval().requires_grad_(False).to(device=device, dtype=self._dtype)
         self._tower: Tower | None = None  # made when the first images come: a search by text needs none
         self._images_left = CONVERT_AFTER
+        self._text_tower: TextTower | None = None  # made when the first text comes: an index run needs none
 
     @classmethod
     def load(
@@ -125,11 +128,7 @@ class OpenClipEmbedder:
 
         :raises LakeError: if the model gives a vector that cannot be normalised.
         """
-        return self._in_batches(
-            texts,
-            TEXT_BATCH,
-            lambda batch: self._model.encode_text(self._tokenizer(list(batch)).to(self._device)),
-        )
+        return self._in_batches(texts, TEXT_BATCH, lambda batch: self._run_text_tower(self._tokens(batch)))
 
     def to_tensor(self, images: Sequence[Pixels]) -> torch.Tensor:
         """What the model sees: float32, (n, 3, height, width), normalised; equal to open_clip's own transform."""
@@ -138,6 +137,14 @@ class OpenClipEmbedder:
         fitted = np.stack([image if image.shape == size else fit(image, shape) for image in images])
         pixels = torch.from_numpy(fitted).to(self._device).permute(0, 3, 1, 2)  # (n, h, w, 3) -> (n, 3, h, w)
         return pixels.float().div_(255).sub_(self._mean).div_(self._std)
+
+    def _tokens(self, texts: Sequence[str]) -> torch.Tensor:
+        return self._tokenizer(list(texts)).to(self._device)
+
+    def _run_text_tower(self, tokens: torch.Tensor) -> torch.Tensor:
+        if self._text_tower is None:
+            self._text_tower = shorten(self._model, self._tokens(TRIAL_TEXTS))
+        return self._text_tower(tokens)
 
     def _run_tower(self, pixels: torch.Tensor) -> torch.Tensor:
         if self._tower is None or self._images_left <= 0:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from indexer.errors import BadCursor, BadRequest, UnknownRow
-from service.api.routes.search import snapshot_of
+from service.api.plans import snapshot_of
 from service.api.schemas import (
     CURSOR_PATTERN,
     DEFAULT_K,

@@ -7,12 +7,14 @@ Rows 1 to 4 are blue, green, red and yellow; the model's vector of a colour is i
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from service.cursor import Cursor
 from tests.lakes import BLACK, BLUE, GREEN, RED, YELLOW, Desk, png
 
 HALF = pytest.approx(0.5**0.5, abs=2e-4)
@@ -158,6 +160,21 @@ def test_a_cursor_is_for_its_own_query(client: TestClient) -> None:
     assert message == "cursor: it belongs to another query; send it with its own query, or alone"
     assert refusal(client, cursor="nonsense")[0] == "bad_cursor"
     assert refusal(client, lake="other", cursor=cursor)[2] == "cursor: it belongs to the lake my"
+
+
+def test_a_cursor_far_beyond_the_end_is_an_empty_page(client: TestClient) -> None:
+    answer = client.post("/v1/search", json={"texts": [text("red")], "k": 2}).json()
+    cursor = Cursor.decode(answer["next_cursor"])
+    for collapse in (False, True):
+        far = replace(cursor, position=2**53 - 1, collapse=collapse).encode()
+        assert client.post("/v1/search", json={"cursor": far}).json()["hits"] == []
+    rows = Cursor.decode(client.get("/v1/lakes/my/rows", params={"k": 1}).json()["next_cursor"])
+    far = rows.at(2**53 - 1).encode()
+    assert client.get("/v1/lakes/my/rows", params={"cursor": far}).json() == {
+        "snapshot": answer["snapshot"],
+        "rows": [],
+        "next_cursor": None,
+    }
 
 
 def test_a_cursor_of_rows_is_no_cursor_of_a_search(client: TestClient) -> None:
