@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Route, expect
+from playwright.sync_api import APIResponse, Route, expect
 
 from indexer.layout import Layout
 from service.api.config import ServeConfig
@@ -147,22 +147,27 @@ def test_back_and_forward_and_reload_show_what_was_there(visitor: Visitor) -> No
 
 def test_a_late_answer_never_takes_the_place_of_a_newer_one(visitor: Visitor) -> None:
     visitor.open().search("a rocket")
-    held = []
-    visitor.page.route(
-        "**/v1/search",
-        lambda route: held.append(route) if "a cat" in (route.request.post_data or "") else route.continue_(),
-    )
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold_the_cats(route: Route) -> None:
+        if "a cat" in (route.request.post_data or ""):
+            held.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    visitor.page.route("**/v1/search", hold_the_cats)
     visitor.page.fill("#words", "a cat")
     visitor.page.press("#words", "Enter")
     expect(
         visitor.page.locator("#grid.dim")
     ).to_be_visible()  # it takes its time: the images are those from before
     visitor.search("a cup of coffee")
-    for route in held:
-        route.fulfill(json={"snapshot": 1, "hits": [], "next_cursor": None})
+    newer = visitor.names
+    ((route, late),) = held
+    route.fulfill(response=late)
     visitor.page.wait_for_timeout(300)
-    assert len(held) == 1
-    assert visitor.names[0] == "coffee.png"
+    assert newer[0] == "coffee.png"
+    assert visitor.names == newer
     assert visitor.address == "/?q=a+cup+of+coffee"
 
 
@@ -548,8 +553,14 @@ def test_nothing_shifts_while_thumbnails_load(
         visitor.page.wait_for_timeout(15)
         route.continue_()
 
+    def much_later(route: Route) -> None:
+        visitor.page.wait_for_timeout(400)
+        route.continue_()
+
     visitor.page.route("**/thumbnail?*", later)
+    visitor.page.route("**/columns", much_later)
     visitor.open(address)
+    visitor.page.wait_for_timeout(500)
     boxes = places(visitor)
     for _ in range(4):
         visitor.page.evaluate("scrollBy(0, 500)")
