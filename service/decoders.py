@@ -53,6 +53,8 @@ class DecoderPool:
         self._idle_s = idle_s
         self._start = start
         self._turns = threading.BoundedSemaphore(self.size)
+        # For callers to hold who decode what strangers send: their slow pictures leave one decoder to all others.
+        self.all_but_one = threading.BoundedSemaphore(max(1, self.size - 1))
         self._lock = threading.Lock()
         self._idle: list[_Idle] = []  # the last one used is the next one used: the others may end
         self._busy: set[Decoder] = set()

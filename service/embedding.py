@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.embed import Embedder, InputShape, Pixels, Vectors
+from indexer.errors import ModelUnavailable
 from indexer.pipeline import embed_batch
 
 Kind = Literal["text", "image"]
@@ -48,14 +50,17 @@ class SharedEmbedder:
         model: Embedder,
         *,
         keep: int = KEPT_VECTORS,
+        timeout_s: float = EMBED_TIMEOUT_S,
         batched: Callable[[Kind, int], None] = lambda kind, size: None,
         looked_up: Callable[[Kind, bool], None] = lambda kind, found: None,
     ) -> None:
         """:param keep: how many vectors stay at hand, the least recently used going first.
+        :param timeout_s: to wait for a vector; what nobody waits for any more is not embedded.
         :param batched: told the kind and size of every batch; looked_up: of every item, whether its vector was kept.
         """
         self._model = model
         self._keep = keep
+        self._timeout_s = timeout_s
         self._batched = batched
         self._looked_up = looked_up
         self._kept: OrderedDict[bytes, _Vector] = OrderedDict()
@@ -86,7 +91,10 @@ class SharedEmbedder:
         return self._model.batch_size
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """float32, (n, dim), unit rows."""
+        """float32, (n, dim), unit rows.
+
+        :raises ModelUnavailable: if it takes longer than timeout_s.
+        """
         return self._embed("text", [(_key_of_text(text), text) for text in texts])
 
     def embed_images(self, images: Sequence[Pixels]) -> Vectors:
@@ -103,6 +111,7 @@ class SharedEmbedder:
         try:
             order.done.result(timeout_s)
         except Exception:  # noqa: BLE001 - whatever a model raises, it does not work
+            order.done.cancel()
             return False
         return True
 
@@ -125,10 +134,20 @@ class SharedEmbedder:
         vectors = []
         for (key, _), vector in zip(items, waiting, strict=True):
             if isinstance(vector, Future):
-                vector = vector.result(EMBED_TIMEOUT_S)
+                vector = self._waited_for(vector, waiting)
                 self._remember(key, vector)
             vectors.append(vector)
         return np.stack(vectors) if vectors else np.empty((0, self.dim), np.float32)
+
+    def _waited_for(self, order: Future[_Vector], all_orders: Sequence[_Vector | Future[_Vector]]) -> _Vector:
+        try:
+            return order.result(self._timeout_s)
+        except FutureTimeout:
+            for other in all_orders:
+                if isinstance(other, Future):
+                    other.cancel()
+            reason = f"it did not answer within {self._timeout_s:g} s, it has too much to do; try again later"
+            raise ModelUnavailable(self.model_id, reason) from None
 
     def _find(self, key: bytes) -> _Vector | None:
         with self._lock:
@@ -144,10 +163,15 @@ class SharedEmbedder:
                 self._kept.popitem(last=False)
 
     def _work(self) -> None:
-        while (orders := self._next_batch()) is not None:
+        while (taken := self._next_batch()) is not None:
+            orders = [order for order in taken if order.done.set_running_or_notify_cancel()]
+            if not orders:
+                continue
             self._batched(orders[0].kind, len(orders))
             try:
                 answers = self._call(orders)
+                if len(answers) != len(orders):
+                    raise ValueError(f"the model returned {len(answers)} vectors for {len(orders)} items")
             except Exception as error:  # noqa: BLE001 - handed to those who wait
                 answers = [error] * len(orders)
             for order, answer in zip(orders, answers, strict=True):

@@ -32,7 +32,8 @@ class ServedLake:
         self.lake = lake
         self.trouble: str | None = None  # why it could not move to a newer snapshot
         self._models = models
-        self._seen = self._stamp()
+        # Of no file: a commit may have come since the lake was opened, so the first look is a real one.
+        self._seen: tuple[int, int, int] | None = (0, 0, 0)
 
     def embedder(self) -> SharedEmbedder:
         """The lake's model, loaded when it is first asked for.
@@ -186,8 +187,11 @@ class Hub:
     def _look(self) -> None:
         while not self._stopping.wait(self._look_every_s):
             for served in self.lakes:
-                if served.look():
-                    log.info("%s: now at snapshot %d", served.name, served.lake.snapshot.number)
+                try:
+                    if served.look():
+                        log.info("%s: now at snapshot %d", served.name, served.lake.snapshot.number)
+                except Exception:  # the next look may go well; without this thread no lake would move again
+                    log.exception("%s: looking for a newer snapshot failed", served.name)
 
 
 def name_lakes(folders: Sequence[Path]) -> dict[str, Path]:

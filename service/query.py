@@ -127,7 +127,8 @@ def _pixels(image: ImageLike, model: Embedder) -> Pixels:
 
 
 def _unit(vector: NDArray[np.float32], field: str, reason: str) -> NDArray[np.float32]:
-    length = float(np.linalg.norm(vector))
+    with np.errstate(over="ignore"):  # of large finite numbers: infinite, and refused below
+        length = float(np.linalg.norm(vector))
     if not np.isfinite(length) or length < 1e-6:
         raise BadRequest(field, reason)
     if abs(length - 1) < 1e-6:

@@ -129,7 +129,8 @@ class _Asked:
                 "min_z",
                 f"z scores need {MIN_ROWS_FOR_Z} different rows; this lake has {self._snapshot.live_rows}",
             )
-        return self._centre[0] + self._query.min_z * self._centre[1]
+        cut = self._centre[0] + self._query.min_z * self._centre[1]
+        return min(max(cut, -2.0), 2.0)  # scores are in -1..1, and float32 holds no 1e308
 
     def _top(self, count: int | None) -> Found:
         found = self._ranking.top(count)

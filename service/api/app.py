@@ -31,6 +31,7 @@ Paging: send `next_cursor` back, with the same query or alone; all pages come fr
 meanwhile. Images are named by `row_id` alone, which is never used again for another image."""
 
 DECODE_TIMEOUT_S = 20.0  # somebody waits for it
+SPARE_THREADS = 16
 
 
 def create_app(
@@ -83,8 +84,9 @@ def create_app(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    # Searches, decoding and thumbnails wait in threads; more requests than this are refused before they get one.
-    anyio.to_thread.current_default_thread_limiter().total_tokens = app.state.config.max_busy
+    # Searches, decoding and thumbnails wait in threads; more requests than this are refused before they get one. The
+    # spare ones are for what is answered however busy it is: the page's files, sign-in, metrics.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = app.state.config.max_busy + SPARE_THREADS
     app.state.hub.start()
     try:
         yield

@@ -113,7 +113,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def internal(request: Request, error: Exception) -> Response:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        log.error("%s %r failed", request.method, request.url.path, exc_info=error)
         message = "something went wrong here, not with your request; the log has it"
         # Answered outside of Limits, which gives all other answers these headers.
         return error_response(500, "internal", message, headers=security_headers(request.url.path))
@@ -126,9 +126,11 @@ def describe(errors: Sequence[Any]) -> tuple[str | None, str]:
         return None, f"the body is not JSON: {first.get('ctx', {}).get('error', first['msg'])}"
     path = [part for part in first["loc"] if part not in ("body", "query", "path", "header")]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".") or None
+    if field is None:
+        return None, 'the body must be a JSON object, as {"texts": [{"text": "a cat"}]}; /docs describes it'
     message = str(first["msg"])
     if first["type"] == "extra_forbidden":
         message = "there is no such field; /docs lists those there are"
     if first["type"] == "string_pattern_mismatch" and field == "cursor":
         message = NOT_A_CURSOR
-    return field, f"{field}: {message[:1].lower()}{message[1:]}" if field else message
+    return field, f"{field}: {message[:1].lower()}{message[1:]}"

@@ -13,6 +13,7 @@ EVERYWHERE: Mapping[str, str] = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "frame-ancestors 'none'",
+    "Cache-Control": "private, no-cache",  # a cache on the way must not show one key's answers to another
 }
 PAGE: Mapping[str, str] = {
     **EVERYWHERE,

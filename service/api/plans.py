@@ -11,7 +11,9 @@ from fastapi import UploadFile
 from numpy.typing import NDArray
 from starlette.datastructures import State
 
+from indexer.embed import InputShape, Pixels
 from indexer.errors import BadCursor, BadRequest, SnapshotGone, UnreadableImage
+from indexer.images import ReadImage
 from indexer.pipeline import embed_batch
 from service.api.schemas import DEFAULT_K, SearchRequest
 from service.cursor import Cursor, digest, stamp_of
@@ -171,8 +173,7 @@ def _embedded(state: State, served: ServedLake, uploads: Uploads) -> list[tuple[
         return []
     model = served.embedder()
     pixels = [
-        state.decoders.decode(f"files[{number}]", file.file.read(), model.input_shape).pixels
-        for number, file in enumerate(files)
+        _decoded(state, f"files[{number}]", file, model.input_shape) for number, file in enumerate(files)
     ]
     vectors = []
     for number, vector in enumerate(embed_batch(model, pixels)):
@@ -180,3 +181,10 @@ def _embedded(state: State, served: ServedLake, uploads: Uploads) -> list[tuple[
             raise UnreadableImage(f"files[{number}]", vector)
         vectors.append((vector, weights[number] if weights else 1.0))
     return vectors
+
+
+def _decoded(state: State, name: str, file: UploadFile, shape: InputShape) -> Pixels:
+    """Read into memory when it is its turn, not before: 64 uploads at once may have 4 GB."""
+    with state.decoders.all_but_one:
+        read: ReadImage = state.decoders.decode(name, file.file.read(), shape)
+    return read.pixels

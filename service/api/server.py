@@ -69,6 +69,7 @@ class Server(uvicorn.Server):
                 log_level=logging.WARNING,
                 timeout_graceful_shutdown=GRACE_S,
                 server_header=False,
+                ws="none",  # there are no web sockets here
             )
         )
         self._tell = started

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from indexer.embed import Vectors
+from indexer.errors import ModelUnavailable
 from service.embedding import SharedEmbedder
 from tests.fakes import ColourEmbedder
 
@@ -157,4 +158,32 @@ def test_it_says_whether_the_model_works_now() -> None:
     assert not shared.works(10)
     model.broken = False
     assert shared.works(10)
+    shared.close()
+
+
+def test_who_waits_too_long_is_told_and_what_nobody_waits_for_is_not_embedded() -> None:
+    model = SlowToStart()
+    shared = SharedEmbedder(model, timeout_s=0.05)
+    with pytest.raises(ModelUnavailable, match=r"^model colours: it did not answer within 0.05 s"):
+        shared.embed_texts(["red"])
+    with pytest.raises(ModelUnavailable):
+        shared.embed_texts(["green", "yellow"])
+    model.go_on.set()
+    shared.close()  # once all that was ordered is done
+    assert model.batches == [["red"]]
+
+
+def test_a_model_that_returns_too_few_vectors_fails_and_the_next_call_goes_well() -> None:
+    class Forgetful(ColourEmbedder):
+        forgets = True
+
+        def embed_texts(self, texts: Sequence[str]) -> Vectors:
+            return super().embed_texts(texts[1:] if self.forgets else texts)
+
+    model = Forgetful()
+    shared = SharedEmbedder(model, timeout_s=10)
+    with pytest.raises(ValueError, match=r"^the model returned 0 vectors for 1 items$"):
+        shared.embed_texts(["red"])
+    model.forgets = False
+    assert shared.embed_texts(["red"]).tolist() == [[1, 0, 0]]
     shared.close()

@@ -10,7 +10,8 @@ import pytest
 
 from indexer.errors import BadRequest, LakeNotFound, ModelUnavailable, UnknownLake, WrongModel
 from indexer.layout import Layout
-from service.hub import Hub, Models, name_lakes
+from service.hub import Hub, Models, ServedLake, name_lakes
+from service.lake import Lake
 from tests.fakes import ColourEmbedder
 from tests.lakes import BLUE, GREEN, RED, Desk
 
@@ -78,6 +79,35 @@ def test_a_new_snapshot_is_noticed_and_the_old_one_still_answers(hub: Hub, desk:
     assert served.lake.snapshot.number > old.number
     assert old.live_rows == 2  # who began on it ends on it
     assert served.problems == ()
+
+
+def test_a_commit_in_the_moment_a_lake_is_opened_is_not_missed(desk: Desk) -> None:
+    with Lake.open(desk.lake) as lake:
+        desk.add("blue.png", BLUE)
+        desk.index()
+        served = ServedLake("my", lake, Models(desk.model))
+        assert served.look()
+        assert lake.rows == 3
+
+
+def test_whatever_one_look_comes_to_others_follow(desk: Desk) -> None:
+    class Startled(ServedLake):
+        looks = 0
+
+        def look(self) -> bool:
+            self.looks += 1
+            if self.looks == 1:
+                raise RuntimeError("nobody thought of this")
+            return super().look()
+
+    models = Models(desk.model)
+    served = Startled("my", Lake.open(desk.lake), models)
+    hub = Hub([served], models, look_every_s=0.01)
+    hub.start()
+    desk.add("blue.png", BLUE)
+    desk.index()
+    assert within_10_s(lambda: served.lake.rows == 3)
+    hub.close()
 
 
 def test_a_damaged_manifest_changes_nothing_until_it_is_whole_again(hub: Hub, desk: Desk) -> None:

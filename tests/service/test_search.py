@@ -422,3 +422,9 @@ def test_searches_in_threads_see_whole_snapshots_while_the_lake_reloads(maker: M
     assert errors == []
     assert all(rows == list(range(1, len(rows) + 1)) and len(rows) % 2 == 1 for rows in seen)
     assert lake.rows == 25
+
+
+def test_a_least_z_beyond_any_float32_keeps_all_or_nothing(maker: Maker) -> None:
+    lake = spread(maker, 101)
+    assert lake.search("red", k=None, min_z=1e308) == []
+    assert len(lake.search("red", k=None, min_z=-1e308)) == 101

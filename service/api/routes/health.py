@@ -16,7 +16,7 @@ EMBED_TIMEOUT_S = 20.0
 
 
 @router.get("/healthz", summary="The process answers")
-def healthz() -> dict[str, bool]:
+async def healthz() -> dict[str, bool]:  # needs no thread: it answers where all of them wait
     return {"alive": True}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from service.api.app import create_app
@@ -30,7 +31,13 @@ def desk(tmp_path: Path) -> Desk:
 
 
 @pytest.fixture
-def client(desk: Desk, tmp_path: Path) -> Iterator[TestClient]:
-    app = create_app({"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "state"))
+def app(desk: Desk, tmp_path: Path) -> FastAPI:
+    return create_app(
+        {"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "state")
+    )
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
     with TestClient(app, base_url=HOST, raise_server_exceptions=False) as client:
         yield client

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fastapi.testclient import TestClient
@@ -43,6 +45,29 @@ def test_ready_means_that_an_embed_just_succeeded(desk: Desk, tmp_path: Path) ->
         assert client.get("/healthz").json() == {"alive": True}
         model.broken = False
         assert client.get("/readyz").status_code == 200
+
+
+def test_it_is_told_alive_while_every_request_waits(desk: Desk, tmp_path: Path) -> None:
+    class Waiting(ColourEmbedder):
+        go_on = threading.Event()
+
+        def embed_texts(self, texts: Sequence[str]) -> Vectors:
+            assert self.go_on.wait(20)
+            return super().embed_texts(["red" for _ in texts])
+
+    model = Waiting()
+    config = ServeConfig(max_busy=2)
+    app = create_app({"my": desk.lake}, config, embedder=model, keys=KeyStore(tmp_path / "state"))
+    with TestClient(app, base_url=HOST) as client, ThreadPoolExecutor(3) as pool:
+        try:
+            waiting = [pool.submit(client.post, "/v1/search", json={"texts": [{"text": "x"}]}) for _ in "12"]
+            while client.post("/v1/search", json={}).status_code != 429:
+                time.sleep(0.01)
+            for path in ("/healthz", "/metrics", "/"):
+                assert pool.submit(client.get, path).result(10).status_code == 200
+        finally:
+            model.go_on.set()
+        assert [answer.result(10).status_code for answer in waiting] == [200, 200]
 
 
 def test_another_model_than_the_lake_s_is_not_ready(desk: Desk, tmp_path: Path) -> None:

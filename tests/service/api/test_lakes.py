@@ -130,3 +130,10 @@ def test_a_row_that_was_deleted_says_so(client: TestClient, desk: Desk) -> None:
     assert answer.json()["error"]["message"] == (
         "my has no row 2; it may have gone with its image at the last sync: search again"
     )
+
+
+def test_no_cache_on_the_way_may_show_one_caller_s_answers_to_another(client: TestClient) -> None:
+    for path in ("/v1/lakes", "/v1/lakes/my/columns", "/v1/lakes/my/rows", "/v1/lakes/my/rows/1"):
+        assert client.get(path).headers["cache-control"] == "private, no-cache"
+    found = client.post("/v1/search", json={"images": [{"row_id": 1}]})
+    assert found.headers["cache-control"] == "private, no-cache"

@@ -7,14 +7,25 @@ Rows 1 to 4 are blue, green, red and yellow; the model's vector of a colour is i
 from __future__ import annotations
 
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 
+from indexer.decoder import Decoder
+from indexer.images import ReadImage
+from service.api.schemas import SearchRequest
 from service.cursor import Cursor
+from service.decoders import DecoderPool
+from service.thumbnails import Thumbnails
 from tests.lakes import BLACK, BLUE, GREEN, RED, YELLOW, Desk, png
 
 HALF = pytest.approx(0.5**0.5, abs=2e-4)
@@ -177,6 +188,13 @@ def test_a_cursor_far_beyond_the_end_is_an_empty_page(client: TestClient) -> Non
     }
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, 3e38, 1e-45, 0])
+def test_a_forged_vector_in_a_cursor_is_refused(client: TestClient, number: float) -> None:
+    cursor = client.post("/v1/search", json={"texts": [text("red")], "k": 2}).json()["next_cursor"]
+    forged = replace(Cursor.decode(cursor), vector=np.full(3, number, np.float32)).encode()
+    assert refusal(client, cursor=forged)[1:] == ("vector", "vector: it must be finite and not all zero")
+
+
 def test_a_cursor_of_rows_is_no_cursor_of_a_search(client: TestClient) -> None:
     cursor = client.get("/v1/lakes/my/rows", params={"k": 1}).json()["next_cursor"]
     assert refusal(client, cursor=cursor)[:2] == ("bad_cursor", "cursor")
@@ -268,6 +286,32 @@ def test_a_poison_image_fails_alone(client: TestClient) -> None:
     assert upload(client, png(RED), k=1).json()["hits"][0]["row_id"] == 3
 
 
+def test_uploads_that_take_long_leave_a_decoder_to_thumbnails(
+    client: TestClient, app: FastAPI, tmp_path: Path
+) -> None:
+    go_on = threading.Event()
+
+    class Slow(Decoder):
+        def decode(self, name: str, *args: Any) -> ReadImage:
+            assert not name.startswith("files[") or go_on.wait(20)
+            return super().decode(name, *args)
+
+    app.state.decoders.close()
+    app.state.decoders = DecoderPool(decoders=2, start=Slow)
+    app.state.thumbnails = Thumbnails(tmp_path / "thumbnails", app.state.decoders)
+    with ThreadPoolExecutor(3) as pool:
+        try:
+            waiting = [pool.submit(upload, client, png(RED), k=1) for _ in range(2)]
+            while not app.state.decoders._busy:
+                time.sleep(0.01)
+            time.sleep(0.1)  # the second is on its way too
+            thumbnail = pool.submit(client.get, "/v1/lakes/my/rows/1/thumbnail")
+            assert thumbnail.result(10).status_code == 200
+        finally:
+            go_on.set()
+        assert [answer.result(20).json()["hits"][0]["row_id"] for answer in waiting] == [3, 3]
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
@@ -278,6 +322,12 @@ def test_a_poison_image_fails_alone(client: TestClient) -> None:
         ({"texts": '[{"text": ""}]'}, "texts[0].text"),
         ({"images": '[{"row_id": 99}]'}, "images[0].row_id"),
         ({"vector": "[1, 2]"}, "vector"),
+        ({"vector": "[]"}, "vector"),
+        ({"vector": str([1] * 8193)}, "vector"),
+        ({"texts": str([{"text": "red"}] * 65).replace("'", '"')}, "texts"),
+        ({"images": '{"row_id": 1}'}, "images"),
+        ({"images": '[{"row_id": 1, "wieght": 2}]'}, "images[0].wieght"),
+        ({"weights": ["1e30"]}, "weights[0]"),
         ({"k": "0"}, "k"),
         ({"k": "100000"}, "k"),
         ({"where": "nope = 1"}, "where"),
@@ -384,6 +434,27 @@ def test_a_body_that_is_no_query(client: TestClient, body: bytes) -> None:
     answer = client.post("/v1/search", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422, answer.text
     assert answer.json()["error"]["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"null", b'"a cat"'])
+def test_a_body_that_is_no_object_is_told_what_is_wanted(client: TestClient, body: bytes) -> None:
+    answer = client.post("/v1/search", content=body, headers={"Content-Type": "application/json"})
+    assert answer.json()["error"]["message"].startswith('the body must be a JSON object, as {"texts": [')
+
+
+def test_of_a_thousand_mistakes_one_is_described() -> None:
+    """Each costs 10 us on the event loop: those that fit into 1 MB stopped everybody for a second."""
+    many: list[dict[str, Any]] = [
+        {f"a{number}": 1 for number in range(1000)},
+        {"texts": [{"text": "red"} | {f"a{number}": 1 for number in range(1000)}] * 64},
+        {"texts": [{}] * 64},
+        {"images": ["x"] * 64},
+        {"vector": ["x"] * 1000},
+    ]
+    for body in many:
+        with pytest.raises(ValidationError) as caught:
+            SearchRequest.model_validate(body)
+        assert caught.value.error_count() == 1
 
 
 def test_numbers_that_json_has_not(client: TestClient) -> None:
