@@ -67,10 +67,10 @@ class DimensionMismatch(LakeError):
 
 
 class LakeNotFound(LakeError):
-    def __init__(self, folder: str) -> None:
-        super().__init__(
-            f"{folder} is not a lake (it has no manifest.json); make one with: lakesift index PHOTOS --into {folder}"
-        )
+    def __init__(self, folder: str, way_out: str = "") -> None:
+        """:param way_out: "" for how to make a lake there."""
+        way_out = way_out or f"make one with: lakesift index PHOTOS --into {folder}"
+        super().__init__(f"{folder} is not a lake (it has no manifest.json); {way_out}")
         self.folder = folder
 
 

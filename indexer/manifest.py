@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from indexer.checks import FileCheck, find_damage
@@ -151,8 +153,19 @@ def read_manifest(layout: Layout) -> tuple[Manifest, tuple[str, ...]]:
             f"{first}; read {path.name} of manifests/ instead, the next `lakesift sync` repairs it",
         )
     if not layout.manifest.exists():
-        raise LakeNotFound(str(layout.root))
+        raise _not_found(layout.root)
     raise first
+
+
+def _not_found(root: Path) -> LakeNotFound:
+    """Most often it is the photos' own folder that was named: a lake made there would lie among them."""
+    if root.is_file():
+        return LakeNotFound(str(root), "it is a file, and a lake is a folder")
+    with suppress(OSError):  # not there, or not to be looked into
+        if any(root.iterdir()):
+            way_out = f"if it holds photos, make one of them with: lakesift index {root} --into {root}.lake"
+            return LakeNotFound(str(root), way_out)
+    return LakeNotFound(str(root))
 
 
 def check_files(

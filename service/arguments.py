@@ -265,10 +265,9 @@ def _add_serve(verbs: Verbs) -> None:
 
 
 def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 65_536:
-        raise argparse.ArgumentTypeError(f"{text} is not a port; those go from 0 to 65535")
-    return value
+    if not (text.isascii() and text.isdigit() and int(text) < 65_536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; those are numbers from 0 to 65535")
+    return int(text)
 
 
 def _add_info(verbs: Verbs) -> None:

@@ -203,6 +203,8 @@ def name_lakes(folders: Sequence[Path]) -> dict[str, Path]:
     for folder in folders:
         name = folder.resolve().name.removesuffix(".lake")
         if name in named:
+            if named[name].resolve() == folder.resolve():
+                raise BadRequest("LAKE", f"{folder} is given twice")
             raise BadRequest(
                 "LAKE", f"{named[name]} and {folder} would both be called {name}; rename one of them"
             )

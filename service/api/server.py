@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
@@ -13,8 +14,10 @@ from fastapi import FastAPI
 from indexer.errors import BadRequest
 from service.api.config import ServeConfig
 
-GRACE_S = 10  # requests under way at Ctrl-C may take this long to end
+GRACE_S = 5  # requests under way at Ctrl-C may take this long to end; `docker stop` kills after 10 s
 BACKLOG = 2048
+
+log = logging.getLogger(__name__)
 
 
 def listen(config: ServeConfig) -> socket.socket:
@@ -72,12 +75,23 @@ class Server(uvicorn.Server):
                 ws="none",  # there are no web sockets here
             )
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cut_request)  # the same one again adds nothing
         self._tell = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.server_state.tasks:
+            log.info("requests are under way; they have %d s to end (Ctrl-C again ends them now)", GRACE_S)
+        await super().shutdown(sockets)
+
+
+def _is_no_cut_request(record: logging.LogRecord) -> bool:
+    """Not the traceback of a request that `GRACE_S` cut off: that they are cut off is a line of its own."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def run(app: FastAPI, sock: socket.socket, *, started: Callable[[], None] = lambda: None) -> None:

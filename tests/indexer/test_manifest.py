@@ -93,13 +93,21 @@ def test_the_youngest_whole_snapshot_stands_in_for_a_lost_manifest(layout: Layou
 
 
 def test_what_is_no_lake_says_how_to_make_one(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
+    photos, empty, nowhere = tmp_path / "photos", tmp_path / "empty", tmp_path / "nowhere"
+    photos.mkdir()
+    empty.mkdir()
+    file = photos / "a.jpg"
+    file.write_text("")
+    ways_out = {
+        empty: f"make one with: lakesift index PHOTOS --into {empty}",
+        nowhere: f"make one with: lakesift index PHOTOS --into {nowhere}",
+        photos: f"if it holds photos, make one of them with: lakesift index {photos} --into {photos}.lake",
+        file: "it is a file, and a lake is a folder",
+    }
+    for folder, way_out in ways_out.items():
         with pytest.raises(LakeNotFound) as told:
             read_manifest(Layout(folder))
-        assert str(told.value) == (
-            f"{folder} is not a lake (it has no manifest.json); make one with: lakesift index PHOTOS --into {folder}"
-        )
+        assert str(told.value) == f"{folder} is not a lake (it has no manifest.json); {way_out}"
 
 
 def test_a_manifest_that_cannot_be_opened_is_a_sentence(layout: Layout) -> None:

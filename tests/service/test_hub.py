@@ -59,6 +59,8 @@ def test_one_of_several_must_be_named(desk: Desk) -> None:
 def test_names_are_the_folders_without_their_ending(tmp_path: Path) -> None:
     folders = [tmp_path / "cats.lake", tmp_path / "dogs"]
     assert name_lakes(folders) == {"cats": folders[0], "dogs": folders[1]}
+    with pytest.raises(BadRequest, match=r"cats\.lake is given twice$"):
+        name_lakes([folders[0], folders[0]])
     with pytest.raises(BadRequest, match=r"would both be called cats; rename one of them"):
         name_lakes([tmp_path / "cats.lake", tmp_path / "other" / "cats.lake"])
 

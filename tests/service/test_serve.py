@@ -8,13 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from service.api.server import GRACE_S
 from tests.lakes import RED, Desk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +86,27 @@ def test_it_serves_until_it_is_told_to_stop(
     assert list((lake / "readers").glob("*.lock")) == []
 
 
+def test_a_caller_who_never_ends_does_not_keep_it(environment: dict[str, str], lake: Path) -> None:
+    with serving(environment, lake, "--port", "0") as (process, url):
+        address = urlsplit(url)
+        with socket.create_connection((str(address.hostname), address.port or 0)) as caller:
+            caller.sendall(
+                f"POST /v1/search/upload HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 1000\r\n"
+                "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode()
+            )
+            assert (
+                httpx.get(f"{url}/healthz").status_code == 200
+            )  # what came before it has been taken by then
+            began = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)
+            assert time.monotonic() - began < GRACE_S + 3
+        assert process.returncode == 0
+        assert "requests are under way; they have 5 s to end" in said
+        assert "Traceback" not in said
+        assert said.endswith("stopped\n")
+
+
 def test_a_port_in_use_is_a_sentence(environment: dict[str, str], lake: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -101,6 +125,13 @@ def test_an_address_that_is_not_ours_is_a_sentence(environment: dict[str, str], 
     )
     code, said = refused(environment, lake, "--host", "no.such.host.invalid")
     assert code == 2 and said.startswith("lakesift: --host: no.such.host.invalid is no address")
+
+
+def test_a_port_that_is_no_number_is_a_sentence(environment: dict[str, str], lake: Path) -> None:
+    for text in ("http", "-1", "65536"):
+        code, said = refused(environment, lake, f"--port={text}")
+        assert code == 2
+        assert said.endswith(f"argument --port: {text!r} is not a port; those are numbers from 0 to 65535\n")
 
 
 def test_others_are_only_served_with_keys(environment: dict[str, str], lake: Path) -> None:
