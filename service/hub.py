@@ -97,10 +97,15 @@ class Models:
         self._looked_up = looked_up
         self._shared: dict[str, SharedEmbedder] = {}
         self._lock = threading.Lock()
+        self._loading: dict[
+            str, threading.Lock
+        ] = {}  # one each: who has a model never waits for another's download
 
     def of(self, lake: Lake) -> SharedEmbedder:
         key = repr(sorted(lake.manifest.fingerprint.items()))
         with self._lock:
+            loading = self._loading.setdefault(key, threading.Lock())
+        with loading:
             if key not in self._shared:
                 model = self._given or load_model_of(lake.manifest)
                 check_model(str(lake.folder), lake.manifest, model)
@@ -108,7 +113,7 @@ class Models:
             return self._shared[key]
 
     def close(self) -> None:
-        for shared in self._shared.values():
+        for shared in list(self._shared.values()):
             shared.close()
 
 

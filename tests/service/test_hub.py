@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,39 @@ def test_a_lake_whose_folder_went_away_goes_on_answering(hub: Hub, desk: Desk, t
     (tmp_path / "elsewhere").rename(desk.lake)
     served.look()
     assert served.problems == ()
+
+
+def test_who_has_a_model_does_not_wait_for_the_loading_of_another(desk: Desk, tmp_path: Path) -> None:
+    loading, go_on = threading.Event(), threading.Event()
+
+    class Loading(ColourEmbedder):
+        """Takes its time for who asks from a thread of that name."""
+
+        def __getattribute__(self, name: str) -> object:
+            if name == "fingerprint" and threading.current_thread().name.startswith("slow"):
+                loading.set()
+                assert go_on.wait(20)
+            return super().__getattribute__(name)
+
+    other = Desk(tmp_path / "other", ColourEmbedder(weights="1"))
+    other.add("blue.png", BLUE)
+    other.index()
+    with (
+        Lake.open(desk.lake) as mine,
+        Lake.open(other.lake) as theirs,
+        ThreadPoolExecutor(1, "slow") as slow,
+        ThreadPoolExecutor(1) as quick,
+    ):
+        models = Models(Loading())
+        refused = slow.submit(models.of, theirs)
+        try:
+            assert loading.wait(10)
+            assert quick.submit(models.of, mine).result(10).model_id == "colours"
+        finally:
+            go_on.set()
+        with pytest.raises(WrongModel):
+            refused.result(10)
+        models.close()
 
 
 def test_another_model_is_refused_when_it_is_needed_and_not_before(desk: Desk) -> None:
