@@ -401,6 +401,7 @@ def test_what_is_not_there(client: TestClient) -> None:
         answer = client.request(method, path)
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
         assert path in answer.json()["error"]["message"]
+    assert client.get("/v1/search").json()["error"]["message"] == "/v1/search does not take GET, only POST"
 
 
 def test_a_model_that_fails_is_not_the_caller_s_fault(client: TestClient) -> None:
