@@ -64,4 +64,5 @@ def _nearest(name: str, prefix: str, names: list[str]) -> str:
     if not names:
         return ", and nothing is inside it"
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f"; the columns are {', '.join(names[:_NAMES_SHOWN])}{more}"
+    text = "" if prefix or "'" in name else f"; a text is written in single quotes: '{name}'"
+    return f"; the columns are {', '.join(names[:_NAMES_SHOWN])}{more}{text}"

@@ -107,7 +107,10 @@ def install(app: FastAPI) -> None:
             else ""
         )
         if error.status_code == 405:
-            message = f"{request.url.path} does not take {request.method}"
+            allowed = (error.headers or {}).get("Allow", "")
+            message = f"{request.url.path} does not take {request.method}" + (
+                f", only {allowed}" if allowed else ""
+            )
         code = HTTP_CODES.get(error.status_code, "invalid_request")
         return error_response(error.status_code, code, message or str(error.detail), headers=error.headers)
 

@@ -161,9 +161,10 @@ def _embedded(state: State, served: ServedLake, uploads: Uploads) -> list[tuple[
     :raises UnreadableImage: naming the first file that is no image, or that the model refuses.
     """
     files, weights = uploads.files, uploads.weights
-    if len(files) > state.config.max_images:
+    most = state.config.max_images
+    if len(files) > most:
         raise BadRequest(
-            "files", f"{len(files)} images were sent; at most {state.config.max_images} are taken"
+            "files", f"{len(files)} images were sent; at most {most} are taken: leave out {len(files) - most}"
         )
     if weights and len(weights) != len(files):
         raise BadRequest(

@@ -87,6 +87,8 @@ class Server(uvicorn.Server):
         if self.server_state.tasks:
             log.info("requests are under way; they have %d s to end (Ctrl-C again ends them now)", GRACE_S)
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn would leave the lakes open, and lament over it
+            await self.lifespan.shutdown()
 
 
 def _is_no_cut_request(record: logging.LogRecord) -> bool:

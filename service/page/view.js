@@ -126,6 +126,8 @@ export class View {
     const problem = await imageProblem(url);
     if (this.#hit !== hit || !problem) return;
     const text = make("p", { class: "view-problem", role: "status", dir: "auto" }, sentence(problem.message));
+    const shown = this.#dialog.querySelector(".large");
+    if (!shown.naturalWidth) shown.remove(); // no thumbnail either: the sentence stands alone, without a broken image
     this.#dialog.querySelector(".stage").append(text);
   }
 

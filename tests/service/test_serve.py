@@ -86,25 +86,44 @@ def test_it_serves_until_it_is_told_to_stop(
     assert list((lake / "readers").glob("*.lock")) == []
 
 
+@contextmanager
+def unfinished(url: str) -> Iterator[None]:
+    """Inside, a caller has begun to send an upload and sends no more."""
+    address = urlsplit(url)
+    with socket.create_connection((str(address.hostname), address.port or 0)) as caller:
+        caller.sendall(
+            f"POST /v1/search/upload HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 1000\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode()
+        )
+        assert httpx.get(f"{url}/healthz").status_code == 200  # what came before it has been taken by then
+        yield
+
+
 def test_a_caller_who_never_ends_does_not_keep_it(environment: dict[str, str], lake: Path) -> None:
-    with serving(environment, lake, "--port", "0") as (process, url):
-        address = urlsplit(url)
-        with socket.create_connection((str(address.hostname), address.port or 0)) as caller:
-            caller.sendall(
-                f"POST /v1/search/upload HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 1000\r\n"
-                "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode()
-            )
-            assert (
-                httpx.get(f"{url}/healthz").status_code == 200
-            )  # what came before it has been taken by then
-            began = time.monotonic()
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
-            assert time.monotonic() - began < GRACE_S + 3
+    with serving(environment, lake, "--port", "0") as (process, url), unfinished(url):
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+        assert time.monotonic() - began < GRACE_S + 3
         assert process.returncode == 0
         assert "requests are under way; they have 5 s to end" in said
         assert "Traceback" not in said
         assert said.endswith("stopped\n")
+
+
+def test_a_second_ctrl_c_does_not_wait(environment: dict[str, str], lake: Path) -> None:
+    with serving(environment, lake, "--port", "0") as (process, url), unfinished(url):
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        while "under way" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+        assert time.monotonic() - began < GRACE_S - 1
+        assert said == "stopped\n"
+        assert process.returncode == 0
+    assert list((lake / "readers").glob("*.lock")) == []
 
 
 def test_a_port_in_use_is_a_sentence(environment: dict[str, str], lake: Path) -> None:

@@ -256,7 +256,8 @@ def test_a_pattern_splits_into_texts_and_wildcards() -> None:
         (
             "zzz > 1",
             "where: there is no column zzz; the columns are row_id, width_px, height_px, phash, camera, "
-            "format, offset, is_night, sharpness, captured_at, modified, place, path_bytes, site.name",
+            "format, offset, is_night, sharpness, captured_at, modified, place, path_bytes, site.name; "
+            "a text is written in single quotes: 'zzz'",
         ),
         (
             'format = "Format_"',

@@ -339,7 +339,10 @@ def test_an_upload_s_other_mistakes(client: TestClient, fields: dict[str, Any], 
 
 
 def test_too_many_images_or_none(client: TestClient) -> None:
-    assert upload_refusal(upload(client, *[png(RED)] * 17))[1] == "files"
+    assert upload_refusal(upload(client, *[png(RED)] * 17))[1:] == (
+        "files",
+        "files: 17 images were sent; at most 16 are taken: leave out 1",
+    )
     assert upload_refusal(client.post("/v1/search/upload", data={"k": 5}), 415)[0] == "unsupported_media_type"
     empty = client.post("/v1/search/upload", files=[("other", ("x.png", png(RED)))])
     assert upload_refusal(empty)[1] == "files"
@@ -472,6 +475,7 @@ def test_what_is_not_there(client: TestClient) -> None:
         answer = client.request(method, path)
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
         assert path in answer.json()["error"]["message"]
+    assert client.get("/v1/search").json()["error"]["message"] == "/v1/search does not take GET, only POST"
 
 
 def test_a_model_that_fails_is_not_the_caller_s_fault(client: TestClient) -> None:

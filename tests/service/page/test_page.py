@@ -587,6 +587,9 @@ def test_a_thumbnail_that_fails_says_why(visit: Visit, tmp_path: Path) -> None:
         expect(visitor.page.locator(".why")).to_contain_text("red.png")
         assert visitor.page.locator(".cell.failed").count() == 1
         assert visitor.page.locator(".cell.loaded").count() == 1
+        visitor.page.locator(".cell.failed .photo").click()
+        expect(visitor.page.locator(".view-problem")).to_contain_text("red.png: it is not there any more")
+        assert visitor.page.locator(".large").count() == 0  # no broken image beside the sentence
 
 
 def test_a_busy_server_is_asked_again_for_a_thumbnail(visitor: Visitor) -> None:
