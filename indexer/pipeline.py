@@ -19,7 +19,7 @@ import numpy as np
 
 from indexer.decoder import Decoder, ReadSettings
 from indexer.embed import Embedder, Pixels, Vectors
-from indexer.errors import LakeError, UnreadableImage
+from indexer.errors import LakeError, ModelUnavailable, UnreadableImage
 from indexer.images import ReadImage
 from indexer.sources import ColumnValue, ImageFile, Source
 
@@ -197,6 +197,8 @@ def embed_batch(embedder: Embedder, images: Sequence[Pixels]) -> list[Vectors | 
         return []
     try:
         return _checked(embedder.embed_images(images), len(images), embedder.dim)
+    except ModelUnavailable:  # it says itself what is wrong, and a grey image would not find out more
+        raise
     except Exception as error:
         reason = _brief(error)
         if not _works(embedder):

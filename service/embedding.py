@@ -24,6 +24,7 @@ from indexer.pipeline import embed_batch
 
 Kind = Literal["text", "image"]
 KEPT_VECTORS = 8_192  # 17 MB at 512 dimensions
+END_WITHIN_S = 3.0
 EMBED_TIMEOUT_S = 60.0
 _Vector = NDArray[np.float32]  # (dim,)
 
@@ -116,9 +117,9 @@ class SharedEmbedder:
         return True
 
     def close(self) -> None:
-        """Finish what was ordered, then end the thread."""
+        """Finish what was ordered, then end the thread; one that does not end soon ends with the process."""
         self._orders.put(None)
-        self._thread.join()
+        self._thread.join(END_WITHIN_S)
 
     def _embed(self, kind: Kind, items: Sequence[tuple[bytes, str | Pixels]]) -> Vectors:
         waiting: list[_Vector | Future[_Vector]] = []

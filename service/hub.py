@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5
 FIRST_EMBED_S = 60.0
+END_WITHIN_S = 3.0
 
 
 class ServedLake:
@@ -97,9 +98,8 @@ class Models:
         self._looked_up = looked_up
         self._shared: dict[str, SharedEmbedder] = {}
         self._lock = threading.Lock()
-        self._loading: dict[
-            str, threading.Lock
-        ] = {}  # one each: who has a model never waits for another's download
+        # One each: who has a model never waits for another's download.
+        self._loading: dict[str, threading.Lock] = {}
 
     def of(self, lake: Lake) -> SharedEmbedder:
         key = repr(sorted(lake.manifest.fingerprint.items()))
@@ -160,7 +160,9 @@ class Hub:
         self._stopping.set()
         for thread in (self._looking, self._loading):
             if thread.is_alive():
-                thread.join()
+                thread.join(
+                    END_WITHIN_S
+                )  # a model on its way cannot be told to stop, and ends with the process
         for served in self.lakes:
             served.lake.close()
         self._models.close()

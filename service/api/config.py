@@ -23,6 +23,8 @@ class ServeConfig:
     max_upload_bytes: int = 64_000_000  # all images of one upload
     max_images: int = 16  # of one upload
     max_pixels: int = 180_000_000  # width x height of one uploaded image
+    max_uploads: int = 8  # at once: each may hold max_upload_bytes in memory
+    upload_wait_s: float = 10.0  # for a free decoder: pictures that take long must not pile up
     max_busy: int = 64  # requests at once; more get 429
     thumbnail_cache_bytes: int = 2_000_000_000
 
@@ -51,6 +53,11 @@ def _parsed(name: str, text: str, default: object) -> object:
         if not text.isascii() or not text.isdigit():
             raise BadRequest(name, f"{text!r} is not a whole number")
         return int(text)
+    if isinstance(default, float):
+        try:
+            return float(text)
+        except ValueError:
+            raise BadRequest(name, f"{text!r} is not a number") from None
     if isinstance(default, tuple):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     return text

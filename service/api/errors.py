@@ -28,7 +28,7 @@ from indexer.errors import (
     WhereError,
     WrongModel,
 )
-from service.api.answers import error_response
+from service.api.answers import Refused, error_response
 from service.api.headers import security_headers
 from service.cursor import NOT_A_CURSOR
 
@@ -87,6 +87,10 @@ def answer_to(error: LakeError) -> Response:
 def install(app: FastAPI) -> None:
     """Make every error of the app an answer in the contract's shape."""
 
+    @app.exception_handler(Refused)
+    def refused(request: Request, error: Refused) -> Response:
+        return error.answer()
+
     @app.exception_handler(LakeError)
     def lake_error(request: Request, error: LakeError) -> Response:
         return answer_to(error)
@@ -98,8 +102,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http_error(request: Request, error: HTTPException) -> Response:
-        if error.status_code == 400 and "parsing the body" in str(error.detail):
-            message = "the body cannot be read; send whole JSON in UTF-8, or a whole multipart form"
+        if error.status_code == 400:  # Starlette's word for JSON and forms that it cannot read
+            reason = str(error.detail).rstrip(".").lower()
+            message = (
+                f"the body cannot be read ({reason}); send whole JSON in UTF-8, or a whole multipart form"
+            )
             return error_response(422, "invalid_request", message)
         message = (
             f"there is no {request.url.path} here; /docs lists what there is"

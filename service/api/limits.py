@@ -37,6 +37,7 @@ class Limits:
         self._patience_s = patience_s
         self._linger_s = linger_s
         self._in_flight = 0
+        self._uploads = 0  # of those
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,17 +61,21 @@ class Limits:
     async def _run(self, exchange: Exchange, path: str) -> None:
         if _always_answered(path):
             await exchange.run(self._app)
-        elif self._in_flight >= self._config.max_busy:
-            message = (
-                f"{self._in_flight} requests are being answered, which is the limit; try again in a second"
-            )
-            await exchange.refuse(Refused(429, "too_busy", message, headers={"Retry-After": "1"}))
-        else:
-            self._in_flight += 1
-            try:
-                await exchange.run(self._app)
-            finally:
-                self._in_flight -= 1
+            return
+        is_upload = path == UPLOAD
+        if is_upload and self._uploads >= self._config.max_uploads:
+            await exchange.refuse(_busy(self._uploads, "uploads"))
+            return
+        if self._in_flight >= self._config.max_busy:
+            await exchange.refuse(_busy(self._in_flight, "requests"))
+            return
+        self._in_flight += 1
+        self._uploads += is_upload
+        try:
+            await exchange.run(self._app)
+        finally:
+            self._in_flight -= 1
+            self._uploads -= is_upload
 
     def _refuse_unread(self, scope: Scope) -> Refused | None:
         """What the headers alone show."""
@@ -89,6 +94,11 @@ class Limits:
         if path == SESSION:
             return min(MAX_SESSION_BYTES, self._config.max_body_bytes)
         return self._config.max_body_bytes
+
+
+def _busy(count: int, what: str) -> Refused:
+    message = f"{count} {what} are being answered, which is the limit; try again in a second"
+    return Refused(429, "too_busy", message, headers={"Retry-After": "1"})
 
 
 def _always_answered(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from indexer.embed import InputShape, Pixels
 from indexer.errors import BadCursor, BadRequest, SnapshotGone, UnreadableImage
 from indexer.images import ReadImage
 from indexer.pipeline import embed_batch
+from service.api.answers import Refused
 from service.api.schemas import DEFAULT_K, SearchRequest
 from service.cursor import Cursor, digest, stamp_of
 from service.hub import ServedLake
@@ -186,6 +188,13 @@ def _embedded(state: State, served: ServedLake, uploads: Uploads) -> list[tuple[
 
 def _decoded(state: State, name: str, file: UploadFile, shape: InputShape) -> Pixels:
     """Read into memory when it is its turn, not before: 64 uploads at once may have 4 GB."""
-    with state.decoders.all_but_one:
+    turn: threading.BoundedSemaphore = state.decoders.all_but_one
+    wait_s = state.config.upload_wait_s
+    if not turn.acquire(timeout=wait_s):
+        message = f"other uploads are being decoded, and {wait_s:g} s were not enough; try again"
+        raise Refused(429, "too_busy", message, headers={"Retry-After": "5"})
+    try:
         read: ReadImage = state.decoders.decode(name, file.file.read(), shape)
+    finally:
+        turn.release()
     return read.pixels

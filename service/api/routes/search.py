@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -32,6 +32,7 @@ router = APIRouter(prefix="/v1", tags=["search"])
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorAnswer} for code in (404, 408, 410, 413, 415, 422, 429, 503)
 }
+UPLOAD_FIELDS = {"files", "weights", *SearchRequest.model_fields} - {"cursor"}
 STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {"schema": {"type": "string"}}}}}
 
 
@@ -51,11 +52,19 @@ def search(request: Request, body: SearchRequest) -> Response:
     return _page(plan)
 
 
+async def only_known_fields(request: Request) -> None:
+    """Forms are read field by field, so a misspelt one would be passed over."""
+    unknown = set(await request.form()) - UPLOAD_FIELDS
+    if unknown:
+        raise BadRequest(sorted(unknown)[0][:100], "there is no such field; /docs lists those there are")
+
+
 @router.post(
     "/search/upload",
     response_model=SearchAnswer,
     responses=ERRORS,
     summary="Find images like the uploaded ones",
+    dependencies=[Depends(only_known_fields)],
 )
 def search_by_upload(
     request: Request,

@@ -52,7 +52,7 @@ def test_it_is_told_alive_while_every_request_waits(desk: Desk, tmp_path: Path) 
         go_on = threading.Event()
 
         def embed_texts(self, texts: Sequence[str]) -> Vectors:
-            assert self.go_on.wait(20)
+            assert self.go_on.wait(60)
             return super().embed_texts(["red" for _ in texts])
 
     model = Waiting()

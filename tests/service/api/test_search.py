@@ -22,11 +22,15 @@ from pydantic import ValidationError
 
 from indexer.decoder import Decoder
 from indexer.images import ReadImage
+from service.api.app import create_app
+from service.api.config import ServeConfig
 from service.api.schemas import SearchRequest
 from service.cursor import Cursor
 from service.decoders import DecoderPool
+from service.keys import KeyStore
 from service.thumbnails import Thumbnails
 from tests.lakes import BLACK, BLUE, GREEN, RED, YELLOW, Desk, png
+from tests.service.api.conftest import HOST
 
 HALF = pytest.approx(0.5**0.5, abs=2e-4)
 
@@ -338,13 +342,58 @@ def test_an_upload_s_other_mistakes(client: TestClient, fields: dict[str, Any], 
     assert upload_refusal(upload(client, png(RED), **fields))[1] == field
 
 
+def test_a_misspelt_field_is_not_passed_over(client: TestClient) -> None:
+    assert upload_refusal(upload(client, png(RED), wher="width_px = 4")) == (
+        "invalid_request",
+        "wher",
+        "wher: there is no such field; /docs lists those there are",
+    )
+
+
+def test_uploads_that_pile_up_are_told_to_come_again(desk: Desk, tmp_path: Path) -> None:
+    config = ServeConfig(upload_wait_s=0.05)
+    app = create_app({"my": desk.lake}, config, embedder=desk.model, keys=KeyStore(tmp_path / "state"))
+    with TestClient(app, base_url=HOST) as client:
+        turns = app.state.decoders.all_but_one
+        taken = 0
+        while turns.acquire(blocking=False):  # as pictures do that take long to decode
+            taken += 1
+        answer = upload(client, png(RED))
+        for _ in range(taken):
+            turns.release()
+        assert upload_refusal(answer, 429)[0] == "too_busy"
+        assert answer.headers["retry-after"] == "5"
+        assert upload(client, png(RED), k=1).json()["hits"][0]["row_id"] == 3
+
+
+def test_no_more_uploads_at_once_than_memory_is_meant_for(desk: Desk, tmp_path: Path) -> None:
+    config = ServeConfig(max_uploads=1)
+    app = create_app({"my": desk.lake}, config, embedder=desk.model, keys=KeyStore(tmp_path / "state"))
+    with TestClient(app, base_url=HOST) as client, ThreadPoolExecutor(1) as pool:
+        turns = app.state.decoders.all_but_one
+        taken = 0
+        while turns.acquire(blocking=False):
+            taken += 1
+        first = pool.submit(upload, client, png(RED), k=1)
+        try:
+            wrong = [("other", ("a.png", png(RED)))]  # refused at once, where it gets that far
+            while (answer := client.post("/v1/search/upload", files=wrong)).status_code == 422:
+                time.sleep(0.01)
+        finally:
+            for _ in range(taken):
+                turns.release()
+        assert found(client, texts=[text("red")], k=1) == [(3, 1.0)]
+        assert first.result(10).json()["hits"][0]["row_id"] == 3
+    assert answer.status_code == 429
+
+
 def test_too_many_images_or_none(client: TestClient) -> None:
     assert upload_refusal(upload(client, *[png(RED)] * 17))[1:] == (
         "files",
         "files: 17 images were sent; at most 16 are taken: leave out 1",
     )
     assert upload_refusal(client.post("/v1/search/upload", data={"k": 5}), 415)[0] == "unsupported_media_type"
-    empty = client.post("/v1/search/upload", files=[("other", ("x.png", png(RED)))])
+    empty = client.post("/v1/search/upload", files=[("k", (None, "5"))])
     assert upload_refusal(empty)[1] == "files"
 
 
