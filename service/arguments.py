@@ -17,7 +17,8 @@ def parser() -> argparse.ArgumentParser:
         description="Find images in a data lake and decide which are worth annotating.",
         epilog="examples:\n"
         "  lakesift index ~/photos --into my.lake\n"
-        '  lakesift search my.lake "a cat" --paths\n\n'
+        '  lakesift search my.lake "a cat" --paths\n'
+        "  lakesift serve my.lake\n\n"
         "Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 used wrongly, 130 interrupted.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -27,12 +28,12 @@ def parser() -> argparse.ArgumentParser:
     _add_sync(verbs)
     _add_search(verbs)
     _add_serve(verbs)
+    _add_key(verbs)
     _add_info(verbs)
     _add_doctor(verbs)
     _add_models(verbs)
     _add_vacuum(verbs)
     _add_compact(verbs)
-    _add_key(verbs)
     return root
 
 
