@@ -8,6 +8,7 @@ import { byId, isPlainClick } from "./dom.js";
 import { Filter } from "./filter.js";
 import { Grid } from "./grid.js";
 import { takeKeys } from "./help.js";
+import { pick } from "./picks.js";
 import { Results } from "./results.js";
 import { signInForm } from "./session.js";
 import { Shown } from "./shown.js";
@@ -27,6 +28,7 @@ import { takeUploads } from "./uploads.js";
 import { View } from "./view.js";
 
 const NOTHING = parse("");
+const LINK = "That was a link. Drop the image itself: copy it and paste it here, or save it first.";
 const AHEAD = "1500px"; // below the screen: nearer than this, the next page is asked for
 
 class Page {
@@ -34,6 +36,7 @@ class Page {
   #lakes = [];
   #asked = null; // key of the question that the results are of
   #store = new UploadStore();
+  #uploaded = Promise.resolve(); // one drop after the other: each counts the images of those before
   #banner = new Banner(() => this.#serverIsBack());
   #box = new Box((typed) => this.#typed(typed));
   #filter = new Filter({
@@ -80,7 +83,7 @@ class Page {
     const collapse = byId("collapse");
     collapse.addEventListener("change", () => this.#go({ ...this.#state, collapse: collapse.checked }));
     byId("lake").addEventListener("change", (event) => this.#moveTo(event.target.value));
-    takeUploads((files, note) => this.#upload(files, note));
+    takeUploads((files) => (this.#uploaded = this.#uploaded.then(() => this.#upload(files))));
     takeKeys(this.#box);
     byId("grid").addEventListener("servergone", () => this.#banner.show());
     this.#show(parse(location.search)); // before the server is asked: nothing moves when it answers
@@ -242,12 +245,14 @@ class Page {
     this.#go(withExample(this.#state, "row", row.row_id, act === "more" ? 1 : -1));
   }
 
-  /** @param {?string} note on what came with them and was left out */
-  async #upload(files, note) {
-    const ids = await Promise.all(files.map((file) => this.#store.put(file)));
+  async #upload(files) {
+    if (!files.length) return this.#shown.say([LINK]);
+    const held = [...(await this.#store.of(this.#state)).values()].map(({ blob }) => blob);
+    const { taken, notes } = pick(files, held);
+    const ids = await Promise.all(taken.map((file) => this.#store.put(file)));
     const add = (state, id) => withExample(state, "upload", id, 1);
     if (ids.length) this.#go(ids.reduce(add, this.#state));
-    if (note) this.#shown.say(note);
+    if (notes.length) this.#shown.say(notes);
   }
 
   #moveTo(lake) {

@@ -11,7 +11,9 @@ export class Shown {
   #timer = null;
   #state = null;
   #lake = null;
-  #note = null; // said until the state changes
+  #notes = []; // said until the state changes
+  #missing = 0; // of the uploads that the address names
+  #problems = []; // of the lake, as the server says them
 
   /**
    * @param {Grid} grid
@@ -38,7 +40,7 @@ export class Shown {
   state(state, lake) {
     this.#state = state;
     this.#lake = lake;
-    this.#note = null;
+    this.#notes = [];
     byId("collapse").checked = state.collapse;
     byId("collapse").disabled = !isQuery(state);
     byId("collapse-label").title = isQuery(state) ? "" : "Once you search";
@@ -83,7 +85,9 @@ export class Shown {
     else this.grid.extend(rows, isWhole);
     if (!rows.length) this.#nothing(lake);
     this.#foot();
-    this.#notices(lake);
+    this.#missing = this.#state.examples.filter((each) => this.#isMissing(each)).length;
+    this.#problems = lake?.problems ?? [];
+    this.#notices();
     this.status(lake);
     const shown = `${images(rows.length)} shown${isWhole ? ", that is all" : ""}`;
     byId("live").textContent = rows.length ? shown : "Nothing found";
@@ -106,22 +110,22 @@ export class Shown {
     byId("foot").replaceChildren(isEnd ? make("p", { class: "end" }, `End · ${images(rows.length)}`) : "");
   }
 
-  #notices(lake) {
-    const uploads = this.#state.examples.filter(({ kind }) => kind === "upload");
-    const missing = uploads.filter(({ value }) => !this.results.uploads.has(value)).length;
+  #isMissing = ({ kind, value }) => kind === "upload" && !this.results.uploads.has(value);
+
+  #notices() {
     const shown = [
-      missing > 0 && notice(missingText(missing), ["Remove", () => this.does.removeMissing()]),
-      this.#note && notice(this.#note),
-      lake?.problems?.length > 0 && problems(lake.problems),
+      this.#missing > 0 && notice(missingText(this.#missing), ["Remove", () => this.does.removeMissing()]),
+      ...this.#notes.map((text) => notice(text)),
+      this.#problems.length > 0 && problems(this.#problems),
     ];
     byId("notices").replaceChildren(...shown.filter(Boolean));
   }
 
-  /** A sentence that stays until the reader goes on. */
-  say(text) {
-    this.#note = text;
-    byId("notices").append(notice(text));
-    byId("live").textContent = text;
+  /** Sentences that stay until the reader goes on. */
+  say(texts) {
+    this.#notes = texts;
+    this.#notices();
+    byId("live").textContent = texts.join(" ");
   }
 
   status(lake) {

@@ -17,7 +17,7 @@ from service.api.config import ServeConfig
 from service.api.routes.page import FOLDER
 from service.keys import KeyStore
 from tests.conftest import sample_folders
-from tests.lakes import BLUE, GREEN, RED, Desk, write
+from tests.lakes import BLUE, GREEN, RED, Desk, png, write
 from tests.service.page.conftest import Served, Visit, Visitor, serving
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
@@ -227,7 +227,31 @@ def test_dropped_images_find_their_like(visitor: Visitor) -> None:
     visitor.settled()
     assert visitor.chips == ["more rocket.jpg", "more chelsea.png"]
     assert set(visitor.names[:2]) == {"rocket.jpg", "chelsea.png"}
-    expect(visitor.page.locator("#notices")).to_have_text("1 file is not an image and was left out.")
+    expect(visitor.page.locator("#notices")).to_have_text("notes.txt is not an image and was left out.")
+
+
+def test_of_thirty_images_the_first_sixteen_are_taken(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.add("red.png", RED)
+    desk.index()
+    images: list[Any] = [
+        {"name": f"{number:02}.png", "mimeType": "image/png", "buffer": png((255, number, 0))}
+        for number in range(30)
+    ]
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served).open()
+        said = visitor.page.locator("#notices")
+        visitor.page.set_input_files("#files", images[:10])
+        expect(visitor.page.locator("#chips li")).to_have_count(10)
+        visitor.page.set_input_files("#files", images[10:])
+        expect(said).to_have_text("Only 16 images can be searched by at once; the first 6 were taken.")
+        visitor.settled()
+        assert visitor.chips == [f"more {number:02}.png" for number in range(16)]
+        assert visitor.names == ["red.png"]
+        visitor.page.set_input_files("#files", images[:1])
+        expect(said).to_have_text("Only 16 images can be searched by at once; remove some to add others.")
+        visitor.search("red")
+        expect(said).to_have_text("")
 
 
 def test_a_pasted_image_finds_its_like_and_pasted_text_stays_text(visitor: Visitor) -> None:
