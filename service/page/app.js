@@ -26,6 +26,7 @@ import {
 import { UploadStore } from "./store.js";
 import { takeUploads } from "./uploads.js";
 import { View } from "./view.js";
+import { sentence } from "./words.js";
 
 const NOTHING = parse("");
 const LINK = "That was a link. Drop the image itself: copy it and paste it here, or save it first.";
@@ -216,8 +217,8 @@ class Page {
       this.#shown.badFilter();
     } else {
       const number = api.exampleOf(error.field, this.#state, this.#results.uploads);
-      if (number >= 0) this.#showChips({ number, message: error.message });
-      this.#shown.failed(error, isFirst, number);
+      if (number >= 0) this.#showChips({ number, message: sentence(error.message, error.field) });
+      this.#shown.failed(error, isFirst, number, this.#store.known.get(this.#state.examples[number]?.value)?.name);
     }
   }
 

@@ -42,7 +42,7 @@ function tooLarge(files) {
   if (!files.length) return null;
   const names = listed(files.map((file) => `${nameOf(file)} (${size(file.size)})`));
   const were = files.length === 1 ? "was" : "were";
-  return `${names} ${were} left out: all images of a search together may have ${size(MOST_BYTES)}.`;
+  return `${names} ${were} left out: all images of a search together may have ${MOST_BYTES / 1e6} MB.`;
 }
 
 function tooMany(taken) {

@@ -150,16 +150,19 @@ export class Shown {
     this.#replace(message("The filter is not understood", ["What is wrong with it stands beside it, above."], ...ways));
   }
 
-  /** @param {number} number of the example that is to blame, or -1 */
-  failed(error, isFirst, number) {
+  /**
+   * @param {number} number of the example that is to blame, or -1
+   * @param {?string} name of the file, if that example is one
+   */
+  failed(error, isFirst, number, name = null) {
     this.stopWaiting();
     if (!isFirst) return this.#failedMore(error);
     const ways = [];
-    if (number >= 0) ways.push(["Remove it", () => this.does.remove(number)]);
+    if (number >= 0) ways.push([`Remove ${name ?? "it"}`, () => this.does.remove(number)]);
     else if (error.status >= 500 || error.status === 429) ways.push(["Try again", () => this.does.again()]);
     else if (error.code === "unknown_lake") ways.push(["Show the first lake", () => this.does.go({ lake: null })]);
     else ways.push(["Show all images", () => this.does.all()]);
-    this.#replace(failure(error, ...ways));
+    this.#replace(failure(error, name, ...ways));
   }
 
   #failedMore(error) {

@@ -196,7 +196,8 @@ TRANSFER = """([kind, images, text, link]) => {
   if (link) transfer.setData("text/uri-list", link);
   for (const { name, type, base64 } of images) {
     const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-    transfer.items.add(new File([bytes], name, { type }));
+    const padding = new Uint8Array(name === "huge.jpg" ? 81_200_000 - bytes.length : 0);
+    transfer.items.add(new File([bytes, padding], name, { type }));
   }
   const facts = { bubbles: true, cancelable: true };
   const event = kind === "paste"
@@ -207,11 +208,17 @@ TRANSFER = """([kind, images, text, link]) => {
 
 
 def carry(visitor: Visitor, kind: str, *names: str, text: str = "", link: str = "") -> bool:
-    """Drag, drop or paste sample photos (and, by the name `notes.txt`, something else); True: the page took it."""
+    """Drag, drop or paste sample photos (and as notes.txt and broken.jpg what is none, as huge.jpg 81.2 MB).
+
+    :returns: whether the page took it.
+    """
+    fakes = {"notes.txt": "text/plain", "broken.jpg": "image/jpeg", "huge.jpg": "image/jpeg"}
     images = [
-        {"name": name, "type": "text/plain", "base64": base64.b64encode(b"no image").decode()}
-        if name == "notes.txt"
-        else {"name": name, "type": "image/jpeg", "base64": base64.b64encode(as_jpeg(name)).decode()}
+        {
+            "name": name,
+            "type": fakes.get(name, "image/jpeg"),
+            "base64": base64.b64encode(b"no image" if name in fakes else as_jpeg(name)).decode(),
+        }
         for name in names
     ]
     return bool(visitor.page.evaluate(TRANSFER, [kind, images, text, link]))
@@ -294,9 +301,27 @@ def test_a_broken_image_is_named_and_can_be_removed(visitor: Visitor) -> None:
     expect(visitor.page.locator("#chips li.amiss")).to_be_visible()
     expect(visitor.page.locator("#message h2")).to_have_text("That did not work")
     assert "files[0]" not in visitor.message
-    visitor.page.click("text=Remove it")
+    visitor.page.click("text=Remove broken.jpg")
     visitor.settled()
     assert len(visitor.names) == ALL
+
+
+def test_every_bad_file_of_a_mixed_drop_is_named_and_the_others_are_taken(visitor: Visitor) -> None:
+    visitor.refusals = {422}
+    visitor.open()
+    carry(visitor, "drop", "coffee.png", "notes.txt", "broken.jpg", "huge.jpg", "chelsea.png")
+    expect(visitor.page.locator("#message p").first).to_contain_text("broken.jpg: ")
+    assert visitor.page.locator("#notices .notice").all_inner_texts() == [
+        "notes.txt is not an image and was left out.",
+        "huge.jpg (81.2 MB) was left out: all images of a search together may have 64 MB.",
+    ]
+    assert visitor.chips == ["more coffee.png", "more broken.jpg", "more chelsea.png"]
+    assert visitor.page.locator("#chips li").nth(1).get_attribute("class") == "chip wanted amiss"
+    assert visitor.page.locator("#chips li.amiss").count() == 1
+    visitor.page.click("text=Remove broken.jpg")
+    visitor.settled()
+    assert visitor.chips == ["more coffee.png", "more chelsea.png"]
+    assert set(visitor.names[:2]) == {"coffee.png", "chelsea.png"}
 
 
 # -- the filter
