@@ -26,6 +26,7 @@ import {
 import { UploadStore } from "./store.js";
 import { takeUploads } from "./uploads.js";
 import { View } from "./view.js";
+import { Watch } from "./watch.js";
 import { sentence } from "./words.js";
 
 const NOTHING = parse("");
@@ -87,6 +88,7 @@ class Page {
     takeUploads((files) => (this.#uploaded = this.#uploaded.then(() => this.#upload(files))));
     takeKeys(this.#box);
     byId("grid").addEventListener("servergone", () => this.#banner.show());
+    new Watch(() => this.#look());
     this.#show(parse(location.search)); // before the server is asked: nothing moves when it answers
   }
 
@@ -172,6 +174,7 @@ class Page {
   #ask() {
     this.#asked = this.#key();
     this.#filter.complain(null);
+    this.#shown.moved(null);
     scrollTo(0, 0);
     this.#results.start(this.#lake, this.#state);
   }
@@ -206,6 +209,30 @@ class Page {
     this.#shown.status(this.#lakes.find(({ name }) => name === this.#lake));
   }
 
+  /** Whether the lake moved on from the results; a page that shows nothing of it yet takes the new ones at once. */
+  async #look() {
+    const before = this.#results.snapshot;
+    if (!this.#isSettled) return;
+    const lakes = await api.lakes().catch(() => null); // unasked for: the next thing that is asked for says why
+    const [was, is] = [this.#lakes, lakes ?? []].map((all) => all.find(({ name }) => name === this.#lake));
+    if (!is || !this.#isSettled || this.#results.snapshot !== before) return;
+    const show = () => this.#moveOn(lakes);
+    if (is.snapshot === before) this.#shown.moved(null);
+    else if (was?.rows === 0 && !this.#results.rows.length) show();
+    else this.#shown.moved(is.rows, show);
+  }
+
+  get #isSettled() {
+    return this.#asked !== null && !this.#results.isLoading && !this.#results.failed;
+  }
+
+  #moveOn(lakes) {
+    this.#lakes = lakes;
+    this.#results.forget();
+    this.#shown.state(this.#state, this.#lake);
+    this.#ask();
+  }
+
   #failed(error, isFirst) {
     if (error instanceof api.ServerGone) {
       this.#shown.stopWaiting();
@@ -223,6 +250,7 @@ class Page {
   }
 
   #askForKey() {
+    this.#asked = null;
     this.#shown.only(signInForm(() => this.begin()));
     byId("key").focus();
   }

@@ -32,7 +32,7 @@ export const emptyLake = (name) =>
   message(`${name} has no images yet`, [
     "Index a folder of photos into it: ",
     command(`lakesift index PHOTOS --into ${name}.lake`),
-    ". Then reload this page.",
+    ". They show here by themselves.",
   ]);
 
 /** @param {{where: function(), minZ: function(), all: function()}} without */

@@ -1,6 +1,6 @@
 /** What stands around the grid: how many images and how long it took, notices, messages, the end. */
 
-import { byId, make } from "./dom.js";
+import { button, byId, make } from "./dom.js";
 import { emptyLake, failure, message, noLake, notice, nothingFound, problems } from "./messages.js";
 import { isQuery } from "./state.js";
 import { count, images, sentence } from "./words.js";
@@ -128,6 +128,20 @@ export class Shown {
     byId("live").textContent = texts.join(" ");
   }
 
+  /**
+   * The lake has changed since: what is shown stays, until the reader asks for the new.
+   * @param {?number} rows that it has now; null: there is nothing to say
+   */
+  moved(rows, show) {
+    const line = byId("moved");
+    const text = rows === null ? "" : `The lake has changed: ${images(rows)} now.`;
+    line.hidden = rows === null;
+    if (line.dataset.text === text) return; // said already; the button may have the focus
+    line.dataset.text = text;
+    if (line.contains(document.activeElement)) byId("grid").focus({ preventScroll: true });
+    line.replaceChildren(make("span", {}, text), button({ class: "quiet" }, show, "Show them"));
+  }
+
   status(lake) {
     const { rows, took, isWhole } = this.results;
     const isAll = !this.#state.where && this.#state.minZ === null && !this.#state.collapse;
@@ -185,6 +199,7 @@ export class Shown {
   /** Nothing but this: there is nothing to search. */
   only(element) {
     this.stopWaiting();
+    this.moved(null);
     document.body.classList.remove("starting");
     byId("strip").hidden = true;
     byId("intro").hidden = true;

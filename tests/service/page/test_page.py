@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -791,6 +792,69 @@ def test_two_lakes_can_be_chosen_from(visit: Visit, tmp_path: Path) -> None:
         assert "three" in visitor.message
         visitor.page.click("#message button")
         expect(visitor.page.get_by_alt_text("red.png")).to_be_visible()
+
+
+COME_BACK = "dispatchEvent(new Event('focus'))"  # to the page, from another window
+
+
+def sync_and_wait(desk: Desk, visitor: Visitor) -> None:
+    """Sync, and wait until the server has seen it, which looks every half second."""
+    desk.sync()
+    for _ in range(100):
+        (lake,) = visitor.page.request.get(f"{visitor.url}/v1/lakes").json()["lakes"]
+        if lake["snapshot"] == desk.manifest.snapshot:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the server stays with its old snapshot")
+
+
+def test_new_images_are_told_and_shown_when_asked_for(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    red = desk.add("red.png", RED, size=(7, 5))
+    desk.add("blue.png", BLUE)
+    desk.index()
+    here = red.read_bytes()
+    red.unlink()  # its image fails until it is there again
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served)
+        visitor.refusals = {410}
+        visitor.open()
+        expect(visitor.page.locator(".cell.failed")).to_have_count(1)
+        write(red, here)
+        desk.add("green.png", GREEN)
+        sync_and_wait(desk, visitor)
+        moved = visitor.page.locator("#moved")
+        assert not moved.is_visible()
+        visitor.page.evaluate(COME_BACK)
+        expect(moved.locator("span")).to_have_text("The lake has changed: 3 images now.")
+        assert visitor.names == ["blue.png", "red.png"]
+        assert visitor.page.locator(".cell.failed").count() == 1
+        assert visitor.shifted == []
+        visitor.page.click("text=Show them")
+        expect(visitor.page.locator(".cell.loaded")).to_have_count(3)
+        assert not moved.is_visible()
+        assert visitor.page.locator("#status").inner_text() == "3 images"
+        assert visitor.names == ["blue.png", "red.png", "green.png"]
+
+
+def test_an_empty_lake_shows_its_first_images_by_itself(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    only = desk.add("green.png", GREEN)
+    desk.index()
+    only.unlink()
+    desk.sync(allow_empty=True)
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served)
+        visitor.page.clock.install()
+        visitor.open()
+        expect(visitor.page.locator("#message h2")).to_have_text("my has no images yet")
+        desk.add("red.png", RED)
+        sync_and_wait(desk, visitor)
+        visitor.page.clock.fast_forward(31_000)  # nobody touches it
+        expect(visitor.page.locator(".cell.loaded")).to_have_count(1)
+        assert visitor.names == ["red.png"]
+        assert visitor.page.locator("#status").inner_text() == "1 image"
+        assert visitor.page.locator("#message").inner_text() == ""
 
 
 def test_a_lake_that_moved_on_offers_the_current_results(visit: Visit, many: Desk, tmp_path: Path) -> None:
