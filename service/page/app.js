@@ -31,12 +31,14 @@ import { sentence } from "./words.js";
 
 const NOTHING = parse("");
 const LINK = "That was a link. Drop the image itself: copy it and paste it here, or save it first.";
+const NO_MORE = "This key is not accepted any more, or the session ended. Sign in again.";
 const AHEAD = "1500px"; // below the screen: nearer than this, the next page is asked for
 
 class Page {
   #state = NOTHING;
   #lakes = [];
   #asked = null; // key of the question that the results are of
+  #wasSignedIn = false;
   #store = new UploadStore();
   #uploaded = Promise.resolve(); // one drop after the other: each counts the images of those before
   #banner = new Banner(() => this.#serverIsBack());
@@ -98,6 +100,7 @@ class Page {
       const { key_needed: isKeyNeeded, signed_in: isSignedIn } = await api.session();
       byId("sign-out").hidden = !(isKeyNeeded && isSignedIn);
       if (isKeyNeeded && !isSignedIn) return this.#askForKey();
+      this.#wasSignedIn = isKeyNeeded;
       this.#lakes = await api.lakes();
     } catch (error) {
       return this.#failed(error, true);
@@ -251,7 +254,8 @@ class Page {
 
   #askForKey() {
     this.#asked = null;
-    this.#shown.only(signInForm(() => this.begin()));
+    this.#shown.only(signInForm(() => this.begin(), this.#wasSignedIn ? NO_MORE : ""));
+    this.#wasSignedIn = false;
     byId("key").focus();
   }
 

@@ -745,6 +745,37 @@ def test_a_key_is_asked_for_once(visit: Visit, tmp_path: Path) -> None:
         expect(visitor.page.locator("#message h2")).to_have_text("Sign in")
 
 
+def test_a_revoked_key_is_said_and_another_goes_on(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.add("red.png", RED)
+    desk.add("blue.png", BLUE)
+    desk.index()
+    keys = KeyStore(tmp_path / "state")
+    secrets = [keys.add(name)[1] for name in ("old", "new")]
+    config = ServeConfig(require_key=True)
+    with serving(tmp_path / "state", {"my": desk.lake}, config, embedder=desk.model) as served:
+        visitor = visit(served)
+        visitor.refusals = {401}
+        visitor.page.goto(served.url)
+        expect(visitor.page.locator("#key")).to_be_focused()
+        assert visitor.page.locator("#key-problem").inner_text() == ""
+        visitor.page.fill("#key", secrets[0])
+        visitor.page.keyboard.press("Enter")
+        expect(visitor.page.locator(".cell.loaded")).to_have_count(2)
+        keys.revoke("old")
+        visitor.page.fill("#words", "blue")
+        visitor.page.press("#words", "Enter")
+        problem = visitor.page.locator("#key-problem")
+        expect(problem).to_contain_text("This key is not accepted any more")
+        visitor.page.fill("#key", secrets[0])
+        visitor.page.keyboard.press("Enter")
+        expect(problem).to_contain_text("This key is not known here, or was revoked")
+        visitor.page.fill("#key", secrets[1])
+        visitor.page.keyboard.press("Enter")
+        expect(visitor.page.locator(".cell.loaded")).to_have_count(2)
+        assert visitor.names == ["blue.png", "red.png"]  # what was asked for
+
+
 def test_a_lake_with_damage_says_so_and_shows_the_rest(visit: Visit, tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.add("red.png", RED)
