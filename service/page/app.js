@@ -8,6 +8,7 @@ import { byId, isPlainClick } from "./dom.js";
 import { Filter } from "./filter.js";
 import { Grid } from "./grid.js";
 import { takeKeys } from "./help.js";
+import { pick } from "./picks.js";
 import { Results } from "./results.js";
 import { signInForm } from "./session.js";
 import { Shown } from "./shown.js";
@@ -25,15 +26,21 @@ import {
 import { UploadStore } from "./store.js";
 import { takeUploads } from "./uploads.js";
 import { View } from "./view.js";
+import { Watch } from "./watch.js";
+import { sentence } from "./words.js";
 
 const NOTHING = parse("");
+const LINK = "That was a link. Drop the image itself: copy it and paste it here, or save it first.";
+const NO_MORE = "This key is not accepted any more, or the session ended. Sign in again.";
 const AHEAD = "1500px"; // below the screen: nearer than this, the next page is asked for
 
 class Page {
   #state = NOTHING;
   #lakes = [];
   #asked = null; // key of the question that the results are of
+  #wasSignedIn = false;
   #store = new UploadStore();
+  #uploaded = Promise.resolve(); // one drop after the other: each counts the images of those before
   #banner = new Banner(() => this.#serverIsBack());
   #box = new Box((typed) => this.#typed(typed));
   #filter = new Filter({
@@ -80,9 +87,10 @@ class Page {
     const collapse = byId("collapse");
     collapse.addEventListener("change", () => this.#go({ ...this.#state, collapse: collapse.checked }));
     byId("lake").addEventListener("change", (event) => this.#moveTo(event.target.value));
-    takeUploads((files, note) => this.#upload(files, note));
+    takeUploads((files) => (this.#uploaded = this.#uploaded.then(() => this.#upload(files))));
     takeKeys(this.#box);
     byId("grid").addEventListener("servergone", () => this.#banner.show());
+    new Watch(() => this.#look());
     this.#show(parse(location.search)); // before the server is asked: nothing moves when it answers
   }
 
@@ -92,6 +100,7 @@ class Page {
       const { key_needed: isKeyNeeded, signed_in: isSignedIn } = await api.session();
       byId("sign-out").hidden = !(isKeyNeeded && isSignedIn);
       if (isKeyNeeded && !isSignedIn) return this.#askForKey();
+      this.#wasSignedIn = isKeyNeeded;
       this.#lakes = await api.lakes();
     } catch (error) {
       return this.#failed(error, true);
@@ -168,6 +177,7 @@ class Page {
   #ask() {
     this.#asked = this.#key();
     this.#filter.complain(null);
+    this.#shown.moved(null);
     scrollTo(0, 0);
     this.#results.start(this.#lake, this.#state);
   }
@@ -202,6 +212,30 @@ class Page {
     this.#shown.status(this.#lakes.find(({ name }) => name === this.#lake));
   }
 
+  /** Whether the lake moved on from the results; a page that shows nothing of it yet takes the new ones at once. */
+  async #look() {
+    const before = this.#results.snapshot;
+    if (!this.#isSettled) return;
+    const lakes = await api.lakes().catch(() => null); // unasked for: the next thing that is asked for says why
+    const [was, is] = [this.#lakes, lakes ?? []].map((all) => all.find(({ name }) => name === this.#lake));
+    if (!is || !this.#isSettled || this.#results.snapshot !== before) return;
+    const show = () => this.#moveOn(lakes);
+    if (is.snapshot === before) this.#shown.moved(null);
+    else if (was?.rows === 0 && !this.#results.rows.length) show();
+    else this.#shown.moved(is.rows, show);
+  }
+
+  get #isSettled() {
+    return this.#asked !== null && !this.#results.isLoading && !this.#results.failed;
+  }
+
+  #moveOn(lakes) {
+    this.#lakes = lakes;
+    this.#results.forget();
+    this.#shown.state(this.#state, this.#lake);
+    this.#ask();
+  }
+
   #failed(error, isFirst) {
     if (error instanceof api.ServerGone) {
       this.#shown.stopWaiting();
@@ -213,13 +247,15 @@ class Page {
       this.#shown.badFilter();
     } else {
       const number = api.exampleOf(error.field, this.#state, this.#results.uploads);
-      if (number >= 0) this.#showChips({ number, message: error.message });
-      this.#shown.failed(error, isFirst, number);
+      if (number >= 0) this.#showChips({ number, message: sentence(error.message, error.field) });
+      this.#shown.failed(error, isFirst, number, this.#store.known.get(this.#state.examples[number]?.value)?.name);
     }
   }
 
   #askForKey() {
-    this.#shown.only(signInForm(() => this.begin()));
+    this.#asked = null;
+    this.#shown.only(signInForm(() => this.begin(), this.#wasSignedIn ? NO_MORE : ""));
+    this.#wasSignedIn = false;
     byId("key").focus();
   }
 
@@ -242,12 +278,14 @@ class Page {
     this.#go(withExample(this.#state, "row", row.row_id, act === "more" ? 1 : -1));
   }
 
-  /** @param {?string} note on what came with them and was left out */
-  async #upload(files, note) {
-    const ids = await Promise.all(files.map((file) => this.#store.put(file)));
+  async #upload(files) {
+    if (!files.length) return this.#shown.say([LINK]);
+    const held = [...(await this.#store.of(this.#state)).values()].map(({ blob }) => blob);
+    const { taken, notes } = pick(files, held);
+    const ids = await Promise.all(taken.map((file) => this.#store.put(file)));
     const add = (state, id) => withExample(state, "upload", id, 1);
     if (ids.length) this.#go(ids.reduce(add, this.#state));
-    if (note) this.#shown.say(note);
+    if (notes.length) this.#shown.say(notes);
   }
 
   #moveTo(lake) {

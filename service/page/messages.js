@@ -32,7 +32,7 @@ export const emptyLake = (name) =>
   message(`${name} has no images yet`, [
     "Index a folder of photos into it: ",
     command(`lakesift index PHOTOS --into ${name}.lake`),
-    ". Then reload this page.",
+    ". They show here by themselves.",
   ]);
 
 /** @param {{where: function(), minZ: function(), all: function()}} without */
@@ -48,8 +48,11 @@ export function nothingFound(state, without) {
   return message("Nothing found", ["No image answers this."], ["Show all images", without.all]);
 }
 
-export const failure = (error, ...ways) =>
-  message("That did not work", [sentence(error.message, error.field)], ...ways);
+/** @param {?string} name of the file that is to blame */
+export function failure(error, name, ...ways) {
+  const text = sentence(error.message, error.field);
+  return message("That did not work", name ? [make("bdi", {}, name), `: ${text}`] : [text], ...ways);
+}
 
 /** @param {string[]} problems what the server says is damaged or out of reach */
 export function problems(texts) {

@@ -27,6 +27,10 @@ export class Results {
     this.tell = tell;
   }
 
+  get isLoading() {
+    return this.#loading;
+  }
+
   get isWhole() {
     return this.cursor === null && !this.failed;
   }

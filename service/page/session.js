@@ -4,8 +4,11 @@ import { ApiError, signIn } from "./api.js";
 import { make } from "./dom.js";
 import { sentence } from "./words.js";
 
-/** @param {function()} done called once the key was taken */
-export function signInForm(done) {
+/**
+ * @param {function()} done called once the key was taken
+ * @param {string} said why a key is asked for again, or ""
+ */
+export function signInForm(done, said = "") {
   // For password managers, which keep a key only beside a name.
   const user = make("input", { type: "text", autocomplete: "username", value: "lakesift", hidden: true });
   const key = make("input", {
@@ -16,7 +19,7 @@ export function signInForm(done) {
     required: true,
     "aria-describedby": "key-problem",
   });
-  const problem = make("p", { class: "problem", id: "key-problem", role: "alert" });
+  const problem = make("p", { class: "problem", id: "key-problem", role: "alert" }, said);
   const button = make("button", { type: "submit", class: "strong" }, "Sign in");
   const submit = async (event) => {
     event.preventDefault();

@@ -1,6 +1,6 @@
 /** What stands around the grid: how many images and how long it took, notices, messages, the end. */
 
-import { byId, make } from "./dom.js";
+import { button, byId, make } from "./dom.js";
 import { emptyLake, failure, message, noLake, notice, nothingFound, problems } from "./messages.js";
 import { isQuery } from "./state.js";
 import { count, images, sentence } from "./words.js";
@@ -11,7 +11,9 @@ export class Shown {
   #timer = null;
   #state = null;
   #lake = null;
-  #note = null; // said until the state changes
+  #notes = []; // said until the state changes
+  #missing = 0; // of the uploads that the address names
+  #problems = []; // of the lake, as the server says them
 
   /**
    * @param {Grid} grid
@@ -38,7 +40,7 @@ export class Shown {
   state(state, lake) {
     this.#state = state;
     this.#lake = lake;
-    this.#note = null;
+    this.#notes = [];
     byId("collapse").checked = state.collapse;
     byId("collapse").disabled = !isQuery(state);
     byId("collapse-label").title = isQuery(state) ? "" : "Once you search";
@@ -83,7 +85,9 @@ export class Shown {
     else this.grid.extend(rows, isWhole);
     if (!rows.length) this.#nothing(lake);
     this.#foot();
-    this.#notices(lake);
+    this.#missing = this.#state.examples.filter((each) => this.#isMissing(each)).length;
+    this.#problems = lake?.problems ?? [];
+    this.#notices();
     this.status(lake);
     const shown = `${images(rows.length)} shown${isWhole ? ", that is all" : ""}`;
     byId("live").textContent = rows.length ? shown : "Nothing found";
@@ -106,22 +110,36 @@ export class Shown {
     byId("foot").replaceChildren(isEnd ? make("p", { class: "end" }, `End · ${images(rows.length)}`) : "");
   }
 
-  #notices(lake) {
-    const uploads = this.#state.examples.filter(({ kind }) => kind === "upload");
-    const missing = uploads.filter(({ value }) => !this.results.uploads.has(value)).length;
+  #isMissing = ({ kind, value }) => kind === "upload" && !this.results.uploads.has(value);
+
+  #notices() {
     const shown = [
-      missing > 0 && notice(missingText(missing), ["Remove", () => this.does.removeMissing()]),
-      this.#note && notice(this.#note),
-      lake?.problems?.length > 0 && problems(lake.problems),
+      this.#missing > 0 && notice(missingText(this.#missing), ["Remove", () => this.does.removeMissing()]),
+      ...this.#notes.map((text) => notice(text)),
+      this.#problems.length > 0 && problems(this.#problems),
     ];
     byId("notices").replaceChildren(...shown.filter(Boolean));
   }
 
-  /** A sentence that stays until the reader goes on. */
-  say(text) {
-    this.#note = text;
-    byId("notices").append(notice(text));
-    byId("live").textContent = text;
+  /** Sentences that stay until the reader goes on. */
+  say(texts) {
+    this.#notes = texts;
+    this.#notices();
+    byId("live").textContent = texts.join(" ");
+  }
+
+  /**
+   * The lake has changed since: what is shown stays, until the reader asks for the new.
+   * @param {?number} rows that it has now; null: there is nothing to say
+   */
+  moved(rows, show) {
+    const line = byId("moved");
+    const text = rows === null ? "" : `The lake has changed: ${images(rows)} now.`;
+    line.hidden = rows === null;
+    if (line.dataset.text === text) return; // said already; the button may have the focus
+    line.dataset.text = text;
+    if (line.contains(document.activeElement)) byId("grid").focus({ preventScroll: true });
+    line.replaceChildren(make("span", {}, text), button({ class: "quiet" }, show, "Show them"));
   }
 
   status(lake) {
@@ -146,16 +164,19 @@ export class Shown {
     this.#replace(message("The filter is not understood", ["What is wrong with it stands beside it, above."], ...ways));
   }
 
-  /** @param {number} number of the example that is to blame, or -1 */
-  failed(error, isFirst, number) {
+  /**
+   * @param {number} number of the example that is to blame, or -1
+   * @param {?string} name of the file, if that example is one
+   */
+  failed(error, isFirst, number, name = null) {
     this.stopWaiting();
     if (!isFirst) return this.#failedMore(error);
     const ways = [];
-    if (number >= 0) ways.push(["Remove it", () => this.does.remove(number)]);
+    if (number >= 0) ways.push([`Remove ${name ?? "it"}`, () => this.does.remove(number)]);
     else if (error.status >= 500 || error.status === 429) ways.push(["Try again", () => this.does.again()]);
     else if (error.code === "unknown_lake") ways.push(["Show the first lake", () => this.does.go({ lake: null })]);
     else ways.push(["Show all images", () => this.does.all()]);
-    this.#replace(failure(error, ...ways));
+    this.#replace(failure(error, name, ...ways));
   }
 
   #failedMore(error) {
@@ -178,6 +199,7 @@ export class Shown {
   /** Nothing but this: there is nothing to search. */
   only(element) {
     this.stopWaiting();
+    this.moved(null);
     document.body.classList.remove("starting");
     byId("strip").hidden = true;
     byId("intro").hidden = true;

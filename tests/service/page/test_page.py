@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from service.api.config import ServeConfig
 from service.api.routes.page import FOLDER
 from service.keys import KeyStore
 from tests.conftest import sample_folders
-from tests.lakes import BLUE, GREEN, RED, Desk, write
+from tests.lakes import BLUE, GREEN, RED, Desk, png, write
 from tests.service.page.conftest import Served, Visit, Visitor, serving
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
@@ -196,7 +197,8 @@ TRANSFER = """([kind, images, text, link]) => {
   if (link) transfer.setData("text/uri-list", link);
   for (const { name, type, base64 } of images) {
     const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-    transfer.items.add(new File([bytes], name, { type }));
+    const padding = new Uint8Array(name === "huge.jpg" ? 81_200_000 - bytes.length : 0);
+    transfer.items.add(new File([bytes, padding], name, { type }));
   }
   const facts = { bubbles: true, cancelable: true };
   const event = kind === "paste"
@@ -207,11 +209,17 @@ TRANSFER = """([kind, images, text, link]) => {
 
 
 def carry(visitor: Visitor, kind: str, *names: str, text: str = "", link: str = "") -> bool:
-    """Drag, drop or paste sample photos (and, by the name `notes.txt`, something else); True: the page took it."""
+    """Drag, drop or paste sample photos (and as notes.txt and broken.jpg what is none, as huge.jpg 81.2 MB).
+
+    :returns: whether the page took it.
+    """
+    fakes = {"notes.txt": "text/plain", "broken.jpg": "image/jpeg", "huge.jpg": "image/jpeg"}
     images = [
-        {"name": name, "type": "text/plain", "base64": base64.b64encode(b"no image").decode()}
-        if name == "notes.txt"
-        else {"name": name, "type": "image/jpeg", "base64": base64.b64encode(as_jpeg(name)).decode()}
+        {
+            "name": name,
+            "type": fakes.get(name, "image/jpeg"),
+            "base64": base64.b64encode(b"no image" if name in fakes else as_jpeg(name)).decode(),
+        }
         for name in names
     ]
     return bool(visitor.page.evaluate(TRANSFER, [kind, images, text, link]))
@@ -227,7 +235,31 @@ def test_dropped_images_find_their_like(visitor: Visitor) -> None:
     visitor.settled()
     assert visitor.chips == ["more rocket.jpg", "more chelsea.png"]
     assert set(visitor.names[:2]) == {"rocket.jpg", "chelsea.png"}
-    expect(visitor.page.locator("#notices")).to_have_text("1 file is not an image and was left out.")
+    expect(visitor.page.locator("#notices")).to_have_text("notes.txt is not an image and was left out.")
+
+
+def test_of_thirty_images_the_first_sixteen_are_taken(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.add("red.png", RED)
+    desk.index()
+    images: list[Any] = [
+        {"name": f"{number:02}.png", "mimeType": "image/png", "buffer": png((255, number, 0))}
+        for number in range(30)
+    ]
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served).open()
+        said = visitor.page.locator("#notices")
+        visitor.page.set_input_files("#files", images[:10])
+        expect(visitor.page.locator("#chips li")).to_have_count(10)
+        visitor.page.set_input_files("#files", images[10:])
+        expect(said).to_have_text("Only 16 images can be searched by at once; the first 6 were taken.")
+        visitor.settled()
+        assert visitor.chips == [f"more {number:02}.png" for number in range(16)]
+        assert visitor.names == ["red.png"]
+        visitor.page.set_input_files("#files", images[:1])
+        expect(said).to_have_text("Only 16 images can be searched by at once; remove some to add others.")
+        visitor.search("red")
+        expect(said).to_have_text("")
 
 
 def test_a_pasted_image_finds_its_like_and_pasted_text_stays_text(visitor: Visitor) -> None:
@@ -270,9 +302,27 @@ def test_a_broken_image_is_named_and_can_be_removed(visitor: Visitor) -> None:
     expect(visitor.page.locator("#chips li.amiss")).to_be_visible()
     expect(visitor.page.locator("#message h2")).to_have_text("That did not work")
     assert "files[0]" not in visitor.message
-    visitor.page.click("text=Remove it")
+    visitor.page.click("text=Remove broken.jpg")
     visitor.settled()
     assert len(visitor.names) == ALL
+
+
+def test_every_bad_file_of_a_mixed_drop_is_named_and_the_others_are_taken(visitor: Visitor) -> None:
+    visitor.refusals = {422}
+    visitor.open()
+    carry(visitor, "drop", "coffee.png", "notes.txt", "broken.jpg", "huge.jpg", "chelsea.png")
+    expect(visitor.page.locator("#message p").first).to_contain_text("broken.jpg: ")
+    assert visitor.page.locator("#notices .notice").all_inner_texts() == [
+        "notes.txt is not an image and was left out.",
+        "huge.jpg (81.2 MB) was left out: all images of a search together may have 64 MB.",
+    ]
+    assert visitor.chips == ["more coffee.png", "more broken.jpg", "more chelsea.png"]
+    assert visitor.page.locator("#chips li").nth(1).get_attribute("class") == "chip wanted amiss"
+    assert visitor.page.locator("#chips li.amiss").count() == 1
+    visitor.page.click("text=Remove broken.jpg")
+    visitor.settled()
+    assert visitor.chips == ["more coffee.png", "more chelsea.png"]
+    assert set(visitor.names[:2]) == {"coffee.png", "chelsea.png"}
 
 
 # -- the filter
@@ -695,6 +745,37 @@ def test_a_key_is_asked_for_once(visit: Visit, tmp_path: Path) -> None:
         expect(visitor.page.locator("#message h2")).to_have_text("Sign in")
 
 
+def test_a_revoked_key_is_said_and_another_goes_on(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.add("red.png", RED)
+    desk.add("blue.png", BLUE)
+    desk.index()
+    keys = KeyStore(tmp_path / "state")
+    secrets = [keys.add(name)[1] for name in ("old", "new")]
+    config = ServeConfig(require_key=True)
+    with serving(tmp_path / "state", {"my": desk.lake}, config, embedder=desk.model) as served:
+        visitor = visit(served)
+        visitor.refusals = {401}
+        visitor.page.goto(served.url)
+        expect(visitor.page.locator("#key")).to_be_focused()
+        assert visitor.page.locator("#key-problem").inner_text() == ""
+        visitor.page.fill("#key", secrets[0])
+        visitor.page.keyboard.press("Enter")
+        expect(visitor.page.locator(".cell.loaded")).to_have_count(2)
+        keys.revoke("old")
+        visitor.page.fill("#words", "blue")
+        visitor.page.press("#words", "Enter")
+        problem = visitor.page.locator("#key-problem")
+        expect(problem).to_contain_text("This key is not accepted any more")
+        visitor.page.fill("#key", secrets[0])
+        visitor.page.keyboard.press("Enter")
+        expect(problem).to_contain_text("This key is not known here, or was revoked")
+        visitor.page.fill("#key", secrets[1])
+        visitor.page.keyboard.press("Enter")
+        expect(visitor.page.locator(".cell.loaded")).to_have_count(2)
+        assert visitor.names == ["blue.png", "red.png"]  # what was asked for
+
+
 def test_a_lake_with_damage_says_so_and_shows_the_rest(visit: Visit, tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.add("red.png", RED)
@@ -742,6 +823,69 @@ def test_two_lakes_can_be_chosen_from(visit: Visit, tmp_path: Path) -> None:
         assert "three" in visitor.message
         visitor.page.click("#message button")
         expect(visitor.page.get_by_alt_text("red.png")).to_be_visible()
+
+
+COME_BACK = "dispatchEvent(new Event('focus'))"  # to the page, from another window
+
+
+def sync_and_wait(desk: Desk, visitor: Visitor) -> None:
+    """Sync, and wait until the server has seen it, which looks every half second."""
+    desk.sync()
+    for _ in range(100):
+        (lake,) = visitor.page.request.get(f"{visitor.url}/v1/lakes").json()["lakes"]
+        if lake["snapshot"] == desk.manifest.snapshot:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the server stays with its old snapshot")
+
+
+def test_new_images_are_told_and_shown_when_asked_for(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    red = desk.add("red.png", RED, size=(7, 5))
+    desk.add("blue.png", BLUE)
+    desk.index()
+    here = red.read_bytes()
+    red.unlink()  # its image fails until it is there again
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served)
+        visitor.refusals = {410}
+        visitor.open()
+        expect(visitor.page.locator(".cell.failed")).to_have_count(1)
+        write(red, here)
+        desk.add("green.png", GREEN)
+        sync_and_wait(desk, visitor)
+        moved = visitor.page.locator("#moved")
+        assert not moved.is_visible()
+        visitor.page.evaluate(COME_BACK)
+        expect(moved.locator("span")).to_have_text("The lake has changed: 3 images now.")
+        assert visitor.names == ["blue.png", "red.png"]
+        assert visitor.page.locator(".cell.failed").count() == 1
+        assert visitor.shifted == []
+        visitor.page.click("text=Show them")
+        expect(visitor.page.locator(".cell.loaded")).to_have_count(3)
+        assert not moved.is_visible()
+        assert visitor.page.locator("#status").inner_text() == "3 images"
+        assert visitor.names == ["blue.png", "red.png", "green.png"]
+
+
+def test_an_empty_lake_shows_its_first_images_by_itself(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    only = desk.add("green.png", GREEN)
+    desk.index()
+    only.unlink()
+    desk.sync(allow_empty=True)
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served)
+        visitor.page.clock.install()
+        visitor.open()
+        expect(visitor.page.locator("#message h2")).to_have_text("my has no images yet")
+        desk.add("red.png", RED)
+        sync_and_wait(desk, visitor)
+        visitor.page.clock.fast_forward(31_000)  # nobody touches it
+        expect(visitor.page.locator(".cell.loaded")).to_have_count(1)
+        assert visitor.names == ["red.png"]
+        assert visitor.page.locator("#status").inner_text() == "1 image"
+        assert visitor.page.locator("#message").inner_text() == ""
 
 
 def test_a_lake_that_moved_on_offers_the_current_results(visit: Visit, many: Desk, tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+/** Which of the files that a reader brings can be searched by, and what is said of the others, each by its name. */
+
+import { size } from "./words.js";
+
+const MOST = 16; // images of one search
+const MOST_BYTES = 64_000_000; // of them together, as the service takes them
+const FORM_BYTES = 100_000; // what a search's other fields, and the marks between its images, may need of that
+const IMAGE_NAME = /\.(jpe?g|png|gif|webp|avif|bmp|tiff?|heic|heif)$/i; // browsers know no type for some
+
+const isImage = ({ type, name }) => type.startsWith("image/") || IMAGE_NAME.test(name);
+
+/**
+ * @param {File[]} files
+ * @param {Blob[]} held images that are searched by already
+ * @returns {{taken: File[], notes: string[]}} the first that fit, in order, and a sentence for each reason why not
+ */
+export function pick(files, held) {
+  const images = files.filter(isImage);
+  const taken = [];
+  const large = [];
+  let left = MOST_BYTES - FORM_BYTES - held.reduce((sum, blob) => sum + blob.size, 0);
+  let more = 0;
+  for (const file of images) {
+    if (file.size > left) large.push(file);
+    else if (held.length + taken.length >= MOST) more += 1;
+    else {
+      taken.push(file);
+      left -= file.size;
+    }
+  }
+  const notes = [notImages(files.filter((file) => !isImage(file))), tooLarge(large), more && tooMany(taken.length)];
+  return { taken, notes: notes.filter(Boolean) };
+}
+
+function notImages(files) {
+  if (!files.length) return null;
+  const names = listed(files.map(nameOf));
+  return files.length === 1 ? `${names} is not an image and was left out.` : `${names} are not images and were left out.`;
+}
+
+function tooLarge(files) {
+  if (!files.length) return null;
+  const names = listed(files.map((file) => `${nameOf(file)} (${size(file.size)})`));
+  const were = files.length === 1 ? "was" : "were";
+  return `${names} ${were} left out: all images of a search together may have ${MOST_BYTES / 1e6} MB.`;
+}
+
+function tooMany(taken) {
+  const most = `Only ${MOST} images can be searched by at once`;
+  if (taken === 0) return `${most}; remove some to add others.`;
+  return `${most}; the first ${taken === 1 ? "one was" : `${taken} were`} taken.`;
+}
+
+const nameOf = ({ name }) => name || "image";
+
+/** "a", "a and b", "a, b and c" */
+const listed = (names) => (names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
