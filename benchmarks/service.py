@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from benchmarks.lakes import random_unit_rows, write_synthetic_lake
 from benchmarks.measure import Measurement, in_turn
 from benchmarks.photos import make_photos
-from benchmarks.processes import resident_bytes
+from benchmarks.processes import cpu_s, resident_bytes
 from indexer.ann import FlatIndex
 from indexer.compact import compact
 from indexer.embed.catalog import load_embedder
@@ -78,12 +78,23 @@ def served(lake: Path) -> Iterator[tuple[int, int]]:
         for line in process.stderr:
             said.append(line)
             if found := re.match(r"serving at http://127\.0\.0\.1:(\d+)", line):
+                _wait_until_idle(process.pid)
                 yield int(found[1]), process.pid
                 return
         raise RuntimeError("".join(said))
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
+
+
+def _wait_until_idle(pid: int) -> None:
+    """Past the model's loading and the reading of every byte that a large lake is checked by."""
+    for _ in range(600):
+        before = cpu_s(pid)
+        time.sleep(0.5)
+        if cpu_s(pid) - before < 0.05:
+            return
+    raise RuntimeError("the server never came to rest")
 
 
 class _Client(threading.local):
