@@ -32,6 +32,7 @@ class ServedLake:
         self.name = name
         self.lake = lake
         self.trouble: str | None = None  # why it could not move to a newer snapshot
+        self.without_model: str | None = None  # why it cannot be searched by text or upload
         self._models = models
         # Of no file: a commit may have come since the lake was opened, so the first look is a real one.
         self._seen: tuple[int, int, int] | None = (0, 0, 0)
@@ -42,11 +43,18 @@ class ServedLake:
         :raises ModelUnavailable: if it cannot be loaded here.
         :raises WrongModel: if the one that can is another than the lake was built with.
         """
-        return self._models.of(self.lake)
+        try:
+            model = self._models.of(self.lake)
+        except LakeError as error:  # rows and vectors are found without one
+            self.without_model = f"no search by text or upload: {error}"
+            raise
+        self.without_model = None
+        return model
 
     @property
     def problems(self) -> Sequence[str]:
-        return (*self.lake.problems, *([self.trouble] if self.trouble else []))
+        own = (self.trouble, self.without_model)
+        return (*self.lake.problems, *(problem for problem in own if problem))
 
     def look(self) -> bool:
         """Move to a new snapshot, if there is one; True if so. Never raises."""
@@ -188,8 +196,8 @@ class Hub:
         for served in self.lakes:
             try:
                 served.embedder().works(FIRST_EMBED_S)
-            except LakeError as error:  # rows and vectors are found without a model
-                log.warning("%s: no search by text or upload: %s", served.name, error)
+            except LakeError:
+                log.warning("%s: %s", served.name, served.without_model)
 
     def _look(self) -> None:
         while not self._stopping.wait(self._look_every_s):

@@ -182,6 +182,16 @@ def test_another_model_is_refused_when_it_is_needed_and_not_before(desk: Desk) -
 
 def test_a_model_that_is_not_here_is_a_sentence(desk: Desk) -> None:
     hub = Hub.open({"my": desk.lake}, Models())
+    assert hub.lake("my").problems == ()
     with pytest.raises(ModelUnavailable, match=r"^model colours: "):
         hub.lake("my").embedder()
+    (problem,) = hub.lake("my").problems
+    assert problem.startswith("no search by text or upload: model colours: there is no model 'colours'")
+    hub.close()
+
+
+def test_a_lake_without_its_model_says_so_before_anybody_searches(desk: Desk) -> None:
+    hub = Hub.open({"my": desk.lake}, Models())
+    hub.start()
+    assert within_10_s(lambda: len(hub.lake("my").problems) == 1)
     hub.close()
