@@ -167,7 +167,7 @@ def _pair(embedder: Embedder, images: Sequence[Pixels], listing: Path, lake: Pat
 def _warm_up(embedder: Embedder, images: Sequence[Pixels]) -> None:
     """To the state of a long run: an fp32 tower of open_clip's on a CPU changes to ONNX Runtime after some images."""
     embedder.embed_images(images[: embedder.batch_size])
-    if embedder.model_id == "builtin" or embedder.fingerprint["precision"] == "int8":
+    if embedder.model_id.startswith("builtin") or embedder.fingerprint["precision"] == "int8":
         return
     from indexer.embed.onnx_tower import is_converted
     from indexer.embed.open_clip import CONVERT_AFTER

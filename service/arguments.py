@@ -129,7 +129,11 @@ def _add_index(verbs: Verbs) -> None:
     parser.add_argument(
         "--into", required=True, type=Path, metavar="LAKE", help="the lake's folder; made if it is not there"
     )
-    parser.add_argument("--model", help="the model of a new lake, see `lakesift models` (default: builtin)")
+    parser.add_argument(
+        "--model",
+        help="the model of a new lake: builtin@FOLDER for one that `lakesift train` wrote, "
+        "else see `lakesift models` (default: builtin)",
+    )
     parser.add_argument(
         "--precision",
         choices=["fp32", "bf16", "fp16", "int8"],

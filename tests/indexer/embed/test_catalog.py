@@ -37,6 +37,7 @@ def test_all_spellings_are_one_model(spelling: str) -> None:
     ("spelling", "written"),
     [
         ("builtin", "builtin"),
+        ("builtin@/models/a@b.model", "builtin@/models/a@b.model"),
         ("open_clip:ViT-B-32@/models/my::odd__name.pt", "open_clip:ViT-B-32@/models/my::odd__name.pt"),
         ("ViT-B-32@random", "open_clip:ViT-B-32/random"),
         ("hf-hub:timm/ViT-B-16-SigLIP", "open_clip:hf-hub:timm/ViT-B-16-SigLIP"),
@@ -53,6 +54,7 @@ def test_what_is_written_parses_to_the_same(spelling: str, written: str) -> None
 def test_a_relative_weights_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert ModelName.parse("ViT-B-32@w.pt").weights == tmp_path / "w.pt"
+    assert str(ModelName.parse("builtin@my.model")) == f"builtin@{tmp_path}/my.model"
     monkeypatch.setenv("HOME", "/home/someone")
     assert ModelName.parse("ViT-B-32@~/w.pt").weights == Path("/home/someone/w.pt")
 
@@ -73,6 +75,10 @@ def test_a_relative_weights_path_becomes_absolute(tmp_path: Path, monkeypatch: p
             "ViT-B-32@",
             "model: 'ViT-B-32@' names no weights; write open_clip:ViT-B-32/TAG or "
             "open_clip:ViT-B-32@/path/to/weights (see: lakesift models)",
+        ),
+        (
+            "builtin@",
+            "model: 'builtin@' names no folder; write builtin@/path/to/my.model, or builtin alone",
         ),
         ("hf-hub:timm", "model: 'hf-hub:timm' is not of the form open_clip:hf-hub:ORG/REPO"),
         ("local-dir:", "model: 'local-dir:' names no path"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexer.embed.builtin import ENCODER, TOKENIZER
-from indexer.embed.sentence import MAX_TOKENS, SentenceEncoder, _tokenizer, unit_rows
+from indexer.embed.tokens import TextTokenizer
+from indexer.embed.vectors import unit_rows
+from training.bridge import ENCODER, TOKENIZER
+from training.sentence import MAX_TOKENS, SentenceEncoder
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def encoder() -> SentenceEncoder:
     ],
 )
 def test_words_are_split_as_bert_does(text: str, tokens: list[str]) -> None:
-    assert _tokenizer(TOKENIZER.read()).encode(text).tokens == tokens
+    assert TextTokenizer(TOKENIZER.read(), MAX_TOKENS).tokens(text) == tokens
 
 
 def test_case_and_accents_do_not_count(encoder: SentenceEncoder) -> None:

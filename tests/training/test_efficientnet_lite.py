@@ -8,18 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from indexer.embed.builtin import CLASSIFIER
-from indexer.embed.checkpoint import Tensors, read_checkpoint
-from indexer.embed.efficientnet_lite import (
-    LITE0,
-    LITE2,
-    Variant,
-    blocks,
-    build,
-    fold_batch_norm,
-    same_padding,
-)
 from indexer.embed.runtime import open_session
+from training.arrays import LITE0, LITE2, ImageArrays, Variant
+from training.checkpoint import Tensors, read_checkpoint
+from training.efficientnet_lite import blocks, fold_batch_norm, folded, same_padding
+from training.graphs import image_graph
+from training.starting import CLASSIFIER
 
 
 def test_batch_norm_folds_into_kernel_and_bias() -> None:
@@ -78,9 +72,9 @@ def pictures(count: int) -> NDArray[np.uint8]:
 @pytest.mark.slow
 def test_the_whole_network_agrees_with_torchs_operators() -> None:
     weights = read_checkpoint(CLASSIFIER.read(), CLASSIFIER.path)
-    session = open_session(build(LITE2, weights, np.eye(1000, dtype=np.float32)))
+    session = open_session(probability_graph(weights, 1.0))
     pixels = pictures(4)
-    ours = session.run(None, {"pixels": pixels})[0]
+    ours = session.run(None, {"pixels": pixels})[0][:, -1000:]  # after the features
     theirs = probabilities_by_torch(weights, pixels)
     assert theirs.sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert np.abs(ours - theirs).max() < 1e-4
@@ -90,13 +84,19 @@ def test_the_whole_network_agrees_with_torchs_operators() -> None:
 @pytest.mark.slow
 def test_temperature_flattens_the_probabilities() -> None:
     weights = read_checkpoint(CLASSIFIER.read(), CLASSIFIER.path)
-    table = np.eye(1000, dtype=np.float32)
     sharp, flat = (
-        open_session(build(LITE2, weights, table, temperature)).run(None, {"pixels": pictures(1)})[0]
+        open_session(probability_graph(weights, temperature)).run(None, {"pixels": pictures(1)})[0][:, -1000:]
         for temperature in (1.0, 2.0)
     )
     roots = np.sqrt(sharp)  # exp(score / 2) = sqrt(exp(score))
     assert flat == pytest.approx(roots / roots.sum(), abs=1e-6)
+
+
+def probability_graph(weights: Tensors, temperature: float) -> bytes:
+    """The features, and behind them the class probabilities: a table that mixes nothing."""
+    table = np.eye(1000, dtype=np.float32)
+    arrays = ImageArrays(LITE2, folded(LITE2, weights), table, temperature, head=None)
+    return image_graph(arrays, in_8_bits=False)
 
 
 def probabilities_by_torch(weights: Tensors, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.embed.pinned import PinnedFile
 from indexer.errors import ModelUnavailable
+from training.pinned import PinnedFile
 
 CONTENT = b"some weights"
 

@@ -1,4 +1,4 @@
-"""The builtin model, whole: photos found by words, the same vectors every time, neither torch nor network."""
+"""The training-free bridge, whole: photos found by words, the same vectors every time, neither torch nor network."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from indexer.embed import Embedder, Pixels, Vectors
-from indexer.embed.builtin import PARTS, BuiltinEmbedder, weights_sha256
-from indexer.embed.pinned import PinnedFile
 from indexer.errors import ModelUnavailable
+from tests.photos import sample, sample_photos, square
+from training.bridge import PARTS, BridgeEmbedder, weights_sha256
+from training.pinned import PinnedFile
 
 SIDE_PX = 260
 
@@ -31,43 +32,12 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def embedder(cache_folder: Path) -> Embedder:
-    return BuiltinEmbedder()
+    return BridgeEmbedder()
 
 
 @pytest.fixture(scope="module")
 def photos() -> dict[str, Pixels]:
-    """Photos that come inside scikit-image and scikit-learn, brought to the model's size by hand."""
-    from sklearn.datasets import load_sample_image
-
-    return {
-        "cat": square(sample("chelsea")),
-        "rocket": square(sample("rocket")),
-        "coffee": square(sample("coffee")),
-        "astronaut": square(sample("astronaut")),
-        "flower": square(load_sample_image("flower.jpg")),
-        "temple": square(load_sample_image("china.jpg")),
-        "photographer": square(sample("camera")),
-        "page": square(sample("page")),
-    }
-
-
-def sample(name: str) -> Pixels:
-    """An image of scikit-image's, grey ones as RGB."""
-    from skimage import data
-
-    image = np.asarray(getattr(data, name)())
-    return image if image.ndim == 3 else np.stack([image] * 3, axis=2)
-
-
-def square(image: Pixels) -> Pixels:
-    """The middle square, at the model's size."""
-    from PIL import Image
-
-    height, width, _ = image.shape
-    side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
-    picture = Image.fromarray(image).crop((left, top, left + side, top + side))
-    return np.asarray(picture.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC))
+    return sample_photos(SIDE_PX)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +113,7 @@ def test_plain_images_have_finite_vectors(embedder: Embedder) -> None:
 
 def test_an_image_of_another_size_is_brought_to_the_models(embedder: Embedder) -> None:
     image = sample("chelsea")  # 300 x 451
-    fitted, by_hand = embedder.embed_images([image])[0], embedder.embed_images([square(image)])[0]
+    fitted, by_hand = embedder.embed_images([image])[0], embedder.embed_images([square(image, SIDE_PX)])[0]
     assert fitted @ by_hand > 0.98
 
 
@@ -152,7 +122,7 @@ def test_a_second_start_reads_the_cache(
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in (cache_folder / "models").iterdir()}
     assert sorted(path.suffix for path in before) == [".npy", ".onnx"]
-    again = BuiltinEmbedder()
+    again = BridgeEmbedder()
     vector = again.embed_images([photos["cat"]])[0]
     again.embed_texts(["a cat"])
     assert np.abs(vector - photo_vectors[0]).max() < 1e-4
@@ -160,15 +130,14 @@ def test_a_second_start_reads_the_cache(
 
 
 def test_the_fingerprint_names_what_the_vectors_depend_on(embedder: Embedder) -> None:
-    assert embedder.model_id == "builtin"
+    assert embedder.model_id == "bridge"
     assert embedder.fingerprint == {
-        "name": "builtin",
+        "name": "bridge",
         "weights": weights_sha256(),
         "preprocessing": "shortest side 260 bicubic, centre 260x260, RGB, (x - 127) / 128",
         "dim": 384,
         "precision": "fp32",
     }
-    # Lakes carry this hash. When it changes, every lake made with builtin must be built again.
     assert weights_sha256().startswith("3a9891922782a567")
 
 
@@ -176,9 +145,9 @@ def test_the_fingerprint_names_what_the_vectors_depend_on(embedder: Embedder) ->
 def test_a_missing_weights_package_is_a_sentence(known: PinnedFile, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = PinnedFile("no_such_package", known.requirement, known.path, known.sha256)
     parts = tuple(missing if part is known else part for part in PARTS)
-    monkeypatch.setattr("indexer.embed.builtin.PARTS", parts)
+    monkeypatch.setattr("training.bridge.PARTS", parts)
     with pytest.raises(ModelUnavailable) as refusal:
-        BuiltinEmbedder()
+        BridgeEmbedder()
     assert str(refusal.value) == (
         f"model {known.requirement}: the package is not installed; run: pip install {known.requirement}"
     )
@@ -189,8 +158,8 @@ import json, sys, socket
 def refuse(*_: object) -> None: raise AssertionError("the network was used")
 socket.socket.connect = socket.getaddrinfo = refuse
 import numpy as np
-from indexer.embed.builtin import BuiltinEmbedder
-embedder = BuiltinEmbedder()
+from training.bridge import BridgeEmbedder
+embedder = BridgeEmbedder()
 embedder.embed_images([np.zeros((260, 260, 3), np.uint8)])
 embedder.embed_texts(["a cat"])
 print(json.dumps(sorted({"torch", "onnx", "onnxruntime"} & set(sys.modules))))
@@ -207,6 +176,5 @@ def imported_by_use(cache: Path) -> list[str]:
     return modules
 
 
-def test_its_use_needs_no_network_no_torch_and_once_converted_no_onnx(tmp_path: Path) -> None:
+def test_its_use_needs_no_network_and_no_torch(tmp_path: Path) -> None:
     assert imported_by_use(tmp_path) == ["onnx", "onnxruntime"]
-    assert imported_by_use(tmp_path) == ["onnxruntime"]

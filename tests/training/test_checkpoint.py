@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.embed.builtin import CLASSIFIER
-from indexer.embed.checkpoint import MAGIC_NUMBER, PROTOCOL_VERSION, read_checkpoint
 from indexer.errors import ModelUnavailable
+from training.checkpoint import MAGIC_NUMBER, PROTOCOL_VERSION, read_checkpoint
+from training.starting import CLASSIFIER
 
 
 def storage(key: str = "0", length: int = 6, kind: bytes = b"torch\nFloatStorage\n") -> bytes:
