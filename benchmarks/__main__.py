@@ -26,7 +26,15 @@ NAMES = ("indexing", "resync", "search", "where", "memory", "command", "service"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    if sys.argv[1:2] == ["quality"]:
+        from benchmarks.quality import main as quality  # takes arguments of its own
+
+        return quality(sys.argv[2:])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="How well models find is measured apart: python -m benchmarks quality --help",
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: does it run at all?")
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help="index these photos as well")
