@@ -55,6 +55,7 @@ class DataSet:
     """One set, in the order of its images' names (folders) or lines (CSV)."""
 
     name: str  # of its folder or file
+    folder: Path  # that it is, or that its CSV is in; a source.json there says where it comes from
     kind: Kind
     classes: tuple[str, ...]  # sorted; of a captioned set, none
     examples: tuple[Example, ...]
@@ -89,7 +90,8 @@ def read(argument: Path, seed: int) -> DataSet:
         Example(image.path, tuple(image.texts), numbers.get(image.texts[0]) if classes else None, split)
         for image, split in zip(images, _splits(images, seed), strict=True)
     )
-    return DataSet(name, kind, classes, examples, len(missing), missing[0] if missing else "")
+    folder = argument.parent if argument.is_file() else argument
+    return DataSet(name, folder, kind, classes, examples, len(missing), missing[0] if missing else "")
 
 
 def without_leaks(sets: Sequence[DataSet]) -> tuple[tuple[DataSet, ...], int]:

@@ -1,0 +1,125 @@
+"""From data sets to what the objective takes: features, sentence vectors, and who belongs to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from training.arrays import ModelArrays
+from training.datasets import DataSet, Example
+from training.features import Halves, OnProgress, image_features, sentence_vectors
+from training.imagenet import GROUPS, class_names, coarse_table, ungrouped
+from training.objective import Inputs, LearningSet, Teacher
+from training.wordings import PLURALS, WORDINGS, plurals, wordings
+
+
+@dataclass(slots=True)
+class Texts:
+    """All texts of a training, each once; they are read together when all are known."""
+
+    positions: dict[str, int] = field(default_factory=dict)
+
+    def add(self, text: str) -> int:
+        """Its position."""
+        return self.positions.setdefault(text, len(self.positions))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The readable images of a set's split, and their features."""
+
+    set: DataSet
+    examples: tuple[Example, ...]
+    features: Halves
+    unreadable: int
+
+
+class ImageInputs:
+    """Makes what the image head takes from pooled features: the features, and the mixture of the classes' table."""
+
+    def __init__(self, model: ModelArrays) -> None:
+        backbone, table = model.image.backbone, model.image.class_table
+        assert table is not None  # our own model folders have one
+        self._weight, self._bias = (torch.tensor(backbone[f"_fc.{part}"]) for part in ("weight", "bias"))
+        self._table, self._temperature = torch.tensor(table), model.image.temperature
+
+    def __call__(self, features: Halves) -> Inputs:
+        """:param features: (n, features)."""
+        x = torch.tensor(features.astype(np.float32))
+        scores = functional.linear(x, self._weight, self._bias)
+        mixture = torch.softmax(scores / self._temperature, -1) @ self._table
+        return Inputs(torch.cat([x, mixture], 1), torch.softmax(scores, -1))
+
+
+def seen(one: DataSet, split: str, model: ModelArrays, on_progress: OnProgress) -> Seen:
+    """The images of one split through the backbone; those that cannot be read are left out and counted."""
+    examples = [example for example in one.examples if example.split == split]
+    if not examples:
+        width = len(model.image.backbone["_conv_head.bias"])
+        return Seen(one, (), np.empty((0, width), np.float16), 0)
+    paths = [example.path for example in examples]
+    features = image_features(one.name, paths, model.image, on_progress)
+    readable = features.any(axis=1)
+    kept = tuple(example for example, fine in zip(examples, readable, strict=True) if fine)
+    return Seen(one, kept, features[readable], len(examples) - len(kept))
+
+
+def learning_set(images: Seen, texts: Texts) -> tuple[LearningSet, list[int]]:
+    """The set without its text vectors, and the positions in `texts` that they will be.
+
+    Its own positions are into that list.
+    """
+    one, own = images.set, Texts()
+    if one.kind == "labelled":
+        classes = [np.array([own.add(text) for text in wordings(name)]) for name in one.classes]
+        labels = np.array([example.label for example in images.examples], np.int64)
+        own_texts: list[NDArray[np.int64]] = [classes[label] for label in labels]
+    else:
+        classes, labels_ = [], None
+        own_texts = [np.array([own.add(text) for text in example.texts]) for example in images.examples]
+    same = np.arange(len(own.positions), dtype=np.int64)
+    made = LearningSet(
+        one.name,
+        images.features,
+        torch.empty(0),
+        same,
+        own_texts,
+        labels if one.kind == "labelled" else labels_,
+        classes,
+    )
+    return made, [texts.add(text) for text in own.positions]
+
+
+def teacher(texts: Texts, most: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Positions in `texts`: a list a wording for the classes, and one for groups and ungrouped classes.
+
+    :param most: wordings, and plurals, to use.
+    """
+    names = class_names()
+    rest = [names[position] for position in ungrouped()]
+    fine = [[texts.add(wordings(name)[index]) for name in names] for index in range(min(most, len(WORDINGS)))]
+    coarse = [
+        [texts.add(wordings(word)[index]) for word in [*GROUPS, *rest]]
+        for index in range(min(most, len(WORDINGS)))
+    ]
+    for index in range(min(most, len(PLURALS))):
+        words = [plurals(group)[index] for group in GROUPS]
+        coarse.append([texts.add(text) for text in [*words, *(wordings(name)[0] for name in rest)]])
+    return fine, coarse
+
+
+def teacher_of(vectors: Tensor, fine: Sequence[list[int]], coarse: Sequence[list[int]]) -> Teacher:
+    """:param vectors: (n, width), of all texts."""
+    table = torch.tensor(coarse_table())
+    return Teacher([vectors[one] for one in fine], [vectors[one] for one in coarse], table)
+
+
+def read_texts(texts: Texts, model: ModelArrays, on_progress: OnProgress) -> Tensor:
+    """(n, width): their sentence vectors, in the order of their positions."""
+    return torch.tensor(sentence_vectors(list(texts.positions), model, on_progress))

@@ -1,0 +1,180 @@
+"""What training wants: an image near its own texts, far from other texts of its own set, and no knowledge lost.
+
+The loss of a step is a sum of
+
+- one contrast per set, each with negatives of its own only: captions against the captions of other images
+  (InfoNCE both ways, van den Oord et al. 2018, arXiv 1807.03748), classes against the other classes of the set.
+  One contrast over all sets at once learns first to tell the sets apart, which no query asks;
+- JOINT times such a contrast over a few examples of every set, so that sets do not come to lie on one another;
+- the classifier's knowledge: over the images of all sets, the classes that the image suggests among the names of
+  all classes, or the plain words for groups of them, follow the probabilities of the classifier (Kullback-Leibler).
+  No ImageNet photo is needed for this;
+- when a finished model is adapted: ANCHOR times the squared distance that images and texts move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.heads import LearningHead
+
+JOINT = 0.5
+ANCHOR = 20.0
+LARGE_SET, LARGE_BATCH, BATCH = 4000, 384, 128
+SETS_A_STEP = 6
+JOINT_EXAMPLES = 64  # a set
+TEACHER_EXAMPLES = 96  # a set
+MOST_SCALE = 100.0  # of cosines before the softmax, as CLIP
+
+
+@dataclass(frozen=True, slots=True)
+class LearningSet:
+    """One set, ready to learn from: what the towers' frozen parts say of it."""
+
+    name: str
+    inputs: NDArray[np.float16]  # (n, features): of the images
+    texts: Tensor  # (m, width): sentence vectors
+    same: NDArray[np.int64]  # (m,): equal where texts say the same in other words
+    own_texts: Sequence[NDArray[np.int64]]  # n lists of positions in texts: of a labelled set, of its class
+    labels: NDArray[np.int64] | None  # (n,): position in `classes`; None: a captioned set
+    classes: Sequence[NDArray[np.int64]]  # for each class the positions of its wordings, all as many
+
+    @property
+    def weight(self) -> float:
+        """In the sum of losses: a large set says more."""
+        return float(np.clip(np.sqrt(len(self.inputs) / 6000), 0.15, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """What the classifier says of images, and the words for it."""
+
+    fine: Sequence[Tensor]  # a wording each: (1000, width)
+    coarse: Sequence[Tensor]  # a wording each: (groups + ungrouped classes, width)
+    table: Tensor  # (1000, groups + ungrouped): probabilities of classes to those of words
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Of a batch of images."""
+
+    seen: Tensor  # (n, features + columns of the class table): what the image head takes
+    probabilities: Tensor  # (n, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A finished model that is adapted: where images and texts were."""
+
+    image_head: LearningHead
+    text_head: LearningHead
+
+
+class Objective(nn.Module):
+    """The loss of one step over some sets; its own parameters are the scales of the softmaxes."""
+
+    def __init__(
+        self,
+        image_head: LearningHead,
+        text_head: LearningHead,
+        sets: Sequence[LearningSet],
+        teacher: Teacher,
+        rng: np.random.Generator,
+        anchor: Anchor | None,
+    ) -> None:
+        super().__init__()
+        self.image_head, self.text_head = image_head, text_head
+        self.scales = nn.Parameter(torch.full((len(sets) + 2,), float(np.log(20.0))))
+        self._sets, self._teacher, self._rng, self._anchor = sets, teacher, rng, anchor
+
+    def chosen(self) -> list[int]:
+        """The sets of a step: the large ones always, of the others a few."""
+        large = [index for index, one in enumerate(self._sets) if len(one.inputs) >= LARGE_SET]
+        small = [index for index in range(len(self._sets)) if index not in large]
+        return large + list(
+            self._rng.choice(small, min(SETS_A_STEP, len(small)), replace=False) if small else []
+        )
+
+    def positions(self, index: int) -> NDArray[np.int64]:
+        """The examples of a set for one step."""
+        count = len(self._sets[index].inputs)
+        size = min(LARGE_BATCH if count >= LARGE_SET else BATCH, count)
+        return np.asarray(self._rng.choice(count, size, replace=False))
+
+    def forward(self, batches: Sequence[tuple[int, NDArray[np.int64], Inputs]]) -> Tensor:
+        """The loss of a step over (set, positions, what the image head takes)."""
+        total = torch.zeros(())
+        pairs: list[tuple[Tensor, Tensor, NDArray[np.int64]]] = []
+        images: list[tuple[Tensor, Inputs]] = []
+        for index, positions, inputs in batches:
+            one, vectors = self._sets[index], self.image_head(inputs.seen)
+            images.append((vectors, inputs))
+            contrast = self._captions if one.labels is None else self._classes
+            loss, texts, same = contrast(index, positions, vectors)
+            total = total + one.weight * loss
+            pairs.append(
+                (vectors[:JOINT_EXAMPLES], texts[:JOINT_EXAMPLES], same[:JOINT_EXAMPLES] + (index << 32))
+            )
+        if len(pairs) > 1:
+            vectors, texts = (torch.cat([pair[part] for pair in pairs]) for part in (0, 1))  # type: ignore[misc]
+            total = total + JOINT * self._contrast(
+                vectors, texts, np.concatenate([pair[2] for pair in pairs]), -1
+            )
+        total = total + self._knowledge(images)
+        return total if self._anchor is None else total + ANCHOR * self._drift(images)
+
+    def _captions(
+        self, index: int, positions: NDArray[np.int64], vectors: Tensor
+    ) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
+        one = self._sets[index]
+        chosen = np.array([self._rng.choice(one.own_texts[position]) for position in positions])
+        texts, same = self.text_head(one.texts[chosen]), one.same[chosen]
+        return self._contrast(vectors, texts, same, index), texts, same
+
+    def _classes(
+        self, index: int, positions: NDArray[np.int64], vectors: Tensor
+    ) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
+        one = self._sets[index]
+        assert one.labels is not None
+        wording = self._rng.integers(len(one.classes[0]))
+        texts = self.text_head(one.texts[[positions_[wording] for positions_ in one.classes]])
+        labels = one.labels[positions]
+        scores = vectors @ texts.T * self._scale(index)
+        return functional.cross_entropy(scores, torch.tensor(labels)), texts[labels], labels
+
+    def _contrast(self, vectors: Tensor, texts: Tensor, same: NDArray[np.int64], scale: int) -> Tensor:
+        """InfoNCE both ways; all texts that say the same are right answers, in equal shares."""
+        scores = vectors @ texts.T * self._scale(scale)
+        right = torch.tensor(same[:, None] == same[None, :], dtype=torch.float32)
+        right = right / right.sum(1, keepdim=True)
+        to_text, to_image = functional.log_softmax(scores, 1), functional.log_softmax(scores.T, 1)
+        return -0.5 * ((right * to_text).sum(1).mean() + (right * to_image).sum(1).mean())
+
+    def _knowledge(self, images: Sequence[tuple[Tensor, Inputs]]) -> Tensor:
+        vectors = torch.cat([vectors[:TEACHER_EXAMPLES] for vectors, _ in images])
+        expected = torch.cat([inputs.probabilities[:TEACHER_EXAMPLES] for _, inputs in images])
+        words = self._teacher.fine
+        if self._rng.random() < 0.5:
+            words, expected = self._teacher.coarse, expected @ self._teacher.table
+        texts = self.text_head(words[self._rng.integers(len(words))])
+        scores = functional.log_softmax(vectors @ texts.T * self._scale(-2), 1)
+        return functional.kl_div(scores, expected, reduction="batchmean")
+
+    def _drift(self, images: Sequence[tuple[Tensor, Inputs]]) -> Tensor:
+        assert self._anchor is not None
+        seen = torch.cat([inputs.seen[:TEACHER_EXAMPLES] for _, inputs in images])
+        words = torch.cat([self._teacher.fine[0], self._teacher.coarse[0]])
+        with torch.no_grad():
+            images_before, texts_before = self._anchor.image_head(seen), self._anchor.text_head(words)
+        moved = (self.image_head(seen) - images_before).square().sum(1).mean()
+        return moved + (self.text_head(words) - texts_before).square().sum(1).mean()
+
+    def _scale(self, index: int) -> Tensor:
+        return self.scales[index].exp().clamp(max=MOST_SCALE)
