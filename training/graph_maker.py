@@ -15,10 +15,11 @@ OPSET = 21  # the first with 4-bit integers
 IR_VERSION = 10  # the first for opset 21, so that every ONNX Runtime we allow reads it
 OUTPUT = "vectors"
 NORM_EPSILON = 1e-5
+FEW_WEIGHTS = 16_384
 
 
 class GraphMaker:
-    """A graph in the making. A constant named N is stored as "N", or as "N.int8" or "N.int4" with "N.scale"."""
+    """A graph in the making. A constant named N is stored as "N", "N.half", or "N.int8" or "N.int4" with "N.scale"."""
 
     def __init__(self, *, in_8_bits: bool = True) -> None:
         """:param in_8_bits: False keeps all weights in fp32."""
@@ -43,12 +44,23 @@ class GraphMaker:
         return name
 
     def weight(self, name: str, values: Floats) -> str:
-        """A matrix (out, in) or kernels (out, ...): 8 bits and a scale an output channel, unpacked at load."""
+        """A matrix (out, in), or kernels (out, ...): 8 bits and a scale an output channel, unpacked at load."""
         if not self.in_8_bits:
             return self.constant(name, values)
         quantised = to_8_bits(values)
         integers, scales = self._stored_8(name, quantised)
         return self.add("DequantizeLinear", integers, scales, axis=0)
+
+    def kernels(self, name: str, values: Floats) -> str:
+        """Of a convolution, (out, in / groups, kernel, kernel): as `weight`, but where it hurts and saves little, fp16.
+
+        Pretrained Lite2, 48 photos, cosine of the features to fp32's in the mean (least), centred: all in 8 bits 0.991
+        (0.961); depthwise kernels, stem and blocks 0 to 4 left out 0.9986 (0.9975), for 0.3 MB more.
+        """
+        if not self.in_8_bits or (values.shape[1] > 1 and values.size >= FEW_WEIGHTS):
+            return self.weight(name, values)
+        half = self.constant(f"{name}.half", values.astype(np.float16))
+        return self.add("Cast", half, to=TensorProto.FLOAT)
 
     def linear(self, x: str, name: str, weight: Floats, bias: Floats | None) -> str:
         """weight @ x + bias on the last axis of x, which may have any number of axes."""
@@ -134,6 +146,8 @@ def read_constants(model: ModelProto) -> Arrays:
             arrays[own] = Quantised(
                 _integers(constant), scales[:, 0] if scales.shape[1:] == (1,) else scales
             ).values()
+        elif kind == "half":
+            arrays[own] = numpy_helper.to_array(constant).astype(np.float32)
         elif kind != "scale" and constant.data_type == TensorProto.FLOAT:
             arrays[name] = numpy_helper.to_array(constant).copy()
     return arrays

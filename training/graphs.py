@@ -138,7 +138,7 @@ def _convolve(
     x = graph.add(
         "Conv",
         x,
-        graph.weight(f"{name}.weight", kernel),
+        graph.kernels(f"{name}.weight", kernel),
         graph.constant(f"{name}.bias", bias),
         kernel_shape=kernel.shape[2:],
         strides=[stride, stride],

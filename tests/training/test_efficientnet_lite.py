@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from indexer.embed.runtime import open_session
+from indexer.embed.vectors import unit_rows
 from training.arrays import LITE0, LITE2, ImageArrays, Variant
 from training.checkpoint import Tensors, read_checkpoint
 from training.efficientnet_lite import blocks, fold_batch_norm, folded, same_padding
@@ -90,6 +91,18 @@ def test_temperature_flattens_the_probabilities() -> None:
     )
     roots = np.sqrt(sharp)  # exp(score / 2) = sqrt(exp(score))
     assert flat == pytest.approx(roots / roots.sum(), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_8_bits_cost_little_and_come_to_a_quarter_of_the_size() -> None:
+    weights = read_checkpoint(CLASSIFIER.read(), CLASSIFIER.path)
+    arrays = ImageArrays(LITE2, folded(LITE2, weights), class_table=None, temperature=1.0, head=None)
+    plain, small = image_graph(arrays, in_8_bits=False), image_graph(arrays)
+    assert len(small) < 0.29 * len(plain)
+    theirs, ours = (
+        unit_rows(open_session(content).run(None, {"pixels": pictures(4)})[0]) for content in (plain, small)
+    )
+    assert (theirs * ours).sum(axis=1).min() > 0.997
 
 
 def probability_graph(weights: Tensors, temperature: float) -> bytes:

@@ -236,7 +236,7 @@ def test_a_photo_of_any_shape_is_brought_to_its_size(embedder: Embedder) -> None
 def test_the_packaged_model_is_512_wide_and_whole() -> None:
     model = BuiltinEmbedder()
     assert (model.model_id, model.dim) == ("builtin", 512)
-    assert model.fingerprint["name"].__str__().startswith("builtin@lakesift-")
+    assert str(model.fingerprint["name"]).startswith("builtin@lakesift-")
     assert model.fingerprint == BuiltinEmbedder(PACKAGED).fingerprint  # a copy of it is the same model
     assert sum(path.stat().st_size for path in PACKAGED.iterdir()) < 25_000_000
     assert {"MODEL_CARD.md", "LICENSE", "NOTICE"} <= {path.name for path in PACKAGED.iterdir()}
