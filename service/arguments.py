@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     _add_info(verbs)
     _add_doctor(verbs)
     _add_models(verbs)
+    _add_train(verbs)
     _add_vacuum(verbs)
     _add_compact(verbs)
     return root
@@ -320,6 +321,52 @@ def _add_models(verbs: Verbs) -> None:
         "lakesift models --json",
     ])  # fmt: skip
     _add_json(parser)
+
+
+def _add_train(verbs: Verbs) -> None:
+    parser = _verb(verbs, "train", "make a model of your own from labelled or captioned images", [
+        "lakesift train ~/flowers ~/captions --out my.model",
+        "lakesift train my-labels.csv --base builtin --out my.model",
+    ])  # fmt: skip
+    parser.epilog = f"{parser.epilog}\n\n{_TRAIN_TELLS}"
+    parser.add_argument(
+        "data",
+        nargs="+",
+        type=Path,
+        metavar="DATA",
+        help="a folder with one folder of images a class (under train/, validate/ and test/, or directly), "
+        "a folder with a captions.csv (image,caption), or a CSV file that names images anywhere: "
+        "column uri or image, and label, or text or caption",
+    )
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="MODEL", help="the model's folder; new, or empty"
+    )
+    parser.add_argument(
+        "--base",
+        default="builtin",
+        metavar="BASE",
+        help="what to start from: builtin, imagenet (its pretrained parts, as builtin itself did), or the folder "
+        "of a model (default: builtin)",
+    )
+    parser.add_argument("--name", help="the model's name, which lakes keep (default: that of its folder)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of all that is drawn at random (default: 0)"
+    )
+    parser.add_argument(
+        "--steps", type=_positive, metavar="N", help="training steps (default: from the number of images)"
+    )
+
+
+_TRAIN_TELLS = """a model that knows what is in your lake:
+  label some of its images in my-labels.csv, with paths as `lakesift search my.lake TEXT --paths` prints them
+      uri,label
+      /photos/0017.jpg,wheelchair
+      /photos/0042.jpg,empty corridor
+  train as in the second example, then build a lake with the new model
+      lakesift index /photos --into new.lake --model builtin@my.model
+
+Needs: pip install 'lakesift[train]'. Images that any DATA holds for validation or test are taken out of every
+training part. Ctrl-C leaves nothing behind."""
 
 
 def _add_vacuum(verbs: Verbs) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from service.keys import KeyStore
     from service.query import Query
     from service.search import Hit
+    from service.train import Fit, Training
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 SHOWN_SKIPPED = 10  # skipped files named at the end of a run; `info --skipped` lists them all
@@ -373,6 +375,31 @@ def _models(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _train(arguments: argparse.Namespace) -> int:
+    from service.train import Training, check_packages, load_fit
+
+    check_packages()
+    training = Training.check(
+        arguments.data, arguments.out, base=arguments.base, name=arguments.name, seed=arguments.seed
+    )
+    return run_training(training, load_fit(), arguments.steps)
+
+
+def run_training(training: Training, fit: Fit, steps: int | None) -> int:
+    """Fit, showing how far it is; then the report, and what to do with the model. Returns the exit code."""
+    from service.progress import StageProgress
+
+    for note in training.notes:
+        print(f"note: {note}", file=sys.stderr)
+    with StageProgress() as progress:
+        report = training.run(fit, steps, progress)
+    for line in report.lines:
+        print(line)
+    model = shlex.quote(f"builtin@{training.out}")
+    print(f"next: lakesift index PHOTOS --into my.lake --model {model}", file=sys.stderr)
+    return DONE
+
+
 def _vacuum(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
@@ -494,6 +521,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "info": _info,
     "doctor": _doctor,
     "models": _models,
+    "train": _train,
     "vacuum": _vacuum,
     "compact": _compact,
     "key": _key,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Never
+from typing import Never, Self
 
 from tqdm import tqdm
 
@@ -14,11 +14,13 @@ LOG_EVERY_S = 10.0  # where stderr is a file, a line this often instead of a bar
 class TerminalProgress:
     """Draws the stages of `indexer.sync`, one bar a stage."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = " images") -> None:
+        """:param unit: what is counted, as it stands behind the number."""
+        self._unit = unit
         self._bar: tqdm[Never] | None = None
         self._skipped = 0
 
-    def __enter__(self) -> TerminalProgress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -33,7 +35,7 @@ class TerminalProgress:
         self._bar = tqdm(
             desc=name,
             total=total,
-            unit=" images",
+            unit=self._unit,
             file=sys.stderr,
             mininterval=0.2 if terminal else LOG_EVERY_S,
             maxinterval=0.5 if terminal else LOG_EVERY_S,
@@ -54,3 +56,20 @@ class TerminalProgress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class StageProgress(TerminalProgress):
+    """Draws stages that tell how far they are, as those of training do: one bar a stage."""
+
+    def __init__(self) -> None:
+        super().__init__(unit="")
+        self._stage = ""
+        self._done = 0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """:param done: of total, in this stage; it may be told as often as one likes."""
+        if stage != self._stage or done < self._done:
+            self.stage(stage, total)
+            self._stage, self._done = stage, 0
+        self.advance(done - self._done)
+        self._done = done

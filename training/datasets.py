@@ -7,21 +7,18 @@ so that it is the same on every machine and does not move when images are added.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from indexer.errors import BadRequest
-from indexer.sources.names import is_hidden, is_url, may_be_image
+from indexer.sources.names import is_hidden, may_be_image
 from training.class_names import readable
+from training.tables import Kind, local, rows
 
-Kind: TypeAlias = Literal["labelled", "captioned"]
 Split: TypeAlias = Literal["train", "validate", "test"]
 
 CAPTIONS = "captions.csv"
@@ -32,9 +29,6 @@ SPLITS: dict[str, Split] = {
     "val": "validate",
     "valid": "validate",
 }
-IMAGE_COLUMNS = ("uri", "image")
-CAPTION_COLUMNS = ("text", "caption")
-LABEL_COLUMN = "label"
 FEWEST_TO_SPLIT = 50  # of fewer, a tenth would measure nothing
 FORMS = (
     f"give a folder with one folder of images a class, a folder with a {CAPTIONS} (image,caption), or a CSV file "
@@ -200,14 +194,16 @@ def _listed(argument: Path, tables: Sequence[tuple[Path, Split | None]]) -> _Fou
     missing: dict[str, None] = {}
     kinds: set[Kind] = set()
     for table, split in tables:
-        kind, rows = _rows(table)
+        kind, lines = rows(table)
         kinds.add(kind)
         found: dict[Path, _Image] = {}
-        for name, text in rows:
-            path = _local(table.parent, name)
+        for name, text in lines:
+            path = local(table.parent, name)
             if path is None:
                 missing[name] = None
                 continue
+            if kind == "labelled":
+                text = _class_name(table, text)
             texts = found.setdefault(path, _Image(path, name, [], split)).texts
             if text not in texts:
                 texts.append(text)
@@ -228,52 +224,6 @@ def _listed(argument: Path, tables: Sequence[tuple[Path, Split | None]]) -> _Fou
     if not images:
         raise BadRequest(str(argument), "it names no images")
     return kinds.pop(), images, list(missing)
-
-
-def _rows(table: Path) -> tuple[Kind, list[tuple[str, str]]]:
-    """Its kind, and each line's image and text, as they stand there but for white space and class names' ids."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            reader.fieldnames = [column.strip().lower() for column in reader.fieldnames or ()]
-            image, words = _columns(table, reader.fieldnames)
-            lines = [(reader.line_num, row[image].strip(), " ".join(row[words].split())) for row in reader]
-    except UnicodeDecodeError as error:
-        raise BadRequest(str(table), "it is not UTF-8; save it as CSV in UTF-8") from error
-    except csv.Error as error:
-        raise BadRequest(str(table), f"it is not CSV ({error})") from error
-    except OSError as error:
-        raise BadRequest(str(table), f"cannot be read ({error.strerror})") from error
-    for number, name, text in lines:
-        if not name or not text:
-            raise BadRequest(str(table), f"line {number} has no {words if name else image}")
-    if words != LABEL_COLUMN:
-        return "captioned", [(name, text) for _, name, text in lines]
-    return "labelled", [(name, _class_name(table, text)) for _, name, text in lines]
-
-
-def _columns(table: Path, columns: Sequence[str]) -> tuple[str, str]:
-    """The column of images, and the one of captions or labels."""
-    images = [column for column in IMAGE_COLUMNS if column in columns]
-    words = [column for column in (*CAPTION_COLUMNS, LABEL_COLUMN) if column in columns]
-    if not images or not words:
-        wanted = "uri (or image)" if not images else "text (or caption), or label"
-        found = ", ".join(filter(None, columns)) or "none"
-        raise BadRequest(str(table), f"it has no column {wanted}; its columns are: {found}")
-    if LABEL_COLUMN in words and len(words) > 1:
-        raise BadRequest(str(table), f"it has both {words[0]} and {LABEL_COLUMN}; keep the one to learn from")
-    return images[0], words[0]
-
-
-def _local(folder: Path, name: str) -> Path | None:
-    """The file of that name or file:// URL; None if it is not there, or elsewhere than on this machine."""
-    if is_url(name):
-        parts = urlsplit(name)
-        if parts.scheme.lower() != "file" or parts.netloc not in ("", "localhost"):
-            return None
-        name = url2pathname(parts.path)
-    path = folder / name
-    return path if os.path.isfile(path) else None  # noqa: PTH113 - Path's raises on names that no file can have
 
 
 # -- splits

@@ -20,7 +20,7 @@ from service.arguments import parser
 from service.cli import main
 from tests.conftest import sample_folders
 
-VERBS = ["index", "sync", "search", "info", "doctor", "models", "vacuum", "compact", "key"]
+VERBS = ["index", "sync", "search", "info", "doctor", "models", "train", "vacuum", "compact", "key"]
 Capture = pytest.CaptureFixture[str]
 
 

@@ -259,6 +259,7 @@ def test_two_folders_of_one_name(tmp_path: Path) -> None:
         ("uri,text\n ,a\n", "line 2 has no uri"),
         ("uri,label\n1.png,7\n", "the class name '7' is only an id; say in words what it shows"),
         ("uri,label\n1.png,a\n1.png,b\n", "1.png is both 'a' and 'b'; keep one label an image"),
+        ("uri,text\nfile://[x,a\n", "none of the 1 images it names is on this machine, first file://[x"),
         ("uri,text\n2.png,a\n3.png,a\n", "none of the 2 images it names is on this machine, first 2.png"),
         (
             f"uri,text\n{'x' * 300}.png,a\n",
