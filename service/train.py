@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from indexer.embed.model_folder import ModelFolder
+from indexer.embed.runtime import let_torch_sleep
 from indexer.errors import BadRequest, ModelUnavailable
 from training.datasets import DataSet, read, without_leaks
 
@@ -90,7 +90,9 @@ class Training:
 
 def load_fit() -> Fit:
     """`training.fit.fit`, and with it torch: seconds, so only when all is checked."""
-    fit: Fit = importlib.import_module("training.fit").fit
+    let_torch_sleep()
+    from training.fit import fit
+
     return fit
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -89,7 +89,8 @@ def _batches(paths: Sequence[Path], shape: InputShape) -> Iterable[list[Pixels |
             return None
 
     with ThreadPoolExecutor(READERS) as pool:
-        waiting, rest = [], iter(paths)
+        rest = iter(paths)
+        waiting: list[list[Future[Pixels | None]]] = []
         while True:
             while len(waiting) < 2 and (names := list(islice(rest, BATCH_SIZE))):
                 waiting.append([pool.submit(read, name) for name in names])
@@ -107,11 +108,11 @@ def _key(parts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()[:24]
 
 
-def _saved(array: NDArray[np.floating]) -> bytes:  # type: ignore[type-arg]
+def _saved(array: NDArray[np.floating]) -> bytes:
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=False)
     return stream.getvalue()
 
 
-def _loaded(content: bytes) -> NDArray[np.floating]:  # type: ignore[type-arg]
+def _loaded(content: bytes) -> NDArray[np.floating]:
     return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))

@@ -125,7 +125,7 @@ def fit(
 def _base(base: str) -> tuple[ModelArrays, bool]:
     """The arrays to start from, and whether they are a finished model's."""
     if base != "imagenet":
-        return read_arrays(PACKAGED if base == "builtin" else Path(base)), True
+        return read_arrays(PACKAGED if base == "builtin" else Path(base).expanduser()), True
     text, tokenizer = without_other_scripts(starting.sentence_encoder(), starting.TOKENIZER.read())
     image = ImageArrays(LITE2, starting.backbone(), None, 1.0, None)
     model = ModelArrays("", image, text, tokenizer, starting.MOST_TOKENS)

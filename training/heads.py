@@ -31,7 +31,8 @@ class LearningHead(nn.Module):
 
     def head(self) -> Head:
         """The arrays as they are now."""
-        layers = tuple(Linear(_array(layer.weight), _array(layer.bias)) for layer in self.layers)
+        linear = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+        layers = tuple(Linear(_array(layer.weight), _array(layer.bias)) for layer in linear)
         skip = None if self.skip is None else _array(self.skip)
         norm = None if self.norm is None else Norm(_array(self.norm.weight), _array(self.norm.bias))
         return Head(layers, skip, norm)

@@ -65,7 +65,7 @@ def seen(one: DataSet, split: str, model: ModelArrays, on_progress: OnProgress) 
         return Seen(one, (), np.empty((0, width), np.float16), 0)
     paths = [example.path for example in examples]
     features = image_features(one.name, paths, model.image, on_progress)
-    readable = features.any(axis=1)
+    readable = np.asarray(features.any(axis=1))
     kept = tuple(example for example, fine in zip(examples, readable, strict=True) if fine)
     return Seen(one, kept, features[readable], len(examples) - len(kept))
 

@@ -24,7 +24,7 @@ def write_model_folder(
 ) -> None:
     """Write a folder that `builtin@FOLDER` takes; it appears whole, under its name, or not at all.
 
-    :param folder: must not be there yet, the folder that it goes into must.
+    :param folder: must not be there yet, or be empty; the folder that it goes into must be there.
     :param documents: other files to put beside, such as MODEL_CARD.md, LICENSE and NOTICE, by name.
     :raises BadRequest: if the folder is there, or cannot be written.
     """
@@ -36,7 +36,7 @@ def write_model_folder(
     contents = files | {name: text.encode() for name, text in (documents or {}).items()}
     contents[DESCRIPTION] = _description(model, files)
     beside = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
-    if folder.exists():
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise BadRequest("out", f"{folder} is there already; name another, or move it away")
     try:
         beside.mkdir()

@@ -163,9 +163,10 @@ class Objective(nn.Module):
         words = self._teacher.fine
         if self._rng.random() < 0.5:
             words, expected = self._teacher.coarse, expected @ self._teacher.table
-        texts = self.text_head(words[self._rng.integers(len(words))])
+        texts = self.text_head(words[int(self._rng.integers(len(words)))])
         scores = functional.log_softmax(vectors @ texts.T * self._scale(-2), 1)
-        return functional.kl_div(scores, expected, reduction="batchmean")
+        divergence: Tensor = functional.kl_div(scores, expected, reduction="batchmean")
+        return divergence
 
     def _drift(self, images: Sequence[tuple[Tensor, Inputs]]) -> Tensor:
         assert self._anchor is not None
@@ -174,7 +175,8 @@ class Objective(nn.Module):
         with torch.no_grad():
             images_before, texts_before = self._anchor.image_head(seen), self._anchor.text_head(words)
         moved = (self.image_head(seen) - images_before).square().sum(1).mean()
-        return moved + (self.text_head(words) - texts_before).square().sum(1).mean()
+        drift: Tensor = moved + (self.text_head(words) - texts_before).square().sum(1).mean()
+        return drift
 
     def _scale(self, index: int) -> Tensor:
         return self.scales[index].exp().clamp(max=MOST_SCALE)

@@ -53,6 +53,7 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "my.model").mkdir()
+    write_model_folder(tmp_path / "my.model", tiny_model())  # an empty one is filled
     with pytest.raises(BadRequest) as error:
         write_model_folder(tmp_path / "my.model", tiny_model())
     assert str(error.value) == f"out: {tmp_path}/my.model is there already; name another, or move it away"
