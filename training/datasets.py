@@ -130,6 +130,9 @@ def _folder(root: Path) -> _Found:
     tables = [(folder / CAPTIONS, split) for folder, split in parts if (folder / CAPTIONS).is_file()]
     if tables:
         return _listed(root, tables)
+    if sets := [folder.name for folder in _folders(root) if parts == [(root, None)] and _is_set(folder)]:
+        listed = ", ".join(sets[:3]) + (", ..." if len(sets) > 3 else "")
+        raise BadRequest(str(root), f"it is a folder of data sets ({listed}); name the sets themselves")
     images = _classes(root, parts)
     if not images:
         raise BadRequest(str(root), f"there are no images in folders named after classes; {FORMS}")
@@ -146,6 +149,11 @@ def _parts(root: Path) -> list[tuple[Path, Split | None]]:
     if not own:
         return [(root, None)]
     return [(f, None if set(splits.values()) == {"train"} else splits[f]) for f in own]
+
+
+def _is_set(folder: Path) -> bool:
+    """Whether a folder has captions or splits of its own, so that it is no class."""
+    return (folder / CAPTIONS).is_file() or any(part.name.lower() in SPLITS for part in _folders(folder))
 
 
 def _folders(root: Path) -> list[Path]:

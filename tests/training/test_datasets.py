@@ -225,6 +225,12 @@ def test_no_images(tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_of_sets(tmp_path: Path) -> None:
+    for name in ("one/train/cat/1.png", "one/test/dog/1.png", "two/cat/2.png"):
+        png(tmp_path / "data" / name)
+    assert "it is a folder of data sets (one); name the sets themselves" in complaint(tmp_path / "data")
+
+
 def test_one_class(tmp_path: Path) -> None:
     png(tmp_path / "images/1.png")
     assert (
