@@ -24,6 +24,7 @@ from training.arrays import LITE2, Floats, ImageArrays, ModelArrays
 from training.card import CardFacts, CardSet, card
 from training.datasets import DataSet
 from training.features import OnProgress, sentence_vectors
+from training.graphs import image_graph, text_graph
 from training.heads import LearningHead, fresh
 from training.imagenet import class_names
 from training.learning import (
@@ -38,18 +39,18 @@ from training.learning import (
 )
 from training.legal import NOTICE, licence
 from training.metrics import recall_at_k, top_1
-from training.model_files import read_arrays, write_model_folder
+from training.model_files import read_arrays, refuse_used, write_model_folder
 from training.objective import Anchor, LearningSet, Objective, Teacher
 from training.vocabulary import without_other_scripts
 from training.wordings import WORDINGS, wordings
 
 DIM = 512
 HIDDEN = 768
-STEPS, ADAPT_STEPS = 1500, 300
+STEPS, ADAPT_STEPS = 1200, 300
 RATE, ADAPT_RATE = 1e-3, 2e-4
 WARM_UP_STEPS = 50
 WEIGHT_DECAY = 0.05
-DROPOUT = 0.4
+DROPOUT = 0.3
 IMAGE_DROPOUT_IN, TEXT_DROPOUT_IN = 0.2, 0.1
 TABLE_SCALE = 4.0  # of the class table, so that the mixture is as large as the features are
 MOST_SAMPLES = 20_000  # that a fresh head's norm is made from
@@ -90,10 +91,11 @@ def fit(
 
     :param base: "imagenet": the pretrained parts, heads that know nothing. "builtin" or a model folder's path: its
         heads learn on, held near where they were.
-    :param steps: of the optimiser; None: 1,500, or 300 from a base that is finished.
+    :param steps: of the optimiser; None: 1,200, or 300 from a base that is finished.
     :raises BadRequest: if there is nothing to learn from, or `out` is there already.
     :raises ModelUnavailable: if the base, or a package with a pretrained part, is not there.
     """
+    refuse_used(out)  # before an hour's work
     started = time.monotonic()
     torch.manual_seed(seed)
     model, finished = _base(base)
@@ -255,7 +257,7 @@ def _write(
     facts = CardFacts(
         name=model.name,
         made=date.today(),
-        size_bytes=0,
+        size_bytes=_size(model),
         image_tower=f"EfficientNet-Lite2 and a head from its 1,280 features and its class names to {DIM}",
         text_tower=f"all-MiniLM-L6-v2 of English words and a head from its sentence vectors to {DIM}",
         side_px=model.image.variant.side_px,
@@ -268,6 +270,12 @@ def _write(
     )
     documents = {"MODEL_CARD.md": card(facts), "LICENSE": licence(sets), "NOTICE": NOTICE}
     write_model_folder(out, model, documents, words_in_4_bits=True)
+
+
+def _size(model: ModelArrays) -> int:
+    """Bytes of the files that run."""
+    towers = image_graph(model.image), text_graph(model.text, words_in_4_bits=True)
+    return sum(map(len, towers)) + len(model.tokenizer)
 
 
 def _table(measures: Mapping[str, float]) -> str:

@@ -36,8 +36,7 @@ def write_model_folder(
     contents = files | {name: text.encode() for name, text in (documents or {}).items()}
     contents[DESCRIPTION] = _description(model, files)
     beside = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise BadRequest("out", f"{folder} is there already; name another, or move it away")
+    refuse_used(folder)
     try:
         beside.mkdir()
         for name, content in contents.items():
@@ -47,6 +46,12 @@ def write_model_folder(
         raise BadRequest("out", f"{folder} cannot be written ({error.strerror})") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def refuse_used(folder: Path) -> None:
+    """:raises BadRequest: if the folder is there and is not an empty one."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise BadRequest("out", f"{folder} is there already; name another, or move it away")
 
 
 def read_arrays(folder: Path) -> ModelArrays:

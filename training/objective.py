@@ -27,7 +27,7 @@ from training.heads import LearningHead
 
 JOINT = 0.5
 ANCHOR = 20.0
-LARGE_SET, LARGE_BATCH, BATCH = 4000, 384, 128
+LARGE_SET, LARGE_BATCH, BATCH = 4000, 512, 128
 SETS_A_STEP = 6
 JOINT_EXAMPLES = 64  # a set
 TEACHER_EXAMPLES = 96  # a set
@@ -49,7 +49,7 @@ class LearningSet:
     @property
     def weight(self) -> float:
         """In the sum of losses: a large set says more."""
-        return float(np.clip(np.sqrt(len(self.inputs) / 6000), 0.15, 1))
+        return float(np.clip(np.sqrt(len(self.inputs) / 6000), 0.15, 2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,12 +51,14 @@ def adapted(colours: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     return out, *trained(colours, out, "builtin", 60)
 
 
-def test_a_finished_model_learns_words_it_did_not_know(adapted: tuple[Path, FitReport, Progress]) -> None:
+def test_a_finished_model_learns_words_it_did_not_know(
+    adapted: tuple[Path, FitReport, Progress], colours: Path
+) -> None:
     out, report, _ = adapted
     assert (report.examples, report.unreadable) == (30, 1)
     assert report.measures == {"colours top-1": 1.0}
     model = BuiltinEmbedder(out)
-    images = [np.full((260, 260, 3), colour, np.uint8) for colour in COLOURS.values()]
+    images = [np.array(Image.open(colours / "validate" / name / "19.png")) for name in COLOURS]
     scores = model.embed_images(images) @ model.embed_texts([f"a photo of a {name}" for name in COLOURS]).T
     assert scores[0, 0] > scores[0, 1] and scores[1, 1] > scores[1, 0]
 
@@ -104,7 +106,8 @@ def test_from_the_pretrained_parts(colours: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_there_is_refused(colours: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadRequest, match="is there already"):
+    (tmp_path / "kept.txt").write_text("mine")
+    with pytest.raises(BadRequest, match="is there already"):  # before anything is learnt
         trained(colours, tmp_path, str(PACKAGED), 1)
 
 
