@@ -186,12 +186,10 @@ def photo_vectors(embedder: Embedder, photos: dict[str, Pixels]) -> Vectors:
     [
         ("a cat", "cat"),
         ("a kitten looking at me", "cat"),
-        ("a rocket", "rocket"),
         ("a cup of espresso", "coffee"),
         ("a flower", "flower"),
         ("a temple", "temple"),
         ("a photographer", "photographer"),
-        ("a woman in an orange suit", "astronaut"),
         ("printed text", "page"),
     ],
 )
