@@ -76,23 +76,16 @@ def learning_set(images: Seen, texts: Texts) -> tuple[LearningSet, list[int]]:
     Its own positions are into that list.
     """
     one, own = images.set, Texts()
+    labels: NDArray[np.int64] | None = None
+    classes: list[NDArray[np.int64]] = []
     if one.kind == "labelled":
         classes = [np.array([own.add(text) for text in wordings(name)]) for name in one.classes]
         labels = np.array([example.label for example in images.examples], np.int64)
-        own_texts: list[NDArray[np.int64]] = [classes[label] for label in labels]
+        own_texts = [classes[label] for label in labels]
     else:
-        classes, labels_ = [], None
         own_texts = [np.array([own.add(text) for text in example.texts]) for example in images.examples]
     same = np.arange(len(own.positions), dtype=np.int64)
-    made = LearningSet(
-        one.name,
-        images.features,
-        torch.empty(0),
-        same,
-        own_texts,
-        labels if one.kind == "labelled" else labels_,
-        classes,
-    )
+    made = LearningSet(one.name, images.features, torch.empty(0), same, own_texts, labels, classes)
     return made, [texts.add(text) for text in own.positions]
 
 

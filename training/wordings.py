@@ -14,7 +14,7 @@ WORDINGS = (
     "photo of {}",
     "an image showing a {}",
 )
-PLURALS = ("{}s", "photos of {}s", "two {}s", "several {}s", "many {}s")
+PLURALS = ("{}", "photos of {}", "two {}", "several {}", "many {}")
 NO_PLURAL = ("fish", "sheep", "food")  # and what ends in s
 
 
@@ -24,8 +24,6 @@ def wordings(word: str) -> list[str]:
 
 
 def plurals(word: str) -> list[str]:
-    """One text a plural; the word itself where it has none."""
-    stem = word if word in NO_PLURAL or word.endswith("s") else word + "s"
-    return [plural.removesuffix("s").format(stem) for plural in PLURALS[:1]] + [
-        plural.replace("{}s", "{}").format(stem) for plural in PLURALS[1:]
-    ]
+    """One text a plural; of the word itself where it has none."""
+    many = word if word in NO_PLURAL or word.endswith("s") else f"{word}s"
+    return [plural.format(many) for plural in PLURALS]
