@@ -123,7 +123,7 @@ class Objective(nn.Module):
                 (vectors[:JOINT_EXAMPLES], texts[:JOINT_EXAMPLES], same[:JOINT_EXAMPLES] + (index << 32))
             )
         if len(pairs) > 1:
-            vectors, texts = (torch.cat([pair[part] for pair in pairs]) for part in (0, 1))  # type: ignore[misc]
+            vectors, texts = torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])
             total = total + JOINT * self._contrast(
                 vectors, texts, np.concatenate([pair[2] for pair in pairs]), -1
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +38,10 @@ Progress = list[tuple[str, int, int]]
 
 def trained(data: Path, out: Path, base: str, steps: int) -> tuple[FitReport, Progress]:
     progress: Progress = []
-    note: Callable[[str, int, int], None] = lambda *step: progress.append(step)  # noqa: E731
+
+    def note(stage: str, done: int, total: int) -> None:
+        progress.append((stage, done, total))
+
     sets = [read(data, 0)]
     report = fit(sets, out, base=base, name="mine", seed=0, steps=steps, on_progress=note)
     return report, progress
