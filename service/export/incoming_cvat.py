@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -57,12 +58,18 @@ def refuse_document_type(data: bytes) -> None:
     def declared(*_: Any) -> None:
         raise ValueError("it declares a document type, which no export of CVAT does; it is not read")
 
+    def begun(*_: Any) -> None:
+        raise _Begun  # a document type stands before the first element, or nowhere
+
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = declared
-    try:
+    parser.StartElementHandler = begun
+    with suppress(expat.ExpatError, _Begun):
         parser.Parse(data, True)
-    except expat.ExpatError:
-        return
+
+
+class _Begun(Exception):
+    pass
 
 
 def _image(image: ElementTree.Element, labeller: str | None, collected: Collected) -> None:
