@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import csv
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import orjson
 
 from service.export.chunk import FileFormat, Job
 from service.export.columns import OWN, own_values, plain_columns
@@ -25,11 +27,16 @@ class _Lines:
             self._names = plain_columns(item.columns)
             self._lines.writerow([*OWN, *self._names])
         columns = item.to_json()["columns"]
-        self._lines.writerow([*own_values(item), *(columns.get(name) for name in self._names)])
+        self._lines.writerow([*own_values(item), *(_cell(columns.get(name)) for name in self._names)])
 
     def finish(self) -> None:
         if self._names is None:
             self._lines.writerow(OWN)
+
+
+def _cell(value: Any) -> Any:
+    """Truth and what has parts as JSON writes it."""
+    return orjson.dumps(value).decode() if isinstance(value, bool | dict | list) else value
 
 
 class _Encoder:

@@ -9,7 +9,6 @@ Source: https://github.com/webdataset/webdataset (a sample: the members of one b
 
 from __future__ import annotations
 
-import io
 import tarfile
 from typing import BinaryIO
 
@@ -23,9 +22,11 @@ IMAGES = 1_000  # a tar of photos of 1 MB is 1 GB then, the size that WebDataset
 
 
 class _Tar:
+    """Not a TarFile: that remembers every member it writes."""
+
     def __init__(self, job: Job, file: BinaryIO) -> None:
         self._job = job
-        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - finish closes
+        self._file = file
 
     def add(self, item: Item) -> None:
         data = self._read(item)
@@ -35,7 +36,9 @@ class _Tar:
         self._put(name + ".json", orjson.dumps(about))
 
     def finish(self) -> None:
-        self._tar.close()
+        """The end: two empty blocks, and as many more as fill the last record."""
+        self._file.write(bytes(2 * tarfile.BLOCKSIZE))
+        self._file.write(bytes(-self._file.tell() % tarfile.RECORDSIZE))
 
     def _read(self, item: Item) -> bytes:
         assert self._job.read_image is not None, "a format that copies is given a way to read"
@@ -49,7 +52,9 @@ class _Tar:
     def _put(self, name: str, data: bytes) -> None:
         member = tarfile.TarInfo(name)
         member.size = len(data)
-        self._tar.addfile(member, io.BytesIO(data))
+        self._file.write(member.tobuf(tarfile.PAX_FORMAT))
+        self._file.write(data)
+        self._file.write(bytes(-len(data) % tarfile.BLOCKSIZE))
 
 
 WEBDATASET = FileFormat("webdataset", _Tar, chunk=IMAGES, copies=True)

@@ -9,7 +9,9 @@ from typing import Any
 
 from service.export import Handover, Item
 
-HANDOVER = Handover("hospital", 3, 17, "Keeps at least 95 % of what is relevant, with 95 % confidence.", "keep")
+HANDOVER = Handover(
+    "hospital", 3, 17, "Keeps at least 95 % of what is relevant, with 95 % confidence.", "keep"
+)
 COLUMNS = {"format": "jpeg", "caption": None, "camera": "Nikon"}
 
 
