@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from indexer.sources.names import is_url
+from indexer.sources.names import is_url, path_of
 from service.hits import row_json
 
 Decision = Literal["keep", "drop", "ask"]
@@ -49,6 +49,32 @@ class Item:
     columns: Mapping[str, Any] = field(
         repr=False
     )  # the row's other columns; every item of an export has the same
+
+    @classmethod
+    def of(
+        cls,
+        row: Mapping[str, Any],
+        decision: Decision,
+        score: float,
+        probability: float | None = None,
+        label: Literal["yes", "no"] | None = None,
+        labeller: str | None = None,
+    ) -> Item:
+        """:param row: a row of a snapshot, every column."""
+        uri = str(row["uri"])
+        return cls(
+            row_id=int(row["row_id"]),
+            uri=uri,
+            path=None if is_url(uri) else path_of(uri, row["path_bytes"]),
+            width_px=int(row["width_px"]),
+            height_px=int(row["height_px"]),
+            decision=decision,
+            score=score,
+            probability=probability,
+            label=label,
+            labeller=labeller,
+            columns=row,
+        )
 
     @property
     def suffix(self) -> str:

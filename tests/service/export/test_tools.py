@@ -21,8 +21,9 @@ from pycocotools.coco import COCO
 from service.export import Handover, Item, export
 from service.export.item import NOT_UTF8
 from service.export.label_studio import LABEL_CONFIG
+from service.export.reading import reader_of
 from service.export.webdataset import WEBDATASET
-from service.originals import IndexedImage, Originals
+from service.originals import Originals
 from tests.lakes import BLUE, GREEN, RED, Desk, png
 from tests.service.export.things import HANDOVER, item, names, url
 
@@ -278,16 +279,17 @@ def desk(tmp_path: Path) -> Desk:
 
 def items_of(desk: Desk) -> list[Item]:
     rows = sorted(desk.rows().values(), key=lambda row: int(row["row_id"]))
-    made = []
-    for row in rows:
-        columns = {name: value for name, value in row.items() if name != "vector"}
-        path = row["path_bytes"] or row["uri"].encode()
-        made.append(item(row["row_id"], path, uri=row["uri"], width_px=4, height_px=4, columns=columns))
-    return made
+    return [Item.of({name: row[name] for name in row if name != "vector"}, "keep", 0.25, 0.9) for row in rows]
 
 
-def read_original(one: Item) -> bytes:
-    return Originals().read(IndexedImage.of({**one.columns, "row_id": one.row_id, "uri": one.uri}))
+read_original = reader_of(Originals())
+
+
+def test_an_items_path_is_the_rows_own_bytes(desk: Desk) -> None:
+    ids = desk.ids()
+    paths = {one.row_id: one.path for one in items_of(desk)}
+    assert paths[ids["c %FF"]] == os.fsencode(desk.photos) + b"/c \xff"
+    assert paths[ids["a/x.png"]] == os.fsencode(desk.photos / "a/x.png")
 
 
 def samples_of(tars: list[str]) -> list[Any]:
