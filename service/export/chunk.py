@@ -75,6 +75,7 @@ class FileFormat:
     chunk: int | None = None  # items to a chunk, where nobody says; None: all in one
     streams: bool = False  # may go to stdout
     copies: bool = False  # reads the images
+    note: str = ""  # what to do with it, for whoever has just made one
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class FolderFormat:
     name: str
     begin: Callable[[Job, Folder], Chunk]
     chunk: int | None = None
+    note: str = ""  # what to do with it, for whoever has just made one
 
 
 Format = FileFormat | FolderFormat

@@ -70,4 +70,8 @@ def _image(number: int, name: str, item: Item) -> str:
     )
 
 
-CVAT = FolderFormat("cvat", _Task, chunk=IMAGES)
+NOTE = (
+    f"a task of each folder: labels {', '.join(LABELS)} of type tag, its images chosen by {MANIFEST} at the top of the "
+    f"share or cloud storage; then upload {ANNOTATIONS} as CVAT 1.1"
+)
+CVAT = FolderFormat("cvat", _Task, chunk=IMAGES, note=NOTE)

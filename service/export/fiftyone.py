@@ -50,4 +50,8 @@ def _classification(item: Item, handover: Handover) -> dict[str, Any]:
     return {**label, "attributes": {name: value for name, value in attributes.items() if value is not None}}
 
 
-FIFTYONE = FolderFormat("fiftyone", _Samples)
+NOTE = (
+    "load it with: fiftyone.Dataset.from_dir(FOLDER, "
+    f'fiftyone.types.FiftyOneImageClassificationDataset, data_path="{DATA}")'
+)
+FIFTYONE = FolderFormat("fiftyone", _Samples, note=NOTE)

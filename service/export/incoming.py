@@ -34,7 +34,11 @@ MEANINGS: dict[str, Literal["yes", "no", "skip"]] = {
 
 @dataclass(frozen=True, slots=True)
 class IncomingLabel:
-    """One person's answer on one image, which is named by row_id, uri or both."""
+    """One person's answer on one image, which is named by row_id, uri or both.
+
+    A row_id is of the lake that handed the image over; where both are there and that row has another uri, it is not
+    of this lake.
+    """
 
     row_id: int | None
     uri: str | None

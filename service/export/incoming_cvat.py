@@ -1,7 +1,7 @@
 """CVAT's XML, "CVAT for images 1.1": frames with tags and shapes, each of a label.
 
-CVAT does not say who answered: the labeller is the task's assignee, where there is one. What it read from a file
-(`source="file"`, as the decisions that were handed over) or a model made (`auto`) is nobody's answer.
+CVAT does not say who answered: the labeller is the assignee, where the file names one person alone. What it read from
+a file (`source="file"`, as the decisions that were handed over) or a model made (`auto`) is nobody's answer.
 
 The file may be a stranger's: a document type, with which entities could be made to grow without end, is refused before
 anything of it is expanded.
@@ -28,7 +28,7 @@ def read_cvat(data: bytes, reading: Reading) -> IncomingLabels:
     """:raises ValueError: if this is not such XML, is cut off, or has a document type."""
     refuse_document_type(data)
     collected = Collected(reading)
-    labeller: str | None = None
+    assignees: set[str] = set()
     root = ""
     inside: list[str] = []
     try:
@@ -37,12 +37,12 @@ def read_cvat(data: bytes, reading: Reading) -> IncomingLabels:
                 root = root or element.tag
                 inside.append(element.tag)
                 continue
-            if inside[-3:] == ["task", "assignee", "username"] and element.text:
-                labeller = element.text
+            if inside[-2:] == ["assignee", "username"] and element.text:
+                assignees.add(element.text)
             if inside[-1] == "track":
                 collected.problem("a track", "it is of CVAT for video; export as CVAT for images")
             if inside[-1] == "image":
-                _image(element, labeller, collected)
+                _image(element, min(assignees) if len(assignees) == 1 else None, collected)
                 element.clear()
             inside.pop()
     except ElementTree.ParseError as error:

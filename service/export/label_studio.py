@@ -76,4 +76,8 @@ def _prediction(item: Item, handover: Handover) -> dict[str, Any]:
     return prediction if item.probability is None else {**prediction, "score": item.probability}
 
 
-LABEL_STUDIO = FileFormat("label_studio", _Tasks, chunk=TASKS)
+NOTE = (
+    "import one file after another into a project that has a Local files storage of the photos' folder and this "
+    f"labelling interface: {' '.join(LABEL_CONFIG.split())}"
+)
+LABEL_STUDIO = FileFormat("label_studio", _Tasks, chunk=TASKS, note=NOTE)

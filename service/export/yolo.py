@@ -54,4 +54,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-YOLO = FolderFormat("yolo", _Set)
+NOTE = (
+    f"put the boxes of images/N.jpg into {LABELS}/N.txt, set some images aside in {DATA}, then train with it"
+)
+YOLO = FolderFormat("yolo", _Set, note=NOTE)

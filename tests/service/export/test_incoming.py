@@ -185,6 +185,16 @@ def test_cvats_tags_come_back_by_name_and_the_tasks_assignee(tmp_path: Path) -> 
     )
 
 
+def test_of_several_assignees_nobody_knows_who_it_was(tmp_path: Path) -> None:
+    tasks = "".join(
+        f"<task><assignee><username>{name}</username></assignee></task>" for name in ("ann", "bob")
+    )
+    path = written(
+        tmp_path, "a.xml", xml(image("1.jpg", tag("keep")), meta=f"<project><tasks>{tasks}</tasks></project>")
+    )
+    assert read_labels(path, "cvat").labels == [label(None, "/1.jpg", "yes")]
+
+
 def test_what_was_handed_over_is_not_taken_for_an_answer(tmp_path: Path) -> None:
     """CVAT marks what it read from a file; somebody may also give us our own file back."""
     images = (

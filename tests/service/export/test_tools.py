@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 from pycocotools.coco import COCO
 
-from service.export import Handover, Item, export
+from service.export import FORMATS, Handover, Item, export
 from service.export.item import NOT_UTF8
 from service.export.label_studio import LABEL_CONFIG
 from service.export.reading import reader_of
@@ -155,6 +155,13 @@ def test_label_studio_has_everything_known_among_the_data(tmp_path: Path) -> Non
         "promise": "Keeps at least 95 % of what is relevant, with 95 % confidence.",
         "image": "/data/local-files/?d=photos/5.jpg",
     }
+
+
+def test_the_note_has_the_interface_that_the_tasks_need() -> None:
+    shown = FORMATS["label_studio"].note.partition("interface: ")[2]
+    assert ElementTree.canonicalize(shown, strip_text=True) == ElementTree.canonicalize(
+        LABEL_CONFIG, strip_text=True
+    )
 
 
 # -- CVAT: its server reads these; `cvat-sdk` has no reader of either
