@@ -167,6 +167,8 @@ class _Export:
                 self._chunk(number, path, first, part, overwrite=overwrite)
                 if size is None:
                     break
+            if self._state.knows(len(self._done) + 1):
+                raise self._other_images(self._numbered(len(self._done) + 1))
         except OSError as error:
             raise NotWritten(str(self._out), f"{os_reason(error)}; {_GO_ON}") from error
         return self._report()
@@ -189,9 +191,8 @@ class _Export:
             return
         if os.path.lexists(path) and not self._state.knows(number):
             self._make_room(path, overwrite=overwrite)
-        self._state.put(number, Written(path.name, row_id))
-        written = self._write(path, Written(path.name, row_id), part)
-        self._state.put(number, written)
+        written = Written(path.name, row_id)
+        self._write(number, path, written, part)
         self._done.append(written)
 
     def _pass_over(self, path: Path, known: Written, row_id: int | None, part: Iterator[Item]) -> None:
@@ -200,11 +201,13 @@ class _Export:
             given += 1
             self._progress.advance(1)
         if (known.first, known.given) != (row_id, given):
-            raise BadRequest(
-                "out", f"{path} was written from other images than now; choose another place, or overwrite it"
-            )
+            raise self._other_images(path)
         self._done.append(known)
         self._already += 1
+
+    def _other_images(self, path: Path) -> BadRequest:
+        way_out = "choose another place, or overwrite it"
+        return BadRequest("out", f"{path} was written from other images than now; {way_out}")
 
     def _make_room(self, path: Path, *, overwrite: bool) -> None:
         if not overwrite:
@@ -213,7 +216,7 @@ class _Export:
             raise BadRequest("out", f"{path} is a folder that no export wrote; move it away")
         path.unlink()
 
-    def _write(self, path: Path, written: Written, part: Iterable[Item]) -> Written:
+    def _write(self, number: int, path: Path, written: Written, part: Iterable[Item]) -> None:
         beside = path.with_name(f".{path.name}.partial")
         _clear(beside)
         try:
@@ -227,6 +230,7 @@ class _Export:
                     _fill(self._form.begin(self._job, folder), part, written, self._progress)
                     folder.flush()
             written.entries = entries_of(beside)
+            self._state.put(number, written)  # before it is there: what is there is always known
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             beside.replace(path)
@@ -235,7 +239,6 @@ class _Export:
             with suppress(OSError):
                 _clear(beside)
             raise
-        return written
 
     def _report(self) -> ExportReport:
         skipped = [left_out for written in self._done for left_out in written.skipped]

@@ -1,6 +1,7 @@
 """How far an export is, in a small file beside it: `kept.csv.lakesift.json`.
 
-It names every chunk before it is put in its place, so that a run that goes on knows its own files from somebody else's.
+It names every chunk before that is put in its place, so that a run that goes on knows its own files from others'; a
+chunk that is named and not there, or of another size, is written anew.
 """
 
 from __future__ import annotations

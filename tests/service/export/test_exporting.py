@@ -144,7 +144,7 @@ def test_a_crash_after_a_chunk_was_put_in_its_place_is_gone_on_from(tmp_path: Pa
     export(items(4), HANDOVER, "txt", tmp_path / "kept.txt", 2)
     state = tmp_path / "kept.txt.lakesift.json"
     document = json.loads(state.read_text())
-    document["chunks"][1]["whole"] = False  # as it is said before a chunk is begun
+    document["chunks"][1]["entries"] = 99  # the chunk that was to take this one's place
     state.write_text(json.dumps(document))
     (tmp_path / ".kept-00002.txt.partial").write_text("half")
     report = export(items(4), HANDOVER, "txt", tmp_path / "kept.txt", 2)
@@ -172,6 +172,9 @@ def test_other_images_of_the_same_version_are_not_mixed_in(tmp_path: Path) -> No
         BadRequest, match=r"kept.txt was written from other images than now; choose another place"
     ):
         export(items(3), HANDOVER, "txt", tmp_path / "kept.txt")
+    export(items(4), HANDOVER, "csv", tmp_path / "kept.csv", 2)
+    with pytest.raises(BadRequest, match=r"kept-00002.csv was written from other images than now"):
+        export(items(2), HANDOVER, "csv", tmp_path / "kept.csv", 2)
     assert export(items(3), HANDOVER, "txt", tmp_path / "kept.txt", overwrite=True).items == 3
 
 
