@@ -11,6 +11,7 @@ LakeError
 ├── UnknownLake         a service has no lake of this name
 ├── SnapshotGone        an older snapshot of a lake is no longer on disk
 ├── UnknownRow          a lake's current snapshot has no row of this number
+├── UnknownFilter       a lake has no filter of this name
 ├── ImageGone           a row's image is missing, or another than was indexed
 ├── ImageUnreachable    a row's image may be there, and cannot be read now
 ├── LakeLocked          another process writes this lake
@@ -103,6 +104,16 @@ class UnknownRow(LakeError):
         )
         self.lake = lake
         self.row_id = row_id
+
+
+class UnknownFilter(LakeError):
+    def __init__(self, lake: str, name: str, nearest: str | None = None) -> None:
+        """:param nearest: the name that was probably meant; None where none is like it."""
+        way_out = f"did you mean {nearest!r}?" if nearest else "see what there is: lakesift filter list"
+        super().__init__(f"{lake} has no filter {name!r}; {way_out}")
+        self.lake = lake
+        self.name = name
+        self.nearest = nearest
 
 
 class ImageGone(LakeError):
