@@ -200,8 +200,10 @@ def diff(before: Definition, after: Definition) -> list[tuple[str, Any, Any]]:
 
     Values are as in JSON. Long lists of numbers are told by their length and digest; what is not there is None.
     """
+    fields = list(before.to_document())
     old, new = _leaves(before.to_document()), _leaves(after.to_document())
     names = [*old, *(name for name in new if name not in old)]
+    names.sort(key=lambda name: fields.index(name.partition(".")[0]))
     return [
         (name, old.get(name), new.get(name))
         for name in names
