@@ -1,0 +1,130 @@
+"""Where audit labels help most, and how many it may take. Forecasts: a wrong one costs labels, never the promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.relevance.martingale import Claims, Evidence, Numbers, Wholes, growth
+from service.relevance.promise import Chain
+
+ABOVE = 0.15  # of the draws, above the cut: few relevant rows found there say enough (chosen by simulation)
+EVEN = 0.1  # of the draws, wherever they fall: no stratum is left without a chance
+LEAST_RATE = 0.003  # a stratum is expected to be at least so relevant when draws above the cut are shared out
+LABEL_PRICE = 0.5  # of a yes or no, in units of an annotation: which cut is the cheapest to aim for
+PRIOR_LABELS = 5.0  # what a forecast rate weighs against audit answers
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One cut that could be aimed for."""
+
+    cut: int
+    kept: int  # rows
+    dropped: int
+    recall: float  # forecast
+    labels: float  # forecast; infinite: not to be had
+
+
+def shares_for(sizes: Wholes, rates: Numbers, cut: int) -> Numbers:
+    """float64, (strata,), sum 1: the chance of each stratum a draw, planned for a cut.
+
+    Below the cut in proportion to size, since the largest size over share bounds what can be staked; above it more
+    where relevant rows are expected, each of which speaks for the claim.
+    """
+    even = sizes / sizes.sum()
+    strata = np.arange(len(sizes))
+    above = np.where(strata < cut, sizes * np.sqrt(np.maximum(rates, LEAST_RATE)), 0.0)
+    below = np.where(strata < cut, 0.0, sizes).astype(np.float64)
+    parts = [(ABOVE, above), (1 - ABOVE, below)]
+    wanted = sum(weight * part / part.sum() for weight, part in parts if part.sum())
+    shares = (1 - EVEN) * wanted / np.sum(wanted) + EVEN * even
+    return np.asarray(shares / shares.sum())
+
+
+def options(sizes: Wholes, rates: Numbers, chain: Chain) -> list[Option]:
+    """Each cut of a chain with what it may cost, if the rates are about right."""
+    found = []
+    kept = np.concatenate([[0], np.cumsum(sizes)])
+    relevant = np.concatenate([[0], np.cumsum(sizes * rates)])
+    first = chain.first_of_target()
+    for number in range(first, len(chain.claims)):
+        cut = chain.cuts[number]
+        shares = shares_for(sizes, rates, cut) if chain.kind == "recall" else _above_only(sizes, cut)
+        one = _claim(chain.claims, number)
+        rate = float(growth(sizes, shares, rates, one, one.constants)[0])
+        labels = _labels(-np.log(chain.delta), rate)
+        recall = float(relevant[cut] / relevant[-1]) if relevant[-1] else 1.0
+        found.append(Option(cut, int(kept[cut]), int(kept[-1] - kept[cut]), recall, labels))
+    return found
+
+
+def _above_only(sizes: Wholes, cut: int) -> Numbers:
+    even = sizes / sizes.sum()
+    above = np.where(np.arange(len(sizes)) < cut, sizes, 0) / max(int(sizes[:cut].sum()), 1)
+    return np.asarray((1 - EVEN) * above + EVEN * even)
+
+
+def best(found: Sequence[Option], rows: int) -> Option | None:
+    """The option with the least work for people: labels, and the annotation of what is kept; None: none is to be had."""
+    possible = [option for option in found if option.labels < rows]
+    return min(possible, key=lambda o: (LABEL_PRICE * o.labels + o.kept, o.cut), default=None)
+
+
+def shares_of(sizes: Wholes, rates: Numbers, wanted: Sequence[Chain]) -> tuple[Numbers, Option | None]:
+    """The shares for all that is promised, and the option aimed for by the first chain."""
+    rows = int(sizes.sum())
+    every, aims = [], []
+    for chain in wanted:
+        found = options(sizes, rates, chain)
+        option = best(found, rows) or (max(found, key=lambda o: o.kept) if found else None)
+        aims.append(best(found, rows))
+        cut = option.cut if option else len(sizes)
+        every.append(shares_for(sizes, rates, cut) if chain.kind == "recall" else _above_only(sizes, cut))
+    if not every:
+        return np.asarray(sizes / max(rows, 1)), None
+    shares = np.mean(every, axis=0)
+    return np.asarray(shares / shares.sum()), aims[0]
+
+
+def learned(rates: Numbers, evidence: Evidence) -> Numbers:
+    """float64, (strata,): the forecast rates, corrected by what the audit found."""
+    found = (PRIOR_LABELS * rates + evidence.relevant) / (PRIOR_LABELS + evidence.drawn)
+    return np.clip(found, 1e-6, 1 - 1e-6)
+
+
+def missing(
+    sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidence: Evidence, aim: int | None
+) -> int | None:
+    """About how many more labels until the chain holds at the cut aimed for, or at all; 0: it holds; None: no number
+    within the population is likely to do.
+
+    :param rates: (strata,), forecast before the audit.
+    """
+    first = chain.first_of_target()
+    last = chain.cuts.index(aim, first) if aim in chain.cuts[first:] else first
+    left = sizes - evidence.drawn
+    now = learned(rates, evidence)
+    needed = 0.0
+    for number in range(last + 1):
+        lacking = -np.log(chain.delta) - evidence.best[number]
+        if lacking <= 1e-12:
+            continue
+        lacking = -np.log(chain.delta) - evidence.now[number]
+        rate = growth(left, shares, now, _claim(chain.claims, number), evidence.known[number : number + 1])
+        needed = max(needed, _labels(lacking, float(rate[0])))
+    if needed >= left.sum():
+        return None if needed == np.inf else int(left.sum())
+    return int(np.ceil(needed))
+
+
+def _claim(claims: Claims, number: int) -> Claims:
+    return Claims(claims.gains[number : number + 1], claims.constants[number : number + 1])
+
+
+def _labels(lacking: float, rate: float) -> float:
+    if rate == np.inf:
+        return 0.0
+    return float(lacking / rate) if rate > 0 else np.inf
