@@ -30,10 +30,15 @@ def main() -> int:
         from benchmarks.quality import main as quality  # takes arguments of its own
 
         return quality(sys.argv[2:])
+    if sys.argv[1:2] == ["coverage"]:
+        from benchmarks.coverage import main as coverage
+
+        return coverage(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="How well models find is measured apart: python -m benchmarks quality --help",
+        epilog="Measured apart: how well models find, python -m benchmarks quality --help; whether promises are kept, "
+        "python -m benchmarks coverage --help",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: does it run at all?")

@@ -1,4 +1,4 @@
-"""Applies an audit: either cuts that are promised, with a decision for every row, or a refusal that says what is missing.
+"""Applies an audit: either cuts that are promised, with a decision for every row, or a refusal that says what lacks.
 
 Knows no lake and no files: an audit, the answers, and out comes the same every time.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from service.relevance import plan
 from service.relevance.audit import ANSWERED, Audit
 from service.relevance.calibration import Calibration
-from service.relevance.definition import Target, Thresholds
+from service.relevance.definition import Thresholds
 from service.relevance.martingale import Evidence, Numbers, weigh
 from service.relevance.promise import Chain, Known, chains, delta_of
 
@@ -132,7 +132,7 @@ def _cuts(best: Mapping[str, int | None]) -> tuple[int, int]:
     if recall is None or precision is None:
         cut = recall if precision is None else precision
         return cut or 0, cut or 0
-    return (recall, max(precision, recall)) if recall <= precision else (recall, precision)
+    return recall, min(recall, precision)
 
 
 def _likely_cut(audit: Audit, calibration: Calibration | None) -> int:

@@ -1,8 +1,8 @@
 """An audit: which rows are asked about, in which order, fixed and stored before anybody answers.
 
-`filters/<name>/audits/<number>.json` holds the design, `<number>.parquet` the population: every row's score as it was
-then, its stratum (-1: answered before the audit) and its place in the order within the stratum. So what was promised can
-be worked out again on any machine, bit for bit, without the model and without scoring anything.
+`filters/<name>/audits/<number>.json` holds the design with the seed of the draws, `<number>.parquet` the population:
+every row's score as it was then, and its stratum (-1: answered before the audit). So what was promised can be worked
+out again on any machine, bit for bit, without the model and without scoring anything.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class Audit:
         generator = np.random.PCG64(int(self.design.seed, 16))
         # Raw numbers of the generator: NumPy promises their stream for good, unlike that of its distributions.
         keys = generator.random_raw(len(self.row_ids))
-        uniforms = (generator.random_raw(int(self.sizes.sum())) >> np.uint64(11)) * 2.0**-53
+        uniforms = (generator.random_raw(int(self.sizes.sum())) >> np.uint64(11)).astype(
+            np.float64
+        ) * 2.0**-53
         strata = draw_strata(self.sizes, self.shares, uniforms)
         members = [np.flatnonzero(self.strata == number) for number in range(len(self.design.sizes))]
         rows = np.empty(len(strata), np.int64)

@@ -14,6 +14,7 @@ ABOVE = 0.15  # of the draws, above the cut: few relevant rows found there say e
 EVEN = 0.1  # of the draws, wherever they fall: no stratum is left without a chance
 LEAST_RATE = 0.003  # a stratum is expected to be at least so relevant when draws above the cut are shared out
 LABEL_PRICE = 0.5  # of a yes or no, in units of an annotation: which cut is the cheapest to aim for
+SAFE_SHARE = 0.7  # of a budget is planned for: a forecast of labels is an average
 PRIOR_LABELS = 5.0  # what a forecast rate weighs against audit answers
 
 
@@ -67,26 +68,48 @@ def _above_only(sizes: Wholes, cut: int) -> Numbers:
     return np.asarray((1 - EVEN) * above + EVEN * even)
 
 
-def best(found: Sequence[Option], rows: int) -> Option | None:
-    """The option with the least work for people: labels, and the annotation of what is kept; None: none is to be had."""
+def best(found: Sequence[Option], rows: int, budget: int | None = None) -> Option | None:
+    """The option with the least work for people, labels and annotation of what is kept; None: none is to be had.
+
+    :param budget: labels that may be spent; then the strictest cut that they are likely to settle.
+    """
+    if budget is not None:
+        affordable = [option for option in found if option.labels <= SAFE_SHARE * budget]
+        return min(affordable, key=lambda o: o.kept, default=None)
     possible = [option for option in found if option.labels < rows]
     return min(possible, key=lambda o: (LABEL_PRICE * o.labels + o.kept, o.cut), default=None)
 
 
-def shares_of(sizes: Wholes, rates: Numbers, wanted: Sequence[Chain]) -> tuple[Numbers, Option | None]:
+def shares_of(
+    sizes: Wholes, rates: Numbers, wanted: Sequence[Chain], budget: int | None = None
+) -> tuple[Numbers, Option | None]:
     """The shares for all that is promised, and the option aimed for by the first chain."""
     rows = int(sizes.sum())
     every, aims = [], []
     for chain in wanted:
         found = options(sizes, rates, chain)
-        option = best(found, rows) or (max(found, key=lambda o: o.kept) if found else None)
-        aims.append(best(found, rows))
+        aim = best(found, rows, budget)
+        aims.append(aim)
+        option = aim or min(found, key=lambda o: o.labels, default=None)
         cut = option.cut if option else len(sizes)
-        every.append(shares_for(sizes, rates, cut) if chain.kind == "recall" else _above_only(sizes, cut))
+        if chain.kind == "recall":
+            every.append(
+                (shares_for(sizes, rates, cut) + shares_for(sizes, rates, _boldest(found, chain))) / 2
+            )
+        else:
+            every.append(_above_only(sizes, cut))
     if not every:
         return np.asarray(sizes / max(rows, 1)), None
     shares = np.mean(every, axis=0)
     return np.asarray(shares / shares.sum()), aims[0]
+
+
+def _boldest(found: Sequence[Option], chain: Chain) -> int:
+    """The strictest cut that is expected to be true. Half of the draws are shared out for it: it costs few labels at the
+    cut aimed for, and more labels than planned go on tightening the line.
+    """
+    true = [option for option in found if option.recall >= chain.levels[-1]]
+    return min(true, key=lambda o: o.kept, default=found[0]).cut
 
 
 def learned(rates: Numbers, evidence: Evidence) -> Numbers:

@@ -1,9 +1,9 @@
 """From evidence to a promise: which cut between kept and dropped rows may be named, and how sure that is.
 
-The strata are bands of scores, best first; cut k keeps the first k of them. Every claim is fixed before the first label,
-and they are tested in one fixed order, each only when all before it hold. The first false claim of the order has to be
-believed before any false one can be, so the chance of ever promising falsely is at most its delta, whatever the number
-of cuts and of looks (fixed-sequence testing; Maurer, Hothorn and Lehmacher 1995).
+The strata are bands of scores, best first; cut k keeps the first k of them. Every claim is fixed before the first
+label, and they are tested in one fixed order, each only when all before it hold. The first false claim of the order has
+to be believed before any false one can be, so the chance of ever promising falsely is at most its delta, whatever the
+number of cuts and of looks (fixed-sequence testing; Maurer, Hothorn and Lehmacher 1995).
 
 Recall: from the most generous cut to the strictest. The order begins with lower recalls at the most generous cut, so
 that a refusal can say what holds now. Precision: from the strictest cut to the most generous, likewise.
@@ -64,7 +64,7 @@ class Chain:
 
 
 def delta_of(confidence: float, audit: int) -> float:
-    """The chance of a false promise that a filter's audit number 1, 2, ... may take: 0.8, 0.16, 0.032 ... of 1 - confidence.
+    """The chance of a false promise that a filter's audit 1, 2, 3 ... may take: 0.8, 0.16, 0.032 ... of 1 - confidence.
 
     Whoever audits again and again until the answer pleases is still held to the stated confidence.
     """
@@ -96,7 +96,8 @@ def _recall_chain(recall: float, sizes: Wholes, known: Known, delta: float) -> C
     """Claim (r, k): relevant rows kept are at least r of all, (1 - r) kept - r missed >= 0; kept ones are those known,
     and those of the first k strata.
 
-    A relevant row that the audit finds below the cut is kept too, by its label, but counts as missed here: on the safe side.
+    A relevant row that the audit finds below the cut is kept too, by its label, but counts as missed here: on the safe
+    side.
     """
     top = len(sizes) - 1
     pairs = [(step, top) for step in _steps(recall)] + [(recall, cut) for cut in range(top, 0, -1)]
