@@ -27,18 +27,22 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["prompts", "examples", "linear"]
 
 BLOCK_ROWS = 16_384  # scored at once: 16 MB of half-precision rows at 512 dimensions
-CLIP_TEMPERATURE = 0.01  # the smallest that CLIP's training allows (logits times 100), where it ends
+# CLIP's training ends at 0.01; on 100 kinds of scene of the built-in model all from 0.01 to 0.05 were alike for several
+# wanted prompts, and wider ones made more of unwanted prompts, but less of the second wanted one.
+TEMPERATURE = 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """The score of a row x, with T the temperature:
+    """The score of a row x, with T the temperature, k = T logsumexp(keep @ x / T) and d = T logsumexp(drop @ x / T):
 
-        T * (logsumexp(keep @ x / T) - logsumexp(drop @ x / T)) + bias
+        k + T log(p) + bias,  where p = 1 / (1 + exp((d - k) / T)) is the softmax's share of what is wanted;
+        k + bias if nothing is unwanted;  -d + bias if nothing is wanted
 
-    without the term of a side that is empty. With one vector a side that is the difference of two cosines; with more,
-    it is T times the log-odds of the softmax over all prompts, as CLIP classifies without examples: a row need only be
-    near one of several wanted prompts. A linear scorer has its weights as the one row of keep: the score is w.x + bias.
+    So a row need only be near one of several wanted prompts, and loses what an unwanted one is nearer than they.
+    Plain log-odds, k - d, order rows by what they are not: they lost a third of the average precision of k
+    alone on 100 kinds of scene, where this gained (0.54 for 0.53 with the nearest other class unwanted; k - d: 0.26).
+    A linear scorer has its weights as the one row of keep: the score is w.x + bias.
 
     The vectors are rounded to half precision, in which rows are stored and scored, so that a new image and a row of the
     same vector get the same score but for the last bits.
@@ -49,7 +53,7 @@ class Scorer:
     kind: Kind
     keep: Vectors  # (a, dim); unit rows, but for the weights of a linear scorer
     drop: Vectors  # (b, dim)
-    temperature: float = CLIP_TEMPERATURE  # above 0, in units of the score
+    temperature: float = TEMPERATURE  # above 0, in units of the score
     bias: float = 0.0
 
     def __post_init__(self) -> None:
@@ -109,12 +113,15 @@ class Scorer:
         :param products: float32, (n, a + b).
         """
         count = len(self.keep)
-        scores = np.full(len(products), self.bias, np.float32)
-        if count:
-            scores += _soft_maximum(products[:, :count], self.temperature)
-        if len(self.drop):
-            scores -= _soft_maximum(products[:, count:], self.temperature)
-        return scores
+        bias, temperature = np.float32(self.bias), np.float32(self.temperature)
+        if not count:
+            return bias - _soft_maximum(products, temperature)
+        wanted = _soft_maximum(products[:, :count], temperature)
+        if count == products.shape[1]:
+            return wanted + bias
+        nearer = _soft_maximum(products[:, count:], temperature) - wanted
+        scores: NDArray[np.float32] = wanted - temperature * np.logaddexp(np.float32(0), nearer / temperature)
+        return scores + bias
 
     def to_json(self) -> dict[str, Any]:
         """Numbers that `from_json` brings back bit for bit."""
@@ -135,13 +142,13 @@ class Scorer:
         return cls(data["kind"], keep, drop, float(data["temperature"]), float(data["bias"]))
 
 
-def _soft_maximum(products: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+def _soft_maximum(products: NDArray[np.float32], temperature: np.float32) -> NDArray[np.float32]:
     """float32, (n,): T logsumexp(products / T) of each row."""
     if products.shape[1] == 1:
         return products[:, 0]
     best = products.max(axis=1)
-    sums = np.exp((products - best[:, None]) / np.float32(temperature)).sum(axis=1)
-    return np.asarray(best + np.float32(temperature) * np.log(sums), np.float32)
+    sums = np.exp((products - best[:, None]) / temperature).sum(axis=1)
+    return np.asarray(best + temperature * np.log(sums), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,21 +36,22 @@ def test_one_wanted_prompt_scores_by_its_cosine() -> None:
     assert scorer.of(rows(X, Y, (0.6, 0.8, 0))).tolist() == pytest.approx([1, 0, 0.6])
 
 
-def test_a_prompt_on_either_side_scores_by_the_difference() -> None:
-    scorer = Scorer("prompts", rows(X), rows(Y), bias=2)
-    assert scorer.of(rows(X, Y, (0.6, 0.8, 0))).tolist() == pytest.approx([3, 1, 1.8])
+def test_a_row_loses_what_an_unwanted_prompt_is_nearer() -> None:
+    scorer = Scorer("prompts", rows(X), rows(Y), temperature=0.01, bias=2)
+    # x: 1 - nothing; y: 0 - (1 - 0); between them, where both are as near: 0.7071 - 0.01 log 2
+    assert scorer.of(rows(X, Y, (0.5**0.5, 0.5**0.5, 0))).tolist() == pytest.approx([3, 1, 2.70018], abs=1e-3)
 
 
 def test_only_unwanted_prompts_score_by_how_far_away_a_row_is() -> None:
     assert Scorer("prompts", NONE, rows(Y)).of(rows(X, Y)).tolist() == pytest.approx([0, -1])
 
 
-def test_several_prompts_are_the_softmax_s_log_odds_times_the_temperature() -> None:
+def test_several_prompts_are_a_softmax() -> None:
     scorer = Scorer("prompts", rows(X, Y), rows(Z), temperature=0.5)
-    # e^2 + e^0 = 8.389 of e^2 + 2 e^0 = 9.389 is wanted: log(8.389 / 1) / 2 = 1.06347
-    assert scorer.of(rows(X)).tolist() == pytest.approx([1.06347], abs=1e-5)
-    # e^0 + e^0 = 2 against e^2: (log 2 - 2) / 2
-    assert scorer.of(rows(Z)).tolist() == pytest.approx([-0.65343], abs=1e-5)
+    # x: wanted are e^2 + e^0 = 8.389 of 9.389: k = log(8.389) / 2 = 1.06347, and log(8.389 / 9.389) / 2 = -0.05631
+    assert scorer.of(rows(X)).tolist() == pytest.approx([1.00716], abs=1e-5)
+    # z: wanted are 2 of 2 + e^2 = 9.38906: log(2) / 2 + log(2 / 9.38906) / 2
+    assert scorer.of(rows(Z)).tolist() == pytest.approx([-0.42662], abs=1e-5)
 
 
 def test_a_low_temperature_does_not_overflow() -> None:
