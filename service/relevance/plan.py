@@ -105,8 +105,8 @@ def shares_of(
 
 
 def _boldest(found: Sequence[Option], chain: Chain) -> int:
-    """The strictest cut that is expected to be true. Half of the draws are shared out for it: it costs few labels at the
-    cut aimed for, and more labels than planned go on tightening the line.
+    """The strictest cut that is expected to be true. Half of the draws are shared out for it: that costs few labels at
+    the cut aimed for, and more labels than planned go on tightening the line.
     """
     true = [option for option in found if option.recall >= chain.levels[-1]]
     return min(true, key=lambda o: o.kept, default=found[0]).cut
