@@ -50,11 +50,16 @@ def main() -> int:
         from benchmarks.coverage import main as coverage
 
         return coverage(sys.argv[2:])
+    if sys.argv[1:2] == ["filtering"]:
+        from benchmarks.filtering import main as filtering
+
+        return filtering(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
         epilog="Measured apart, each with --help: how well models find, python -m benchmarks quality; how fast filters "
-        "learn, python -m benchmarks teaching; whether promises are kept, python -m benchmarks coverage",
+        "learn, python -m benchmarks teaching; whether promises are kept, python -m benchmarks coverage; a filter on labelled photos, python -m benchmarks "
+        "filtering",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: does it run at all?")
