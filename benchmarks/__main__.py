@@ -57,9 +57,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="Measured apart, each with --help: how well models find, python -m benchmarks quality; how fast filters "
-        "learn, python -m benchmarks teaching; whether promises are kept, python -m benchmarks coverage; a filter on labelled photos, python -m benchmarks "
-        "filtering",
+        epilog="Measured apart, each with --help: how well models find (python -m benchmarks quality), how fast "
+        "filters learn (teaching), whether promises are kept (coverage), and a filter on labelled photos (filtering)",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: does it run at all?")

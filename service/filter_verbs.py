@@ -66,11 +66,7 @@ def _next(filters: Filters, arguments: argparse.Namespace) -> int:
             print(f"{row['row_id']:7d}  {row['score']:7.3f}  {chance:>5}  {_one_line(row['uri'])}")
     _tell_progress(found["progress"])
     if not found["rows"]:
-        audit = found["progress"]["audit"]
-        held = audit is not None and audit["still_needed"] == 0
-        print(
-            "the promise holds: lakesift filter apply" if held else "nothing is left to ask", file=sys.stderr
-        )
+        print("nothing is left to ask", file=sys.stderr)
     return DONE
 
 
@@ -222,11 +218,16 @@ def _tell_progress(progress: Mapping[str, Any]) -> None:
     audit = progress["audit"]
     if audit is not None:
         needed = audit["still_needed"]
-        more = "more than this filter can hope for" if needed is None else f"about {needed:,} more"
-        print(
-            f"audit {audit['number']}: {audit['answered']:,} answered, {'done' if needed == 0 else more}",
-            file=sys.stderr,
+        state = (
+            "the promise is out of sight"
+            if needed is None
+            else f"about {needed:,} more until the promise holds"
         )
+        if audit["holds"]:
+            state = "the promise holds, and can be applied"
+            if audit["more"]:
+                state += f"; {audit['more']['labels']:,} more labels may drop {audit['more']['drop']:,} more images"
+        print(f"audit {audit['number']}: {audit['answered']:,} answered, {state}", file=sys.stderr)
 
 
 def _one_line(text: str) -> str:

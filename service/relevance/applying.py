@@ -55,6 +55,40 @@ class Standing:
     rates: Numbers  # (strata,), forecast before the audit
 
     @property
+    def holds(self) -> bool:
+        """Whether all that is wanted holds at some cut: it can be applied."""
+        pairs = zip(self.chains, self.evidence, strict=True)
+        return bool(self.chains) and all(chain.best_cut(evidence) is not None for chain, evidence in pairs)
+
+    @property
+    def more(self) -> tuple[int, int]:
+        """Once recall holds: about how many more labels would pay, and how many more rows they would drop."""
+        if not self.holds or self.chains[0].kind != "recall":
+            return 0, 0
+        return plan.worthwhile(
+            self.audit.sizes, self.audit.shares, self.rates, self.chains[0], self.evidence[0]
+        )
+
+    @property
+    def asks_on(self) -> bool:
+        """Whether more answers are asked for: to hold, to drop more where that pays, or to spend what was granted."""
+        answered = int(self.evidence[0].drawn.sum()) if self.evidence else 0
+        budget = self.audit.design.budget
+        if not self.holds:
+            return True
+        return self.more[0] > 0 if budget is None else answered < budget
+
+    def facts(self) -> dict[str, Any]:
+        """As `progress` tells it: labels still needed to hold, and what more of them would do."""
+        labels, rows = self.more
+        needed = 0 if self.holds else self.missing
+        return {
+            "holds": self.holds,
+            "still_needed": needed,
+            "more": {"labels": labels, "drop": rows} if labels else None,
+        }
+
+    @property
     def missing(self) -> int | None:
         """About how many labels until all that is wanted holds where it was planned to; None: it is out of sight."""
         design = self.audit.design

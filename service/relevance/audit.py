@@ -45,6 +45,7 @@ class Design:
     sizes: tuple[int, ...]  # rows of each stratum, best scores first
     shares: tuple[float, ...]  # the chance of each stratum a draw, while it lasts; above 0, sum 1
     planned: int | None  # labels that may be enough; a forecast
+    budget: int | None  # labels that may be spent, where a person said so
     aim: int | None  # the cut it is planned for: the first so many strata are kept
 
     def to_json(self) -> bytes:
@@ -215,14 +216,18 @@ def begin(number: int, snapshot: int, target: Target, scored: Scored, answers: M
         sizes=tuple(sizes),
         shares=tuple(size / total for size in sizes),
         planned=None,
+        budget=None,
         aim=None,
     )
     return Audit(design, scored.row_ids, scored.scores, strata)
 
 
-def with_plan(audit: Audit, shares: Numbers, aim: int | None, planned: int | None) -> Audit:
+def with_plan(
+    audit: Audit, shares: Numbers, aim: int | None, planned: int | None, budget: int | None = None
+) -> Audit:
     """The same population, drawn with other shares."""
-    design = replace(audit.design, shares=tuple(float(share) for share in shares), aim=aim, planned=planned)
+    numbers_of = tuple(float(share) for share in shares)
+    design = replace(audit.design, shares=numbers_of, aim=aim, planned=planned, budget=budget)
     return Audit(design, audit.row_ids, audit.scores, audit.strata)
 
 

@@ -223,7 +223,7 @@ class Filter:
             definition = self._begin_audit(budget)
         audit = self._audit_of(definition)
         standing = stand(audit, self._said(), definition.calibration)
-        pending = [] if standing.missing == 0 else audit.pending(self._said(), count)
+        pending = audit.pending(self._said(), count) if standing.asks_on else []
         return self._next(definition, purpose, self.lake.at(audit.design.snapshot), pending)
 
     def _next_to_teach(self, definition: Definition, count: int) -> dict[str, Any]:
@@ -363,7 +363,7 @@ class Filter:
         standing = self.standing()
         audit = None
         if standing is not None:
-            audit = {**audits.facts(standing.audit, self._said()), "still_needed": standing.missing}
+            audit = {**audits.facts(standing.audit, self._said()), **standing.facts()}
         return {
             "labels": len(labels),
             "yes": labels.count("yes"),
@@ -556,7 +556,7 @@ def planned(
         return audit
     shares, option = plan.shares_of(audit.sizes, forecast(audit, calibration), wanted, budget)
     labels = None if option is None else int(np.ceil(option.labels))
-    return audits.with_plan(audit, shares, None if option is None else option.cut, labels)
+    return audits.with_plan(audit, shares, None if option is None else option.cut, labels, budget)
 
 
 def _stage(definition: Definition, labels: int) -> str:

@@ -121,26 +121,51 @@ def learned(rates: Numbers, evidence: Evidence) -> Numbers:
 def missing(
     sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidence: Evidence, aim: int | None
 ) -> int | None:
-    """About how many more labels until the chain holds at the cut aimed for, or at all; 0: it holds; None: no number
+    """About how many more labels until the chain holds at the cut aimed for; 0: it holds; None: no number
     within the population is likely to do.
 
     :param rates: (strata,), forecast before the audit.
     """
     first = chain.first_of_target()
     last = chain.cuts.index(aim, first) if aim in chain.cuts[first:] else first
-    left = sizes - evidence.drawn
-    now = learned(rates, evidence)
-    needed = 0.0
-    for number in range(last + 1):
-        lacking = -np.log(chain.delta) - evidence.best[number]
-        if lacking <= 1e-12:
-            continue
-        lacking = -np.log(chain.delta) - evidence.now[number]
-        rate = growth(left, shares, now, _claim(chain.claims, number), evidence.known[number : number + 1])
-        needed = max(needed, _labels(lacking, float(rate[0])))
-    if needed >= left.sum():
-        return None if needed == np.inf else int(left.sum())
+    needed = _until(sizes, shares, rates, chain, evidence)[last]
+    left = int((sizes - evidence.drawn).sum())
+    if needed >= left:
+        return None if needed == np.inf else left
     return int(np.ceil(needed))
+
+
+def worthwhile(
+    sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidence: Evidence
+) -> tuple[int, int]:
+    """Where a recall chain holds: how many more labels pay, and how many more rows they would drop; (0, 0): none do.
+
+    A label counts half an annotation, as in `best`.
+    """
+    reached = chain.reached(evidence)
+    kept = np.cumsum(sizes)
+    now = int(kept[chain.cuts[reached - 1] - 1])
+    needed = _until(sizes, shares, rates, chain, evidence)
+    gains = [
+        (now - int(kept[chain.cuts[number] - 1]) - LABEL_PRICE * needed[number], number)
+        for number in range(reached, len(chain.claims))
+    ]
+    gain, number = max(gains, default=(0.0, 0))
+    if gain <= 0 or needed[number] >= (sizes - evidence.drawn).sum():
+        return 0, 0
+    return int(np.ceil(needed[number])), now - int(kept[chain.cuts[number] - 1])
+
+
+def _until(sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidence: Evidence) -> list[float]:
+    """Forecast labels until each claim, and all before it, hold."""
+    goal = -np.log(chain.delta)
+    growths = growth(sizes - evidence.drawn, shares, learned(rates, evidence), chain.claims, evidence.known)
+    needed, found = 0.0, []
+    for best_so_far, now, rate in zip(evidence.best, evidence.now, growths, strict=True):
+        if best_so_far < goal - 1e-12:
+            needed = max(needed, _labels(goal - now, float(rate)))
+        found.append(needed)
+    return found
 
 
 def _claim(claims: Claims, number: int) -> Claims:
