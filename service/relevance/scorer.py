@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["prompts", "examples", "linear"]
 
+FEW_SIDES = 2  # vectors
 BLOCK_ROWS = 16_384  # scored at once: 16 MB of half-precision rows at 512 dimensions
 # CLIP's training ends at 0.01; on 100 kinds of scene of the built-in model all from 0.01 to 0.05 were alike for several
 # wanted prompts, and wider ones made more of unwanted prompts, but less of the second wanted one.
@@ -198,10 +199,18 @@ def _understood(snapshot: Snapshot, where: str | None) -> Where | None:
 def _in_half_precision(parts: Sequence[Part], scorer: Scorer) -> Callable[[Block], NDArray[np.float32]]:
     """Scores a block of the stored bytes as they lie there; nothing is decoded or copied."""
     codes = [ann.codes_of(part.segment.index) for part in parts]
-    packed = numkong.dots_pack(scorer.sides.astype(np.float16))
+    sides = scorer.sides.astype(np.float16)
+    packed = numkong.dots_pack(sides)
 
     def score(block: Block) -> NDArray[np.float32]:
-        return scorer.combine(np.asarray(numkong.dots_packed(halves_of(codes, block), packed)))
+        rows = halves_of(codes, block)
+        # 500,000 rows by one vector took 38 ms with cdist, 79 ms with packed vectors; by six, packed ones win.
+        found = (
+            numkong.cdist(rows, sides, "dot")
+            if len(sides) <= FEW_SIDES
+            else numkong.dots_packed(rows, packed)
+        )
+        return scorer.combine(np.asarray(found, np.float32))
 
     return score
 
