@@ -63,14 +63,14 @@ def measure_scoring(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
 def _bare(snapshot: Snapshot, vectors: Vectors) -> None:
     """The products alone: no masks, no row_ids, one number a row, thrown away."""
     codes = [ann.codes_of(part.segment.index) for part in snapshot.parts]
-    packed = numkong.dots_pack(vectors.astype(np.float16))
+    halves = vectors.astype(np.float16)
     blocks = [
         (number, start, min(start + BLOCK_ROWS, len(rows)))
         for number, rows in enumerate(codes)
         for start in range(0, len(rows), BLOCK_ROWS)
     ]
     for_each(
-        lambda block: np.asarray(numkong.dots_packed(halves_of(codes, block), packed)), blocks, parallel=True
+        lambda block: np.asarray(numkong.cdist(halves_of(codes, block), halves, "dot")), blocks, parallel=True
     )
 
 

@@ -1,11 +1,11 @@
 """What to label next: the few rows whose answers make the best ranking. Knows nothing of people or labels' history.
 
-Measured with benchmarks/teaching.py, on classes of about 1 % of the rows:
+Measured with benchmarks/teaching.py (benchmarks/RESULTS.md), on classes of about 1 % of the rows:
 
 - Rows at the top of the ranking are both what is relevant and what is mistaken for it. Random rows of a rare class are
-  all "no", and so are nearly all rows that a classifier is unsure of while it knows little.
+  nearly all "no". With a good draft, the rows that a classifier is least sure of are much the same as the top.
 - Where the draft says the wrong thing, its whole top is "no", and the next rows are as those. So until there are a few
-  "yes", most of what is proposed lies apart from what has been answered.
+  "yes", most of what is proposed lies apart from what has been answered, and later some of it anywhere in the lake.
 """
 
 from __future__ import annotations

@@ -171,16 +171,19 @@ def test_many_rows_in_threads_score_as_the_plain_way_and_the_same_each_time(tmp_
     assert scored.scores.tobytes() == again.scores.tobytes()
 
 
-def test_a_cpu_without_wide_instructions_gets_the_same_scores(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wanted", [1, 2, 4])
+def test_a_cpu_without_wide_instructions_gets_the_same_scores(tmp_path: Path, wanted: int) -> None:
     write_synthetic_lake(tmp_path / "my.lake", 100, 16, segment_rows=100)
     random = np.random.default_rng(1)
-    scorer = Scorer("prompts", random_unit_rows(2, 16, random), random_unit_rows(1, 16, random))
+    scorer = Scorer(
+        "prompts", random_unit_rows(wanted, 16, random), random_unit_rows(wanted // 2, 16, random)
+    )
     block: Block = (0, 7, 93)
     with Lake.open(tmp_path / "my.lake") as lake:
         parts = lake.snapshot.parts
-        np.testing.assert_allclose(
-            _decoded(parts, scorer)(block), _in_half_precision(parts, scorer)(block), atol=1e-5
-        )
+        found = _in_half_precision(parts, scorer)(block)
+        np.testing.assert_allclose(_decoded(parts, scorer)(block), found, atol=1e-5)
+    assert str(found.dtype) == "float32"
 
 
 def test_vectors_of_rows_come_in_the_order_asked(tmp_path: Path) -> None:
