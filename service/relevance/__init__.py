@@ -1,1 +1,6 @@
-"""Sifting: a filter's draft, what people teach it, the audit of its promise, and what it then decides."""
+"""Relevance filters: scorers, labels, audits, promises, decisions. `Filters` is the way in."""
+
+from service.relevance.definition import Target
+from service.relevance.filters import Filter, Filters
+
+__all__ = ["Filter", "Filters", "Target"]
