@@ -189,7 +189,7 @@ class Filter:
         if not here:
             return Taught(definition.scorer, None, {})
         labels = np.array([known[row_id] for row_id in here])
-        fitted = fit(vectors_of(snapshot, here), labels, definition.scorer)
+        fitted = fit(vectors_of(snapshot, here), labels, definition.scorer, snapshot.background)
         return Taught(fitted.scorer, fitted.calibration, fitted.facts)
 
     def next(
