@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.embed import Vectors
+from indexer.embed import Embedder, Vectors
 from indexer.errors import BadRequest, UnknownRow, UnreadableImage
 from indexer.layout import Layout
 from service.hits import row_json
@@ -50,9 +50,11 @@ class Taught:
 class Filters:
     """The filters of one lake."""
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, lake: Lake, embedder: Callable[[], Embedder] | None = None) -> None:
+        """:param embedder: gives the lake's model, where it is not the lake itself that loads it."""
         self.lake = lake
         self.store = FilterStore(Layout(lake.folder))
+        self._embedder = embedder or (lambda: lake.embedder)
 
     def names(self) -> list[str]:
         return self.store.names()
@@ -83,7 +85,7 @@ class Filters:
             drop.texts,
             _shown(snapshot, keep),
             _shown(snapshot, drop),
-            lambda: self.lake.embedder,
+            self._embedder,
         )
         definition = Definition(
             name=name,
@@ -115,7 +117,7 @@ class Filters:
             data = path.read_bytes()
         except OSError as error:
             raise UnreadableImage(str(path), error.strerror or str(error)) from None
-        vector = query_vector(snapshot, Query.of(image=path), lambda: self.lake.embedder)
+        vector = query_vector(snapshot, Query.of(image=path), self._embedder)
         return ExampleImage(path.name, hashlib.sha256(data).hexdigest(), tuple(vector.tolist()))
 
     def open(self, name: str) -> Filter:
@@ -261,9 +263,12 @@ class Filter:
     def label(self, labels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Save answers, each {"row_id" or "uri", "label": yes/no/skip, "labeller"?}; those of no use are told."""
         new, problems = [], []
+        purpose_of, find_uri = self._purposes(), None
+        if any(entry.get("row_id") is None for entry in labels):
+            find_uri = self._find_uri()
         for index, entry in enumerate(labels):
             try:
-                new.append(self._new_label(entry))
+                new.append(self._new_label(entry, find_uri, purpose_of))
             except (BadRequest, UnknownRow) as error:
                 problems.append({"index": index, "message": str(error)})
         return self._save(new, problems)
@@ -274,29 +279,36 @@ class Filter:
             path, self._find_uri(), lambda row: self.lake.snapshot.find(row) is not None, labeller=labeller
         )
         told = [{"line": line, "message": message} for line, message in problems]
-        return self._save([replace(label, purpose=self._purpose(label.row_id)) for label in found], told)
+        purpose_of = self._purposes()
+        return self._save([replace(label, purpose=purpose_of(label.row_id)) for label in found], told)
 
-    def _new_label(self, entry: Mapping[str, Any]) -> NewLabel:
+    def _new_label(
+        self,
+        entry: Mapping[str, Any],
+        find_uri: Callable[[str], int | None] | None,
+        purpose_of: Callable[[int], str],
+    ) -> NewLabel:
         row_id = entry.get("row_id")
         if row_id is None:
             uri = entry.get("uri")
-            row_id = None if uri is None else self._find_uri()(str(uri))
+            row_id = None if uri is None or find_uri is None else find_uri(str(uri))
             if row_id is None:
                 raise BadRequest("uri", f"the lake has no image {uri}" if uri else "name a row_id or a uri")
         elif not isinstance(row_id, int) or self.lake.snapshot.find(row_id) is None:
             raise UnknownRow(str(self.lake.folder), row_id)
         return NewLabel(
-            row_id, str(entry.get("label")), str(entry.get("labeller") or UNNAMED), self._purpose(row_id)
+            row_id, str(entry.get("label")), str(entry.get("labeller") or UNNAMED), purpose_of(row_id)
         )
 
-    def _purpose(self, row_id: int) -> str:
-        """Whether it was asked for by the audit in force; what a person picked teaches."""
+    def _purposes(self) -> Callable[[int], str]:
+        """Tells whether a row was asked for by the audit in force; what a person picked teaches."""
         definition = self.definition
         if definition.audit is None:
-            return "teach"
-        drawn = self._audit_of(definition).order[1]
-        answered = len(self._audit_of(definition).prefix(self._said()))
-        return "audit" if row_id in drawn[: answered + 1_000] else "picked"
+            return lambda row_id: "teach"
+        audit = self._audit_of(definition)
+        answered = len(audit.prefix(self._said()))
+        asked = set(audit.order[1][: answered + 1_000].tolist())
+        return lambda row_id: "audit" if row_id in asked else "picked"
 
     def _save(self, new: Sequence[NewLabel], problems: list[dict[str, Any]]) -> dict[str, Any]:
         return {"saved": len(self._book.add(new)), "problems": problems, "progress": self.progress()}
@@ -511,6 +523,15 @@ class Filter:
         self.applied(definition)
         table = ledger.read(self._folder / "ledger", definition.version)
         return table.filter(np.asarray([value == decision for value in table["decision"].to_pylist()]))
+
+    def ledger_path(self, version: int | None = None) -> Path:
+        """The Parquet file with the decision of every row.
+
+        :raises BadRequest: if nothing was applied, or not this version.
+        """
+        definition = self.last_applied() if version is None else self.at(version)
+        self.applied(definition)
+        return ledger.path_of(self._folder / "ledger", definition.version)
 
     def samples(self, decision: str, count: int = 24) -> dict[str, Any]:
         """Rows of one decision next to the line: what was kept or dropped narrowly."""
