@@ -18,7 +18,8 @@ LakeError
 ├── KeysDamaged         the file of the service's keys cannot be read, so no key is taken
 ├── WhereError          a `where` expression is not understood
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
-    └── BadCursor       a page's cursor is not one, or not of this query
+    ├── BadCursor       a page's cursor is not one, or not of this query
+    └── FilterExists    a lake has a filter of this name already
 """
 
 from __future__ import annotations
@@ -163,6 +164,11 @@ class BadRequest(LakeError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+class FilterExists(BadRequest):
+    def __init__(self, name: str, way_out: str = "choose another name, or delete that one") -> None:
+        super().__init__("name", f"there is a filter {name!r} already; {way_out}")
 
 
 class BadCursor(BadRequest):

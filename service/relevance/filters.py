@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.embed import Vectors
+from indexer.embed import Embedder, Vectors
 from indexer.errors import BadRequest, UnknownRow, UnreadableImage
 from indexer.layout import Layout
 from service.hits import row_json
@@ -51,9 +51,11 @@ class Taught:
 class Filters:
     """The filters of one lake."""
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, lake: Lake, embedder: Callable[[], Embedder] | None = None) -> None:
+        """:param embedder: gives the lake's model, where it is not the lake itself that loads it."""
         self.lake = lake
         self.store = FilterStore(Layout(lake.folder))
+        self._embedder = embedder or (lambda: lake.embedder)
 
     def names(self) -> list[str]:
         return self.store.names()
@@ -84,7 +86,7 @@ class Filters:
             drop.texts,
             _shown(snapshot, keep),
             _shown(snapshot, drop),
-            lambda: self.lake.embedder,
+            self._embedder,
         )
         definition = Definition(
             name=name,
@@ -116,7 +118,7 @@ class Filters:
             data = path.read_bytes()
         except OSError as error:
             raise UnreadableImage(str(path), error.strerror or str(error)) from None
-        vector = query_vector(snapshot, Query.of(image=path), lambda: self.lake.embedder)
+        vector = query_vector(snapshot, Query.of(image=path), self._embedder)
         return ExampleImage(path.name, hashlib.sha256(data).hexdigest(), tuple(vector.tolist()))
 
     def open(self, name: str) -> Filter:
@@ -535,6 +537,15 @@ class Filter:
         self.applied(definition)
         table = ledger.read(self._folder / "ledger", definition.version)
         return table.filter(np.asarray([value == decision for value in table["decision"].to_pylist()]))
+
+    def ledger_path(self, version: int | None = None) -> Path:
+        """The Parquet file with the decision of every row.
+
+        :raises BadRequest: if nothing was applied, or not this version.
+        """
+        definition = self.last_applied() if version is None else self.at(version)
+        self.applied(definition)
+        return ledger.path_of(self._folder / "ledger", definition.version)
 
     def samples(self, decision: str, count: int = 24) -> dict[str, Any]:
         """Rows of one decision next to the line: what was kept or dropped narrowly."""

@@ -20,6 +20,10 @@ from service.relevance.audit import Audit
 from service.relevance.calibration import Calibration
 
 
+def path_of(folder: Path, version: int) -> Path:
+    return folder / f"{version:06d}.parquet"
+
+
 def write(
     folder: Path,
     version: int,
@@ -52,7 +56,7 @@ def write(
     names = pa.DictionaryArray.from_arrays(pa.array(decisions, pa.int8()), pa.array(DECISIONS))
     table = table.set_column(2, "decision", names.cast(pa.string()))
     table = table.replace_schema_metadata({"snapshot": str(audit.design.snapshot)})
-    path = folder / f"{version:06d}.parquet"
+    path = path_of(folder, version)
     try:
         make_folder(folder)
         beside = path.with_name(path.name + ".new")
@@ -66,7 +70,7 @@ def write(
 
 def read(folder: Path, version: int) -> pa.Table:
     """:raises LakeDamaged: if it is missing or cannot be read."""
-    path = folder / f"{version:06d}.parquet"
+    path = path_of(folder, version)
     try:
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:

@@ -17,7 +17,7 @@ from typing import Any
 from ulid import ULID
 
 from indexer.durable import fsync_folder, make_folder, write_file
-from indexer.errors import BadRequest, LakeDamaged, LakeError, LakeLocked, UnknownFilter
+from indexer.errors import BadRequest, FilterExists, LakeDamaged, LakeError, LakeLocked, UnknownFilter
 from indexer.layout import Layout
 from indexer.locks import acquire
 from service.relevance.definition import NAME, Definition, check_name
@@ -111,8 +111,7 @@ class FilterStore:
     def _taken(self, definition: Definition) -> BadRequest:
         name, version = definition.name, definition.version
         if version == 1:
-            way_out = "choose another name, or delete that one"
-            return BadRequest("name", f"there is a filter {name!r} already; {way_out}")
+            return FilterExists(name)
         return BadRequest(
             "version",
             f"{name!r} has a version {version} already, written by somebody else meanwhile; try again",
@@ -129,7 +128,7 @@ class FilterStore:
         """
         source = self.read(name)
         if _versions(self._place(new_name)):
-            raise BadRequest("name", f"there is a filter {new_name!r} already; choose another name")
+            raise FilterExists(new_name, "choose another name")
         copied = replace(
             source,
             name=new_name,
