@@ -16,13 +16,25 @@ from benchmarks.machine import describe_machine
 from benchmarks.measure import Measurement, table
 from benchmarks.memory import measure_memory
 from benchmarks.resync import measure_resync
+from benchmarks.scoring import measure_scoring
 from benchmarks.search import measure_search
 from benchmarks.service import measure_service
 from benchmarks.soak import measure_soak
 from benchmarks.thumbnails import measure_thumbnails
 from benchmarks.where import measure_where
 
-NAMES = ("indexing", "resync", "search", "where", "memory", "command", "service", "thumbnails", "soak")
+NAMES = (
+    "indexing",
+    "resync",
+    "search",
+    "where",
+    "scoring",
+    "memory",
+    "command",
+    "service",
+    "thumbnails",
+    "soak",
+)
 
 
 def main() -> int:
@@ -30,10 +42,23 @@ def main() -> int:
         from benchmarks.quality import main as quality  # takes arguments of its own
 
         return quality(sys.argv[2:])
+    if sys.argv[1:2] == ["teaching"]:
+        from benchmarks.teaching import main as teaching
+
+        return teaching(sys.argv[2:])
+    if sys.argv[1:2] == ["coverage"]:
+        from benchmarks.coverage import main as coverage
+
+        return coverage(sys.argv[2:])
+    if sys.argv[1:2] == ["filtering"]:
+        from benchmarks.filtering import main as filtering
+
+        return filtering(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="How well models find is measured apart: python -m benchmarks quality --help",
+        epilog="Measured apart, each with --help: how well models find (python -m benchmarks quality), how fast "
+        "filters learn (teaching), whether promises are kept (coverage), and a filter on labelled photos (filtering)",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: does it run at all?")
@@ -64,6 +89,7 @@ def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterat
         "resync": measure_resync,
         "search": measure_search,
         "where": measure_where,
+        "scoring": measure_scoring,
         "memory": measure_memory,
         "command": measure_command,
         "service": measure_service,

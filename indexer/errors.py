@@ -11,6 +11,7 @@ LakeError
 ├── UnknownLake         a service has no lake of this name
 ├── SnapshotGone        an older snapshot of a lake is no longer on disk
 ├── UnknownRow          a lake's current snapshot has no row of this number
+├── UnknownFilter       a lake has no filter of this name
 ├── ImageGone           a row's image is missing, or another than was indexed
 ├── ImageUnreachable    a row's image may be there, and cannot be read now
 ├── LakeLocked          another process writes this lake
@@ -18,7 +19,8 @@ LakeError
 ├── NotWritten          a file that a user asked for cannot be written
 ├── WhereError          a `where` expression is not understood
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
-    └── BadCursor       a page's cursor is not one, or not of this query
+    ├── BadCursor       a page's cursor is not one, or not of this query
+    └── FilterExists    a lake has a filter of this name already
 """
 
 from __future__ import annotations
@@ -106,6 +108,16 @@ class UnknownRow(LakeError):
         self.row_id = row_id
 
 
+class UnknownFilter(LakeError):
+    def __init__(self, lake: str, name: str, nearest: str | None = None) -> None:
+        """:param nearest: the name that was probably meant; None where none is like it."""
+        way_out = f"did you mean {nearest!r}?" if nearest else "see what there is: lakesift filter list"
+        super().__init__(f"{lake} has no filter {name!r}; {way_out}")
+        self.lake = lake
+        self.name = name
+        self.nearest = nearest
+
+
 class ImageGone(LakeError):
     """:param reason: as in "it is not there any more"."""
 
@@ -162,6 +174,11 @@ class BadRequest(LakeError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+class FilterExists(BadRequest):
+    def __init__(self, name: str, way_out: str = "choose another name, or delete that one") -> None:
+        super().__init__("name", f"there is a filter {name!r} already; {way_out}")
 
 
 class BadCursor(BadRequest):

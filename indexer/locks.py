@@ -36,7 +36,7 @@ def writer(layout: Layout, *, use_lock: bool = True) -> Iterator[None]:
     if not use_lock:
         yield
         return
-    lock = _acquire(
+    lock = acquire(
         layout.writer_lock,
         f"{layout.root} lies on a file system without locks; if you are sure that nobody else writes it, use --no-lock",
     )
@@ -51,8 +51,11 @@ def writer(layout: Layout, *, use_lock: bool = True) -> Iterator[None]:
         lock.release()
 
 
-def _acquire(path: Path, no_locking: str) -> BaseFileLock | None:
-    """The lock, or None where another process holds it; a file system without locks raises LakeError(no_locking)."""
+def acquire(path: Path, no_locking: str, *, wait_s: float = 0.0) -> BaseFileLock | None:
+    """The lock, or None where another still holds it after wait_s; two locks of one process exclude each other too.
+
+    :raises LakeError: with no_locking as its sentence, on a file system without locks; if path cannot be written.
+    """
     # Not thread_local: a lake that one thread opened may be closed by another.
     lock = (UnixFileLock if os.name != "nt" else FileLock)(path, thread_local=False)
     try:
@@ -60,7 +63,7 @@ def _acquire(path: Path, no_locking: str) -> BaseFileLock | None:
             warnings.catch_warnings()
         ):  # filelock warns before it falls back; the sentence below says it better
             warnings.simplefilter("ignore", UserWarning)
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=wait_s, poll_interval=0.01, blocking=wait_s > 0)
     except Timeout:
         if _fell_back(lock):  # what lies there may be no lock at all
             raise LakeError(no_locking) from None
@@ -116,7 +119,7 @@ class Reading:
             layout.readers.mkdir(exist_ok=True)
             while self._lock is None:  # vacuum may try a new lock in the instant before it is taken
                 self._note = layout.readers / f"{ULID()}.json"
-                self._lock = _acquire(self._note.with_suffix(".lock"), "no locks")
+                self._lock = acquire(self._note.with_suffix(".lock"), "no locks")
             self._note.write_text(json.dumps({"pid": os.getpid(), "snapshots": None}))
         except (OSError, LakeError):
             self.close()
@@ -143,7 +146,7 @@ def snapshots_being_read(layout: Layout) -> set[int] | None:
     unsaid = False
     for path in sorted(layout.readers.glob("*.lock")):
         note = path.with_suffix(".json")
-        lock = _acquire(path, f"{layout.root} lies on a file system without locks")
+        lock = acquire(path, f"{layout.root} lies on a file system without locks")
         if lock is not None:
             for leftover in (note, path):
                 with suppress(OSError):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from indexer import __version__
+from service.argument_parts import Verbs, add_json, add_verb, positive
+from service.filter_arguments import add_filter
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command's; a parsed namespace names its verb in `verb`."""
+
     root = argparse.ArgumentParser(
         prog="lakesift",
         description="Find images in a data lake and decide which are worth annotating.",
@@ -19,7 +20,8 @@ def parser() -> argparse.ArgumentParser:
         "  lakesift index ~/photos --into my.lake\n"
         '  lakesift search my.lake "a cat" --paths\n'
         "  lakesift serve my.lake\n\n"
-        "Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 used wrongly, 130 interrupted.",
+        "Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 used wrongly, "
+        "3 a filter refused its promise, 130 interrupted.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     root.add_argument("--version", action="version", version=f"lakesift {__version__}")
@@ -28,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     _add_sync(verbs)
     _add_search(verbs)
     _add_serve(verbs)
+    add_filter(verbs)
     _add_key(verbs)
     _add_info(verbs)
     _add_doctor(verbs)
@@ -38,50 +41,30 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-Verbs = Any  # argparse's sub-parsers action has no public type
-
-
-def _verb(verbs: Verbs, name: str, help: str, examples: Sequence[str]) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        name,
-        help=help,
-        description=help[0].upper() + help[1:] + ".",
-        epilog="examples:\n" + "\n".join(f"  {example}" for example in examples),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    return parser
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON document (default: text for people)"
-    )
-
-
 def _add_writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="images an encoder call (default: the model's own choice)",
     )
     parser.add_argument(
-        "--decoders", type=_positive, metavar="N", help="decoder processes (default: one a core, at most 16)"
+        "--decoders", type=positive, metavar="N", help="decoder processes (default: one a core, at most 16)"
     )
     parser.add_argument(
-        "--readers", type=_positive, metavar="N", help="downloads at once from a remote source (default: 16)"
+        "--readers", type=positive, metavar="N", help="downloads at once from a remote source (default: 16)"
     )
     parser.add_argument(
         "--commit-rows",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="commit after this many images (default: 5000, or 30 s)",
     )
     parser.add_argument(
-        "--max-pixels", type=_positive, metavar="N", help="skip images of more pixels (default: 180000000)"
+        "--max-pixels", type=positive, metavar="N", help="skip images of more pixels (default: 180000000)"
     )
     parser.add_argument(
-        "--max-bytes", type=_positive, metavar="N", help="skip larger files (default: 200000000)"
+        "--max-bytes", type=positive, metavar="N", help="skip larger files (default: 200000000)"
     )
     parser.add_argument(
         "--exact",
@@ -106,18 +89,11 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="try files again that could not be read, changed or not (default: only changed ones)",
     )
-    _add_json(parser)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value
+    add_json(parser)
 
 
 def _add_index(verbs: Verbs) -> None:
-    parser = _verb(verbs, "index", "index folders, globs, URLs or lists of images into a lake", [
+    parser = add_verb(verbs, "index", "index folders, globs, URLs or lists of images into a lake", [
         "lakesift index ~/photos --into my.lake",
         "lakesift index 's3://bucket/robot/**/*.jpg' --into my.lake --columns frames.csv",
     ])  # fmt: skip
@@ -147,7 +123,7 @@ def _add_index(verbs: Verbs) -> None:
 
 
 def _add_sync(verbs: Verbs) -> None:
-    parser = _verb(verbs, "sync", "make a lake equal its sources: new, changed, moved and deleted images", [
+    parser = add_verb(verbs, "sync", "make a lake equal its sources: new, changed, moved and deleted images", [
         "lakesift sync my.lake",
         "lakesift sync my.lake --root /old/disk=/new/disk",
     ])  # fmt: skip
@@ -168,7 +144,7 @@ def _add_sync(verbs: Verbs) -> None:
 
 
 def _add_search(verbs: Verbs) -> None:
-    parser = _verb(verbs, "search", "find images by text, by example images, by metadata", [
+    parser = add_verb(verbs, "search", "find images by text, by example images, by metadata", [
         'lakesift search my.lake "a cat" --paths',
         "lakesift search my.lake --image cat.jpg --not-text drawing --where \"width_px >= 640\" -k 20",
     ])  # fmt: skip
@@ -216,7 +192,7 @@ def _add_search(verbs: Verbs) -> None:
         metavar="SQL",
         help="only rows for which this holds, e.g. \"width_px >= 640 AND camera LIKE 'Canon%%'\"",
     )
-    parser.add_argument("-k", type=_positive, default=10, metavar="N", help="hits wanted (default: 10)")
+    parser.add_argument("-k", type=positive, default=10, metavar="N", help="hits wanted (default: 10)")
     parser.add_argument(
         "--all", action="store_true", help="every row, or every row above --min-z, instead of -k hits"
     )
@@ -232,7 +208,7 @@ def _add_search(verbs: Verbs) -> None:
         help="show near-identical images once, as the best of them (default: each)",
     )
     shape = parser.add_mutually_exclusive_group()
-    _add_json(shape)  # type: ignore[arg-type]
+    add_json(shape)  # type: ignore[arg-type]
     shape.add_argument("--paths", action="store_true", help="print paths alone, one a line")
     shape.add_argument(
         "--print0",
@@ -242,7 +218,7 @@ def _add_search(verbs: Verbs) -> None:
 
 
 def _add_serve(verbs: Verbs) -> None:
-    parser = _verb(verbs, "serve", "answer searches over HTTP, with a page for people", [
+    parser = add_verb(verbs, "serve", "answer searches over HTTP, with a page for people", [
         "lakesift serve my.lake",
         "lakesift serve cats.lake dogs.lake --port 9000",
     ])  # fmt: skip
@@ -277,7 +253,7 @@ def _port(text: str) -> int:
 
 
 def _add_info(verbs: Verbs) -> None:
-    parser = _verb(verbs, "info", "say what a lake holds", [
+    parser = add_verb(verbs, "info", "say what a lake holds", [
         "lakesift info my.lake",
         "lakesift info my.lake --skipped --json",
     ])  # fmt: skip
@@ -287,11 +263,11 @@ def _add_info(verbs: Verbs) -> None:
         action="store_true",
         help="list the files that could not be read, and why (default: count them)",
     )
-    _add_json(parser)
+    add_json(parser)
 
 
 def _add_doctor(verbs: Verbs) -> None:
-    parser = _verb(verbs, "doctor", "check a lake, its model and this machine", [
+    parser = add_verb(verbs, "doctor", "check a lake, its model and this machine", [
         "lakesift doctor my.lake",
         "lakesift doctor my.lake --deep",
     ])  # fmt: skip
@@ -312,19 +288,19 @@ def _add_doctor(verbs: Verbs) -> None:
         choices=["int8", "bf16", "fp16"],
         help="measure on this lake's own photos what this precision would cost (default: do not)",
     )
-    _add_json(parser)
+    add_json(parser)
 
 
 def _add_models(verbs: Verbs) -> None:
-    parser = _verb(verbs, "models", "list the models that a lake can be built with", [
+    parser = add_verb(verbs, "models", "list the models that a lake can be built with", [
         "lakesift models",
         "lakesift models --json",
     ])  # fmt: skip
-    _add_json(parser)
+    add_json(parser)
 
 
 def _add_train(verbs: Verbs) -> None:
-    parser = _verb(verbs, "train", "make a model of your own from labelled or captioned images", [
+    parser = add_verb(verbs, "train", "make a model of your own from labelled or captioned images", [
         "lakesift train ~/flowers ~/captions --out my.model",
         "lakesift train my-labels.csv --base builtin --out my.model",
     ])  # fmt: skip
@@ -354,7 +330,7 @@ def _add_train(verbs: Verbs) -> None:
     )
     parser.add_argument(
         "--steps",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="training steps (default: 1,200; 300 where the base is a finished model)",
     )
@@ -373,7 +349,7 @@ training part. Ctrl-C leaves nothing behind."""
 
 
 def _add_vacuum(verbs: Verbs) -> None:
-    parser = _verb(verbs, "vacuum", "delete old snapshots and the files only they need", [
+    parser = add_verb(verbs, "vacuum", "delete old snapshots and the files only they need", [
         "lakesift vacuum my.lake",
         "lakesift vacuum my.lake --keep-hours 24",
     ])  # fmt: skip
@@ -390,18 +366,18 @@ def _add_vacuum(verbs: Verbs) -> None:
         action="store_true",
         help="write without a lock, on a file system that has none (default: refuse)",
     )
-    _add_json(parser)
+    add_json(parser)
 
 
 def _add_compact(verbs: Verbs) -> None:
-    parser = _verb(verbs, "compact", "merge small segments, leaving deleted rows behind", [
+    parser = add_verb(verbs, "compact", "merge small segments, leaving deleted rows behind", [
         "lakesift compact my.lake",
         "lakesift compact my.lake --max-segments 4",
     ])  # fmt: skip
     parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
     parser.add_argument(
         "--max-segments",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="N",
         help="merge until at most so many are left (default: 1; none grows past 512 MiB of vectors)",
@@ -411,16 +387,16 @@ def _add_compact(verbs: Verbs) -> None:
         action="store_true",
         help="write without a lock, on a file system that has none (default: refuse)",
     )
-    _add_json(parser)
+    add_json(parser)
 
 
 def _add_key(verbs: Verbs) -> None:
-    parser = _verb(verbs, "key", "make, list and revoke the keys of the HTTP service", [
+    parser = add_verb(verbs, "key", "make, list and revoke the keys of the HTTP service", [
         "lakesift key add laptop",
         "lakesift key revoke laptop",
     ])  # fmt: skip
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
-    add = _verb(actions, "add", "make a key and print it, this once; only its hash is kept", [
+    add = add_verb(actions, "add", "make a key and print it, this once; only its hash is kept", [
         "lakesift key add laptop",
         "lakesift key add labeller --scope label --json",
     ])  # fmt: skip
@@ -431,13 +407,13 @@ def _add_key(verbs: Verbs) -> None:
         default="read",
         help="read searches, label also answers a filter's questions, write also changes filters (default: read)",
     )
-    _add_json(add)
-    listing = _verb(actions, "list", "list the keys, without their secrets", [
+    add_json(add)
+    listing = add_verb(actions, "list", "list the keys, without their secrets", [
         "lakesift key list",
         "lakesift key list --json",
     ])  # fmt: skip
-    _add_json(listing)
-    revoke = _verb(actions, "revoke", "forget a key; running services refuse it from now on", [
+    add_json(listing)
+    revoke = add_verb(actions, "revoke", "forget a key; running services refuse it from now on", [
         "lakesift key revoke laptop",
         "lakesift key revoke 3f9a1c20",
     ])  # fmt: skip

@@ -1,7 +1,8 @@
-"""The `lakesift` command: what its verbs do, its messages, its exit codes. The only place that prints.
+"""The `lakesift` command: what its verbs do, its messages, its exit codes. It and `filter_verbs` alone print.
 
-Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 used wrongly, 130 interrupted (what was done is
-committed). Heavy modules are imported by the verb that needs them, so that `--help` answers at once.
+Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 used wrongly, 3 a filter refused its promise, 130
+interrupted (what was done is committed). Heavy modules are imported by the verb that needs them, so that `--help`
+answers at once.
 """
 
 from __future__ import annotations
@@ -322,6 +323,12 @@ def _serve(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _filter(arguments: argparse.Namespace) -> int:
+    from service.filter_verbs import run
+
+    return run(arguments)
+
+
 def _info(arguments: argparse.Namespace) -> int:
     from service.describe import describe
 
@@ -518,6 +525,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "sync": _sync,
     "search": _search,
     "serve": _serve,
+    "filter": _filter,
     "info": _info,
     "doctor": _doctor,
     "models": _models,

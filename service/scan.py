@@ -280,6 +280,18 @@ class _Rider:
             self.floor = max(self.floor, floor)
 
 
+def halves_of(codes: Sequence[NDArray[np.uint8]], block: Block) -> numkong.Tensor:
+    """float16, (rows, dim): a view of stored rows, for numkong.
+
+    :param codes: of each part, (rows, 2 dim), as `ann.codes_of` gives them.
+    """
+    number, start, end = block
+    stored = codes[number][start:end]
+    # By its address, which is odd: what NumPy has of half precision there, numkong does not take.
+    address = stored.__array_interface__["data"][0]
+    return numkong.from_pointer(address, (end - start, stored.shape[1] // 2), "float16", owner=stored)
+
+
 class _Packed:
     """Queries as numkong wants them, to be used for as long as the same ones ride."""
 
@@ -303,7 +315,9 @@ class _Rows:
     def read(self, block: Block, packed: _Packed) -> None:
         """Score the block for all of them, and let each keep what it may need."""
         number, start, end = block
-        scores = np.asarray(numkong.dots_packed(self._halves(block), packed.queries))  # (rows, riders)
+        scores = np.asarray(
+            numkong.dots_packed(halves_of(self._codes, block), packed.queries)
+        )  # (rows, riders)
         for column, rider in enumerate(packed.riders):
             mask = rider.order.mask(number)
             if mask is not None:
@@ -321,13 +335,6 @@ class _Rows:
         for rider, of_rider, here in zip(packed.riders, few, places, strict=True):
             if len(here):
                 rider.add(of_rider, here)
-
-    def _halves(self, block: Block) -> numkong.Tensor:
-        number, start, end = block
-        codes = self._codes[number][start:end]
-        # By its address, which is odd: what NumPy has of half precision there, numkong does not take.
-        address = codes.__array_interface__["data"][0]
-        return numkong.from_pointer(address, (end - start, codes.shape[1] // 2), "float16", owner=codes)
 
     def answers(self, rider: _Rider) -> Sequence[Answer]:
         """After all blocks: the rows that are left, scored by FAISS."""

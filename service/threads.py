@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -33,3 +34,16 @@ def for_each(work: Callable[[Item], Answer], items: Sequence[Item], *, parallel:
     waiting = [pool().submit(work, item) for item in items[:-1]]
     last = work(items[-1])
     return [*(future.result() for future in waiting), last]
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep products of small matrices to one thread, in the whole process.
+
+    Theirs only spin, where other work is done beside them: a fit took 550 ms with two threads on two busy cores, 11 ms
+    with one. Sums come out the same on any number of cores, too.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        yield

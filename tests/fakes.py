@@ -1,4 +1,7 @@
-"""A model one can compute in one's head: an image's vector is its mean colour, a text's the colour it names."""
+"""A model one can compute in one's head: an image's vector is its mean colour, a text's the colour it names.
+
+As in "red", or "a photo of something red".
+"""
 
 from __future__ import annotations
 
@@ -37,5 +40,10 @@ class ColourEmbedder:
         return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        colours = np.array([COLOURS[text] for text in texts], np.float32).reshape(-1, 3)
+        colours = np.array([_named(text) for text in texts], np.float32).reshape(-1, 3)
         return np.asarray(colours / np.linalg.norm(colours, axis=1, keepdims=True), np.float32)
+
+
+def _named(text: str) -> tuple[int, int, int]:
+    """:raises KeyError: if it is no colour."""
+    return COLOURS.get(text) or COLOURS[text.split()[-1]]

@@ -20,7 +20,7 @@ REALM = 'Bearer realm="lakesift"'
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What requests of a method to a path need. A path that ends in * stands for all that begin so."""
+    """What requests of a method to a path need. A path that ends in * stands for all that begin so, {} for one part."""
 
     method: str  # GET is HEAD too, * is any
     path: str
@@ -29,9 +29,15 @@ class Need:
     def fits(self, method: str, path: str) -> bool:
         if self.method not in ("*", "GET" if method == "HEAD" else method):
             return False
-        return path.startswith(self.path[:-1]) if self.path.endswith("*") else path == self.path
+        if self.path.endswith("*"):
+            return path.startswith(self.path[:-1])
+        wanted, parts = self.path.split("/"), path.split("/")
+        return len(wanted) == len(parts) and all(
+            part == want or (want == "{}" and part) for want, part in zip(wanted, parts, strict=True)
+        )
 
 
+FILTER = "/v1/lakes/{}/filters/{}"
 # The first line that fits counts. What a later route needs goes above the last two lines.
 NEEDS: Sequence[Need] = (
     Need("GET", "/", None),  # the page shows nothing by itself
@@ -41,6 +47,9 @@ NEEDS: Sequence[Need] = (
     Need("*", "/v1/session", None),  # where the page signs in; it checks the key itself
     Need("POST", "/v1/search", "read"),  # a search by POST changes nothing
     Need("POST", "/v1/search/upload", "read"),
+    Need("POST", f"{FILTER}/next", "label"),
+    Need("POST", f"{FILTER}/label", "label"),
+    Need("POST", f"{FILTER}/undo", "label"),
     Need("GET", "*", "read"),
     Need("*", "*", "write"),
 )

@@ -18,7 +18,8 @@ from service.api.config import ServeConfig
 from service.api.guard import Guard
 from service.api.limits import Limits
 from service.api.metrics import Measured, Metrics
-from service.api.routes import docs, health, images, lakes, page, search, session
+from service.api.open_filters import OpenFilters
+from service.api.routes import docs, filters, health, images, lakes, page, search, session
 from service.decoders import DecoderPool
 from service.hub import Hub, Models, name_lakes
 from service.keys import KeyStore, state_folder
@@ -70,9 +71,10 @@ def create_app(
     state.thumbnails = Thumbnails(
         cache_folder(), state.decoders, max_cache_bytes=config.thumbnail_cache_bytes
     )
+    state.filters = OpenFilters(hub)
     metrics.watch(hub)
     errors.install(app)
-    for module in (search, lakes, images, session, health, docs, page):
+    for module in (search, lakes, images, filters, session, health, docs, page):
         app.include_router(module.router)
     app.mount("/page", page.files(), name="page")
     # Added last stands first: what is refused by limits and guard is counted too.

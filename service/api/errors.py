@@ -15,13 +15,16 @@ from starlette.responses import Response
 from indexer.errors import (
     BadRequest,
     DimensionMismatch,
+    FilterExists,
     ImageGone,
     ImageUnreachable,
     LakeDamaged,
     LakeError,
+    LakeLocked,
     LakeNotFound,
     ModelUnavailable,
     SnapshotGone,
+    UnknownFilter,
     UnknownLake,
     UnknownRow,
     UnreadableImage,
@@ -50,14 +53,17 @@ KINDS: Mapping[type[LakeError], Kind] = {
     DimensionMismatch: Kind(422, "wrong_dimension", "vector"),
     UnreadableImage: Kind(422, "unreadable_image"),
     UnknownLake: Kind(404, "unknown_lake", "lake"),
+    UnknownFilter: Kind(404, "unknown_filter", "name"),
     UnknownRow: Kind(404, "unknown_row", "row_id"),
     SnapshotGone: Kind(410, "snapshot_gone", "cursor"),
     ImageGone: Kind(410, "image_gone"),
     ImageUnreachable: Kind(503, "image_unreachable"),
     ModelUnavailable: Kind(503, "model_unavailable"),
     WrongModel: Kind(503, "model_unavailable"),
+    LakeLocked: Kind(503, "lake_locked"),
     LakeNotFound: Kind(503, "lake_damaged"),
     LakeDamaged: Kind(503, "lake_damaged"),
+    FilterExists: Kind(409, "filter_exists"),
     BadRequest: Kind(422, "invalid_request"),
     LakeError: Kind(503, "lake_error"),
 }
@@ -79,7 +85,7 @@ def answer_to(error: LakeError) -> Response:
     field = getattr(error, "field", kind.field)
     if isinstance(error, UnreadableImage) and error.uri.startswith("files["):
         field = error.uri
-    code = FIELD_CODES.get(str(field), kind.code) if isinstance(error, BadRequest) else kind.code
+    code = FIELD_CODES.get(str(field), kind.code) if kind.status == 422 else kind.code
     headers = {"Retry-After": str(RETRY_AFTER_S)} if kind.status == 503 else {}
     return error_response(kind.status, code, str(error), field, headers=headers)
 

@@ -37,7 +37,7 @@ RowId = Annotated[int, Field(ge=1, lt=2**53)]
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARS), AfterValidator(_not_blank)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     """A misspelt field is a mistake worth knowing, not one to pass over."""
 
     model_config = ConfigDict(extra="forbid")
@@ -53,17 +53,17 @@ class _Strict(BaseModel):
         return {name: value for name, value in said.items() if name not in unseen} if unseen else said
 
 
-class TextExample(_Strict):
+class TextExample(Strict):
     text: Text
     weight: Weight = 1.0
 
 
-class RowExample(_Strict):
+class RowExample(Strict):
     row_id: RowId
     weight: Weight = 1.0
 
 
-class SearchRequest(_Strict):
+class SearchRequest(Strict):
     """What is wanted and unwanted; the query's vector is the weighted sum of the examples, normalised."""
 
     lake: str | None = Field(None, max_length=255, description="May be left out where one lake is served.")

@@ -21,6 +21,7 @@ def test_a_quick_run_prints_a_table_and_one_document(tmp_path: Path) -> None:
         "benchmarks",
         "resync",
         "where",
+        "scoring",
         "search",
         "thumbnails",
         "soak",
@@ -45,6 +46,7 @@ def test_a_quick_run_prints_a_table_and_one_document(tmp_path: Path) -> None:
     assert len(found) == len(lines) - 3 == len(document["measurements"])
     assert found["images opened by it"]["value"] == 0
     assert found["images opened by it"]["met"] is True
+    assert found["score by a linear scorer, 20,000 rows, 12 segments"]["value"] > 0
     kept = found["thumbnail, 256 px of 12 MP, kept"]
     assert 0 < kept["value"] < found["thumbnail, 256 px of 12 MP"]["value"]
     ratios = [m for name, m in found.items() if name.endswith("beside bare FAISS")]

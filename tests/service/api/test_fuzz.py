@@ -26,6 +26,8 @@ from indexer.embed import Vectors
 from service.api.app import create_app
 from service.api.config import ServeConfig
 from service.keys import KeyStore
+from service.lake import Lake
+from service.relevance import Filters, Target
 from tests.fakes import ColourEmbedder
 from tests.lakes import BLUE, GREEN, RED, Desk, png
 from tests.serving import running
@@ -33,6 +35,7 @@ from tests.serving import running
 Case: TypeAlias = schemathesis.Case[Any]
 Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
 EXAMPLES = 150  # an operation: about 40 s in all
+COLOURS = 20
 
 
 OPERATIONS = (
@@ -44,6 +47,18 @@ OPERATIONS = (
     "GET /v1/lakes/{lake}/rows/{row_id}",
     "GET /v1/lakes/{lake}/rows/{row_id}/image",
     "GET /v1/lakes/{lake}/rows/{row_id}/thumbnail",
+    "GET /v1/lakes/{lake}/filters",
+    "POST /v1/lakes/{lake}/filters",
+    "GET /v1/lakes/{lake}/filters/{name}",
+    "DELETE /v1/lakes/{lake}/filters/{name}",
+    "POST /v1/lakes/{lake}/filters/{name}/next",
+    "POST /v1/lakes/{lake}/filters/{name}/label",
+    "POST /v1/lakes/{lake}/filters/{name}/undo",
+    "GET /v1/lakes/{lake}/filters/{name}/audit",
+    "GET /v1/lakes/{lake}/filters/{name}/plan",
+    "POST /v1/lakes/{lake}/filters/{name}/apply",
+    "GET /v1/lakes/{lake}/filters/{name}/samples",
+    "GET /v1/lakes/{lake}/filters/{name}/ledger",
     "GET /v1/session",
     "POST /v1/session",
     "DELETE /v1/session",
@@ -76,12 +91,29 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]:
     desk = Desk(root, model=AnyText())
     for name, colour in (("red", RED), ("green", GREEN), ("blue", BLUE)):
         desk.add(f"{name}.png", colour)
+    for number in range(COLOURS):
+        desk.add(f"x{number}.png", (255 - 10 * number, 10 * number, 60))
     desk.index()
+    _make_filters(desk)
     keys = KeyStore(root / "state")
     _, KEY["key"] = keys.add("fuzz", "read")
     app = create_app({"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=keys)
     with running(app) as url:
         yield from_url(f"{url}/openapi.json")
+
+
+def _make_filters(desk: Desk) -> None:
+    """One that was applied, and as many to be deleted as there are examples."""
+    with Lake.open(desk.lake, desk.model) as lake:
+        filters = Filters(lake)
+        mine = filters.create("mine", keep_texts=["red"], target=Target(0.5, None, 0.5))
+        while rows := mine.next(50, "audit")["rows"]:
+            mine.label(
+                [{"row_id": row["row_id"], "label": "yes" if row["row_id"] < 9 else "no"} for row in rows]
+            )
+        assert not mine.apply()["refused"]
+        for number in range(EXAMPLES):
+            filters.copy("mine", f"gone-{number}")
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
@@ -99,18 +131,40 @@ def test_an_operation(api: BaseSchema, label: str) -> None:
     @given(st.one_of(*(operation.as_strategy(generation_mode=mode) for mode in GenerationMode)), st.data())
     def run(case: Case, data: st.DataObject) -> None:
         if data.draw(st.booleans()):
-            steer(case, data)
+            steer(case, data, label)
         response = case.call_and_validate(checks=CHECKS)
         statuses.add(response.status_code)
 
     statuses: set[int] = set()
     run()
-    assert statuses & {200, 204}, f"no request got through; seen: {statuses}"
+    assert statuses & {200, 201, 204}, f"no request got through; seen: {statuses}"
 
 
-def steer(case: Case, data: st.DataObject) -> None:
+def steer(case: Case, data: st.DataObject, label: str) -> None:
     """Towards what is there: blind guesses hardly name a lake, a row or a column, and never make an image."""
+    names = {"DELETE": "gone", "POST": "new"} if label.endswith(("{name}", "filters")) else {}
+    name = names.get(label.partition(" ")[0])
+    examples = st.fixed_dictionaries({"texts": st.lists(st.text(min_size=1), min_size=1, max_size=2)})
     real: dict[str, st.SearchStrategy[Any]] = {
+        "name": st.integers(0, EXAMPLES - 1).map(lambda n: f"{name}-{n}") if name else st.just("mine"),
+        "keep": examples,
+        "drop": examples,
+        "target": st.fixed_dictionaries({"recall": st.floats(0.01, 0.99), "precision": st.none()}),
+        "n": st.integers(1, 30),
+        "purpose": st.sampled_from(["teach", "audit", None]),
+        "again": st.booleans(),
+        "budget": st.integers(1, 30),
+        "labels": st.lists(
+            st.fixed_dictionaries(
+                {"row_id": st.integers(1, 30), "label": st.sampled_from(["yes", "no", "skip"])}
+            ),
+            min_size=1,
+            max_size=4,
+        ),
+        "labeller": st.sampled_from(["ann", None]),
+        "ask": st.booleans(),
+        "decision": st.sampled_from(["keep", "ask", "drop"]),
+        "version": st.integers(1, 4),
         "lake": st.just("my"),
         "row_id": st.integers(1, 4),
         "where": st.sampled_from(

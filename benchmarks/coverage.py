@@ -1,0 +1,167 @@
+"""Is the promise kept? Thousands of simulated audits, by the product's own code, and SUPG's on the same rows.
+
+Each run draws a population with scores, teaches a calibration with 60 answers as a filter would, plans an audit, and
+looks at it after 50, 200, 500, 1,000 and 2,000 labels. It is broken when at any look a recall was promised that the
+kept rows do not have. No cell may have so many broken runs that a one-sided binomial test against the stated level
+rejects at 0.001; refusals count as not broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.machine import describe_machine
+from benchmarks.supg import select
+from service.relevance import audit as audits
+from service.relevance.applying import KEEP, Applied, apply, overruled
+from service.relevance.calibration import Calibration
+from service.relevance.definition import Target
+from service.relevance.filters import planned
+from service.relevance.scorer import Scored
+
+LOOKS = (50, 200, 500, 1_000, 2_000)
+PREVALENCES = (0.001, 0.01, 0.05, 0.2, 0.5)
+SCORERS = ("good", "poor", "useless", "ties", "far tail")
+BUDGET = 1_000  # labels that each audit is planned for
+TEACH_TOP, TEACH_ANYWHERE = 20, 40
+ALARM = 0.001
+
+
+@dataclass
+class Cell:
+    """What came of the runs of one kind of population."""
+
+    scorer: str
+    prevalence: float
+    runs: int = 0
+    broken: int = 0
+    supg_broken: int = 0
+    promised: list[int] = field(default_factory=lambda: [0] * len(LOOKS))
+    kept: list[list[float]] = field(default_factory=lambda: [[] for _ in LOOKS])
+    supg_kept: list[float] = field(default_factory=list)
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks coverage", description=__doc__)
+    parser.add_argument("--runs", type=int, default=2_000, help="of each cell (default: 2,000)")
+    parser.add_argument("--rows", type=int, default=5_000, help="of each population (default: 5,000)")
+    parser.add_argument("--recall", type=float, default=0.9, help="promised (default: 0.9)")
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the promise (default: 0.95)")
+    parser.add_argument("--scorers", nargs="+", default=SCORERS, choices=SCORERS, help="(default: all)")
+    parser.add_argument("--prevalences", nargs="+", type=float, default=PREVALENCES, help="(default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="of the populations (default: 0)")
+    arguments = parser.parse_args(argv)
+    target = Target(arguments.recall, None, arguments.confidence)
+    print("| scorer | prevalence | broken | p | promised at 50 / 200 / 500 / 1,000 / 2,000 labels | kept, at the same |"
+          " SUPG, 1,000 labels: broken, kept |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|")
+    alarms = 0
+    cells = []
+    kinds = [(scorer, prevalence) for scorer in arguments.scorers for prevalence in arguments.prevalences]
+    for cell in measure(kinds, target, arguments.rows, arguments.runs, arguments.seed):
+        chance = p_value(cell.broken, cell.runs, 1 - target.confidence)
+        alarms += chance < ALARM
+        cells.append(
+            {
+                **vars(cell),
+                "kept": [_median(kept) for kept in cell.kept],
+                "supg_kept": _median(cell.supg_kept),
+            }
+        )
+        print(_line(cell, chance), flush=True)
+    facts = {"hardware": describe_machine(), "rows": arguments.rows, "recall": target.recall}
+    print(json.dumps({**facts, "confidence": target.confidence, "seed": arguments.seed, "cells": cells}))
+    return 1 if alarms else 0
+
+
+def measure(
+    kinds: Sequence[tuple[str, float]], target: Target, rows: int, runs: int, seed: int
+) -> Iterator[Cell]:
+    """The cells of these scorers and prevalences."""
+    for scorer, prevalence in kinds:
+        cell = Cell(scorer, prevalence)
+        # The audits' own seeds come from the operating system; only populations repeat.
+        generator = np.random.default_rng([seed, SCORERS.index(scorer), int(prevalence * 1e6)])
+        for _ in range(runs):
+            run(cell, target, rows, generator)
+        yield cell
+
+
+def p_value(broken: int, runs: int, level: float) -> float:
+    """The chance of so many broken promises or more, if each run broke with the chance level."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(broken, runs, level, alternative="greater").pvalue)
+
+
+def population(
+    scorer: str, prevalence: float, rows: int, generator: np.random.Generator
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """bool, (rows,): relevant; float32, (rows,): scores."""
+    relevant = np.zeros(rows, bool)
+    relevant[: max(1, round(prevalence * rows))] = True
+    generator.shuffle(relevant)
+    scores = generator.normal(size=rows) + {"poor": 1.0, "useless": 0.0}.get(scorer, 3.0) * relevant
+    if scorer == "ties":
+        scores = np.round(scores)
+    if scorer == "far tail":  # a fifth of the concept looks like the opposite of it
+        odd = np.flatnonzero(relevant)[: max(1, int(relevant.sum()) // 5)]
+        scores[odd] = -4 - generator.random(len(odd))
+    return relevant, scores.astype(np.float32)
+
+
+def run(cell: Cell, target: Target, rows: int, generator: np.random.Generator) -> None:
+    relevant, scores = population(cell.scorer, cell.prevalence, rows, generator)
+    row_ids = np.arange(1, rows + 1)
+    top = np.argsort(-scores, kind="stable")[:TEACH_TOP]
+    shown = np.unique(np.concatenate([top, generator.choice(rows, TEACH_ANYWHERE, replace=False)]))
+    said = {int(row) + 1: "yes" if relevant[row] else "no" for row in shown}
+    calibration = Calibration.fit(scores[shown], relevant[shown])
+    audit = planned(audits.begin(1, 1, target, Scored(row_ids, scores), said), calibration, said, BUDGET)
+    drawn = audit.order[1]
+    is_broken = False
+    for number, look in enumerate(LOOKS):
+        answers = {**said, **{int(row): "yes" if relevant[row - 1] else "no" for row in drawn[:look]}}
+        found = apply(audit, answers, calibration)
+        if isinstance(found, Applied):
+            kept = overruled(audit, found.decisions, answers) == KEEP
+            cell.promised[number] += 1
+            cell.kept[number].append(float(kept.mean()))
+            is_broken |= _recall(kept, relevant) < (target.recall or 0) - 1e-9
+    cell.runs += 1
+    cell.broken += is_broken
+    proxy = calibration.probability(scores) if calibration else np.full(rows, 0.5, np.float32)
+    chosen = select(
+        proxy.astype(np.float64), relevant, target.recall or 0, 1 - target.confidence, 1_000, generator
+    )
+    cell.supg_broken += _recall(chosen, relevant) < (target.recall or 0) - 1e-9
+    cell.supg_kept.append(float(chosen.mean()))
+
+
+def _recall(kept: NDArray[np.bool_], relevant: NDArray[np.bool_]) -> float:
+    return float((kept & relevant).sum() / relevant.sum()) if relevant.any() else 1.0
+
+
+def _median(values: list[float]) -> float | None:
+    return round(float(np.median(values)), 3) if values else None
+
+
+def _line(cell: Cell, chance: float) -> str:
+    promised = " / ".join(f"{count / cell.runs:.0%}" for count in cell.promised)
+    kept = " / ".join("-" if not values else f"{np.median(values):.0%}" for values in cell.kept)
+    supg = f"{cell.supg_broken / cell.runs:.1%}, {np.median(cell.supg_kept):.0%}"
+    return (
+        f"| {cell.scorer} | {cell.prevalence:g} | {cell.broken} of {cell.runs:,} | {chance:.2g} | {promised} | {kept} "
+        f"| {supg} |"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

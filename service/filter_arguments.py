@@ -1,0 +1,229 @@
+"""The arguments of `lakesift filter`, and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from service.argument_parts import Verbs, add_json, add_verb, positive
+
+FORMATS = ("txt", "csv", "parquet")
+
+
+def add_filter(verbs: Verbs) -> None:
+    """Add `filter` and its actions."""
+    parser = add_verb(verbs, "filter", "decide which images are worth annotating, with a promise that holds", [
+        'lakesift filter new my.lake hospital --keep "a hospital room" --drop "an office" --recall 0.95',
+        "lakesift filter next my.lake hospital -n 20 --json",
+    ])  # fmt: skip
+    parser.epilog = f"{parser.epilog}\n\n{_TELLS}"
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    _add_new(actions)
+    _add_next(actions)
+    _add_label(actions)
+    _add_undo(actions)
+    _add_plan(actions)
+    _add_apply(actions)
+    _add_export(actions)
+    _add_looks(actions)
+
+
+_TELLS = """from a prompt to a promise:
+  1. new      what to keep, what to drop, and how much may be lost
+  2. next     images to label, and label: teach it, a few dozen answers
+  3. plan     what each line between kept and dropped would cost in labels
+  4. next --purpose audit   images drawn at random; label them, too
+  5. apply    decides every image, with the promise; or refuses, exits with 3, and says what is missing
+  6. export   the paths of what was kept"""
+
+
+def _lake_and_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    parser.add_argument("name", metavar="NAME", help="the filter's name")
+
+
+def _add_new(actions: Verbs) -> None:
+    parser = add_verb(actions, "new", "make a filter from texts and examples; it promises nothing yet", [
+        'lakesift filter new my.lake hospital --keep "a hospital room" --keep "a hospital corridor"',
+        "lakesift filter new my.lake cats --keep-image cat.jpg --where \"width_px >= 640\" --recall 0.98",
+    ])  # fmt: skip
+    _lake_and_name(parser)
+    repeated = {
+        "--keep": ("TEXT", "a text that what you want fits; may be repeated"),
+        "--keep-image": ("PATH", "an image like those you want; may be repeated"),
+        "--drop": ("TEXT", "a text that what you do not want fits; may be repeated"),
+        "--drop-image": ("PATH", "an image like those you do not want; may be repeated"),
+    }
+    for flag, (metavar, help_) in repeated.items():
+        parser.add_argument(
+            flag, action="append", default=[], metavar=metavar, help=f"{help_} (default: none)"
+        )
+    for flag, word in (("--keep-row", "want"), ("--drop-row", "do not want")):
+        parser.add_argument(
+            flag,
+            type=positive,
+            action="append",
+            default=[],
+            metavar="ROW_ID",
+            help=f"a row of the lake like those you {word}; may be repeated (default: none)",
+        )
+    parser.add_argument(
+        "--where", metavar="SQL", help="only rows for which this holds are looked at (default: all)"
+    )
+    parser.add_argument(
+        "--recall",
+        type=float,
+        metavar="R",
+        help="of all relevant images, at least this share is kept (default: 0.95, unless --precision is given)",
+    )
+    parser.add_argument(
+        "--precision",
+        type=float,
+        metavar="P",
+        help="of all kept images, at least this share is relevant (default: not promised)",
+    )
+    parser.add_argument(
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="C",
+        help="how sure the promise is (default: 0.95)",
+    )
+    add_json(parser)
+
+
+def _add_next(actions: Verbs) -> None:
+    parser = add_verb(actions, "next", "say which images to label next", [
+        "lakesift filter next my.lake hospital -n 20",
+        "lakesift filter next my.lake hospital -n 100 --purpose audit --json",
+    ])  # fmt: skip
+    _lake_and_name(parser)
+    parser.add_argument("-n", type=positive, default=20, metavar="N", help="images wanted (default: 20)")
+    parser.add_argument(
+        "--purpose",
+        choices=["teach", "audit"],
+        help="teach: the most useful; audit: drawn at random, to measure (default: audit once one was begun)",
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="begin a new audit, with what was learnt since the last one; that one is over (default: go on with it)",
+    )
+    parser.add_argument(
+        "--budget",
+        type=positive,
+        metavar="N",
+        help="labels that an audit begun now may take: it aims to drop as much as they settle "
+        "(default: the least work in all, where a label counts half an annotation)",
+    )
+    add_json(parser)
+
+
+def _add_label(actions: Verbs) -> None:
+    parser = add_verb(actions, "label", "save answers from a CSV file", [
+        "lakesift filter label my.lake hospital labels.csv",
+        "lakesift filter label my.lake hospital labels.csv --labeller ann",
+    ])  # fmt: skip
+    _lake_and_name(parser)
+    parser.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="a CSV file with the columns uri or row_id, and label: yes, no or skip; and labeller if there are several",
+    )
+    parser.add_argument(
+        "--labeller", default="unnamed", help="who answered where the file does not say (default: unnamed)"
+    )
+    add_json(parser)
+
+
+def _add_undo(actions: Verbs) -> None:
+    parser = add_verb(actions, "undo", "take back the last answer", [
+        "lakesift filter undo my.lake hospital",
+        "lakesift filter undo my.lake hospital --row 17 --labeller ann",
+    ])  # fmt: skip
+    _lake_and_name(parser)
+    parser.add_argument("--row", type=positive, metavar="ROW_ID", help="of this row (default: of any)")
+    parser.add_argument("--labeller", help="by this person (default: by anybody)")
+    add_json(parser)
+
+
+def _add_plan(actions: Verbs) -> None:
+    parser = add_verb(actions, "plan", "show what each line would drop, and about how many audit labels it takes", [
+        "lakesift filter plan my.lake hospital",
+        "lakesift filter plan my.lake hospital --json",
+    ])  # fmt: skip
+    _lake_and_name(parser)
+    add_json(parser)
+
+
+def _add_apply(actions: Verbs) -> None:
+    parser = add_verb(actions, "apply", "decide every image, with the promise; or refuse (exit code 3)", [
+        "lakesift filter apply my.lake hospital",
+        "lakesift filter apply my.lake hospital --ask --json",
+    ])  # fmt: skip
+    _lake_and_name(parser)
+    parser.add_argument(
+        "--ask",
+        action="store_true",
+        help="leave images between keep and drop to a person (default: every image is kept or dropped)",
+    )
+    add_json(parser)
+
+
+def _add_export(actions: Verbs) -> None:
+    parser = add_verb(actions, "export", "write down what was decided", [
+        "lakesift filter export my.lake hospital --decision keep --format txt --out -",
+        "lakesift filter export my.lake hospital --decision drop --format csv --out dropped.csv",
+    ])  # fmt: skip
+    _lake_and_name(parser)
+    parser.add_argument(
+        "--decision", choices=["keep", "ask", "drop"], default="keep", help="which images (default: keep)"
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="txt",
+        help="txt: one plain path a line; csv or parquet: with row id, score, probability, label (default: txt)",
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="PATH", help="the new file; - writes txt and csv to stdout"
+    )
+
+
+def _add_looks(actions: Verbs) -> None:
+    listing = add_verb(actions, "list", "list a lake's filters", [
+        "lakesift filter list my.lake",
+        "lakesift filter list my.lake --json",
+    ])  # fmt: skip
+    listing.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_json(listing)
+    show = add_verb(actions, "show", "show a filter: what it wants, its labels, its audit", [
+        "lakesift filter show my.lake hospital",
+        "lakesift filter show my.lake hospital --version 1 --json",
+    ])  # fmt: skip
+    _lake_and_name(show)
+    show.add_argument("--version", type=positive, metavar="N", help="of this version (default: the latest)")
+    add_json(show)
+    differ = add_verb(actions, "diff", "show what changed between two versions", [
+        "lakesift filter diff my.lake hospital 1 2",
+        "lakesift filter diff my.lake hospital 1 2 --json",
+    ])  # fmt: skip
+    _lake_and_name(differ)
+    differ.add_argument("before", type=positive, metavar="N", help="the older version")
+    differ.add_argument("after", type=positive, metavar="M", help="the newer version")
+    add_json(differ)
+    copy = add_verb(actions, "copy", "make a filter like another, without its audit and promise", [
+        "lakesift filter copy my.lake hospital clinic",
+        "lakesift filter copy my.lake hospital clinic --labels",
+    ])  # fmt: skip
+    _lake_and_name(copy)
+    copy.add_argument("new_name", metavar="NEW_NAME", help="the copy's name")
+    copy.add_argument(
+        "--labels", action="store_true", help="copy the labels too (default: begin without any)"
+    )
+    delete = add_verb(actions, "delete", "take a filter out of service; its files are kept, and you are told where", [
+        "lakesift filter delete my.lake hospital",
+        "lakesift filter delete my.lake hospital-old",
+    ])  # fmt: skip
+    _lake_and_name(delete)

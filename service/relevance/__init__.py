@@ -1,0 +1,6 @@
+"""Relevance filters: scorers, labels, audits, promises, decisions. `Filters` is the way in."""
+
+from service.relevance.definition import Target
+from service.relevance.filters import Filter, Filters
+
+__all__ = ["Filter", "Filters", "Target"]

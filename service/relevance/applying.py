@@ -1,0 +1,247 @@
+"""Applies an audit: either cuts that are promised, with a decision for every row, or a refusal that says what lacks.
+
+Knows no lake and no files: an audit, the answers, and out comes the same every time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.relevance import plan
+from service.relevance.audit import ANSWERED, Audit
+from service.relevance.calibration import Calibration
+from service.relevance.definition import Thresholds
+from service.relevance.martingale import Evidence, Numbers, weigh
+from service.relevance.promise import Chain, Known, chains, delta_of
+
+DECISIONS = ("keep", "ask", "drop")
+KEEP, ASK, DROP = 0, 1, 2
+EVEN_ODDS = (
+    0.5  # the probability from which a row is kept unseen, where asking is wanted and only recall promised
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A promise that holds, and what follows from it."""
+
+    thresholds: Thresholds
+    decisions: NDArray[np.int8]  # (n,), KEEP, ASK or DROP of each row of the audit
+    measured: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Nothing is decided."""
+
+    reason: str  # a sentence
+    can_promise: Mapping[str, Any] | None
+    labels_missing: int | None  # None: no number of labels is likely to be enough
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an audit stands with the answers so far."""
+
+    audit: Audit
+    known: Known
+    chains: tuple[Chain, ...]
+    evidence: tuple[Evidence, ...]  # of each chain
+    rates: Numbers  # (strata,), forecast before the audit
+
+    @property
+    def holds(self) -> bool:
+        """Whether all that is wanted holds at some cut: it can be applied."""
+        pairs = zip(self.chains, self.evidence, strict=True)
+        return bool(self.chains) and all(chain.best_cut(evidence) is not None for chain, evidence in pairs)
+
+    @property
+    def more(self) -> tuple[int, int]:
+        """Once recall holds: about how many more labels would pay, and how many more rows they would drop."""
+        if not self.holds or self.chains[0].kind != "recall":
+            return 0, 0
+        return plan.worthwhile(
+            self.audit.sizes, self.audit.shares, self.rates, self.chains[0], self.evidence[0]
+        )
+
+    @property
+    def asks_on(self) -> bool:
+        """Whether more answers are asked for: to hold, to drop more where that pays, or to spend what was granted."""
+        answered = int(self.evidence[0].drawn.sum()) if self.evidence else 0
+        budget = self.audit.design.budget
+        if not self.holds:
+            return True
+        return self.more[0] > 0 if budget is None else answered < budget
+
+    def facts(self) -> dict[str, Any]:
+        """As `progress` tells it: labels still needed to hold, and what more of them would do."""
+        labels, rows = self.more
+        needed = 0 if self.holds else self.missing
+        return {
+            "holds": self.holds,
+            "still_needed": needed,
+            "more": {"labels": labels, "drop": rows} if labels else None,
+        }
+
+    @property
+    def missing(self) -> int | None:
+        """About how many labels until all that is wanted holds where it was planned to; None: it is out of sight."""
+        design = self.audit.design
+        found = [
+            plan.missing(self.audit.sizes, self.audit.shares, self.rates, chain, evidence, design.aim)
+            for chain, evidence in zip(self.chains, self.evidence, strict=True)
+        ]
+        known = [number for number in found if number is not None]
+        return max(known) if known and len(known) == len(found) else None
+
+
+def stand(audit: Audit, answers: Mapping[int, str], calibration: Calibration | None) -> Standing:
+    """Weigh the answers to the audit's draws."""
+    target = audit.design.target
+    known = audit.known(answers)
+    wanted = tuple(chains(target, audit.sizes, known, delta_of(target.confidence, audit.design.number)))
+    strata, _ = audit.order
+    said = audit.prefix(answers)
+    evidence = tuple(weigh(audit.sizes, audit.shares, strata, said, chain.claims) for chain in wanted)
+    return Standing(audit, known, wanted, evidence, forecast(audit, calibration))
+
+
+def forecast(audit: Audit, calibration: Calibration | None) -> Numbers:
+    """float64, (strata,): the share of relevant rows expected in each stratum, from the calibration alone.
+
+    Without one, a guess: half of the best stratum, falling with the rank.
+    """
+    count = len(audit.design.sizes)
+    if calibration is None:
+        return np.asarray(0.5 ** (1 + 8 * np.cumsum(audit.sizes) / max(int(audit.sizes.sum()), 1)))
+    inside = audit.strata >= 0
+    probability = calibration.probability(audit.scores[inside]).astype(np.float64)
+    sums = np.bincount(audit.strata[inside], probability, count)
+    return np.clip(sums / np.maximum(audit.sizes, 1), 1e-6, 1 - 1e-6)
+
+
+def apply(
+    audit: Audit, answers: Mapping[int, str], calibration: Calibration | None, *, ask: bool = False
+) -> Applied | Refusal:
+    """The strictest cut whose promise holds, or why there is none.
+
+    :param ask: leave rows between two cuts to a person: where recall and precision need different cuts; or, where only
+        recall is promised, rows below even odds that cannot be dropped.
+    """
+    standing = stand(audit, answers, calibration)
+    if not standing.chains:
+        return Refusal(_no_cut(audit), None, None)
+    best = {
+        chain.kind: chain.best_cut(evidence)
+        for chain, evidence in zip(standing.chains, standing.evidence, strict=True)
+    }
+    if None in best.values():
+        return _refuse(standing, best)
+    drop_cut, keep_cut = _cuts(best)
+    if drop_cut > keep_cut and not ask:
+        reason = (
+            "recall and precision hold, but not at one line; ask a person about the rows in between (ask), or "
+            "teach the filter more and audit again"
+        )
+        return Refusal(reason, _can_promise(standing), None)
+    if ask and "precision" not in best:
+        keep_cut = min(drop_cut, _likely_cut(audit, calibration))
+    return _applied(standing, keep_cut, drop_cut)
+
+
+def _no_cut(audit: Audit) -> str:
+    if not audit.sizes.sum():
+        return "every row has a person's answer already; there is nothing left to decide"
+    return "all rows have the same score, so there is no line to draw between them; describe more of what you want"
+
+
+def _cuts(best: Mapping[str, int | None]) -> tuple[int, int]:
+    """(below which is dropped, above which is kept), in strata."""
+    recall, precision = best.get("recall"), best.get("precision")
+    if recall is None or precision is None:
+        cut = recall if precision is None else precision
+        return cut or 0, cut or 0
+    return recall, min(recall, precision)
+
+
+def _likely_cut(audit: Audit, calibration: Calibration | None) -> int:
+    """How many strata are more likely relevant than not, on the whole."""
+    likely = forecast(audit, calibration) >= EVEN_ODDS
+    return max(1, int(likely.argmin()) if not likely.all() else len(likely))
+
+
+def _refuse(standing: Standing, best: Mapping[str, int | None]) -> Refusal:
+    target = standing.audit.design.target
+    failed = " and ".join(kind for kind, cut in best.items() if cut is None)
+    answered = int(standing.evidence[0].drawn.sum())
+    missing = standing.missing
+    wanted = " and ".join(f"{kind} {getattr(target, kind):g}" for kind in best)
+    way_out = (
+        "teach the filter more, or ask for less" if missing is None else f"about {missing:,} more may do"
+    )
+    reason = f"{answered:,} audit labels do not yet show {wanted} ({failed} is open); {way_out}"
+    return Refusal(reason, _can_promise(standing), missing)
+
+
+def _can_promise(standing: Standing) -> Mapping[str, Any] | None:
+    """What holds of the first chain at its first cut, however little that drops or keeps."""
+    chain, evidence = standing.chains[0], standing.evidence[0]
+    level = chain.ladder_level(evidence)
+    if level is None:
+        return None
+    sizes = standing.audit.sizes
+    dropped = int(sizes[chain.cuts[0] :].sum())
+    confidence = standing.audit.design.target.confidence
+    return {chain.kind: level, "confidence": confidence, "dropped": dropped}
+
+
+def _applied(standing: Standing, keep_cut: int, drop_cut: int) -> Applied:
+    audit = standing.audit
+    decisions = np.full(len(audit.row_ids), ASK, np.int8)
+    decisions[audit.strata < keep_cut] = KEEP
+    decisions[audit.strata >= drop_cut] = DROP
+    decisions[audit.strata == ANSWERED] = KEEP  # unless a person says otherwise, see `overruled`
+    edges = audit.design.edges
+    thresholds = Thresholds(edges[keep_cut - 1], edges[drop_cut - 1])
+    return Applied(thresholds, decisions, _measured(standing, keep_cut, drop_cut))
+
+
+def overruled(audit: Audit, decisions: NDArray[np.int8], answers: Mapping[int, str]) -> NDArray[np.int8]:
+    """The decisions where people's own answers stand above the score's."""
+    decided = decisions.copy()
+    for number, row_id in enumerate(audit.row_ids.tolist()):
+        answer = answers.get(row_id)
+        if answer in ("yes", "no"):
+            decided[number] = KEEP if answer == "yes" else DROP
+    return decided
+
+
+def _measured(standing: Standing, keep_cut: int, drop_cut: int) -> dict[str, Any]:
+    """Bounds that are promised, and estimates that are not: each stratum's share of yes, times its size."""
+    audit, evidence = standing.audit, standing.evidence[0]
+    rates = plan.learned(standing.rates, evidence)
+    left = (audit.sizes - evidence.drawn) * rates  # expected among the rows that nobody looked at
+    yes = standing.known.yes + int(evidence.relevant.sum())
+    missed = float(left[drop_cut:].sum())
+    relevant = yes + float(left.sum())
+    kept_rows = float((audit.sizes - evidence.drawn)[:keep_cut].sum()) + yes
+    kept_relevant = yes + float(left[:keep_cut].sum())
+    target = audit.design.target
+    return {
+        "recall": {"at_least": target.recall, "estimate": _share(relevant - missed, relevant)},
+        "precision": {"at_least": target.precision, "estimate": _share(kept_relevant, kept_rows)},
+        "confidence": target.confidence,
+        "audit": audit.design.number,
+        "audit_labels": int(evidence.drawn.sum()),
+        "relevant_estimate": round(relevant, 1),
+        "missed_estimate": round(missed, 1),
+    }
+
+
+def _share(part: float, whole: float) -> float | None:
+    return round(part / whole, 4) if whole > 0 else None

@@ -1,0 +1,243 @@
+"""An audit: which rows are asked about, in which order, fixed and stored before anybody answers.
+
+`filters/<name>/audits/<number>.json` holds the design with the seed of the draws, `<number>.parquet` the population:
+every row's score as it was then, and its stratum (-1: answered before the audit). So what was promised can be worked
+out again on any machine, bit for bit, without the model and without scoring anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from indexer.durable import fsync_folder, make_folder, replace_file
+from indexer.errors import LakeDamaged, LakeError
+from service.relevance.definition import Target
+from service.relevance.martingale import NO, UNKNOWN, YES, Numbers, Wholes, draw_strata
+from service.relevance.promise import Known
+from service.relevance.scorer import Scored
+
+FORMAT = 1
+BANDS = 20  # strata of equal size, and as many that halve towards the top, where cuts are wanted fine
+SMALLEST_BAND = 20  # rows, but for the last and where many rows tie
+ANSWERED = -1  # the stratum of rows that were answered before
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What is fixed before the first draw."""
+
+    number: int  # of the audit, from 1
+    seed: str  # 256 bits of the operating system's randomness, hex
+    snapshot: int
+    target: Target
+    edges: tuple[float, ...]  # of each stratum but the last: the lowest score in it
+    sizes: tuple[int, ...]  # rows of each stratum, best scores first
+    shares: tuple[float, ...]  # the chance of each stratum a draw, while it lasts; above 0, sum 1
+    planned: int | None  # labels that may be enough; a forecast
+    budget: int | None  # labels that may be spent, where a person said so
+    aim: int | None  # the cut it is planned for: the first so many strata are kept
+
+    def to_json(self) -> bytes:
+        document = {"format": FORMAT, **asdict(self)}
+        return (json.dumps(document, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, path: str) -> Design:
+        """:raises LakeDamaged: if it is not what to_json gives."""
+        try:
+            document = json.loads(data)
+            if document.pop("format") != FORMAT:
+                raise ValueError("it is of another format")
+            document["target"] = Target(**document["target"])
+            lists = {name: tuple(document[name]) for name in ("edges", "sizes", "shares")}
+            return cls(**{**document, **lists})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise LakeDamaged(path, f"it is no audit's design ({error})") from None
+
+
+class Audit:
+    """A design and its population."""
+
+    def __init__(
+        self, design: Design, row_ids: Wholes, scores: NDArray[np.float32], strata: NDArray[np.int16]
+    ) -> None:
+        """:param row_ids: int64, (n,), rising; scores: (n,); strata: int16, (n,), ANSWERED or from 0."""
+        self.design = design
+        self.row_ids = row_ids
+        self.scores = scores
+        self.strata = strata
+
+    @property
+    def sizes(self) -> Wholes:
+        return np.array(self.design.sizes, np.int64)
+
+    @property
+    def shares(self) -> Numbers:
+        return np.array(self.design.shares)
+
+    @cached_property
+    def order(self) -> tuple[Wholes, Wholes]:
+        """int64, (n,) each: the strata of all draws in their order, and the row_ids drawn."""
+        generator = np.random.PCG64(int(self.design.seed, 16))
+        # Raw numbers of the generator: NumPy promises their stream for good, unlike that of its distributions.
+        keys = generator.random_raw(len(self.row_ids))
+        uniforms = (generator.random_raw(int(self.sizes.sum())) >> np.uint64(11)).astype(
+            np.float64
+        ) * 2.0**-53
+        strata = draw_strata(self.sizes, self.shares, uniforms)
+        members = [np.flatnonzero(self.strata == number) for number in range(len(self.design.sizes))]
+        rows = np.empty(len(strata), np.int64)
+        for number, rows_of in enumerate(members):
+            shuffled = rows_of[np.argsort(keys[rows_of], kind="stable")]
+            rows[strata == number] = self.row_ids[shuffled]
+        return strata, rows
+
+    def prefix(self, answers: Mapping[int, str]) -> list[int]:
+        """YES, NO or UNKNOWN of the draws, up to the first row that nobody has answered at all.
+
+        :param answers: row_id -> yes, no, skip or conflict.
+        """
+        found = []
+        for row_id in self.order[1].tolist():
+            if row_id not in answers:
+                break
+            found.append({"yes": YES, "no": NO}.get(answers[row_id], UNKNOWN))
+        return found
+
+    def pending(self, answers: Mapping[int, str], count: int) -> list[int]:
+        """The first so many drawn rows that nobody has answered, in their order."""
+        found: list[int] = []
+        for row_id in self.order[1].tolist():
+            if len(found) == count:
+                break
+            if row_id not in answers:
+                found.append(row_id)
+        return found
+
+    def known(self, answers: Mapping[int, str]) -> Known:
+        """The rows answered before the audit, as they are answered now."""
+        said = [answers.get(row_id) for row_id in self.row_ids[self.strata == ANSWERED].tolist()]
+        yes, no = said.count("yes"), said.count("no")
+        return Known(yes, no, len(said) - yes - no)
+
+    # -- on disk
+
+    def save(self, folder: Path) -> None:
+        """Write population, then design: an audit that has a design is whole.
+
+        :raises LakeError: if the folder cannot be written.
+        """
+        try:
+            make_folder(folder)
+            table = pa.table({"row_id": self.row_ids, "score": self.scores, "stratum": self.strata})
+            path = folder / f"{self.design.number:06d}.parquet"
+            beside = path.with_name(path.name + ".new")
+            pq.write_table(table.replace_schema_metadata({"snapshot": str(self.design.snapshot)}), beside)
+            beside.replace(path)
+            fsync_folder(folder)
+            replace_file(folder / f"{self.design.number:06d}.json", self.design.to_json())
+        except OSError as error:
+            raise LakeError(f"{folder} cannot be written ({_why(error)}); no audit was begun") from None
+
+    @classmethod
+    def load(cls, folder: Path, number: int) -> Audit:
+        """:raises LakeDamaged: if a file is missing or not what `save` writes."""
+        path = folder / f"{number:06d}.json"
+        try:
+            design = Design.from_json(path.read_bytes(), str(path))
+            path = path.with_suffix(".parquet")
+            table = pq.read_table(path)
+            columns = [np.asarray(table[name]) for name in ("row_id", "score", "stratum")]
+        except (OSError, pa.ArrowException, KeyError) as error:
+            raise LakeDamaged(str(path), str(error)) from None
+        audit = cls(design, *columns)
+        if not np.array_equal(
+            np.bincount(columns[2][columns[2] >= 0], minlength=len(design.sizes)), design.sizes
+        ):
+            raise LakeDamaged(str(path), "its strata are not those of the design")
+        return audit
+
+
+def numbers(folder: Path) -> list[int]:
+    """The audits that were begun, rising."""
+    return sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdigit())
+
+
+def bands(scores: NDArray[np.float32]) -> list[int]:
+    """How many rows each stratum has, best scores first; rows of one score are never parted.
+
+    :param scores: (n,), falling.
+    """
+    count = len(scores)
+    if not count:
+        return []
+    halving = [round(count * 2.0 ** (-number / 2)) for number in range(2 * int(np.log2(count + 1)) + 1)]
+    even = [round(count * number / BANDS) for number in range(1, BANDS + 1)]
+    wanted = sorted({edge for edge in [*halving, *even] if edge >= SMALLEST_BAND} | {count})
+    # The end of the block of equal scores that an edge falls into.
+    ends = np.searchsorted(-scores, -scores[np.array(wanted) - 1], side="right").tolist()
+    kept = [0]
+    for end in sorted(set(ends)):
+        if end - kept[-1] >= min(SMALLEST_BAND, count) or end == count:
+            kept.append(end)
+    return np.diff(kept).tolist()
+
+
+def begin(number: int, snapshot: int, target: Target, scored: Scored, answers: Mapping[int, str]) -> Audit:
+    """The population of a new audit; its shares are even, and `planned` by `plan.planned` before it is saved.
+
+    :param answers: row_id -> yes, no, skip or conflict; rows answered yes or no are known and not drawn.
+    """
+    is_known = np.array([answers.get(row_id) in ("yes", "no") for row_id in scored.row_ids.tolist()], bool)
+    unknown = np.flatnonzero(~is_known)
+    order = unknown[np.argsort(-scored.scores[unknown], kind="stable")]
+    sizes = bands(scored.scores[order])
+    strata = np.full(len(scored), ANSWERED, np.int16)
+    strata[order] = np.repeat(np.arange(len(sizes), dtype=np.int16), sizes)
+    lowest = scored.scores[order[np.cumsum(sizes) - 1]] if sizes else np.empty(0, np.float32)
+    total = max(sum(sizes), 1)
+    design = Design(
+        number=number,
+        seed=secrets.token_hex(32),
+        snapshot=snapshot,
+        target=target,
+        edges=tuple(float(edge) for edge in lowest[:-1]),
+        sizes=tuple(sizes),
+        shares=tuple(size / total for size in sizes),
+        planned=None,
+        budget=None,
+        aim=None,
+    )
+    return Audit(design, scored.row_ids, scored.scores, strata)
+
+
+def with_plan(
+    audit: Audit, shares: Numbers, aim: int | None, planned: int | None, budget: int | None = None
+) -> Audit:
+    """The same population, drawn with other shares."""
+    numbers_of = tuple(float(share) for share in shares)
+    design = replace(audit.design, shares=numbers_of, aim=aim, planned=planned, budget=budget)
+    return Audit(design, audit.row_ids, audit.scores, audit.strata)
+
+
+def facts(audit: Audit, answers: Mapping[int, str]) -> dict[str, Any]:
+    """What a person is told of where the audit stands."""
+    answered = len(audit.prefix(answers))
+    return {"number": audit.design.number, "answered": answered, "planned": audit.design.planned}
+
+
+def _why(error: OSError) -> str:
+    """The system's own words: Arrow puts its own around them."""
+    return os.strerror(error.errno) if error.errno else str(error)

@@ -1,0 +1,314 @@
+"""One version of a filter: all that its decisions follow from, frozen, and its one form in JSON.
+
+`filters/<name>/<version>.json` holds these bytes. They are the same whenever the same definition is written, so that
+two versions, or two machines, can be compared by their files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from indexer.errors import BadRequest, LakeDamaged
+from service.relevance.calibration import Calibration
+from service.relevance.fields import Fields, number, whole
+from service.relevance.scorer import Scorer
+
+FORMAT = 1
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleImage:
+    """An image from outside the lake. Its vector is kept, so that nothing needs the file again."""
+
+    name: str
+    sha256: str  # of the file's bytes, hex
+    vector: tuple[float, ...]  # (dim,), unit length, made by the lake's own model
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """What one side of a filter, keep or drop, looks like."""
+
+    texts: tuple[str, ...] = ()
+    row_ids: tuple[int, ...] = ()
+    images: tuple[ExampleImage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The wanted promise: shares in (0, 1), at least one of recall and precision.
+
+    :raises BadRequest: if a share is out of range, or neither recall nor precision is wanted.
+    """
+
+    recall: float | None = 0.95
+    precision: float | None = None
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        for name in ("recall", "precision", "confidence"):
+            share = getattr(self, name)
+            if share is not None and not 0 < share < 1:
+                raise BadRequest(name, f"{share:g} is not between 0 and 1; 0.95 means 95 %")
+        if self.recall is None and self.precision is None:
+            raise BadRequest("recall", "a filter promises recall, precision or both; name at least one")
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """keep: score >= keep; drop: score < drop; ask: in between.
+
+    :raises ValueError: if keep < drop.
+    """
+
+    keep: float
+    drop: float
+
+    def __post_init__(self) -> None:
+        if self.keep < self.drop:
+            raise ValueError("thresholds.keep is below thresholds.drop")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsUsed:
+    """The answers that a version was made with. Conflicts are what count has beyond yes, no and skipped."""
+
+    count: int
+    yes: int
+    no: int
+    skipped: int
+    sha256: str  # of the answers by rising row_id, hex; see `labels.labels_used`
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One version of a filter.
+
+    :raises BadRequest: if the name is not fit for a folder.
+    """
+
+    name: str
+    version: int  # counts up from 1
+    created_at: str  # ISO 8601 with the offset
+    parent: int | None  # the version that this one was made from
+    reason: str  # why there is this version: "created", "audit 1 planned", "applied"
+    keep: Examples
+    drop: Examples
+    where: str | None  # the population: live rows of the snapshot that it keeps
+    target: Target
+    model: Mapping[str, str | int]  # the fingerprint of the lake's model
+    snapshot: int
+    scorer: Scorer
+    calibration: Calibration | None = None
+    audit: int | None = None  # the number of the audit in force, from 1
+    thresholds: Thresholds | None = None
+    labels: LabelsUsed | None = None
+    measured: Mapping[str, Any] | None = None  # JSON values: quality with bounds
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+    def to_document(self) -> dict[str, Any]:
+        """The definition as JSON values, in the order of the fields."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "version": self.version,
+            "created_at": self.created_at,
+            "parent": self.parent,
+            "reason": self.reason,
+            "keep": _examples_document(self.keep),
+            "drop": _examples_document(self.drop),
+            "where": self.where,
+            "target": _document(self.target),
+            "model": dict(self.model),
+            "snapshot": self.snapshot,
+            "scorer": self.scorer.to_json(),
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
+            "audit": self.audit,
+            "thresholds": _document(self.thresholds),
+            "labels": _document(self.labels),
+            "measured": None if self.measured is None else dict(self.measured),
+        }
+
+    def to_json(self) -> bytes:
+        """UTF-8, the same bytes for the same definition.
+
+        :raises ValueError: if a number is not finite: JSON has none such.
+        """
+        text = json.dumps(self.to_document(), indent=1, ensure_ascii=False, allow_nan=False)
+        return f"{text}\n".encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, path: str) -> Definition:
+        """Read what `to_json` wrote.
+
+        :param path: of the file, for the message.
+        :raises LakeDamaged: if it is not a filter's version, or one of a later format.
+        """
+        try:
+            fields = Fields.parse(data)
+            if (format_ := fields.whole("format", 1)) > FORMAT:
+                raise ValueError(
+                    f"it has format {format_}, this lakesift reads up to {FORMAT}: update lakesift"
+                )
+            return _definition(fields)
+        except (ValueError, BadRequest) as error:
+            raise LakeDamaged(path, str(error)) from None
+
+
+def check_name(name: str, field: str = "name") -> str:
+    """The name itself, if it is fit for a folder, a URL and a command line.
+
+    :raises BadRequest: if it is not.
+    """
+    if not NAME.fullmatch(name):
+        raise BadRequest(
+            field,
+            f"{name!r} is no name for a filter: 1 to 64 of a-z, 0-9, '_', '.' and '-', a letter or digit first",
+        )
+    return name
+
+
+def _document(value: Target | Thresholds | LabelsUsed | None) -> dict[str, Any] | None:
+    return None if value is None else {name: getattr(value, name) for name in type(value).__slots__}
+
+
+def _examples_document(examples: Examples) -> dict[str, Any]:
+    return {
+        "texts": list(examples.texts),
+        "row_ids": list(examples.row_ids),
+        "images": [
+            {"name": image.name, "sha256": image.sha256, "vector": list(image.vector)}
+            for image in examples.images
+        ],
+    }
+
+
+def _definition(fields: Fields) -> Definition:
+    definition = Definition(
+        name=fields.text("name"),
+        version=fields.whole("version", 1),
+        created_at=_time(fields.text("created_at")),
+        parent=fields.maybe_whole("parent", 1),
+        reason=fields.text("reason"),
+        keep=_examples(fields.inner("keep")),
+        drop=_examples(fields.inner("drop")),
+        where=fields.maybe_text("where"),
+        target=_target(fields.inner("target")),
+        model=_model(fields.take("model")),
+        snapshot=fields.whole("snapshot", 1),
+        scorer=_scorer(fields.take("scorer")),
+        calibration=_calibration(fields.maybe_inner("calibration")),
+        audit=fields.maybe_whole("audit", 1),
+        thresholds=_thresholds(fields.maybe_inner("thresholds")),
+        labels=_labels(fields.maybe_inner("labels")),
+        measured=fields.maybe_mapping("measured"),
+    )
+    fields.end()
+    return definition
+
+
+def _time(text: str) -> str:
+    try:
+        offset = datetime.fromisoformat(text).utcoffset()
+    except ValueError:
+        offset = None
+    if offset is None:
+        raise ValueError("created_at is not an ISO 8601 time with an offset")
+    return text
+
+
+def _examples(fields: Fields) -> Examples:
+    texts = fields.items("texts")
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{fields.path('texts')} is not a list of texts")
+    row_ids = [whole(row_id, fields.path("row_ids"), 1) for row_id in fields.items("row_ids")]
+    images = [_image(Fields(image, fields.path("images"))) for image in fields.items("images")]
+    fields.end()
+    return Examples(tuple(texts), tuple(row_ids), tuple(images))
+
+
+def _image(fields: Fields) -> ExampleImage:
+    image = ExampleImage(
+        name=fields.text("name"),
+        sha256=_sha256(fields),
+        vector=_numbers(fields.items("vector"), fields.path("vector")),
+    )
+    fields.end()
+    return image
+
+
+def _numbers(values: Sequence[Any], name: str) -> tuple[float, ...]:
+    return tuple(number(value, name) for value in values)
+
+
+def _sha256(fields: Fields) -> str:
+    digest = fields.text("sha256")
+    if not _SHA256.fullmatch(digest):
+        raise ValueError(f"{fields.path('sha256')} is not 64 hexadecimal digits")
+    return digest
+
+
+def _target(fields: Fields) -> Target:
+    target = Target(
+        fields.maybe_number("recall"), fields.maybe_number("precision"), fields.number("confidence")
+    )
+    fields.end()
+    return target
+
+
+def _model(value: Any) -> dict[str, str | int]:
+    if not isinstance(value, dict) or not all(
+        isinstance(fact, str | int) and not isinstance(fact, bool) for fact in value.values()
+    ):
+        raise ValueError("model is not an object of texts and whole numbers")
+    return value
+
+
+def _scorer(value: Any) -> Scorer:
+    try:
+        return Scorer.from_json(value)
+    except KeyError as missing:
+        raise ValueError(f"it has no field scorer.{missing.args[0]}") from None
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"scorer: {error}") from None
+
+
+def _calibration(fields: Fields | None) -> Calibration | None:
+    if fields is None:
+        return None
+    calibration = Calibration(fields.number("slope"), fields.number("offset"))
+    fields.end()
+    if calibration.slope < 0:
+        raise ValueError(f"{fields.path('slope')} is below 0: probability must not fall as the score rises")
+    return calibration
+
+
+def _thresholds(fields: Fields | None) -> Thresholds | None:
+    if fields is None:
+        return None
+    thresholds = Thresholds(fields.number("keep"), fields.number("drop"))
+    fields.end()
+    return thresholds
+
+
+def _labels(fields: Fields | None) -> LabelsUsed | None:
+    if fields is None:
+        return None
+    used = LabelsUsed(
+        count=fields.whole("count"),
+        yes=fields.whole("yes"),
+        no=fields.whole("no"),
+        skipped=fields.whole("skipped"),
+        sha256=_sha256(fields),
+    )
+    fields.end()
+    return used

@@ -1,0 +1,647 @@
+"""The filters of an open lake: make one, teach it, audit it, apply it. What the command and the service call.
+
+Every answer is JSON values, the same in Python, on the command line and over HTTP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexer.embed import Embedder, Vectors
+from indexer.errors import BadRequest, UnknownRow, UnreadableImage
+from indexer.layout import Layout
+from service.hits import row_json
+from service.lake import Lake
+from service.query import Query, query_vector
+from service.relevance import audit as audits
+from service.relevance import ledger, plan
+from service.relevance.applying import Applied, Refusal, Standing, apply, forecast, overruled, stand
+from service.relevance.audit import Audit
+from service.relevance.calibration import Calibration
+from service.relevance.definition import Definition, ExampleImage, Examples, Target
+from service.relevance.fitting import draft, fit
+from service.relevance.label_files import read_label_file
+from service.relevance.labels import UNNAMED, Answer, LabelBook, NewLabel, labels_used
+from service.relevance.promise import Known, chains, delta_of
+from service.relevance.scorer import Scored, Scorer, score_rows, vectors_of
+from service.relevance.store import FilterStore, diff
+from service.relevance.teaching import propose
+from service.snapshot import Part, Snapshot
+
+PURPOSES = ("teach", "audit")
+ASKED_AHEAD = 1_000  # rows that may have been asked for beyond the first that is not answered
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A scorer as the labels make it."""
+
+    scorer: Scorer
+    calibration: Calibration | None
+    facts: Mapping[str, Any]
+
+
+class Filters:
+    """The filters of one lake."""
+
+    def __init__(self, lake: Lake, embedder: Callable[[], Embedder] | None = None) -> None:
+        """:param embedder: gives the lake's model, where it is not the lake itself that loads it."""
+        self.lake = lake
+        self.store = FilterStore(Layout(lake.folder))
+        self._embedder = embedder or (lambda: lake.embedder)
+
+    def names(self) -> list[str]:
+        return self.store.names()
+
+    def create(
+        self,
+        name: str,
+        *,
+        keep_texts: Sequence[str] = (),
+        keep_images: Sequence[str | Path] = (),
+        keep_rows: Sequence[int] = (),
+        drop_texts: Sequence[str] = (),
+        drop_images: Sequence[str | Path] = (),
+        drop_rows: Sequence[int] = (),
+        where: str | None = None,
+        target: Target | None = None,
+    ) -> Filter:
+        """Make a draft: it scores, and promises nothing yet.
+
+        :raises BadRequest: if nothing is wanted, a row is unknown, or the name is taken or not fit for a folder.
+        :raises WhereError: if where is not understood; UnreadableImage: if an example cannot be read.
+        """
+        snapshot = self.lake.snapshot
+        keep = self._examples(snapshot, keep_texts, keep_images, keep_rows)
+        drop = self._examples(snapshot, drop_texts, drop_images, drop_rows)
+        scorer = draft(
+            keep.texts,
+            drop.texts,
+            _shown(snapshot, keep),
+            _shown(snapshot, drop),
+            self._embedder,
+        )
+        definition = Definition(
+            name=name,
+            version=1,
+            created_at=_now(),
+            parent=None,
+            reason="created",
+            keep=keep,
+            drop=drop,
+            where=where,
+            target=target or Target(),
+            model=dict(snapshot.manifest.fingerprint),
+            snapshot=snapshot.number,
+            scorer=scorer,
+        )
+        if not len(score_rows(snapshot, scorer, where)):
+            raise BadRequest("where", "no image of the lake is left by it")
+        self.store.add(definition)
+        return self.open(name)
+
+    def _examples(
+        self, snapshot: Snapshot, texts: Sequence[str], images: Sequence[str | Path], rows: Sequence[int]
+    ) -> Examples:
+        shown = tuple(self._example(snapshot, Path(image)) for image in images)
+        return Examples(tuple(texts), tuple(rows), shown)
+
+    def _example(self, snapshot: Snapshot, path: Path) -> ExampleImage:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UnreadableImage(str(path), error.strerror or str(error)) from None
+        vector = query_vector(snapshot, Query.of(image=path), self._embedder)
+        return ExampleImage(path.name, hashlib.sha256(data).hexdigest(), tuple(vector.tolist()))
+
+    def open(self, name: str) -> Filter:
+        """:raises UnknownFilter: if there is none of this name."""
+        self.store.folder(name)
+        return Filter(self.lake, self.store, name)
+
+    def copy(self, name: str, new_name: str, *, labels: bool = False) -> Filter:
+        """A filter of its own, like another's latest version. See `FilterStore.copy`."""
+        self.store.copy(name, new_name, labels=labels)
+        return self.open(new_name)
+
+    def delete(self, name: str) -> Path:
+        """Take it out of service; where it lies now. See `FilterStore.delete`."""
+        return self.store.delete(name)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"filters": [self.open(name).summary() for name in self.names()]}
+
+
+def _shown(snapshot: Snapshot, examples: Examples) -> Vectors:
+    """float32, (n, dim): the vectors of example rows and images."""
+    rows = vectors_of(snapshot, examples.row_ids)
+    images = np.array([image.vector for image in examples.images], np.float32)
+    return np.concatenate([rows, images.reshape(-1, rows.shape[1])])
+
+
+class Filter:
+    """One filter of an open lake."""
+
+    def __init__(self, lake: Lake, store: FilterStore, name: str) -> None:
+        self.lake = lake
+        self.name = name
+        self._store = store
+        self._folder = store.folder(name)
+        self._book: LabelBook = store.labels(name)
+        self._audit: Audit | None = None
+
+    @property
+    def definition(self) -> Definition:
+        """The latest version."""
+        return self._store.read(self.name)
+
+    def at(self, version: int | None) -> Definition:
+        """:raises BadRequest: if there is no such version."""
+        return self._store.read(self.name, version)
+
+    def versions(self) -> list[int]:
+        return self._store.versions(self.name)
+
+    def diff(self, before: int, after: int) -> list[tuple[str, Any, Any]]:
+        """What changed from one version to another: field, before, after."""
+        return diff(self.at(before), self.at(after))
+
+    def answers(self) -> dict[int, Answer]:
+        return self._book.answers()
+
+    def _said(self) -> dict[int, str]:
+        return {row_id: answer.label for row_id, answer in self._book.answers().items()}
+
+    # -- teaching
+
+    def taught(self, snapshot: Snapshot | None = None) -> Taught:
+        """The best scorer that the labels allow, of all kinds; the draft where there are too few."""
+        snapshot = snapshot or self.lake.snapshot
+        definition = self.at(1)  # whose scorer is the draft
+        known = {
+            row_id: label == "yes" for row_id, label in sorted(self._said().items()) if label in ("yes", "no")
+        }
+        here = [row_id for row_id in known if snapshot.find(row_id)]  # a row may have gone since
+        if not here:
+            return Taught(definition.scorer, None, {})
+        labels = np.array([known[row_id] for row_id in here])
+        fitted = fit(vectors_of(snapshot, here), labels, definition.scorer, snapshot.background)
+        return Taught(fitted.scorer, fitted.calibration, fitted.facts)
+
+    def next(
+        self,
+        count: int = 20,
+        purpose: str | None = None,
+        *,
+        again: bool = False,
+        budget: int | None = None,
+    ) -> dict[str, Any]:
+        """What to label next. An audit is begun by the first call for it, which freezes the scorer.
+
+        :param purpose: teach or audit; None: audit once one was begun.
+        :param again: begin a new audit, with what was learnt since; the one before is over.
+        :param budget: labels that an audit begun now may take; it is planned to drop as much as they are likely to
+            settle. None: planned for the least work, where a label counts half an annotation.
+        :raises BadRequest: if count, purpose or budget is out of range.
+        """
+        if count < 1:
+            raise BadRequest("n", f"{count} is not a number of images; it must be at least 1")
+        if purpose not in (None, *PURPOSES):
+            raise BadRequest("purpose", f"{purpose!r} is neither teach nor audit")
+        if budget is not None and budget < 1:
+            raise BadRequest("budget", f"{budget} is not a number of labels; it must be at least 1")
+        definition = self.definition
+        if purpose is None:
+            purpose = "teach" if definition.audit is None else "audit"
+        if purpose == "teach":
+            return self._next_to_teach(definition, count)
+        if definition.audit is None or again:
+            definition = self._begin_audit(budget)
+        audit = self._audit_of(definition)
+        standing = stand(audit, self._said(), definition.calibration)
+        pending = audit.pending(self._said(), count) if standing.asks_on else []
+        return self._next(definition, purpose, self.lake.at(audit.design.snapshot), pending)
+
+    def _next_to_teach(self, definition: Definition, count: int) -> dict[str, Any]:
+        snapshot = self.lake.snapshot
+        taught = self.taught(snapshot)
+        scored = score_rows(snapshot, taught.scorer, definition.where)
+        said = self._said()
+        known = {row_id: label == "yes" for row_id, label in said.items() if label in ("yes", "no")}
+        passed: Collection[int] = [row_id for row_id in said if row_id not in known]
+        rows = propose(snapshot, scored, known, count, self.at(1).scorer, passed_over=passed)
+        return self._next(definition, "teach", snapshot, rows, scored, taught.calibration)
+
+    def _next(
+        self,
+        definition: Definition,
+        purpose: str,
+        snapshot: Snapshot,
+        row_ids: Sequence[int],
+        scored: Scored | None = None,
+        calibration: Calibration | None = None,
+    ) -> dict[str, Any]:
+        if scored is None:
+            audit = self._audit_of(definition)
+            scored, calibration = Scored(audit.row_ids, audit.scores), definition.calibration
+        return {
+            "filter": self.name,
+            "version": definition.version,
+            "purpose": purpose,
+            "rows": _rows(snapshot, row_ids, scored, calibration),
+            "progress": self.progress(),
+        }
+
+    # -- labels
+
+    def label(self, labels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Save answers, each {"row_id" or "uri", "label": yes/no/skip, "labeller"?}; those of no use are told."""
+        new, problems = [], []
+        asked, has_row = self._asked(), self._has_row()
+        rows = self._rows_by_uri() if any(entry.get("row_id") is None for entry in labels) else {}
+        for index, entry in enumerate(labels):
+            try:
+                new.append(self._new_label(entry, rows, has_row, asked))
+            except (BadRequest, UnknownRow) as error:
+                problems.append({"index": index, "message": str(error)})
+        return self._save(new, problems)
+
+    def label_file(self, path: str | Path, labeller: str = UNNAMED) -> dict[str, Any]:
+        """Save the answers of a CSV file: columns uri or row_id, label, and labeller where there are several."""
+        found, problems = read_label_file(
+            path,
+            self._rows_by_uri().get,
+            self._has_row(),
+            labeller=labeller,
+        )
+        asked = self._asked()
+        told = [{"line": line, "message": message} for line, message in problems]
+        return self._save([replace(label, purpose=asked(label.row_id)) for label in found], told)
+
+    def _new_label(
+        self,
+        entry: Mapping[str, Any],
+        rows: Mapping[str, int],
+        has_row: Callable[[int], bool],
+        asked: Callable[[int], str],
+    ) -> NewLabel:
+        row_id = entry.get("row_id")
+        if row_id is None:
+            uri = entry.get("uri")
+            row_id = None if uri is None else rows.get(str(uri))
+            if row_id is None:
+                raise BadRequest("uri", f"the lake has no image {uri}" if uri else "name a row_id or a uri")
+        elif not isinstance(row_id, int) or not has_row(row_id):
+            raise UnknownRow(self.lake.folder.name, row_id)
+        label, labeller = str(entry.get("label")), str(entry.get("labeller") or UNNAMED)
+        return NewLabel(row_id, label, labeller, asked(row_id))
+
+    def _asked(self) -> Callable[[int], str]:
+        """Tells of a row whether the audit in force has asked for it; what a person picked teaches."""
+        definition = self.definition
+        if definition.audit is None:
+            return lambda row_id: "teach"
+        audit = self._audit_of(definition)
+        answered = len(audit.prefix(self._said()))
+        drawn = set(audit.order[1][: answered + ASKED_AHEAD].tolist())
+        return lambda row_id: "audit" if row_id in drawn else "picked"
+
+    def _save(self, new: Sequence[NewLabel], problems: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"saved": len(self._book.add(new)), "problems": problems, "progress": self.progress()}
+
+    def _snapshots(self) -> list[Snapshot]:
+        """Whose rows may be labelled: the audit's, where one was begun, whatever has gone since; and the current."""
+        definition = self.definition
+        audited = [] if definition.audit is None else [self.lake.at(definition.snapshot)]
+        return [*audited, self.lake.snapshot]
+
+    def _has_row(self) -> Callable[[int], bool]:
+        snapshots = self._snapshots()
+        return lambda row_id: any(snapshot.find(row_id) is not None for snapshot in snapshots)
+
+    def _rows_by_uri(self) -> dict[str, int]:
+        rows: dict[str, int] = {}
+        for snapshot in self._snapshots():
+            for part in snapshot.parts:
+                table = _live(part, ["row_id", "uri"])
+                rows.update(zip(table["uri"].to_pylist(), table["row_id"].to_pylist(), strict=True))
+        return rows
+
+    def undo(self, row_id: int | None = None, labeller: str | None = None) -> dict[str, Any]:
+        """Take back the last answer: of a row, by a labeller, or at all."""
+        record = self._book.undo(row_id, labeller)
+        undone = record and {"row_id": record.row_id, "label": record.label, "labeller": record.labeller}
+        return {"undone": undone, "progress": self.progress()}
+
+    # -- the audit
+
+    def _begin_audit(self, budget: int | None) -> Definition:
+        with self._store.lock(self.name):
+            before, snapshot = self.definition, self.lake.snapshot
+            taught, said = self.taught(snapshot), self._said()
+            scored = score_rows(snapshot, taught.scorer, before.where)
+            folder = self._folder / "audits"
+            number = max(audits.numbers(folder), default=0) + 1
+            fresh = audits.begin(number, snapshot.number, before.target, scored, said)
+            audit = planned(fresh, taught.calibration, said, budget)
+            audit.save(folder)
+            definition = replace(
+                before,
+                version=before.version + 1,
+                created_at=_now(),
+                parent=before.version,
+                reason=f"audit {number} begun",
+                snapshot=snapshot.number,
+                scorer=taught.scorer,
+                calibration=taught.calibration,
+                audit=number,
+                thresholds=None,
+                labels=labels_used(self.answers()),
+                measured=dict(taught.facts) or None,
+            )
+            self._store.add(definition)
+            return definition
+
+    def _audit_of(self, definition: Definition) -> Audit:
+        number = definition.audit or 0
+        if self._audit is None or self._audit.design.number != number:
+            self._audit = Audit.load(self._folder / "audits", number)
+        return self._audit
+
+    def standing(self) -> Standing | None:
+        """Where the audit in force stands; None before one was begun."""
+        definition = self.definition
+        if definition.audit is None:
+            return None
+        return stand(self._audit_of(definition), self._said(), definition.calibration)
+
+    def progress(self) -> dict[str, Any]:
+        """Counts of labels, and how far the audit is."""
+        definition, answers = self.definition, self.answers()
+        labels = [answer.label for answer in answers.values()]
+        standing = self.standing()
+        audit = None
+        if standing is not None:
+            audit = {**audits.facts(standing.audit, self._said()), **standing.facts()}
+        return {
+            "labels": len(labels),
+            "yes": labels.count("yes"),
+            "no": labels.count("no"),
+            "skipped": labels.count("skip"),
+            "conflicts": labels.count("conflict"),
+            "purpose": "teach" if audit is None else "audit",
+            "audit": audit,
+            "stage": _stage(definition, len(labels)),
+        }
+
+    def plan(self) -> dict[str, Any]:
+        """The arithmetic, before anybody labels: what each cut would drop, and about how many audit labels it takes."""
+        snapshot, definition = self.lake.snapshot, self.definition
+        taught, said = self.taught(snapshot), self._said()
+        scored = score_rows(snapshot, taught.scorer, definition.where)
+        audit = audits.begin(1, snapshot.number, definition.target, scored, said)
+        rates = forecast(audit, taught.calibration)
+        delta = delta_of(definition.target.confidence, len(audits.numbers(self._folder / "audits")) + 1)
+        wanted = chains(definition.target, audit.sizes, audit.known(said), delta)
+        found = plan.options(audit.sizes, rates, wanted[0]) if wanted else []
+        return {
+            "rows": len(scored),
+            "relevant": round(float(audit.sizes @ rates) + audit.known(said).yes),
+            "options": [
+                {
+                    "dropped": option.dropped,
+                    "kept": option.kept,
+                    "recall": round(option.recall, 4),
+                    "labels": round(option.labels) if option.labels < len(scored) else None,
+                }
+                for option in found
+            ],
+        }
+
+    # -- applying
+
+    def apply(self, *, ask: bool = False) -> dict[str, Any]:
+        """Decide every row, with the promise; or refuse, and say what is missing. A refusal changes nothing."""
+        with self._store.lock(self.name):
+            definition, said = self.definition, self._said()
+            if definition.audit is None:
+                return self._not_audited(definition)
+            audit = self._audit_of(definition)
+            found = apply(audit, said, definition.calibration, ask=ask)
+            if isinstance(found, Refusal):
+                return self._refused(definition, found)
+            return self._commit(definition, audit, said, found)
+
+    def _not_audited(self, definition: Definition) -> dict[str, Any]:
+        reason = (
+            f"filter {self.name} promises nothing before an audit; label what this asks for: "
+            f"lakesift filter next {self.lake.folder.name} {self.name} --purpose audit"
+        )
+        possible = [option["labels"] for option in self.plan()["options"] if option["labels"] is not None]
+        return self._refused(definition, Refusal(reason, None, min(possible, default=None)))
+
+    def _refused(self, definition: Definition, refusal: Refusal) -> dict[str, Any]:
+        return {
+            "refused": True,
+            "reason": refusal.reason,
+            "can_promise": refusal.can_promise,
+            "labels_missing": refusal.labels_missing,
+            "filter": self.name,
+            "version": definition.version,
+        }
+
+    def _commit(
+        self, before: Definition, audit: Audit, said: Mapping[int, str], found: Applied
+    ) -> dict[str, Any]:
+        decisions = overruled(audit, found.decisions, said)
+        counts = np.bincount(decisions, minlength=3).tolist()
+        measured = {**found.measured, "rows": len(decisions)}
+        measured |= dict(zip(("kept", "asked", "dropped"), counts, strict=True))
+        definition = replace(
+            before,
+            version=before.version + 1,
+            created_at=_now(),
+            parent=before.version,
+            reason="applied",
+            thresholds=found.thresholds,
+            labels=labels_used(self.answers()),
+            measured=measured,
+        )
+        snapshot = self.lake.at(audit.design.snapshot)
+        uris, paths = _places(snapshot, audit)
+        labels = [said.get(row_id) for row_id in audit.row_ids.tolist()]
+        ledger.write(
+            self._folder / "ledger",
+            definition.version,
+            audit,
+            uris,
+            paths,
+            decisions,
+            labels,
+            before.calibration,
+        )
+        self._store.add(definition)
+        return self.applied(definition)
+
+    def applied(self, definition: Definition) -> dict[str, Any]:
+        """What `apply` answered for a version that was applied."""
+        measured, thresholds = definition.measured or {}, definition.thresholds
+        if thresholds is None:
+            raise BadRequest("version", f"{self.name} version {definition.version} was not applied")
+        target = definition.target
+        return {
+            "refused": False,
+            "filter": self.name,
+            "version": definition.version,
+            "snapshot": definition.snapshot,
+            **{name: measured[name] for name in ("rows", "kept", "asked", "dropped")},
+            "thresholds": {"keep": thresholds.keep, "drop": thresholds.drop},
+            "promise": {
+                "recall": target.recall,
+                "precision": target.precision,
+                "confidence": target.confidence,
+                "assumption": None,
+            },
+            "measured": measured,
+            "labels": None
+            if definition.labels is None
+            else {"count": definition.labels.count, "yes": definition.labels.yes, "no": definition.labels.no},
+        }
+
+    def last_applied(self) -> Definition:
+        """The latest version with decisions.
+
+        :raises BadRequest: if there is none.
+        """
+        for version in reversed(self.versions()):
+            definition = self.at(version)
+            if definition.thresholds is not None and definition.reason == "applied":
+                return definition
+        raise BadRequest("filter", f"{self.name} was not applied yet, so nothing is decided")
+
+    def decided(self, decision: str, version: int | None = None) -> Any:
+        """pyarrow.Table: the ledger's rows of one decision, by row_id.
+
+        :raises BadRequest: if nothing was applied, or decision is none of keep, ask and drop.
+        """
+        if decision not in ("keep", "ask", "drop"):
+            raise BadRequest("decision", f"{decision!r} is none of keep, ask and drop")
+        definition = self.last_applied() if version is None else self.at(version)
+        self.applied(definition)
+        table = ledger.read(self._folder / "ledger", definition.version)
+        return table.filter(np.asarray([value == decision for value in table["decision"].to_pylist()]))
+
+    def ledger_path(self, version: int | None = None) -> Path:
+        """The Parquet file with the decision of every row.
+
+        :raises BadRequest: if nothing was applied, or not this version.
+        """
+        definition = self.last_applied() if version is None else self.at(version)
+        self.applied(definition)
+        return ledger.path_of(self._folder / "ledger", definition.version)
+
+    def samples(self, decision: str, count: int = 24) -> dict[str, Any]:
+        """Rows of one decision next to the line: what was kept or dropped narrowly."""
+        table = self.decided(decision)
+        scores = np.asarray(table["score"])
+        nearest = np.argsort(scores if decision == "keep" else -scores, kind="stable")[:count]
+        definition = self.last_applied()
+        chosen = table.take(nearest)
+        scored = self._audit_of(definition)
+        rows = _rows(
+            self.lake.at(definition.snapshot),
+            chosen["row_id"].to_pylist(),
+            Scored(scored.row_ids, scored.scores),
+            definition.calibration,
+        )
+        for row, label in zip(rows, chosen["label"].to_pylist(), strict=True):
+            row["label"] = label
+        return {"decision": decision, "rows": rows}
+
+    def summary(self) -> dict[str, Any]:
+        """One line of a list of filters."""
+        definition, labels = self.definition, len(self.answers())
+        return {
+            "name": self.name,
+            "version": definition.version,
+            "stage": _stage(definition, labels),
+            "target": definition.to_document()["target"],
+            "where": definition.where,
+            "snapshot": definition.snapshot,
+            "labels": labels,
+            "created_at": definition.created_at,
+        }
+
+
+def planned(
+    audit: Audit, calibration: Calibration | None, said: Mapping[int, str], budget: int | None = None
+) -> Audit:
+    """The audit with its draws shared out for its target, and for the labels that may be spent."""
+    target = audit.design.target
+    known: Known = audit.known(said)
+    wanted = chains(target, audit.sizes, known, delta_of(target.confidence, audit.design.number))
+    if not wanted:
+        return audit
+    shares, option = plan.shares_of(audit.sizes, forecast(audit, calibration), wanted, budget)
+    labels = None if option is None else int(np.ceil(option.labels))
+    return audits.with_plan(audit, shares, None if option is None else option.cut, labels, budget)
+
+
+def _stage(definition: Definition, labels: int) -> str:
+    if definition.reason == "applied":
+        return "applied"
+    if definition.audit is not None:
+        return "audit"
+    return "teach" if labels else "draft"
+
+
+def _rows(
+    snapshot: Snapshot, row_ids: Sequence[int], scored: Scored, calibration: Calibration | None
+) -> list[dict[str, Any]]:
+    """The rows as JSON values, in their order, with their scores; rows that are gone are left out."""
+    places = [(row_id, snapshot.find(row_id)) for row_id in row_ids]
+    found = []
+    for row_id, place in places:
+        if place is None:
+            continue
+        row = row_json(place[0].take(np.array([place[1]]))[0])
+        at = int(np.searchsorted(scored.row_ids, row_id))
+        score = scored.scores[at : at + 1]
+        probability = None if calibration is None else float(calibration.probability(score)[0])
+        found.append(
+            {
+                **{name: row.pop(name) for name in ("row_id", "uri", "width_px", "height_px")},
+                "score": round(float(score[0]), 6),
+                "probability": None if probability is None else round(probability, 4),
+                **row,
+            }
+        )
+    return found
+
+
+def _live(part: Part, names: Sequence[str]) -> Any:
+    """pyarrow.Table: some columns of the part's live rows."""
+    table, alive = part.columns(names), part.alive
+    return table if alive is None else table.filter(alive)
+
+
+def _places(snapshot: Snapshot, audit: Audit) -> tuple[list[str], list[bytes | None]]:
+    """The uri of each row of the audit, in its order, and the path's bytes where the uri cannot hold them."""
+    found: dict[int, tuple[str, bytes | None]] = {}
+    for part in snapshot.parts:
+        table = _live(part, ["row_id", "uri", "path_bytes"])
+        columns = [table[name].to_pylist() for name in ("row_id", "uri", "path_bytes")]
+        found.update((row_id, (uri, path)) for row_id, uri, path in zip(*columns, strict=True))
+    places = [found.get(row_id, ("", None)) for row_id in audit.row_ids.tolist()]
+    return [uri for uri, _ in places], [path for _, path in places]
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")

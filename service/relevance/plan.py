@@ -1,0 +1,178 @@
+"""Where audit labels help most, and how many it may take. Forecasts: a wrong one costs labels, never the promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.relevance.martingale import Claims, Evidence, Numbers, Wholes, growth
+from service.relevance.promise import Chain
+
+ABOVE = 0.15  # of the draws, above the cut: few relevant rows found there say enough (chosen by simulation)
+EVEN = 0.1  # of the draws, wherever they fall: no stratum is left without a chance
+LEAST_RATE = 0.003  # a stratum is expected to be at least so relevant when draws above the cut are shared out
+LABEL_PRICE = 0.5  # of a yes or no, in units of an annotation: which cut is the cheapest to aim for
+SAFE_SHARE = 0.7  # of a budget is planned for: a forecast of labels is an average
+PRIOR_LABELS = 5.0  # what a forecast rate weighs against audit answers
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One cut that could be aimed for."""
+
+    cut: int
+    kept: int  # rows
+    dropped: int
+    recall: float  # forecast
+    labels: float  # forecast; infinite: not to be had
+
+
+def shares_for(sizes: Wholes, rates: Numbers, cut: int) -> Numbers:
+    """float64, (strata,), sum 1: the chance of each stratum a draw, planned for a cut.
+
+    Below the cut in proportion to size, since the largest size over share bounds what can be staked; above it more
+    where relevant rows are expected, each of which speaks for the claim.
+    """
+    even = sizes / sizes.sum()
+    strata = np.arange(len(sizes))
+    above = np.where(strata < cut, sizes * np.sqrt(np.maximum(rates, LEAST_RATE)), 0.0)
+    below = np.where(strata < cut, 0.0, sizes).astype(np.float64)
+    parts = [(ABOVE, above), (1 - ABOVE, below)]
+    wanted = sum(weight * part / part.sum() for weight, part in parts if part.sum())
+    shares = (1 - EVEN) * wanted / np.sum(wanted) + EVEN * even
+    return np.asarray(shares / shares.sum())
+
+
+def options(sizes: Wholes, rates: Numbers, chain: Chain) -> list[Option]:
+    """Each cut of a chain with what it may cost, if the rates are about right."""
+    found = []
+    kept = np.concatenate([[0], np.cumsum(sizes)])
+    relevant = np.concatenate([[0], np.cumsum(sizes * rates)])
+    first = chain.first_of_target()
+    for number in range(first, len(chain.claims)):
+        cut = chain.cuts[number]
+        shares = shares_for(sizes, rates, cut) if chain.kind == "recall" else _above_only(sizes, cut)
+        one = _claim(chain.claims, number)
+        rate = float(growth(sizes, shares, rates, one, one.constants)[0])
+        labels = _labels(-np.log(chain.delta), rate)
+        recall = float(relevant[cut] / relevant[-1]) if relevant[-1] else 1.0
+        found.append(Option(cut, int(kept[cut]), int(kept[-1] - kept[cut]), recall, labels))
+    return found
+
+
+def _above_only(sizes: Wholes, cut: int) -> Numbers:
+    even = sizes / sizes.sum()
+    above = np.where(np.arange(len(sizes)) < cut, sizes, 0) / max(int(sizes[:cut].sum()), 1)
+    return np.asarray((1 - EVEN) * above + EVEN * even)
+
+
+def best(found: Sequence[Option], rows: int, budget: int | None = None) -> Option | None:
+    """The option with the least work for people, labels and annotation of what is kept; None: none is to be had.
+
+    :param budget: labels that may be spent; then the strictest cut that they are likely to settle.
+    """
+    if budget is not None:
+        affordable = [option for option in found if option.labels <= SAFE_SHARE * budget]
+        return min(affordable, key=lambda o: o.kept, default=None)
+    possible = [option for option in found if option.labels < rows]
+    return min(possible, key=lambda o: (LABEL_PRICE * o.labels + o.kept, o.cut), default=None)
+
+
+def shares_of(
+    sizes: Wholes, rates: Numbers, wanted: Sequence[Chain], budget: int | None = None
+) -> tuple[Numbers, Option | None]:
+    """The shares for all that is promised, and the option aimed for by the first chain."""
+    rows = int(sizes.sum())
+    every, aims = [], []
+    for chain in wanted:
+        found = options(sizes, rates, chain)
+        aim = best(found, rows, budget)
+        aims.append(aim)
+        option = aim or min(found, key=lambda o: o.labels, default=None)
+        cut = option.cut if option else len(sizes)
+        if chain.kind == "recall":
+            every.append(
+                (shares_for(sizes, rates, cut) + shares_for(sizes, rates, _boldest(found, chain))) / 2
+            )
+        else:
+            every.append(_above_only(sizes, cut))
+    if not every:
+        return np.asarray(sizes / max(rows, 1)), None
+    shares = np.mean(every, axis=0)
+    return np.asarray(shares / shares.sum()), aims[0]
+
+
+def _boldest(found: Sequence[Option], chain: Chain) -> int:
+    """The strictest cut that is expected to be true. Half of the draws are shared out for it: that costs few labels at
+    the cut aimed for, and more labels than planned go on tightening the line.
+    """
+    true = [option for option in found if option.recall >= chain.levels[-1]]
+    return min(true, key=lambda o: o.kept, default=found[0]).cut
+
+
+def learned(rates: Numbers, evidence: Evidence) -> Numbers:
+    """float64, (strata,): the forecast rates, corrected by what the audit found."""
+    found = (PRIOR_LABELS * rates + evidence.relevant) / (PRIOR_LABELS + evidence.drawn)
+    return np.clip(found, 1e-6, 1 - 1e-6)
+
+
+def missing(
+    sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidence: Evidence, aim: int | None
+) -> int | None:
+    """About how many more labels until the chain holds at the cut aimed for; 0: it holds; None: no number
+    within the population is likely to do.
+
+    :param rates: (strata,), forecast before the audit.
+    """
+    first = chain.first_of_target()
+    last = chain.cuts.index(aim, first) if aim in chain.cuts[first:] else first
+    needed = _until(sizes, shares, rates, chain, evidence)[last]
+    left = int((sizes - evidence.drawn).sum())
+    if needed >= left:
+        return None if needed == np.inf else left
+    return int(np.ceil(needed))
+
+
+def worthwhile(
+    sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidence: Evidence
+) -> tuple[int, int]:
+    """Where a recall chain holds: how many more labels pay, and how many more rows they would drop; (0, 0): none do.
+
+    A label counts half an annotation, as in `best`.
+    """
+    reached = chain.reached(evidence)
+    kept = np.cumsum(sizes)
+    now = int(kept[chain.cuts[reached - 1] - 1])
+    needed = _until(sizes, shares, rates, chain, evidence)
+    gains = [
+        (now - int(kept[chain.cuts[number] - 1]) - LABEL_PRICE * needed[number], number)
+        for number in range(reached, len(chain.claims))
+    ]
+    gain, number = max(gains, default=(0.0, 0))
+    if gain <= 0 or needed[number] >= (sizes - evidence.drawn).sum():
+        return 0, 0
+    return int(np.ceil(needed[number])), now - int(kept[chain.cuts[number] - 1])
+
+
+def _until(sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidence: Evidence) -> list[float]:
+    """Forecast labels until each claim, and all before it, hold."""
+    goal = -np.log(chain.delta)
+    growths = growth(sizes - evidence.drawn, shares, learned(rates, evidence), chain.claims, evidence.known)
+    needed, found = 0.0, []
+    for best_so_far, now, rate in zip(evidence.best, evidence.now, growths, strict=True):
+        if best_so_far < goal - 1e-12:
+            needed = max(needed, _labels(goal - now, float(rate)))
+        found.append(needed)
+    return found
+
+
+def _claim(claims: Claims, number: int) -> Claims:
+    return Claims(claims.gains[number : number + 1], claims.constants[number : number + 1])
+
+
+def _labels(lacking: float, rate: float) -> float:
+    if rate == np.inf:
+        return 0.0
+    return float(lacking / rate) if rate > 0 else np.inf

@@ -1,0 +1,432 @@
+"""A filter from prompt to promise over HTTP, on a lake of coloured images: reddish ones are wanted."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from fastapi.testclient import TestClient
+
+from service.api.app import create_app
+from service.api.config import ServeConfig
+from service.keys import KeyStore
+from tests.lakes import Desk
+from tests.service.api.conftest import HOST
+
+REDS, OTHERS = 30, 90
+FILTERS = "/v1/lakes/my/filters"
+REDS_ASKED = {
+    "name": "reds",
+    "keep": {"texts": ["red"]},
+    "drop": {"texts": ["blue"]},
+    "target": {"recall": 0.9, "confidence": 0.95},
+}
+NOT_YET: dict[str, Any] = {
+    "labels": 0,
+    "yes": 0,
+    "no": 0,
+    "skipped": 0,
+    "conflicts": 0,
+    "purpose": "teach",
+    "audit": None,
+    "stage": "draft",
+}
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Rows 1 to 30 are reddish, the first the reddest; 31 to 120 go from violet to blue. No two are alike."""
+    desk = Desk(tmp_path_factory.mktemp("colours"))
+    for number in range(REDS):
+        desk.add(f"a{number:03d}.png", (255, number * 3, 0))
+    for number in range(OTHERS):
+        desk.add(f"b{number:03d}.png", (150 - number, 0, 160 + number))
+    desk.index()
+    return desk
+
+
+@pytest.fixture
+def client(coloured: Desk, tmp_path: Path) -> Iterator[TestClient]:
+    shutil.copytree(coloured.lake, tmp_path / "my.lake")
+    keys = KeyStore(tmp_path / "state")
+    app = create_app({"my": tmp_path / "my.lake"}, ServeConfig(), embedder=coloured.model, keys=keys)
+    with TestClient(app, base_url=HOST, raise_server_exceptions=False) as client:
+        yield client
+
+
+def post(client: TestClient, path: str, body: dict[str, Any], status: int = 200) -> dict[str, Any]:
+    answer = client.post(f"{FILTERS}{path}", json=body)
+    assert answer.status_code == status, answer.text
+    document = answer.json()
+    assert isinstance(document, dict)
+    return document
+
+
+def get(client: TestClient, path: str, status: int = 200) -> dict[str, Any]:
+    answer = client.get(f"{FILTERS}{path}")
+    assert answer.status_code == status, answer.text
+    document = answer.json()
+    assert isinstance(document, dict)
+    return document
+
+
+def error(document: dict[str, Any]) -> tuple[str, str, str | None]:
+    return document["error"]["code"], document["error"]["field"], document["error"]["message"]
+
+
+def answered(rows: list[dict[str, Any]], labeller: str = "ann") -> dict[str, Any]:
+    """As a person who knows red would answer."""
+    return {
+        "labels": [
+            {"row_id": row["row_id"], "label": "yes" if row["row_id"] <= REDS else "no", "labeller": labeller}
+            for row in rows
+        ]
+    }
+
+
+@pytest.fixture
+def reds(client: TestClient) -> TestClient:
+    """A service whose lake has the filter reds."""
+    post(client, "", REDS_ASKED, 201)
+    return client
+
+
+@pytest.fixture
+def audited(reds: TestClient) -> TestClient:
+    """Taught with 10 answers, and every row that the audit asks for answered."""
+    post(reds, "/reds/label", answered(post(reds, "/reds/next", {"n": 10})["rows"]))
+    while rows := post(reds, "/reds/next", {"n": 40, "purpose": "audit"})["rows"]:
+        post(reds, "/reds/label", answered(rows))
+    return reds
+
+
+# -- making and showing
+
+
+def test_a_lake_has_no_filters_at_first(client: TestClient) -> None:
+    assert get(client, "") == {"filters": []}
+
+
+def test_a_new_filter_is_a_draft_and_listed(client: TestClient, coloured: Desk) -> None:
+    made = post(client, "", REDS_ASKED, 201)
+    assert made | {"created_at": ""} == {
+        "name": "reds",
+        "version": 1,
+        "stage": "draft",
+        "target": {"recall": 0.9, "precision": None, "confidence": 0.95},
+        "where": None,
+        "snapshot": coloured.manifest.snapshot,
+        "labels": 0,
+        "created_at": "",
+    }
+    assert get(client, "") == {"filters": [made]}
+
+
+def test_a_filter_is_shown_as_its_file_has_it_and_with_its_progress(reds: TestClient) -> None:
+    shown = get(reds, "/reds")
+    assert shown["keep"] == {"texts": ["red"], "row_ids": [], "images": []}
+    assert shown["reason"] == "created"
+    assert shown["versions"] == [1]
+    assert shown["progress"] == NOT_YET
+    assert get(reds, "/reds?version=1")["version"] == 1
+    assert error(get(reds, "/reds?version=7", 422))[:2] == ("invalid_request", "version")
+
+
+def test_rows_of_the_lake_are_examples(client: TestClient) -> None:
+    post(client, "", {"name": "like-1", "keep": {"row_ids": [1]}, "drop": {"row_ids": [120]}}, 201)
+    shown = get(client, "/like-1")
+    assert (shown["keep"]["row_ids"], shown["drop"]["row_ids"]) == ([1], [120])
+    assert shown["target"] == {"recall": 0.95, "precision": None, "confidence": 0.95}
+    first = post(client, "/like-1/next", {"n": 1})["rows"][0]
+    assert first["row_id"] == 1  # nothing is more like row 1 than itself
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "field", "said"),
+    [
+        ({}, 422, "invalid_request", "name", "required"),
+        ({"name": "reds"}, 422, "invalid_request", "keep", "say or show what you want"),
+        ({**REDS_ASKED, "name": "My reds"}, 422, "invalid_request", "name", "is no name for a filter"),
+        ({**REDS_ASKED, "name": "../up"}, 422, "invalid_request", "name", "is no name for a filter"),
+        ({**REDS_ASKED, "target": {"recall": 1}}, 422, "invalid_request", "target.recall", "less than 1"),
+        (
+            {**REDS_ASKED, "target": {"confidence": 95}},
+            422,
+            "invalid_request",
+            "target.confidence",
+            "less than",
+        ),
+        ({**REDS_ASKED, "keep": {"texts": [" "]}}, 422, "invalid_request", "keep.texts[0]", "it is empty"),
+        (
+            {**REDS_ASKED, "drop": {"row_ids": [1, 999]}},
+            422,
+            "invalid_request",
+            "drop.row_ids[1]",
+            "no row 999",
+        ),
+        ({**REDS_ASKED, "where": "nope = 1"}, 422, "bad_where", "where", "nope"),
+        (
+            {**REDS_ASKED, "where": "row_id > 900"},
+            422,
+            "invalid_request",
+            "where",
+            "no image of the lake is left",
+        ),
+        ({**REDS_ASKED, "wehre": ""}, 422, "invalid_request", "wehre", "no such field"),
+    ],
+)
+def test_a_filter_that_cannot_be_made_says_why(
+    client: TestClient, body: dict[str, Any], status: int, code: str, field: str, said: str
+) -> None:
+    found = error(post(client, "", body, status))
+    assert found[:2] == (code, field)
+    assert said in str(found[2])
+    assert get(client, "") == {"filters": []}
+
+
+def test_a_name_that_is_taken(reds: TestClient) -> None:
+    code, field, message = error(post(reds, "", REDS_ASKED, 409))
+    assert (code, field) == ("filter_exists", "name")
+    assert message == "name: there is a filter 'reds' already; choose another name, or delete that one"
+
+
+def test_an_unknown_filter_is_a_404_that_names_its_like_and_no_folder(
+    reds: TestClient, tmp_path: Path
+) -> None:
+    code, field, message = error(get(reds, "/red", 404))
+    assert (code, field, message) == (
+        "unknown_filter",
+        "name",
+        "my has no filter 'red'; did you mean 'reds'?",
+    )
+    for path, body in (("next", {}), ("label", answered([{"row_id": 1}])), ("undo", {}), ("apply", {})):
+        assert error(post(reds, f"/nope/{path}", body, 404))[0] == "unknown_filter"
+    for path in ("audit", "plan", "samples?decision=keep", "ledger"):
+        answer = reds.get(f"{FILTERS}/nope/{path}")
+        assert answer.status_code == 404
+        assert str(tmp_path) not in answer.text
+    assert reds.delete(f"{FILTERS}/nope").status_code == 404
+    assert reds.get("/v1/lakes/other/filters").json()["error"]["code"] == "unknown_lake"
+
+
+def test_a_deleted_filter_is_gone_and_its_name_free_again(reds: TestClient, tmp_path: Path) -> None:
+    post(reds, "/reds/label", answered([{"row_id": 1}]))
+    deleted = reds.delete(f"{FILTERS}/reds")
+    assert deleted.status_code == 200
+    assert deleted.json()["deleted"] == "reds"
+    assert (tmp_path / "my.lake" / deleted.json()["kept_in"] / "labels.jsonl").is_file()
+    assert get(reds, "") == {"filters": []}
+    get(reds, "/reds", 404)
+    post(reds, "", REDS_ASKED, 201)
+    assert get(reds, "/reds/audit")["progress"] == NOT_YET  # nothing of the one before
+
+
+# -- labelling
+
+
+def test_the_next_rows_are_those_that_fit_best(reds: TestClient) -> None:
+    found = post(reds, "/reds/next", {"n": 5})
+    assert (found["filter"], found["version"], found["purpose"]) == ("reds", 1, "teach")
+    assert [set(row) for row in found["rows"]] == [
+        {"row_id", "uri", "width_px", "height_px", "score", "probability", "columns"}
+    ] * 5
+    assert found["rows"][0]["row_id"] <= REDS
+    assert found["rows"][0]["score"] == max(row["score"] for row in found["rows"])
+    assert found["progress"] == NOT_YET
+
+
+def test_answers_are_counted_and_not_asked_again(reds: TestClient) -> None:
+    rows = post(reds, "/reds/next", {"n": 6})["rows"]
+    saved = post(reds, "/reds/label", answered(rows))
+    assert (saved["saved"], saved["problems"]) == (6, [])
+    yes = sum(row["row_id"] <= REDS for row in rows)
+    assert saved["progress"] == {**NOT_YET, "labels": 6, "yes": yes, "no": 6 - yes, "stage": "teach"}
+    after = post(reds, "/reds/next", {"n": 20})["rows"]
+    assert not {row["row_id"] for row in rows} & {row["row_id"] for row in after}
+
+
+def test_a_useless_label_costs_the_others_nothing(reds: TestClient) -> None:
+    uri = post(reds, "/reds/next", {"n": 1})["rows"][0]["uri"]
+    labels = [
+        {"row_id": 999, "label": "yes"},
+        {"uri": uri, "label": "yes"},
+        {"uri": "/nowhere.png", "label": "no"},
+        {"label": "no"},
+        {"row_id": 50, "label": "skip"},
+        {"row_id": 51, "label": "no", "labeller": " ann"},
+    ]
+    saved = post(reds, "/reds/label", {"labels": labels})
+    assert saved["saved"] == 2
+    assert [problem["index"] for problem in saved["problems"]] == [0, 2, 3, 5]
+    assert (saved["progress"]["yes"], saved["progress"]["skipped"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "labels"),
+        ({"labels": []}, "labels"),
+        ({"labels": [{"row_id": 1, "label": "perhaps"}]}, "labels[0].label"),
+        ({"labels": [{"row_id": 0, "label": "yes"}]}, "labels[0].row_id"),
+        ({"labels": [{"row_id": 1, "label": "yes", "labeller": "x" * 65}]}, "labels[0].labeller"),
+    ],
+)
+def test_what_is_no_label_is_refused_whole(reds: TestClient, body: dict[str, Any], field: str) -> None:
+    assert error(post(reds, "/reds/label", body, 422))[:2] == ("invalid_request", field)
+    assert get(reds, "/reds/audit")["progress"]["labels"] == 0
+
+
+def test_undo_takes_back_one_s_own_last_answer(reds: TestClient) -> None:
+    post(reds, "/reds/label", {"labels": [{"row_id": 1, "label": "yes", "labeller": "ann"}]})
+    post(reds, "/reds/label", {"labels": [{"row_id": 50, "label": "no", "labeller": "bob"}]})
+    undone = post(reds, "/reds/undo", {"labeller": "ann"})
+    assert undone["undone"] == {"row_id": 1, "label": "yes", "labeller": "ann"}
+    assert (undone["progress"]["yes"], undone["progress"]["no"]) == (0, 1)
+    assert post(reds, "/reds/undo", {"row_id": 50})["undone"]["labeller"] == "bob"
+    assert post(reds, "/reds/undo", {})["undone"] is None
+
+
+def test_two_people_who_disagree_are_a_conflict(reds: TestClient) -> None:
+    for labeller, label in (("ann", "yes"), ("bob", "no")):
+        said = {"labels": [{"row_id": 30, "label": label, "labeller": labeller}]}
+        progress = post(reds, "/reds/label", said)["progress"]
+    assert progress == {**NOT_YET, "labels": 1, "conflicts": 1, "stage": "teach"}
+
+
+def test_what_somebody_else_has_just_answered_is_passed_over(reds: TestClient) -> None:
+    ann = post(reds, "/reds/next", {"n": 8})["rows"]
+    bob = post(reds, "/reds/next", {"n": 8})["rows"]
+    assert ann == bob
+    post(reds, "/reds/label", answered(ann[:3], "ann"))
+    again = {row["row_id"] for row in post(reds, "/reds/next", {"n": 8})["rows"]}
+    assert not again & {row["row_id"] for row in ann[:3]}
+
+
+def test_next_refuses_what_makes_no_sense(reds: TestClient) -> None:
+    for body, field in (
+        ({"n": 0}, "n"),
+        ({"n": 1001}, "n"),
+        ({"purpose": "fun"}, "purpose"),
+        ({"budget": 0}, "budget"),
+    ):
+        assert error(post(reds, "/reds/next", body, 422))[:2] == ("invalid_request", field)
+
+
+# -- audit and promise
+
+
+def test_the_arithmetic_is_told_before_anybody_labels(reds: TestClient) -> None:
+    plan = get(reds, "/reds/plan")
+    assert plan["rows"] == REDS + OTHERS
+    assert plan["options"]
+    assert all(option["dropped"] + option["kept"] == REDS + OTHERS for option in plan["options"])
+
+
+def test_the_first_request_for_audit_begins_it_and_repeats_what_is_pending(reds: TestClient) -> None:
+    post(reds, "/reds/label", answered(post(reds, "/reds/next", {"n": 10})["rows"]))
+    first = post(reds, "/reds/next", {"n": 4, "purpose": "audit"})
+    assert (first["version"], first["purpose"]) == (2, "audit")
+    assert post(reds, "/reds/next", {"n": 4})["rows"] == first["rows"]
+    status = get(reds, "/reds/audit")
+    assert (status["filter"], status["version"]) == ("reds", 2)
+    assert status["progress"]["stage"] == "audit"
+    assert (status["progress"]["audit"]["number"], status["progress"]["audit"]["answered"]) == (1, 0)
+    after = post(reds, "/reds/label", answered(first["rows"]))["progress"]
+    assert after["audit"]["answered"] == 4
+
+
+def test_applying_without_an_audit_is_refused_and_changes_nothing(reds: TestClient) -> None:
+    refused = post(reds, "/reds/apply", {})
+    assert refused["refused"] is True
+    assert "promises nothing before an audit" in refused["reason"]
+    assert refused["can_promise"] is None
+    assert get(reds, "/reds")["versions"] == [1]
+    code, field, message = error(get(reds, "/reds/samples?decision=keep", 422))
+    assert (code, field) == ("invalid_request", "filter")
+    assert "was not applied yet" in str(message)
+
+
+def test_from_a_prompt_to_a_promise(audited: TestClient) -> None:
+    applied = post(audited, "/reds/apply", {})
+    assert applied["refused"] is False
+    assert applied["rows"] == REDS + OTHERS == applied["kept"] + applied["dropped"]
+    assert applied["promise"] == {"recall": 0.9, "precision": None, "confidence": 0.95, "assumption": None}
+    assert get(audited, "")["filters"][0]["stage"] == "applied"
+
+    table = pq.read_table(io.BytesIO(audited.get(f"{FILTERS}/reds/ledger").content))
+    decisions = dict(zip(table["row_id"].to_pylist(), table["decision"].to_pylist(), strict=True))
+    assert len(decisions) == REDS + OTHERS
+    assert list(decisions.values()).count("keep") == applied["kept"]
+    assert sum(decisions[row] == "keep" for row in range(1, REDS + 1)) >= 27  # 0.9 of the reds
+
+    kept = get(audited, "/reds/samples?decision=keep&n=5")
+    dropped = get(audited, "/reds/samples?decision=drop&n=5")
+    assert [kept["decision"], dropped["decision"]] == ["keep", "drop"]
+    assert all(decisions[row["row_id"]] == "keep" for row in kept["rows"])
+    assert all(decisions[row["row_id"]] == "drop" for row in dropped["rows"])
+    assert len(kept["rows"]) == len(dropped["rows"]) == 5
+    assert {"score", "probability", "label", "columns"} <= set(kept["rows"][0])
+    assert get(audited, "/reds/samples?decision=ask")["rows"] == []
+
+
+def test_a_ledger_of_an_older_version(audited: TestClient) -> None:
+    first, second = (post(audited, "/reds/apply", {})["version"] for _ in range(2))
+    tables = [
+        pq.read_table(io.BytesIO(audited.get(f"{FILTERS}/reds/ledger?version={number}").content))
+        for number in (first, second)
+    ]
+    assert [set(table["version"].to_pylist()) for table in tables] == [{first}, {second}]
+    assert tables[0].drop_columns(["version"]).equals(tables[1].drop_columns(["version"]))
+    assert error(get(audited, "/reds/ledger?version=1", 422))[:2] == ("invalid_request", "version")
+
+
+# -- who may
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "", "read"),
+        ("GET", "/reds", "read"),
+        ("GET", "/reds/audit", "read"),
+        ("GET", "/reds/plan", "read"),
+        ("GET", "/reds/samples?decision=keep", "read"),
+        ("GET", "/reds/ledger", "read"),
+        ("POST", "/reds/next", "label"),
+        ("POST", "/reds/label", "label"),
+        ("POST", "/reds/undo", "label"),
+        ("POST", "", "write"),
+        ("POST", "/reds/apply", "write"),
+        ("DELETE", "/reds", "write"),
+    ],
+)
+def test_each_route_needs_its_scope_and_no_wider_one(
+    coloured: Desk, tmp_path: Path, method: str, path: str, scope: str
+) -> None:
+    keys = KeyStore(tmp_path / "state")
+    scopes = ("read", "label", "write")
+    secrets = {name: keys.add(name, name)[1] for name in scopes}
+    app = create_app({"my": coloured.lake}, ServeConfig(require_key=True), embedder=coloured.model, keys=keys)
+    with TestClient(app, base_url=HOST, raise_server_exceptions=False) as client:
+        assert client.request(method, f"{FILTERS}{path}").status_code == 401
+        for name in scopes:
+            # No filter and an empty body: what passes the guard is a 404 or a 422.
+            body: dict[str, str] | None = None if method == "GET" else {}
+            answer = client.request(
+                method, f"{FILTERS}{path}", headers={"X-API-Key": secrets[name]}, json=body
+            )
+            allowed = scopes.index(name) >= scopes.index(scope)
+            assert (answer.status_code == 403) is not allowed, (name, answer.text)
+
+
+def test_another_site_s_page_labels_nothing(reds: TestClient) -> None:
+    said = answered([{"row_id": 1}])
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        answer = reds.post(f"{FILTERS}/reds/label", json=said, headers=headers)
+        assert answer.json()["error"]["code"] == "origin_not_allowed"
+    assert get(reds, "/reds/audit")["progress"]["labels"] == 0

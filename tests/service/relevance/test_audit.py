@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.errors import LakeDamaged, LakeError
+from service.relevance.audit import Audit, bands, begin, numbers
+from service.relevance.definition import Target
+from service.relevance.martingale import NO, UNKNOWN, YES
+from service.relevance.promise import Known
+from service.relevance.scorer import Scored
+
+
+def scored(rows: int) -> Scored:
+    """Row ids from 1; the first has the largest score."""
+    return Scored(np.arange(1, rows + 1), np.linspace(1, 0, rows, dtype=np.float32))
+
+
+def begun(rows: int = 100, answers: dict[int, str] | None = None) -> Audit:
+    return begin(1, 3, Target(0.9, None, 0.95), scored(rows), answers or {})
+
+
+def test_bands_are_fine_at_the_top_and_hold_every_row() -> None:
+    # A hundred rows: edges at 20, 25, 30 ... are wanted, but a band has 20 rows at least.
+    assert bands(np.linspace(1, 0, 100, dtype=np.float32)) == [20, 20, 20, 20, 20]
+    assert bands(np.empty(0, np.float32)) == []
+    assert bands(np.ones(7, np.float32)) == [7]
+    assert sum(bands(np.linspace(1, 0, 12_345, dtype=np.float32))) == 12_345
+
+
+def test_rows_of_one_score_are_never_parted() -> None:
+    scores = np.repeat(np.array([3, 2, 1], np.float32), [30, 500, 10])
+    assert bands(scores) == [30, 500, 10]
+
+
+def test_every_row_is_drawn_once_and_the_seed_decides_the_order() -> None:
+    audit = begun()
+    strata, rows = audit.order
+    assert sorted(rows.tolist()) == list(range(1, 101))
+    assert ((rows - 1) // 20).tolist() == strata.tolist()  # five bands of twenty
+    again = Audit(audit.design, audit.row_ids, audit.scores, audit.strata)
+    assert again.order[1].tolist() == rows.tolist()
+    other = Audit(replace(audit.design, seed="07" * 32), audit.row_ids, audit.scores, audit.strata)
+    assert other.order[1].tolist() != rows.tolist()
+    assert begun().design.seed != audit.design.seed
+
+
+def test_the_order_of_a_seed_is_fixed_for_ever() -> None:
+    audit = begun()
+    known = Audit(replace(audit.design, seed="07" * 32), audit.row_ids, audit.scores, audit.strata)
+    assert known.order[1][:8].tolist() == [61, 69, 47, 39, 35, 54, 57, 80]  # as first drawn, in format 1
+
+
+def test_answers_count_in_the_drawn_order_up_to_the_first_that_is_missing() -> None:
+    audit = begun()
+    first = audit.order[1][:5].tolist()
+    answers = dict(zip(first, ["yes", "skip", "conflict", "no"], strict=False))
+    assert audit.prefix(answers) == [YES, UNKNOWN, UNKNOWN, NO]
+    del answers[first[1]]
+    assert audit.prefix(answers) == [YES]
+    assert audit.pending(answers, 2) == [first[1], first[4]]
+
+
+def test_rows_answered_before_are_known_and_not_drawn() -> None:
+    audit = begun(100, {1: "yes", 2: "no", 3: "skip", 4: "yes"})
+    assert sorted(audit.order[1].tolist()) == [3, *range(5, 101)]
+    assert audit.known({1: "yes", 2: "no", 4: "yes"}) == Known(2, 1, 0)
+    assert audit.known({1: "no", 4: "skip"}) == Known(0, 1, 2)  # changed and withdrawn since
+
+
+def test_an_audit_is_read_as_it_was_written(tmp_path: Path) -> None:
+    audit = begun(100, {7: "yes"})
+    audit.save(tmp_path / "audits")
+    assert numbers(tmp_path / "audits") == [1]
+    read = Audit.load(tmp_path / "audits", 1)
+    assert read.design == audit.design
+    assert read.order[1].tolist() == audit.order[1].tolist()
+    assert read.scores.tolist() == audit.scores.tolist()
+
+
+def test_a_broken_audit_is_told_with_its_path(tmp_path: Path) -> None:
+    folder = tmp_path / "audits"
+    begun().save(folder)
+    (folder / "000001.parquet").write_bytes(b"no")
+    with pytest.raises(LakeDamaged, match=r"000001\.parquet is damaged"):
+        Audit.load(folder, 1)
+    (folder / "000001.json").write_text("{}")
+    with pytest.raises(LakeDamaged, match=r"000001\.json is damaged: it is no audit's design"):
+        Audit.load(folder, 1)
+    with pytest.raises(LakeError, match="no audit was begun"):
+        begun().save(tmp_path / "audits" / "000001.json")

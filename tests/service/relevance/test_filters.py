@@ -1,0 +1,293 @@
+"""A filter from prompt to promise, on a lake of coloured images: reddish ones are wanted."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from indexer.compact import vacuum
+from indexer.config import IndexConfig
+from indexer.errors import BadRequest, UnknownFilter, UnreadableImage, WhereError
+from indexer.layout import Layout
+from indexer.sync import sync
+from service.lake import Lake
+from service.relevance.definition import Target
+from service.relevance.filters import Filter, Filters
+from tests.lakes import BLUE, Desk, png, write
+
+REDS, OTHERS = 30, 90
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Rows 1 to 30 are reddish, the first the reddest; 31 to 120 go from violet to blue. No two are alike."""
+    desk = Desk(tmp_path_factory.mktemp("colours"))
+    for number in range(REDS):
+        desk.add(f"a{number:03d}.png", (255, number * 3, 0))
+    for number in range(OTHERS):
+        desk.add(f"b{number:03d}.png", (150 - number, 0, 160 + number))
+    desk.index()
+    return desk
+
+
+@pytest.fixture
+def lake(desk: Desk, tmp_path: Path) -> Lake:
+    import shutil
+
+    shutil.copytree(desk.lake, tmp_path / "my.lake")
+    return Lake.open(tmp_path / "my.lake", desk.model)
+
+
+def is_red(row: dict[str, Any]) -> bool:
+    return Path(row["uri"]).name.startswith("a")
+
+
+def answer(filter: Filter, found: dict[str, Any], labeller: str = "ann") -> dict[str, Any]:
+    labels = [
+        {"row_id": row["row_id"], "label": "yes" if is_red(row) else "no", "labeller": labeller}
+        for row in found["rows"]
+    ]
+    return filter.label(labels)
+
+
+def red_filter(lake: Lake, **more: Any) -> Filter:
+    return Filters(lake).create("reds", keep_texts=["red"], target=Target(0.9, None, 0.95), **more)
+
+
+def audited(lake: Lake) -> Filter:
+    """Taught with 10 answers, and every row that the audit asks for answered."""
+    filter = red_filter(lake)
+    answer(filter, filter.next(10))
+    while (found := filter.next(40, "audit"))["rows"]:
+        answer(filter, found)
+    return filter
+
+
+def test_a_draft_scores_and_promises_nothing(lake: Lake) -> None:
+    filter = red_filter(lake, drop_texts=["blue"], where="width_px = 4")
+    assert filter.summary() | {"created_at": ""} == {
+        "name": "reds",
+        "version": 1,
+        "stage": "draft",
+        "target": {"recall": 0.9, "precision": None, "confidence": 0.95},
+        "where": "width_px = 4",
+        "snapshot": lake.snapshot.number,
+        "labels": 0,
+        "created_at": "",
+    }
+    refused = filter.apply()
+    assert refused["refused"] is True
+    assert "promises nothing before an audit" in refused["reason"]
+    assert filter.versions() == [1]
+    with pytest.raises(BadRequest, match="was not applied yet"):
+        filter.decided("keep")
+
+
+def test_teaching_begins_with_what_fits_best(lake: Lake) -> None:
+    found = red_filter(lake).next(5)
+    assert found["purpose"] == "teach"
+    assert len(found["rows"]) == 5
+    reddest = found["rows"][0]
+    assert set(reddest) == {"row_id", "uri", "width_px", "height_px", "score", "probability", "columns"}
+    assert is_red(reddest)
+    assert reddest["score"] > 0.9
+    assert reddest["probability"] is None
+
+
+def test_what_was_answered_is_not_asked_again(lake: Lake) -> None:
+    filter = red_filter(lake)
+    first = filter.next(20)
+    saved = answer(filter, first)
+    assert saved["saved"] == 20
+    assert saved["progress"]["labels"] == 20
+    second = filter.next(20)
+    assert not {row["row_id"] for row in first["rows"]} & {row["row_id"] for row in second["rows"]}
+
+
+def test_from_a_prompt_to_a_promise(lake: Lake) -> None:
+    filter = audited(lake)
+    done = filter.next(5)
+    assert (done["purpose"], done["rows"]) == ("audit", [])
+    assert done["progress"]["audit"]["still_needed"] == 0
+    applied = filter.apply()
+    assert applied["refused"] is False
+    assert applied["kept"] + applied["dropped"] == REDS + OTHERS == applied["rows"]
+    assert applied["promise"] == {"recall": 0.9, "precision": None, "confidence": 0.95, "assumption": None}
+    kept = {Path(uri).name for uri in filter.decided("keep")["uri"].to_pylist()}
+    assert sum(name.startswith("a") for name in kept) >= 27
+    assert filter.summary()["stage"] == "applied"
+    assert filter.definition.version == 3  # created, audit begun, applied
+    changed = [name for name, _, _ in filter.diff(2, 3)]
+    assert {"thresholds", "measured.kept"} & set(changed)
+
+
+def test_the_ledger_has_a_row_for_every_image_and_the_same_bytes_again(lake: Lake) -> None:
+    filter = audited(lake)
+    folder = lake.folder / "filters" / "reds" / "ledger"
+    filter.apply()
+    filter.apply()
+    first, second = (pq.read_table(folder / f"{version:06d}.parquet") for version in (3, 4))
+    assert first.num_rows == REDS + OTHERS
+    assert first.drop_columns(["version"]).equals(second.drop_columns(["version"]))
+    ids = first["row_id"].to_pylist()
+    assert ids == sorted(ids)
+    labels = dict(zip(ids, first["label"].to_pylist(), strict=True))
+    decisions = dict(zip(ids, first["decision"].to_pylist(), strict=True))
+    said = {row_id: label for row_id, label in labels.items() if label}
+    assert said
+    assert all(decisions[row_id] == ("keep" if label == "yes" else "drop") for row_id, label in said.items())
+
+
+def test_the_audit_repeats_what_is_pending_in_its_order(lake: Lake) -> None:
+    filter = red_filter(lake)
+    answer(filter, filter.next(10))
+    first = filter.next(6, "audit")
+    assert filter.next(6)["rows"] == first["rows"]
+    answer(filter, {"rows": first["rows"][1:]})  # the first one is left out: nothing counts past it
+    assert filter.progress()["audit"]["answered"] == 0
+    assert filter.next(1)["rows"][0] == first["rows"][0]
+    answer(filter, {"rows": first["rows"][:1]})
+    assert filter.progress()["audit"]["answered"] == 6
+
+
+def test_a_new_audit_is_a_new_version_with_another_draw(lake: Lake) -> None:
+    filter = red_filter(lake)
+    answer(filter, filter.next(10))
+    filter.next(5, "audit")
+    filter.next(5, "audit", again=True)
+    assert (filter.definition.version, filter.definition.audit) == (3, 2)
+    seeds = {
+        (lake.folder / "filters" / "reds" / "audits" / f"{n:06d}.json").read_text().split('"seed": ')[1][:70]
+        for n in (1, 2)
+    }
+    assert len(seeds) == 2
+
+
+def test_an_audit_stays_with_its_snapshot_and_vacuum_keeps_it(lake: Lake, desk: Desk) -> None:
+    filter = red_filter(lake)
+    answer(filter, filter.next(10))
+    asked = filter.next(5, "audit")["rows"]
+    desk_copy = Desk(lake.folder.parent, desk.model)
+    desk_copy.photos.mkdir()
+    extra = desk_copy.add("new.png", BLUE)
+    desk_copy.index(extra.parent)
+    lake.reload()
+    vacuum(Layout(lake.folder), lake.manifest, keep_s=0)
+    assert filter.next(5)["rows"] == asked
+    assert Filter(Lake.open(lake.folder, desk.model), filter._store, "reds").next(5)["rows"] == asked
+
+
+def test_an_audit_goes_on_though_an_image_it_asked_for_is_gone(lake: Lake, desk: Desk) -> None:
+    filter = red_filter(lake)
+    answer(filter, filter.next(10))
+    first, second = filter.next(2, "audit")["rows"]
+    with Lake.open(lake.folder, desk.model) as other:
+        gone = Desk(desk.root, desk.model)
+        kept = Path(first["uri"]).read_bytes()
+        Path(first["uri"]).unlink()
+        try:
+            sync(other.folder, lambda manifest: desk.model, config=IndexConfig(decoders=1))
+        finally:
+            write(gone.photos / Path(first["uri"]).name, kept)
+    lake.reload()
+    assert lake.snapshot.find(first["row_id"]) is None
+    saved = filter.label(
+        [{"uri": first["uri"], "label": "skip"}, {"row_id": second["row_id"], "label": "no"}]
+    )
+    assert (saved["saved"], saved["progress"]["audit"]["answered"]) == (2, 2)
+
+
+def test_answers_that_cannot_be_used_lose_no_others(lake: Lake) -> None:
+    filter = red_filter(lake)
+    first = filter.next(1)["rows"][0]
+    saved = filter.label(
+        [
+            {"row_id": 999_999, "label": "yes"},
+            {"uri": first["uri"], "label": "yes"},
+            {"row_id": first["row_id"], "label": "perhaps"},
+            {"uri": "/nowhere.png", "label": "no"},
+            {"label": "no"},
+        ]
+    )
+    assert saved["saved"] == 1
+    assert [(problem["index"]) for problem in saved["problems"]] == [0, 2, 3, 4]
+    assert "the lake has no image /nowhere.png" in saved["problems"][2]["message"]
+    assert filter.answers()[first["row_id"]].label == "yes"
+
+
+def test_labels_come_from_a_csv_file_and_can_be_taken_back(lake: Lake, tmp_path: Path) -> None:
+    filter = red_filter(lake)
+    rows = filter.next(3)["rows"]
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["uri", "label", "labeller"])
+        writer.writerows([[row["uri"], "yes", "ann"] for row in rows] + [["/gone.png", "yes", "ann"]])
+    saved = filter.label_file(tmp_path / "labels.csv")
+    assert saved["saved"] == 3
+    assert [problem["line"] for problem in saved["problems"]] == [5]
+    undone = filter.undo(labeller="ann")
+    assert undone["undone"] == {"row_id": rows[2]["row_id"], "label": "yes", "labeller": "ann"}
+    assert undone["progress"]["yes"] == 2
+
+
+def test_the_plan_shows_what_each_line_costs_before_anybody_labels(lake: Lake) -> None:
+    filter = red_filter(lake)
+    answer(filter, filter.next(30))
+    found = filter.plan()
+    assert found["rows"] == REDS + OTHERS
+    dropped = [option["dropped"] for option in found["options"]]
+    assert dropped == sorted(dropped)
+    assert all(option["kept"] + option["dropped"] == REDS + OTHERS - 30 for option in found["options"])
+    assert filter.versions() == [1]
+
+
+def test_samples_lie_next_to_the_line(lake: Lake) -> None:
+    filter = audited(lake)
+    filter.apply()
+    kept, dropped = filter.samples("keep", 3), filter.samples("drop", 3)
+    scores = np.array([row["score"] for row in dropped["rows"]])
+    assert (np.diff(scores) <= 0).all()
+    assert set(kept["rows"][0]) >= {"row_id", "uri", "score", "label"}
+    with pytest.raises(BadRequest, match="none of keep, ask and drop"):
+        filter.samples("perhaps")
+
+
+def test_examples_need_no_file_later(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "example.png").write_bytes(png((250, 10, 0)))
+    filter = Filters(lake).create("shown", keep_images=[tmp_path / "example.png"], drop_rows=[120])
+    (tmp_path / "example.png").unlink()
+    assert filter.definition.scorer.kind == "examples"
+    assert is_red(filter.next(1)["rows"][0])
+
+
+def test_mistakes_are_told_and_make_no_filter(lake: Lake, tmp_path: Path) -> None:
+    filters = Filters(lake)
+    with pytest.raises(BadRequest, match="say or show what you want"):
+        filters.create("a")
+    with pytest.raises(WhereError):
+        filters.create("a", keep_texts=["red"], where="no_such_column = 1")
+    with pytest.raises(BadRequest, match="no image of the lake is left"):
+        filters.create("a", keep_texts=["red"], where="width_px > 5000")
+    with pytest.raises(BadRequest, match="no row 999"):
+        filters.create("a", keep_rows=[999])
+    with pytest.raises(UnreadableImage, match=r"gone\.png"):
+        filters.create("a", keep_images=[tmp_path / "gone.png"])
+    assert filters.names() == []
+    with pytest.raises(UnknownFilter):
+        filters.open("a")
+
+
+def test_a_copy_begins_without_promise(lake: Lake) -> None:
+    filter = audited(lake)
+    filter.apply()
+    copy = Filters(lake).copy("reds", "scarlets", labels=True)
+    assert copy.summary()["stage"] == "teach"
+    assert copy.apply()["refused"] is True
+    place = Filters(lake).delete("reds")
+    assert place.is_dir()
+    assert Filters(lake).names() == ["scarlets"]

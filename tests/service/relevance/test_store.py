@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.compact import vacuum
+from indexer.errors import BadRequest, LakeDamaged, LakeError, LakeLocked, UnknownFilter
+from indexer.layout import Layout
+from service.relevance.calibration import Calibration
+from service.relevance.definition import ExampleImage, Examples, LabelsUsed, Target, Thresholds
+from service.relevance.labels import LabelBook, NewLabel
+from service.relevance.scorer import Scorer
+from service.relevance.store import FilterStore, diff
+from tests.bad_images import as_nobody
+from tests.lakes import BLUE, GREEN, RED, Desk
+from tests.service.relevance.definitions import definition
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FilterStore:
+    return FilterStore(Layout(tmp_path))
+
+
+def test_versions_are_written_and_read(store: FilterStore, tmp_path: Path) -> None:
+    assert store.names() == []
+    first, second = definition(), definition(version=2, reason="applied")
+    assert store.add(first) == tmp_path / "filters" / "hospital" / "000001.json"
+    store.add(second)
+    store.add(definition("a.b"))
+    assert store.names() == ["a.b", "hospital"]
+    assert store.versions("hospital") == [1, 2]
+    assert store.read("hospital") == second
+    assert store.read("hospital", 1) == first
+    assert (tmp_path / "filters" / "hospital" / "000002.json").read_bytes() == second.to_json()
+    assert sorted(path.name for path in (tmp_path / "filters" / "hospital").iterdir()) == [
+        "000001.json",
+        "000002.json",
+    ]
+
+
+def test_other_things_in_the_folder_are_no_versions(store: FilterStore, tmp_path: Path) -> None:
+    store.add(definition())
+    folder = tmp_path / "filters" / "hospital"
+    for name in (
+        "1.json",
+        "000000.json",
+        "0000002.json",
+        "audit-1.json",
+        "000002.json.01X.new",
+        "٠٠٠٠٠٣.json",
+    ):
+        (folder / name).write_text("{}")
+    (tmp_path / "filters" / "empty").mkdir()
+    (tmp_path / "filters" / "notes.txt").write_text("")
+    assert store.versions("hospital") == [1]
+    assert store.names() == ["hospital"]
+
+
+def test_a_version_is_written_once(store: FilterStore, tmp_path: Path) -> None:
+    store.add(definition())
+    store.add(definition(version=2))
+    before = (tmp_path / "filters" / "hospital" / "000002.json").read_bytes()
+    with pytest.raises(BadRequest) as error:
+        store.add(definition(version=2, reason="other"))
+    assert str(error.value) == (
+        "version: 'hospital' has a version 2 already, written by somebody else meanwhile; try again"
+    )
+    with pytest.raises(
+        BadRequest, match=r"^name: there is a filter 'hospital' already; choose another name, or"
+    ):
+        store.add(definition())
+    with pytest.raises(BadRequest, match=r"^version: the next one of 'hospital' is 3, not 4$"):
+        store.add(definition(version=4))
+    with pytest.raises(BadRequest, match=r"^version: the next one of 'office' is 1, not 2$"):
+        store.add(definition("office", 2))
+    assert (tmp_path / "filters" / "hospital" / "000002.json").read_bytes() == before
+    assert not (tmp_path / "filters" / "office").exists()
+    assert len(list((tmp_path / "filters" / "hospital").iterdir())) == 2, "nothing is left beside"
+
+
+def test_of_many_writers_of_a_version_one_wins(store: FilterStore, tmp_path: Path) -> None:
+    """In two processes of four threads each, which all start at once."""
+    code = (
+        "import sys, threading; from pathlib import Path\n"
+        "from indexer.errors import BadRequest; from indexer.layout import Layout\n"
+        "from service.relevance.store import FilterStore; from tests.service.relevance.definitions import definition\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "def add(who):\n"
+        "    for version in range(1, 21):\n"
+        "        try: FilterStore(Layout(Path(sys.argv[1]))).add(definition(version=version, reason=who))\n"
+        "        except BadRequest: sys.stdout.write('lost\\n')\n"
+        "        else: sys.stdout.write(f'won {who} {version}\\n')\n"
+        "threads = [threading.Thread(target=add, args=(f'{sys.argv[2]}{n}',)) for n in range(4)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), who],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for who in "ab"
+    ]
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    lines = [line for process in processes for line in process.communicate(timeout=120)[0].splitlines()]
+    won = {int(line.split()[2]): line.split()[1] for line in lines if line.startswith("won")}
+    assert len(lines) == 8 * 20 and len([line for line in lines if line.startswith("won")]) == 20
+    assert sorted(won) == store.versions("hospital") == list(range(1, 21))
+    assert {version: store.read("hospital", version).reason for version in won} == won
+
+
+def test_a_filter_that_is_not_there_is_told_with_the_nearest_name(store: FilterStore, tmp_path: Path) -> None:
+    store.add(definition())
+    for ask in (store.read, store.versions, store.folder, store.labels, store.delete):
+        with pytest.raises(UnknownFilter) as error:
+            ask("hospitl")
+        assert str(error.value) == f"{tmp_path} has no filter 'hospitl'; did you mean 'hospital'?"
+        assert error.value.nearest == "hospital"
+    with pytest.raises(UnknownFilter, match="has no filter 'xyz'; see what there is: lakesift filter list"):
+        store.read("xyz")
+    with pytest.raises(BadRequest, match=r"^version: 'hospital' has no version 2; its latest is 1$"):
+        store.read("hospital", 2)
+
+
+def test_names_cannot_leave_the_folder(store: FilterStore, tmp_path: Path) -> None:
+    store.add(definition())
+    (tmp_path / "000001.json").write_bytes(definition().to_json())
+    for name in ("..", ".", "../filters/hospital", "/etc", "", ".deleted", "hospital/", "Hospital"):
+        for ask in (store.read, store.versions, store.delete, store.labels):
+            with pytest.raises(BadRequest, match="is no name for a filter"):
+                ask(name)
+        with pytest.raises(BadRequest, match="is no name for a filter"):
+            store.copy("hospital", name)
+
+
+def test_a_broken_version_is_named_and_the_others_read(store: FilterStore) -> None:
+    path = store.add(definition())
+    store.add(definition(version=2))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(LakeDamaged) as damage:
+        store.read("hospital", 1)
+    assert str(damage.value).startswith(f"{path} is damaged: ")
+    assert store.read("hospital").version == 2
+    path.write_bytes(definition("office", 3).to_json())
+    with pytest.raises(
+        LakeDamaged, match=r"000001\.json is damaged: it says that it is version 3 of 'office'$"
+    ):
+        store.read("hospital", 1)
+
+
+def labelled(store: FilterStore) -> None:
+    """A filter of two versions, the second audited and applied, with three labels."""
+    store.add(definition())
+    store.add(
+        definition(
+            version=2,
+            calibration=Calibration(2.0, 0.5),
+            audit=1,
+            thresholds=Thresholds(0.5, 0.25),
+            labels=LabelsUsed(2, 1, 1, 0, "0" * 64),
+            measured={"kept": 3},
+        )
+    )
+    book = store.labels("hospital")
+    book.add(
+        [NewLabel(1, "yes", "ann", "audit"), NewLabel(2, "no", "ann", "teach"), NewLabel(3, "no", "ann")]
+    )
+    book.undo(row_id=3)
+
+
+def test_a_copy_has_the_rule_and_no_promise(store: FilterStore) -> None:
+    labelled(store)
+    copied = store.copy("hospital", "clinic")
+    assert copied == store.read("clinic")
+    assert copied == definition(
+        "clinic", created_at=copied.created_at, reason="copied from version 2 of hospital"
+    )
+    assert store.labels("clinic").records() == []
+    assert store.read("hospital").audit == 1
+    with pytest.raises(BadRequest, match="name: there is a filter 'clinic' already; choose another name"):
+        store.copy("hospital", "clinic")
+
+
+def test_a_copy_with_labels_is_taught_by_what_was_audited(store: FilterStore) -> None:
+    labelled(store)
+    copied = store.copy("hospital", "clinic", labels=True)
+    assert (copied.calibration, copied.audit, copied.thresholds) == (Calibration(2.0, 0.5), None, None)
+    assert copied.labels == LabelsUsed(2, 1, 1, 0, "0" * 64) and copied.measured is None
+    answers = store.labels("clinic").answers()
+    assert {row: (answer.label, answer.purpose) for row, answer in answers.items()} == {
+        1: ("yes", "teach"),
+        2: ("no", "teach"),
+    }
+    assert len(store.labels("clinic").history(3)) == 2
+    store.labels("clinic").add([NewLabel(9, "yes")])
+    assert sorted(store.labels("hospital").answers()) == [1, 2]
+    assert store.labels("hospital").answers()[1].purpose == "audit"
+
+
+def test_a_deleted_filter_is_moved_away_whole(store: FilterStore, tmp_path: Path) -> None:
+    labelled(store)
+    book = store.labels("hospital")
+    place = store.delete("hospital")
+    assert place.parent == tmp_path / "filters" / ".deleted" and place.name.startswith("hospital-")
+    assert store.names() == []
+    with pytest.raises(LakeError, match="the filter was deleted, and the label was not saved"):
+        book.add([NewLabel(1, "no")])
+    assert sorted(LabelBook(place).answers()) == [1, 2]
+    store.add(definition())  # the name is free again
+    assert store.delete("hospital") != place
+    place.rename(tmp_path / "filters" / "hospital")  # and this is how it comes back
+    assert store.versions("hospital") == [1, 2]
+
+
+def test_a_filter_that_is_worked_on_cannot_be_deleted_nor_worked_on_twice(store: FilterStore) -> None:
+    store.add(definition())
+    with store.lock("hospital"):
+        store.add(definition(version=2))  # the lock's holder adds versions
+        store.labels("hospital").add([NewLabel(1, "yes")])  # and others label
+        for again in (store.delete, lambda name: store.lock(name).__enter__()):
+            with pytest.raises(
+                LakeLocked, match=r"hospital is being written by another process or request; wait"
+            ):
+                again("hospital")
+    store.delete("hospital")
+
+
+def test_vacuum_keeps_the_snapshot_that_a_filter_names(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for name, colour in (("a.png", RED), ("b.png", GREEN), ("c.png", BLUE)):
+        desk.add(name, colour)
+        desk.index()
+    layout, current = Layout(desk.lake), desk.manifest.snapshot
+    first = min(int(path.stem) for path in layout.snapshots())
+    assert first < current
+    store = FilterStore(layout)
+    store.add(definition(snapshot=first))
+    store.add(definition(version=2, snapshot=current))
+
+    def vacuumed() -> list[int]:
+        vacuum(layout, desk.manifest, keep_s=0)
+        return sorted(int(path.stem) for path in layout.snapshots())
+
+    assert vacuumed() == [first, current], "an older version of a filter counts too"
+    place = store.delete("hospital")
+    assert vacuumed() == [first, current], "a deleted filter may come back"
+    for path in place.iterdir():
+        path.unlink()
+    assert vacuumed() == [current]
+
+
+@contextmanager
+def unwritable(lake: Path) -> Iterator[None]:
+    """The lake as one may read it and not write it."""
+    for path in [lake, *lake.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        if os.geteuid() == 0:
+            with as_nobody():
+                yield
+        else:
+            yield
+    finally:
+        for path in [lake, *lake.rglob("*")]:
+            path.chmod(0o755)
+
+
+def test_a_lake_that_may_not_be_written_says_so() -> None:
+    with tempfile.TemporaryDirectory() as public:  # pytest's own folders are for their owner alone
+        Path(public).chmod(0o755)
+        lake = Path(public) / "my.lake"
+        lake.mkdir()
+        store = FilterStore(Layout(lake))
+        store.add(definition())
+        store.labels("hospital").add([NewLabel(1, "yes")])
+        with unwritable(lake):
+            with pytest.raises(LakeError) as error:
+                store.add(definition(version=2))
+            assert str(error.value) == (
+                f"{lake}/filters cannot be written (Permission denied); filters need a writable lake"
+            )
+            for write in (
+                lambda: store.add(definition("office")),
+                lambda: store.copy("hospital", "office"),
+                lambda: store.delete("hospital"),
+                lambda: store.labels("hospital").add([NewLabel(1, "no")]),
+                lambda: store.labels("hospital").undo(),
+            ):
+                with pytest.raises(LakeError, match=r"cannot be written \(Permission denied\)"):
+                    write()
+            assert store.read("hospital") == definition()
+            assert store.labels("hospital").answers()[1].label == "yes"
+        assert store.names() == ["hospital"]
+
+
+def test_what_differs_is_told_field_by_field() -> None:
+    vector = np.linspace(0, 1, 512, dtype=np.float32).reshape(1, -1)
+    none = np.empty((0, 512), np.float32)
+    before = definition(scorer=Scorer("linear", vector, none), labels=LabelsUsed(2, 1, 1, 0, "0" * 64))
+    image = ExampleImage("a.jpg", "0" * 64, (0.5,) * 512)
+    after = replace(
+        before,
+        version=2,
+        parent=1,
+        target=Target(0.98),
+        thresholds=Thresholds(0.5, 0.25),
+        labels=None,
+        keep=Examples(("red", "pink"), (), (image,)),
+        scorer=Scorer("linear", vector[:, ::-1], none),
+    )
+    found = {field: (old, new) for field, old, new in diff(before, after)}
+    assert list(found) == [
+        *("version", "parent", "keep.texts", "keep.images", "target.recall", "scorer.keep"),
+        *("thresholds.keep", "thresholds.drop"),
+        *("labels.count", "labels.yes", "labels.no", "labels.skipped", "labels.sha256"),
+    ]
+    assert found["version"] == (1, 2)
+    assert found["keep.texts"] == (["red"], ["red", "pink"])
+    assert found["target.recall"] == (0.95, 0.98)
+    assert found["thresholds.keep"] == (None, 0.5)
+    assert found["labels.skipped"] == (0, None)
+    ((old,), (new,)) = found["scorer.keep"]
+    assert old.startswith("512 numbers, sha256 ") and new.startswith("512 numbers, sha256 ") and old != new
+    (shown,) = found["keep.images"][1]
+    assert shown["vector"].startswith("512 numbers, sha256 ")
+    assert diff(before, before) == []
+
+
+def test_a_long_vector_that_differs_in_its_last_number_differs() -> None:
+    def seen(last: float) -> Examples:
+        return Examples(images=(ExampleImage("a.jpg", "0" * 64, (*[0.5] * 511, last)),))
+
+    ((field, _, _),) = diff(definition(drop=seen(0.25)), definition(drop=seen(0.75)))
+    assert field == "drop.images"

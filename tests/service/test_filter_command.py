@@ -1,0 +1,149 @@
+"""`lakesift filter` as a person meets it: what it prints where, its exit codes, and an audit from end to end."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from service.arguments import parser
+from service.cli import main
+
+ACTIONS = [
+    "new",
+    "next",
+    "label",
+    "undo",
+    "plan",
+    "apply",
+    "export",
+    "list",
+    "show",
+    "diff",
+    "copy",
+    "delete",
+]
+Capture = pytest.CaptureFixture[str]
+
+
+def run(capsys: Capture, code: int, *arguments: object) -> tuple[str, str]:
+    capsys.readouterr()
+    assert main(["filter", *map(str, arguments)]) == code
+    said = capsys.readouterr()
+    return said.out, said.err
+
+
+def told(capsys: Capture, *arguments: object, code: int = 0) -> dict[str, Any]:
+    document = json.loads(run(capsys, code, *arguments, "--json")[0])
+    assert isinstance(document, dict)
+    return document
+
+
+@pytest.fixture
+def lake(photo_lake: Path, tmp_path: Path) -> Path:
+    """The sample photos' lake, a copy: filters write into it."""
+    import shutil
+
+    shutil.copytree(photo_lake, tmp_path / "my.lake")
+    return tmp_path / "my.lake"
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_action_helps_with_defaults_and_two_examples(action: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["filter", action, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    examples = re.findall(r"^  (lakesift .*)$", text.partition("examples:\n")[2], re.M)
+    assert len(examples) == 2
+    for example in examples:
+        assert parser().parse_args(shlex.split(example)[1:]).action == action
+
+
+def label(capsys: Capture, lake: Path, rows: list[dict[str, Any]], wanted: set[str]) -> None:
+    path = lake.parent / "labels.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["row_id", "label"])
+        writer.writerows(
+            [[row["row_id"], "yes" if Path(row["uri"]).name in wanted else "no"] for row in rows]
+        )
+    run(capsys, 0, "label", lake, "cats", path)
+
+
+def test_from_a_prompt_to_the_paths_of_what_was_kept(capsys: Capture, lake: Path, tmp_path: Path) -> None:
+    _, said = run(capsys, 0, "new", lake, "cats", "--keep", "a cat", "--recall", 0.5, "--confidence", 0.5)
+    assert "a draft that promises nothing yet" in said
+    refused = told(capsys, "apply", lake, "cats", code=3)
+    assert refused["refused"] is True
+    assert set(refused) >= {"can_promise", "labels_missing", "reason"}
+    found = told(capsys, "next", lake, "cats", "-n", 5)
+    assert Path(found["rows"][0]["uri"]).name == "chelsea.png"  # the cat among scikit-image's photos
+    cats = {"chelsea.png"}
+    label(capsys, lake, found["rows"], cats)
+    while rows := told(capsys, "next", lake, "cats", "-n", 10, "--purpose", "audit")["rows"]:
+        label(capsys, lake, rows, cats)
+    _, said = run(capsys, 0, "apply", lake, "cats")
+    assert "recall at least 0.5, with confidence 0.5" in said
+    kept, _ = run(capsys, 0, "export", lake, "cats", "--decision", "keep", "--out", "-")
+    dropped, _ = run(capsys, 0, "export", lake, "cats", "--decision", "drop", "--out", "-")
+    names = [{Path(line).name for line in text.splitlines()} for text in (kept, dropped)]
+    assert "chelsea.png" in names[0]
+    assert len(names[0]) + len(names[1]) == 30
+    table = tmp_path / "dropped.parquet"
+    run(capsys, 0, "export", lake, "cats", "--decision", "drop", "--format", "parquet", "--out", table)
+    assert pq.read_table(table)["uri"].to_pylist() == dropped.splitlines()
+
+
+def test_mistakes_are_one_sentence_and_exit_codes_tell_whose(capsys: Capture, lake: Path) -> None:
+    run(capsys, 0, "new", lake, "cats", "--keep", "a cat")
+    for code, arguments, sentence in (
+        (2, ["new", lake, "cats", "--keep", "a dog"], "there is a filter 'cats' already"),
+        (2, ["new", lake, "../up", "--keep", "a dog"], "is no name for a filter"),
+        (2, ["new", lake, "dogs"], "say or show what you want"),
+        (2, ["new", lake, "dogs", "--keep", "a dog", "--recall", 95], "95 is not between 0 and 1"),
+        (2, ["new", lake, "dogs", "--keep", "a dog", "--where", "nope = 1"], "nope"),
+        (1, ["new", lake, "dogs", "--keep-image", "/gone.png"], "/gone.png"),
+        (1, ["next", lake, "catz"], "did you mean 'cats'?"),
+        (1, ["next", lake.parent / "none.lake", "cats"], "is not a lake"),
+        (2, ["label", lake, "cats", lake.parent / "none.csv"], "none.csv"),
+        (2, ["export", lake, "cats", "--out", "-"], "was not applied yet"),
+        (2, ["show", lake, "cats", "--version", 9], "has no version 9"),
+    ):
+        _, said = run(capsys, code, *arguments)
+        assert sentence in said, said
+        assert said.count("\n") == 1, said
+
+
+def test_what_is_there_can_be_seen_copied_and_taken_away(capsys: Capture, lake: Path) -> None:
+    _, said = run(capsys, 0, "list", lake)
+    assert "no filters yet" in said
+    run(capsys, 0, "new", lake, "cats", "--keep", "a cat", "--drop", "a dog", "--precision", 0.8)
+    assert run(capsys, 0, "list", lake)[0] == "cats  draft  version 1  precision 0.8  0 labels\n"
+    shown, _ = run(capsys, 0, "show", lake, "cats")
+    assert "keep: a cat\ndrop: a dog\nwanted: precision at least 0.8, with confidence 0.95\n" in shown
+    assert told(capsys, "show", lake, "cats")["target"]["recall"] is None
+    found = told(capsys, "next", lake, "cats", "-n", 2)
+    label(capsys, lake, found["rows"], set())
+    _, said = run(capsys, 0, "undo", lake, "cats")
+    assert said == f"took back no of row {found['rows'][1]['row_id']}\n"
+    run(capsys, 0, "copy", lake, "cats", "kittens")
+    _, said = run(capsys, 0, "delete", lake, "cats")
+    assert "its files lie in" in said
+    assert [each["name"] for each in told(capsys, "list", lake)["filters"]] == ["kittens"]
+
+
+def test_lines_of_a_file_that_cannot_be_used_are_told_and_exit_with_1(capsys: Capture, lake: Path) -> None:
+    run(capsys, 0, "new", lake, "cats", "--keep", "a cat")
+    path = lake.parent / "labels.csv"
+    path.write_text("row_id,label\n1,yes\n2,perhaps\n777,no\n")
+    _, said = run(capsys, 1, "label", lake, "cats", path)
+    assert "line 3: " in said
+    assert "line 4: " in said
+    assert "saved 1 answers" in said
