@@ -1,4 +1,4 @@
-"""The `lakesift` command: what its verbs do, its messages, its exit codes. It and `filter_verbs` alone print.
+"""The `lakesift` command: its verbs, messages and exit codes. It, `filter_verbs` and `printing` alone print.
 
 Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 used wrongly, 3 a filter refused its promise, 130
 interrupted (what was done is committed). Heavy modules are imported by the verb that needs them, so that `--help`
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.errors import BadRequest, LakeError, WhereError
 from service.arguments import parser
+from service.printing import one_line, print_json
 
 if TYPE_CHECKING:
     from indexer.config import IndexConfig
@@ -101,7 +102,7 @@ def _run_sync(arguments: argparse.Namespace, lake: Path, add: list[Any], roots: 
             exact=arguments.exact,
         )
     if arguments.json:
-        _print_json(_report_json(report))
+        print_json(_report_json(report))
     _tell(report)
     if report.interrupted:
         return INTERRUPTED
@@ -178,7 +179,7 @@ def _report_json(report: SyncReport) -> dict[str, Any]:
 
 def _tell(report: SyncReport) -> None:
     for uri, reason in report.newly_skipped[:SHOWN_SKIPPED]:
-        print(f"skipped {_one_line(uri)}: {reason}", file=sys.stderr)
+        print(f"skipped {one_line(uri)}: {reason}", file=sys.stderr)
     more = len(report.newly_skipped) - SHOWN_SKIPPED
     if more > 0:
         print(f"skipped {more:,} more: lakesift info {report.lake} --skipped", file=sys.stderr)
@@ -266,7 +267,7 @@ def _print_hits(hits: Iterable[Hit]) -> None:
             print(f"{'score':>7}  {'z':>6}  {'row':>7}  {'size':>11}  path", file=sys.stderr)
         size = f"{hit.columns['width_px']}x{hit.columns['height_px']}"
         z = "-" if hit.z is None else f"{hit.z:.1f}"
-        print(f"{hit.score:7.3f}  {z:>6}  {hit.row_id:7d}  {size:>11}  {_one_line(hit.uri)}{_and_more(hit)}")
+        print(f"{hit.score:7.3f}  {z:>6}  {hit.row_id:7d}  {size:>11}  {one_line(hit.uri)}{_and_more(hit)}")
     if number < 0:
         print("nothing found", file=sys.stderr)
 
@@ -280,11 +281,6 @@ def _print_paths(hits: Iterable[Hit], end: bytes) -> None:
         path = hit.columns.get("path_bytes") or os.fsencode(hit.uri)
         sys.stdout.buffer.write(path + end)
     sys.stdout.buffer.flush()
-
-
-def _one_line(text: str) -> str:
-    """Names may hold newlines and terminal codes: shown escaped, so that a line stays a line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -334,7 +330,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
     facts = describe(arguments.lake, with_skipped=arguments.skipped)
     if arguments.json:
-        _print_json(facts)
+        print_json(facts)
         return DONE
     skipped = facts.pop("skipped_files", [])
     for name, value in facts.items():
@@ -347,7 +343,7 @@ def _info(arguments: argparse.Namespace) -> int:
             value = ("\n" + " " * 14).join(items) or "-"
         print(f"{name:<12}  {value:,}" if isinstance(value, int) else f"{name:<12}  {value}")
     for file in skipped:
-        print(f"skipped       {_one_line(file['uri'])}: {file['reason']}")
+        print(f"skipped       {one_line(file['uri'])}: {file['reason']}")
     return DONE
 
 
@@ -361,7 +357,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
             print(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}: {finding.detail}")
     well = all(finding.ok for finding in findings)
     if arguments.json:
-        _print_json({"ok": well, "findings": [finding.to_json() for finding in findings]})
+        print_json({"ok": well, "findings": [finding.to_json() for finding in findings]})
     return DONE if well else FAILED
 
 
@@ -373,7 +369,7 @@ def _models(arguments: argparse.Namespace) -> int:
 
     models = list(list_models())
     if arguments.json:
-        _print_json({"models": [asdict(model) for model in models]})
+        print_json({"models": [asdict(model) for model in models]})
         return DONE
     for model in models:
         print(model.name if model.on_disk else f"{model.name}  (weights not on this machine)")
@@ -423,7 +419,7 @@ def _vacuum(arguments: argparse.Namespace) -> int:
             raise LakeError(f"nothing deleted: {problems[0]}")
         report = vacuum(layout, manifest, keep_s=arguments.keep_hours * 3600)
     if arguments.json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
     if report.held:
         print(
             "nothing deleted: a reader is just opening the lake, or a snapshot cannot be read; try again",
@@ -465,7 +461,7 @@ def _compact(arguments: argparse.Namespace) -> int:
         "snapshot": after.snapshot,
     }
     if arguments.json:
-        _print_json(facts)
+        print_json(facts)
     print(
         f"{len(before.segments):,} segments -> {len(after.segments):,}, {after.live_rows:,} images "
         f"in {time.monotonic() - started:.1f} s -> {arguments.lake}",
@@ -487,7 +483,7 @@ def _key(arguments: argparse.Namespace) -> int:
 def _add_key(keys: KeyStore, arguments: argparse.Namespace) -> None:
     key, secret = keys.add(arguments.name, arguments.scope)
     if arguments.json:
-        _print_json({**key.to_json(), "secret": secret})
+        print_json({**key.to_json(), "secret": secret})
     else:
         print(secret)
     print(
@@ -500,24 +496,20 @@ def _add_key(keys: KeyStore, arguments: argparse.Namespace) -> None:
 def _list_keys(keys: KeyStore, arguments: argparse.Namespace) -> None:
     known = keys.list()
     if arguments.json:
-        _print_json({"keys": [key.to_json() for key in known]})
+        print_json({"keys": [key.to_json() for key in known]})
     elif not known:
         print("there are no keys; make one with: lakesift key add NAME", file=sys.stderr)
     else:
         print(f"{'id':<8}  {'begins with':<11}  {'scope':<5}  {'made':<25}  name", file=sys.stderr)
         for key in known:
             print(
-                f"{key.id:<8}  {key.prefix:<11}  {key.scope:<5}  {key.created_at:<25}  {_one_line(key.name)}"
+                f"{key.id:<8}  {key.prefix:<11}  {key.scope:<5}  {key.created_at:<25}  {one_line(key.name)}"
             )
 
 
 def _revoke_key(keys: KeyStore, arguments: argparse.Namespace) -> None:
     gone = keys.revoke(arguments.key)
-    print(f"revoked key {_one_line(gone.name)} ({gone.id}, {gone.prefix}...)", file=sys.stderr)
-
-
-def _print_json(document: object) -> None:
-    print(json.dumps(document, ensure_ascii=False, indent=1, default=str))
+    print(f"revoked key {one_line(gone.name)} ({gone.id}, {gone.prefix}...)", file=sys.stderr)
 
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {

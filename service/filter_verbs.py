@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from service.printing import one_line, print_json
 
 if TYPE_CHECKING:
     from service.relevance.filters import Filters
@@ -45,7 +46,7 @@ def _new(filters: Filters, arguments: argparse.Namespace) -> int:
         target=Target(recall, arguments.precision, arguments.confidence),
     )
     if arguments.json:
-        _print_json(made.summary())
+        print_json(made.summary())
     print(
         f"made filter {made.name}, a draft that promises nothing yet; teach it with what this asks for: "
         f"lakesift filter next {arguments.lake} {made.name}",
@@ -59,11 +60,11 @@ def _next(filters: Filters, arguments: argparse.Namespace) -> int:
         arguments.n, arguments.purpose, again=arguments.again, budget=arguments.budget
     )
     if arguments.json:
-        _print_json(found)
+        print_json(found)
     else:
         for row in found["rows"]:
             chance = "-" if row["probability"] is None else f"{row['probability']:.2f}"
-            print(f"{row['row_id']:7d}  {row['score']:7.3f}  {chance:>5}  {_one_line(row['uri'])}")
+            print(f"{row['row_id']:7d}  {row['score']:7.3f}  {chance:>5}  {one_line(row['uri'])}")
     _tell_progress(found["progress"])
     if not found["rows"]:
         print("nothing is left to ask", file=sys.stderr)
@@ -73,7 +74,7 @@ def _next(filters: Filters, arguments: argparse.Namespace) -> int:
 def _label(filters: Filters, arguments: argparse.Namespace) -> int:
     saved = filters.open(arguments.name).label_file(arguments.file, arguments.labeller)
     if arguments.json:
-        _print_json(saved)
+        print_json(saved)
     for problem in saved["problems"][:PROBLEMS_SHOWN]:
         print(f"line {problem['line']}: {problem['message']}", file=sys.stderr)
     more = len(saved["problems"]) - PROBLEMS_SHOWN
@@ -87,7 +88,7 @@ def _label(filters: Filters, arguments: argparse.Namespace) -> int:
 def _undo(filters: Filters, arguments: argparse.Namespace) -> int:
     answer = filters.open(arguments.name).undo(arguments.row, arguments.labeller)
     if arguments.json:
-        _print_json(answer)
+        print_json(answer)
     undone = answer["undone"]
     told = (
         f"took back {undone['label']} of row {undone['row_id']}"
@@ -101,7 +102,7 @@ def _undo(filters: Filters, arguments: argparse.Namespace) -> int:
 def _plan(filters: Filters, arguments: argparse.Namespace) -> int:
     found = filters.open(arguments.name).plan()
     if arguments.json:
-        _print_json(found)
+        print_json(found)
         return DONE
     print(f"{found['rows']:,} images, about {found['relevant']:,} of them relevant", file=sys.stderr)
     print(f"{'dropped':>9}  {'kept':>9}  {'recall':>6}  audit labels", file=sys.stderr)
@@ -119,7 +120,7 @@ def _plan(filters: Filters, arguments: argparse.Namespace) -> int:
 def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
     answer = filters.open(arguments.name).apply(ask=arguments.ask)
     if arguments.json or answer["refused"]:
-        _print_json(answer)
+        print_json(answer)
     if answer["refused"]:
         print(f"refused: {answer['reason']}", file=sys.stderr)
         return REFUSED
@@ -150,7 +151,7 @@ def _export(filters: Filters, arguments: argparse.Namespace) -> int:
 def _list(filters: Filters, arguments: argparse.Namespace) -> int:
     found = filters.to_json()
     if arguments.json:
-        _print_json(found)
+        print_json(found)
         return DONE
     if not found["filters"]:
         print(
@@ -169,7 +170,7 @@ def _show(filters: Filters, arguments: argparse.Namespace) -> int:
     chosen = filters.open(arguments.name)
     definition = chosen.at(arguments.version)
     if arguments.json:
-        _print_json({**definition.to_document(), "progress": chosen.progress()})
+        print_json({**definition.to_document(), "progress": chosen.progress()})
         return DONE
     print(f"{definition.name}, version {definition.version}: {definition.reason}")
     for side, examples in (("keep", definition.keep), ("drop", definition.drop)):
@@ -179,9 +180,9 @@ def _show(filters: Filters, arguments: argparse.Namespace) -> int:
             *(i.name for i in examples.images),
         ]
         if shown:
-            print(f"{side}: {'; '.join(_one_line(text) for text in shown)}")
+            print(f"{side}: {'; '.join(one_line(text) for text in shown)}")
     if definition.where:
-        print(f"where: {_one_line(definition.where)}")
+        print(f"where: {one_line(definition.where)}")
     print(f"wanted: {_promise(definition.to_document()['target'])}")
     for name, value in (definition.measured or {}).items():
         print(f"{name}: {value}")
@@ -192,7 +193,7 @@ def _show(filters: Filters, arguments: argparse.Namespace) -> int:
 def _diff(filters: Filters, arguments: argparse.Namespace) -> int:
     found = filters.open(arguments.name).diff(arguments.before, arguments.after)
     if arguments.json:
-        _print_json({"changes": [{"field": f, "before": a, "after": b} for f, a, b in found]})
+        print_json({"changes": [{"field": f, "before": a, "after": b} for f, a, b in found]})
         return DONE
     for field, before, after in found:
         print(f"{field}: {before} -> {after}")
@@ -228,14 +229,6 @@ def _tell_progress(progress: Mapping[str, Any]) -> None:
             if audit["more"]:
                 state += f"; {audit['more']['labels']:,} more labels may drop {audit['more']['drop']:,} more images"
         print(f"audit {audit['number']}: {audit['answered']:,} answered, {state}", file=sys.stderr)
-
-
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _print_json(document: object) -> None:
-    print(json.dumps(document, ensure_ascii=False, indent=1, default=str))
 
 
 ACTIONS: dict[str, Callable[[Filters, argparse.Namespace], int]] = {
