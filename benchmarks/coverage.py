@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,6 +54,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rows", type=int, default=5_000, help="of each population (default: 5,000)")
     parser.add_argument("--recall", type=float, default=0.9, help="promised (default: 0.9)")
     parser.add_argument("--confidence", type=float, default=0.95, help="of the promise (default: 0.95)")
+    parser.add_argument("--scorers", nargs="+", default=SCORERS, choices=SCORERS, help="(default: all)")
+    parser.add_argument("--prevalences", nargs="+", type=float, default=PREVALENCES, help="(default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the populations (default: 0)")
     arguments = parser.parse_args(argv)
     target = Target(arguments.recall, None, arguments.confidence)
@@ -62,7 +64,8 @@ def main(argv: list[str]) -> int:
     print("|---|---|---|---|---|---|---|")
     alarms = 0
     cells = []
-    for cell in measure(target, arguments.rows, arguments.runs, arguments.seed):
+    kinds = [(scorer, prevalence) for scorer in arguments.scorers for prevalence in arguments.prevalences]
+    for cell in measure(kinds, target, arguments.rows, arguments.runs, arguments.seed):
         chance = p_value(cell.broken, cell.runs, 1 - target.confidence)
         alarms += chance < ALARM
         cells.append(
@@ -78,15 +81,17 @@ def main(argv: list[str]) -> int:
     return 1 if alarms else 0
 
 
-def measure(target: Target, rows: int, runs: int, seed: int) -> Iterator[Cell]:
-    for scorer in SCORERS:
-        for prevalence in PREVALENCES:
-            cell = Cell(scorer, prevalence)
-            # The audits' own seeds come from the operating system; only populations repeat.
-            generator = np.random.default_rng([seed, SCORERS.index(scorer), int(prevalence * 1e6)])
-            for _ in range(runs):
-                run(cell, target, rows, generator)
-            yield cell
+def measure(
+    kinds: Sequence[tuple[str, float]], target: Target, rows: int, runs: int, seed: int
+) -> Iterator[Cell]:
+    """The cells of these scorers and prevalences."""
+    for scorer, prevalence in kinds:
+        cell = Cell(scorer, prevalence)
+        # The audits' own seeds come from the operating system; only populations repeat.
+        generator = np.random.default_rng([seed, SCORERS.index(scorer), int(prevalence * 1e6)])
+        for _ in range(runs):
+            run(cell, target, rows, generator)
+        yield cell
 
 
 def p_value(broken: int, runs: int, level: float) -> float:

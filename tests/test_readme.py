@@ -72,13 +72,15 @@ def test_sql_gives_the_live_rows_of_a_lake_without_tombstones(my_lake: Path) -> 
 
 
 def test_python_runs_as_shown(my_lake: Path) -> None:
-    search, pandas = blocks("python")
+    search, filters, pandas = blocks("python")
     names: dict[str, object] = {}
     exec(search, names)  # the README's own text
     hits, table = names["hits"], names["table"]
     assert isinstance(hits, list)
     assert Path(hits[0].uri).name == "chelsea.png"
     assert list(table.columns[:4]) == ["row_id", "score", "z", "uri"]  # type: ignore[attr-defined]
+    exec(filters, names)
+    assert names["answer"]["refused"] is True  # type: ignore[index]
     exec(pandas, names)
     images = names["images"]
     assert dict(zip(images.row_id, images.uri, strict=True)) == live(my_lake)  # type: ignore[attr-defined]

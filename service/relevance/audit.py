@@ -8,6 +8,7 @@ out again on any machine, bit for bit, without the model and without scoring any
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -148,7 +149,7 @@ class Audit:
             fsync_folder(folder)
             replace_file(folder / f"{self.design.number:06d}.json", self.design.to_json())
         except OSError as error:
-            raise LakeError(f"{folder} cannot be written ({error.strerror}); no audit was begun") from None
+            raise LakeError(f"{folder} cannot be written ({_why(error)}); no audit was begun") from None
 
     @classmethod
     def load(cls, folder: Path, number: int) -> Audit:
@@ -235,3 +236,8 @@ def facts(audit: Audit, answers: Mapping[int, str]) -> dict[str, Any]:
     """What a person is told of where the audit stands."""
     answered = len(audit.prefix(answers))
     return {"number": audit.design.number, "answered": answered, "planned": audit.design.planned}
+
+
+def _why(error: OSError) -> str:
+    """The system's own words: Arrow puts its own around them."""
+    return os.strerror(error.errno) if error.errno else str(error)

@@ -36,6 +36,7 @@ from service.relevance.teaching import propose
 from service.snapshot import Part, Snapshot
 
 PURPOSES = ("teach", "audit")
+ASKED_AHEAD = 1_000  # rows that may have been asked for beyond the first that is not answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ class Filter:
         if not here:
             return Taught(definition.scorer, None, {})
         labels = np.array([known[row_id] for row_id in here])
-        fitted = fit(vectors_of(snapshot, here), labels, definition.scorer)
+        fitted = fit(vectors_of(snapshot, here), labels, definition.scorer, snapshot.background)
         return Taught(fitted.scorer, fitted.calibration, fitted.facts)
 
     def next(
@@ -263,12 +264,11 @@ class Filter:
     def label(self, labels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Save answers, each {"row_id" or "uri", "label": yes/no/skip, "labeller"?}; those of no use are told."""
         new, problems = [], []
-        purpose_of, find_uri = self._purposes(), None
-        if any(entry.get("row_id") is None for entry in labels):
-            find_uri = self._find_uri()
+        asked, has_row = self._asked(), self._has_row()
+        rows = self._rows_by_uri() if any(entry.get("row_id") is None for entry in labels) else {}
         for index, entry in enumerate(labels):
             try:
-                new.append(self._new_label(entry, find_uri, purpose_of))
+                new.append(self._new_label(entry, rows, has_row, asked))
             except (BadRequest, UnknownRow) as error:
                 problems.append({"index": index, "message": str(error)})
         return self._save(new, problems)
@@ -276,49 +276,63 @@ class Filter:
     def label_file(self, path: str | Path, labeller: str = UNNAMED) -> dict[str, Any]:
         """Save the answers of a CSV file: columns uri or row_id, label, and labeller where there are several."""
         found, problems = read_label_file(
-            path, self._find_uri(), lambda row: self.lake.snapshot.find(row) is not None, labeller=labeller
+            path,
+            self._rows_by_uri().get,
+            self._has_row(),
+            labeller=labeller,
         )
+        asked = self._asked()
         told = [{"line": line, "message": message} for line, message in problems]
-        purpose_of = self._purposes()
-        return self._save([replace(label, purpose=purpose_of(label.row_id)) for label in found], told)
+        return self._save([replace(label, purpose=asked(label.row_id)) for label in found], told)
 
     def _new_label(
         self,
         entry: Mapping[str, Any],
-        find_uri: Callable[[str], int | None] | None,
-        purpose_of: Callable[[int], str],
+        rows: Mapping[str, int],
+        has_row: Callable[[int], bool],
+        asked: Callable[[int], str],
     ) -> NewLabel:
         row_id = entry.get("row_id")
         if row_id is None:
             uri = entry.get("uri")
-            row_id = None if uri is None or find_uri is None else find_uri(str(uri))
+            row_id = None if uri is None else rows.get(str(uri))
             if row_id is None:
                 raise BadRequest("uri", f"the lake has no image {uri}" if uri else "name a row_id or a uri")
-        elif not isinstance(row_id, int) or self.lake.snapshot.find(row_id) is None:
+        elif not isinstance(row_id, int) or not has_row(row_id):
             raise UnknownRow(str(self.lake.folder), row_id)
-        return NewLabel(
-            row_id, str(entry.get("label")), str(entry.get("labeller") or UNNAMED), purpose_of(row_id)
-        )
+        label, labeller = str(entry.get("label")), str(entry.get("labeller") or UNNAMED)
+        return NewLabel(row_id, label, labeller, asked(row_id))
 
-    def _purposes(self) -> Callable[[int], str]:
-        """Tells whether a row was asked for by the audit in force; what a person picked teaches."""
+    def _asked(self) -> Callable[[int], str]:
+        """Tells of a row whether the audit in force has asked for it; what a person picked teaches."""
         definition = self.definition
         if definition.audit is None:
             return lambda row_id: "teach"
         audit = self._audit_of(definition)
         answered = len(audit.prefix(self._said()))
-        asked = set(audit.order[1][: answered + 1_000].tolist())
-        return lambda row_id: "audit" if row_id in asked else "picked"
+        drawn = set(audit.order[1][: answered + ASKED_AHEAD].tolist())
+        return lambda row_id: "audit" if row_id in drawn else "picked"
 
     def _save(self, new: Sequence[NewLabel], problems: list[dict[str, Any]]) -> dict[str, Any]:
         return {"saved": len(self._book.add(new)), "problems": problems, "progress": self.progress()}
 
-    def _find_uri(self) -> Callable[[str], int | None]:
+    def _snapshots(self) -> list[Snapshot]:
+        """Whose rows may be labelled: the audit's, where one was begun, whatever has gone since; and the current."""
+        definition = self.definition
+        audited = [] if definition.audit is None else [self.lake.at(definition.snapshot)]
+        return [*audited, self.lake.snapshot]
+
+    def _has_row(self) -> Callable[[int], bool]:
+        snapshots = self._snapshots()
+        return lambda row_id: any(snapshot.find(row_id) is not None for snapshot in snapshots)
+
+    def _rows_by_uri(self) -> dict[str, int]:
         rows: dict[str, int] = {}
-        for part in self.lake.snapshot.parts:
-            table = _live(part, ["row_id", "uri"])
-            rows.update(zip(table["uri"].to_pylist(), table["row_id"].to_pylist(), strict=True))
-        return rows.get
+        for snapshot in self._snapshots():
+            for part in snapshot.parts:
+                table = _live(part, ["row_id", "uri"])
+                rows.update(zip(table["uri"].to_pylist(), table["row_id"].to_pylist(), strict=True))
+        return rows
 
     def undo(self, row_id: int | None = None, labeller: str | None = None) -> dict[str, Any]:
         """Take back the last answer: of a row, by a labeller, or at all."""

@@ -5,6 +5,7 @@ Nothing that was dropped is lost: a ledger names it, with its score. Same versio
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def write(
         beside.replace(path)
         fsync_folder(folder)
     except OSError as error:
-        raise LakeError(f"{path} cannot be written ({error.strerror}); nothing was applied") from None
+        raise LakeError(f"{path} cannot be written ({_why(error)}); nothing was applied") from None
     return path
 
 
@@ -74,3 +75,8 @@ def read(folder: Path, version: int) -> pa.Table:
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise LakeDamaged(str(path), str(error)) from None
+
+
+def _why(error: OSError) -> str:
+    """The system's own words: Arrow puts its own around them."""
+    return os.strerror(error.errno) if error.errno else str(error)

@@ -11,12 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from indexer.compact import vacuum
+from indexer.config import IndexConfig
 from indexer.errors import BadRequest, UnknownFilter, UnreadableImage, WhereError
 from indexer.layout import Layout
+from indexer.sync import sync
 from service.lake import Lake
 from service.relevance.definition import Target
 from service.relevance.filters import Filter, Filters
-from tests.lakes import BLUE, Desk, png
+from tests.lakes import BLUE, Desk, png, write
 
 REDS, OTHERS = 30, 90
 
@@ -178,6 +180,26 @@ def test_an_audit_stays_with_its_snapshot_and_vacuum_keeps_it(lake: Lake, desk: 
     vacuum(Layout(lake.folder), lake.manifest, keep_s=0)
     assert filter.next(5)["rows"] == asked
     assert Filter(Lake.open(lake.folder, desk.model), filter._store, "reds").next(5)["rows"] == asked
+
+
+def test_an_audit_goes_on_though_an_image_it_asked_for_is_gone(lake: Lake, desk: Desk) -> None:
+    filter = red_filter(lake)
+    answer(filter, filter.next(10))
+    first, second = filter.next(2, "audit")["rows"]
+    with Lake.open(lake.folder, desk.model) as other:
+        gone = Desk(desk.root, desk.model)
+        kept = Path(first["uri"]).read_bytes()
+        Path(first["uri"]).unlink()
+        try:
+            sync(other.folder, lambda manifest: desk.model, config=IndexConfig(decoders=1))
+        finally:
+            write(gone.photos / Path(first["uri"]).name, kept)
+    lake.reload()
+    assert lake.snapshot.find(first["row_id"]) is None
+    saved = filter.label(
+        [{"uri": first["uri"], "label": "skip"}, {"row_id": second["row_id"], "label": "no"}]
+    )
+    assert (saved["saved"], saved["progress"]["audit"]["answered"]) == (2, 2)
 
 
 def test_answers_that_cannot_be_used_lose_no_others(lake: Lake) -> None:
