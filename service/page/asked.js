@@ -81,7 +81,8 @@ export function outcome(answer, progress) {
   return answer.refused ? refusal(answer, progress) : decided(answer);
 }
 
-function decided({ kept, asked, dropped, rows, promise }) {
+/** What is decided and promised, a sentence each. */
+export function decided({ kept, asked, dropped, rows, promise }) {
   const asks = asked ? `, ${count(asked)} left to a person` : "";
   return [`Kept ${count(kept)} of ${images(rows)}, dropped ${count(dropped)}${asks}.`, `Promised: ${promised(promise)}.`];
 }

@@ -1,7 +1,7 @@
 /** One filter: its question, one image after the other, how far it is, and applying it. */
 
 import { ServerGone, row as rowOf } from "./api.js";
-import { audited, brief, counts, notThis, outcome, purposeText, question, wanted } from "./asked.js";
+import { audited, brief, counts, decided, notThis, outcome, purposeText, question, wanted } from "./asked.js";
 import { byId, isTyping, make } from "./dom.js";
 import * as filters from "./filters.js";
 import { invite } from "./invite.js";
@@ -62,10 +62,11 @@ export class Labelling {
     byId("apply").disabled = !mayApply;
     byId("apply").title = mayApply ? "" : "This needs a key of scope write";
     this.#told(this.filter.progress, this.filter.progress.purpose);
-    if (this.filter.progress.stage === "applied") this.#samples.show();
     if (this.#mayLabel) this.#queue.fill();
     else this.#photo.put(message("Only to look at", ["Labelling needs a key of scope label."]));
     this.#changed();
+    const { measured, target, progress } = this.filter;
+    if (progress.stage === "applied") this.#showApplied(decided({ ...measured, promise: target }));
   }
 
   /** The server answers again. */
@@ -134,7 +135,8 @@ export class Labelling {
 
   #nothingLeft() {
     if (this.#purpose === "teach") return message("Nothing is left to label", ["Every image has an answer."]);
-    if (this.#progress.audit?.holds) return message("The audit is done", ["The promise holds. Apply the filter."]);
+    if (this.#progress.stage === "applied") return message("The filter is applied", ["What it kept and dropped is shown below."]);
+    if (this.#progress.audit?.holds) return message("The audit is done", ["The promise holds, and the filter can be applied."]);
     return message("Nothing is left to ask", ["Every image that was drawn has an answer."]);
   }
 
@@ -202,8 +204,9 @@ export class Labelling {
     await this.#queue.settled();
     try {
       const answer = await filters.apply(this.lake, this.filter.name, byId("may-ask").checked);
-      this.#outcome(outcome(answer, this.#progress), answer.refused ? "refused" : "applied");
-      if (!answer.refused) this.#samples.show();
+      const sentences = outcome(answer, this.#progress);
+      if (answer.refused) this.#outcome(sentences, "refused");
+      else this.#showApplied(sentences);
     } catch (error) {
       this.#outcome([]);
       this.#failed(error, null);
@@ -212,12 +215,18 @@ export class Labelling {
   }
 
   #outcome(sentences, kind = "") {
-    const place = byId("outcome");
-    place.className = `outcome ${kind}`;
-    place.replaceChildren(...sentences.map((text) => make("p", {}, text)));
-    if (kind !== "applied") return;
+    byId("outcome").className = `outcome ${kind}`;
+    byId("outcome").replaceChildren(...sentences.map((text) => make("p", {}, text)));
+  }
+
+  #showApplied(sentences) {
+    this.#outcome(sentences, "applied");
     const href = filters.ledgerUrl(this.lake, this.filter.name);
-    place.append(make("p", {}, make("a", { href, download: "" }, "The ledger"), ", every image with its decision (Parquet)."));
+    const ledger = make("a", { href, download: "" }, "The ledger");
+    byId("outcome").append(make("p", {}, ledger, ", every image with its decision (Parquet)."));
+    this.#progress = { ...this.#progress, stage: "applied" };
+    this.#samples.show();
+    this.#changed();
   }
 
   /** It was of the labels before. */
