@@ -299,7 +299,7 @@ class Filter:
             if row_id is None:
                 raise BadRequest("uri", f"the lake has no image {uri}" if uri else "name a row_id or a uri")
         elif not isinstance(row_id, int) or not has_row(row_id):
-            raise UnknownRow(str(self.lake.folder), row_id)
+            raise UnknownRow(self.lake.folder.name, row_id)
         label, labeller = str(entry.get("label")), str(entry.get("labeller") or UNNAMED)
         return NewLabel(row_id, label, labeller, asked(row_id))
 
@@ -442,7 +442,7 @@ class Filter:
     def _not_audited(self, definition: Definition) -> dict[str, Any]:
         reason = (
             f"filter {self.name} promises nothing before an audit; label what this asks for: "
-            f"lakesift filter next {self.lake.folder} {self.name} --purpose audit"
+            f"lakesift filter next {self.lake.folder.name} {self.name} --purpose audit"
         )
         possible = [option["labels"] for option in self.plan()["options"] if option["labels"] is not None]
         return self._refused(definition, Refusal(reason, None, min(possible, default=None)))
