@@ -818,9 +818,9 @@ def test_every_module_and_style_is_named_at_the_top_and_nothing_is_inline(name: 
     assert {each for each in named if each.endswith(".js")} == needed_by(module)
     assert all((FOLDER / each).is_file() for each in named)
     assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", text)
-    for module in FOLDER.glob("*.js"):  # texts of a lake's owner are never parsed as markup
+    for script in FOLDER.glob("*.js"):  # texts of a lake's owner are never parsed as markup
         assert not re.search(
-            r"\.(inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\(", module.read_text()
+            r"\.(inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\(", script.read_text()
         )
 
 
