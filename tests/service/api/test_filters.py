@@ -430,3 +430,10 @@ def test_another_site_s_page_labels_nothing(reds: TestClient) -> None:
         answer = reds.post(f"{FILTERS}/reds/label", json=said, headers=headers)
         assert answer.json()["error"]["code"] == "origin_not_allowed"
     assert get(reds, "/reds/audit")["progress"]["labels"] == 0
+
+
+def test_the_page_to_label_on_is_open_and_sealed(reds: TestClient) -> None:
+    answer = reds.get("/label?lake=my&filter=reds")
+    assert answer.status_code == 200
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-cache"
