@@ -7,10 +7,10 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from indexer.durable import fsync_folder
 from indexer.errors import BadRequest, NotWritten
@@ -51,6 +51,10 @@ class ExportReport:
     skipped: list[tuple[str, str]] = field(default_factory=list)  # uri, reason
     already: int = 0  # chunks that an earlier run had written
 
+    def to_json(self) -> dict[str, Any]:
+        skipped = [{"uri": uri, "reason": reason} for uri, reason in self.skipped]
+        return {**asdict(self), "skipped": skipped}
+
 
 def export(
     items: Iterable[Item],
@@ -87,16 +91,13 @@ def export(
     :raises BadRequest: if format or chunk is none, or the place holds another export or somebody's files.
     :raises NotWritten: if the disk is full, or out cannot be written.
     """
-    form = FORMATS.get(format)
-    if form is None:
-        raise BadRequest("format", f"{format!r} is none; there are {', '.join(FORMATS)}")
+    form = _form_of(format)
     if chunk is not None and chunk < 1:
         raise BadRequest("chunk", f"{chunk} is not a number of images; it must be at least 1")
     job = Job(handover, root, schema, read_image)
     if isinstance(form, FileFormat) and form.copies and read_image is None:
         raise BadRequest("read_image", f"{format} copies images, and was given no way to read them")
-    watched = progress or Silent()
-    watched.stage("exporting", count)
+    watched = _Watched(progress or Silent(), count)
     if out is None:
         return _to_stdout(form, job, items, chunk, stdout or sys.stdout.buffer, watched)
     size = form.chunk if chunk is None else chunk
@@ -104,8 +105,54 @@ def export(
     return _Export(form, job, Path(out), about, watched).run(items, size, overwrite=overwrite)
 
 
+def export_to(
+    file: BinaryIO,
+    items: Iterable[Item],
+    handover: Handover,
+    format: str,
+    *,
+    root: str | None = None,
+    schema: pa.Schema | None = None,
+) -> ExportReport:
+    """Write all of it into an open file, as a download is made; parameters as `export` has them.
+
+    :raises BadRequest: if the format is none, is a folder, or holds the images themselves.
+    :raises OSError: if the file cannot be written.
+    """
+    form = _form_of(format)
+    if not isinstance(form, FileFormat) or form.copies:
+        names = ", ".join(
+            name for name, each in FORMATS.items() if isinstance(each, FileFormat) and not each.copies
+        )
+        raise BadRequest("format", f"{format} is no single file of names; {names} are")
+    written = Written("", None)
+    _fill(form.begin(Job(handover, root, schema), file), items, written, Silent())
+    return ExportReport(form.name, [], written.given - len(written.skipped), written.skipped)
+
+
+def _form_of(format: str) -> Format:
+    if format not in FORMATS:
+        raise BadRequest("format", f"{format!r} is none; there are {', '.join(FORMATS)}")
+    return FORMATS[format]
+
+
+class _Watched:
+    """Progress of which nothing is drawn before the first image: a refusal stands alone."""
+
+    def __init__(self, progress: Progress, total: int | None) -> None:
+        self._progress = progress
+        self._total = total
+        self._begun = False
+
+    def advance(self, done: int, skipped: int = 0) -> None:
+        if not self._begun:
+            self._begun = True
+            self._progress.stage("exporting", self._total)
+        self._progress.advance(done, skipped)
+
+
 def _to_stdout(
-    form: Format, job: Job, items: Iterable[Item], chunk: int | None, stdout: BinaryIO, progress: Progress
+    form: Format, job: Job, items: Iterable[Item], chunk: int | None, stdout: BinaryIO, progress: _Watched
 ) -> ExportReport:
     if not (isinstance(form, FileFormat) and form.streams):
         raise BadRequest("out", f"{form.name} cannot go to standard output; name a file or folder")
@@ -122,7 +169,7 @@ def _to_stdout(
     return ExportReport(form.name, [], written.given - len(written.skipped), written.skipped)
 
 
-def _fill(chunk: Chunk, items: Iterable[Item], written: Written, progress: Progress) -> None:
+def _fill(chunk: Chunk, items: Iterable[Item], written: Written, progress: Progress | _Watched) -> None:
     """Write all items; what is left out, and whether that is for good, goes into `written`."""
     written.whole = True
     for item in items:
@@ -141,7 +188,7 @@ class _Export:
     """An export to disk."""
 
     def __init__(
-        self, form: Format, job: Job, out: Path, about: dict[str, object], progress: Progress
+        self, form: Format, job: Job, out: Path, about: dict[str, object], progress: _Watched
     ) -> None:
         self._form = form
         self._job = job

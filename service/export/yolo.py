@@ -32,7 +32,8 @@ class _Set:
         if item.path is None:
             raise LeftOut("it is not on this machine's disks, and YOLO reads files there")
         name = f"{item.row_id:012d}{item.suffix}"
-        (self._images / name).symlink_to(os.fsdecode(item.path))
+        # Not pathlib: it interns each name, and a table of all interned strings that grows takes megabytes at once.
+        os.symlink(os.fsdecode(item.path), f"{self._images}/{name}")  # noqa: PTH211
         self._list.write(f"./{IMAGES}/{name}\n".encode())
 
     def finish(self) -> None: ...
