@@ -184,10 +184,11 @@ def _tell_export(report: ExportReport, out: str, note: str) -> None:
     more = len(report.skipped) - PROBLEMS_SHOWN
     if more > 0:
         print(f"and {more:,} more were left out", file=sys.stderr)
-    where = out if len(report.files) <= 1 else f"{report.files[0]} to {Path(report.files[-1]).name}"
+    first = report.files[0] if report.files else out
+    where = first if len(report.files) <= 1 else f"{first} to {Path(report.files[-1]).name}"
     already = f" ({report.already:,} of {len(report.files):,} were whole already)" if report.already else ""
     print(f"{report.items:,} images -> {where}{already}", file=sys.stderr)
-    if note:
+    if note and report.items:
         print(f"next: {note}", file=sys.stderr)
 
 
