@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer.errors import BadRequest
 from service.printing import one_line, print_json
+from service.relevance.handover import promise_sentence
 
 if TYPE_CHECKING:
-    from service.relevance.filters import Filters
+    from service.export import ExportReport
+    from service.relevance.filters import Filter, Filters
 
 DONE, FAILED, REFUSED = 0, 1, 3
 PROBLEMS_SHOWN = 10
@@ -72,17 +75,36 @@ def _next(filters: Filters, arguments: argparse.Namespace) -> int:
 
 
 def _label(filters: Filters, arguments: argparse.Namespace) -> int:
-    saved = filters.open(arguments.name).label_file(arguments.file, arguments.labeller)
+    saved = _saved(filters.open(arguments.name), arguments)
     if arguments.json:
         print_json(saved)
     for problem in saved["problems"][:PROBLEMS_SHOWN]:
-        print(f"line {problem['line']}: {problem['message']}", file=sys.stderr)
+        about = f"line {problem['line']}" if "line" in problem else one_line(problem["about"])
+        print(f"{about}: {problem['message']}", file=sys.stderr)
     more = len(saved["problems"]) - PROBLEMS_SHOWN
     if more > 0:
-        print(f"and {more:,} more lines", file=sys.stderr)
-    print(f"saved {saved['saved']:,} answers", file=sys.stderr)
+        print(f"and {more:,} more", file=sys.stderr)
+    unanswered = f"; {saved['unanswered']:,} images have no answer in it" if saved.get("unanswered") else ""
+    print(f"saved {saved['saved']:,} answers{unanswered}", file=sys.stderr)
     _tell_progress(saved["progress"])
     return FAILED if saved["problems"] else DONE
+
+
+def _saved(chosen: Filter, arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.format != "csv":
+        return chosen.label_export(
+            arguments.file,
+            arguments.format,
+            arguments.labeller,
+            yes=arguments.yes,
+            empty_is_no=arguments.empty_is_no,
+            root=arguments.root,
+        )
+    if arguments.yes or arguments.empty_is_no or arguments.root:
+        raise BadRequest(
+            "format", "--yes, --empty-is-no and --root are for a tool's file; say which with --format"
+        )
+    return chosen.label_file(arguments.file, arguments.labeller)
 
 
 def _undo(filters: Filters, arguments: argparse.Namespace) -> int:
@@ -127,25 +149,47 @@ def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
     asked = f", {answer['asked']:,} to ask about" if answer["asked"] else ""
     print(
         f"kept {answer['kept']:,} of {answer['rows']:,} images, dropped {answer['dropped']:,}{asked}: "
-        f"{_promise(answer['promise'])}",
+        f"{promise_sentence(answer['promise'])}",
         file=sys.stderr,
     )
     return DONE
 
 
-def _promise(promise: Mapping[str, Any]) -> str:
-    parts = [f"{kind} at least {promise[kind]:g}" for kind in ("recall", "precision") if promise[kind]]
-    return f"{' and '.join(parts)}, with confidence {promise['confidence']:g}"
-
-
 def _export(filters: Filters, arguments: argparse.Namespace) -> int:
-    from service.relevance.handover import write
+    from service.export import FORMATS
+    from service.progress import TerminalProgress
 
-    table = filters.open(arguments.name).decided(arguments.decision)
     out = None if arguments.out == "-" else Path(arguments.out)
-    write(table, arguments.format, out, sys.stdout.buffer)
-    print(f"{table.num_rows:,} images -> {arguments.out}", file=sys.stderr)
-    return DONE
+    chosen = filters.open(arguments.name)
+    with TerminalProgress() as progress:
+        report = chosen.export(
+            arguments.format,
+            out,
+            tuple(dict.fromkeys(arguments.decision or ["keep"])),
+            version=arguments.version,
+            chunk=arguments.chunk,
+            root=arguments.root,
+            overwrite=arguments.overwrite,
+            progress=progress,
+        )
+    if arguments.json and out is not None:
+        print_json(report.to_json())
+    _tell_export(report, arguments.out, FORMATS[arguments.format].note)
+    return FAILED if report.skipped else DONE
+
+
+def _tell_export(report: ExportReport, out: str, note: str) -> None:
+    for uri, reason in report.skipped[:PROBLEMS_SHOWN]:
+        print(f"left out {one_line(uri)}: {reason}", file=sys.stderr)
+    more = len(report.skipped) - PROBLEMS_SHOWN
+    if more > 0:
+        print(f"and {more:,} more were left out", file=sys.stderr)
+    first = report.files[0] if report.files else out
+    where = first if len(report.files) <= 1 else f"{first} to {Path(report.files[-1]).name}"
+    already = f" ({report.already:,} of {len(report.files):,} were whole already)" if report.already else ""
+    print(f"{report.items:,} images -> {where}{already}", file=sys.stderr)
+    if note and report.items:
+        print(f"next: {note}", file=sys.stderr)
 
 
 def _list(filters: Filters, arguments: argparse.Namespace) -> int:
@@ -183,7 +227,7 @@ def _show(filters: Filters, arguments: argparse.Namespace) -> int:
             print(f"{side}: {'; '.join(one_line(text) for text in shown)}")
     if definition.where:
         print(f"where: {one_line(definition.where)}")
-    print(f"wanted: {_promise(definition.to_document()['target'])}")
+    print(f"wanted: {promise_sentence(definition.to_document()['target'])}")
     for name, value in (definition.measured or {}).items():
         print(f"{name}: {value}")
     _tell_progress(chosen.progress())

@@ -19,6 +19,7 @@ Labeller = Annotated[
     Field(description="Who answers; without it all answers are one unnamed person's."),
 ]
 Decision = Literal["keep", "ask", "drop"]
+Format = Literal["txt", "csv", "parquet", "coco", "label_studio"]  # those that are one file of names
 Purpose = Literal["teach", "audit"]
 Stage = Literal["draft", "teach", "audit", "applied"]
 

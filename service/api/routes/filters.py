@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import orjson
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import FileResponse, Response
 
 from indexer.errors import BadRequest
+from service.api.downloads import download
 from service.api.filter_schemas import (
     MAX_NEXT,
     ApplyAnswer,
@@ -19,6 +20,7 @@ from service.api.filter_schemas import (
     FilterAnswer,
     FilterFacts,
     FiltersAnswer,
+    Format,
     LabelAnswer,
     LabelRequest,
     NewFilter,
@@ -32,6 +34,7 @@ from service.api.filter_schemas import (
     UndoRequest,
 )
 from service.api.schemas import ErrorAnswer
+from service.export import export_to
 from service.relevance.definition import Target
 from service.relevance.filters import Filter, Filters
 
@@ -45,6 +48,20 @@ FILE: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {PARQUET: {"schema": {"type": "string", "format": "binary"}}},
         "description": "The ledger.",
+    }
+}
+
+MEDIA = {"txt": "text/plain; charset=utf-8", "csv": "text/csv; charset=utf-8", "parquet": PARQUET}
+EXPORTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in ("text/plain", "text/csv", PARQUET, "application/json")
+        },
+        "headers": {
+            "Left-Out": {"schema": {"type": "integer"}, "description": "Images that it cannot name."}
+        },
+        "description": "The file.",
     }
 }
 
@@ -191,6 +208,39 @@ def samples(
     n: Annotated[int, Query(ge=1, le=MAX_NEXT)] = 24,
 ) -> Response:
     return _json(_filter(request, lake, name).samples(decision, n))
+
+
+@router.get(
+    "/{name}/export",
+    response_class=Response,
+    responses={**ERRORS, **EXPORTED},
+    summary="Hand over what was decided",
+)
+def export(
+    request: Request,
+    lake: LakeName,
+    name: FilterName,
+    decision: Annotated[list[Decision] | None, Query(description="Which images. Left out: keep.")] = None,
+    format: Format = "csv",
+    root: Annotated[
+        str | None,
+        Query(
+            max_length=4096,
+            description="The annotation tool's top folder, a path or URL; images are named below it.",
+        ),
+    ] = None,
+    version: Version = None,
+) -> Response:
+    """Paths, a table, or a file for an annotation tool. Folders and tars are made by `lakesift filter export`."""
+    found = _filter(request, lake, name)
+    items, handover = found.items(*dict.fromkeys(decision or ["keep"]), version=version)
+
+    def make(file: BinaryIO) -> int:
+        report = export_to(file, items, handover, format, root=root, schema=items.schema)
+        return len(report.skipped) + len(items.missing)
+
+    file_name = f"{name}-{handover.version:06d}-{format}.{format if format in MEDIA else 'json'}"
+    return download(make, file_name, MEDIA.get(format, "application/json"))
 
 
 @router.get(
