@@ -81,7 +81,7 @@ EVEN = np.arange(100, dtype=np.float32)  # scores 0 to 99; half lie at or above 
 
 def test_a_batch_that_lies_elsewhere_is_warned_of_with_what_moved() -> None:
     # 40 images from 0 to 19.5: all of them below 20, where a fifth was. n = 100 * 40 / 140; p = 2 exp(-2 n 0.64).
-    found = compare(EVEN, 100, np.arange(40, dtype=np.float32) / 2, 40, 50)
+    found = compare(EVEN, 100, (np.arange(40) / 2).astype(np.float32), 40, 50)
     assert found.warning
     assert found.distance == pytest.approx(0.8)
     assert found.p_value == pytest.approx(2 * math.exp(-2 * (4000 / 140) * 0.64))

@@ -234,7 +234,7 @@ def test_what_cannot_be_read_costs_only_itself(reds: Filter, tmp_path: Path) -> 
     assert found["images"][2]["decision"] == "keep"
     assert found["counts"]["unreadable"] == 3
     with pytest.raises(BadRequest, match="uint8"):
-        reds.decide([np.zeros((4, 4, 3))])
+        reds.decide([np.zeros((4, 4), np.uint8)])
     assert reds.decide([])["images"] == []
 
 
