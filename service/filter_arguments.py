@@ -26,6 +26,7 @@ def add_filter(verbs: Verbs) -> None:
     _add_undo(actions)
     _add_plan(actions)
     _add_apply(actions)
+    _add_decide(actions)
     _add_export(actions)
     _add_looks(actions)
 
@@ -36,7 +37,9 @@ _TELLS = """from a prompt to a promise:
   3. plan     what each line between kept and dropped would cost in labels
   4. next --purpose audit   images drawn at random; label them, too
   5. apply    decides every image, with the promise; or refuses, exits with 3, and says what is missing
-  6. export   what was kept, as paths, tables, or for an annotation tool; label takes its answers back"""
+  6. export   what was kept, as paths, tables, or for an annotation tool; label takes its answers back
+
+  7. decide   images that are not in the lake, without a promise"""
 
 
 def _lake_and_name(parser: argparse.ArgumentParser) -> None:
@@ -189,6 +192,47 @@ def _add_apply(actions: Verbs) -> None:
         "--ask",
         action="store_true",
         help="leave images between keep and drop to a person (default: every image is kept or dropped)",
+    )
+    add_json(parser)
+
+
+def _add_decide(actions: Verbs) -> None:
+    parser = add_verb(actions, "decide", "decide images that are not in the lake, without a promise", [
+        "lakesift filter decide my.lake hospital new-frames/",
+        "lakesift filter decide my.lake hospital new-frames/ --ask --out decided.csv",
+    ])  # fmt: skip
+    _lake_and_name(parser)
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="PATH",
+        help="a folder, a glob in quotes, a URL, an image, or a text file with one path a line",
+    )
+    parser.add_argument(
+        "--ask",
+        action="store_true",
+        help="leave images near the line to a person, as apply --ask does (default: they are kept)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="CSV",
+        help="write name, decision, score, probability, label and error into this new file (default: a line an image "
+        "on stdout)",
+    )
+    parser.add_argument(
+        "--columns",
+        metavar="TABLE",
+        help="a CSV or Parquet table of your own metadata, for the filter's --where (default: none)",
+    )
+    parser.add_argument(
+        "--decoders", type=positive, metavar="N", help="decoder processes (default: one a core, at most 16)"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        metavar="N",
+        help="images an encoder call (default: the model's own choice)",
     )
     add_json(parser)
 

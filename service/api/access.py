@@ -51,6 +51,7 @@ NEEDS: Sequence[Need] = (
     Need("POST", f"{FILTER}/next", "label"),
     Need("POST", f"{FILTER}/label", "label"),
     Need("POST", f"{FILTER}/undo", "label"),
+    Need("POST", f"{FILTER}/decide", "read"),  # it changes nothing
     Need("GET", "*", "read"),
     Need("*", "*", "write"),
 )

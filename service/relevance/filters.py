@@ -24,7 +24,7 @@ from service.export.reading import reader_of
 from service.hits import row_json
 from service.lake import Lake
 from service.originals import Originals
-from service.query import Query, query_vector
+from service.query import ImageLike, Query, query_vector
 from service.relevance import audit as audits
 from service.relevance import ledger, plan
 from service.relevance.applying import (
@@ -41,6 +41,7 @@ from service.relevance.audit import Audit
 from service.relevance.calibration import Calibration
 from service.relevance.definition import Definition, ExampleImage, Examples, Target
 from service.relevance.fitting import draft, fit
+from service.relevance.gate import Gate, Gates
 from service.relevance.handover import Items, handover_of
 from service.relevance.label_files import read_label_file
 from service.relevance.label_imports import labels_of
@@ -140,7 +141,7 @@ class Filters:
     def open(self, name: str) -> Filter:
         """:raises UnknownFilter: if there is none of this name."""
         self.store.folder(name)
-        return Filter(self.lake, self.store, name)
+        return Filter(self.lake, self.store, name, self._embedder)
 
     def copy(self, name: str, new_name: str, *, labels: bool = False) -> Filter:
         """A filter of its own, like another's latest version. See `FilterStore.copy`."""
@@ -165,9 +166,13 @@ def _shown(snapshot: Snapshot, examples: Examples) -> Vectors:
 class Filter:
     """One filter of an open lake."""
 
-    def __init__(self, lake: Lake, store: FilterStore, name: str) -> None:
+    def __init__(
+        self, lake: Lake, store: FilterStore, name: str, embedder: Callable[[], Embedder] | None = None
+    ) -> None:
         self.lake = lake
         self.name = name
+        self._embedder = embedder or (lambda: lake.embedder)
+        self._gates = Gates(lake)
         self._store = store
         self._folder = store.folder(name)
         self._book: LabelBook = store.labels(name)
@@ -562,7 +567,9 @@ class Filter:
             definition = self.at(version)
             if definition.thresholds is not None and definition.reason == "applied":
                 return definition
-        raise BadRequest("filter", f"{self.name} was not applied yet, so nothing is decided")
+        raise BadRequest(
+            "filter", f"{self.name} was not applied yet, so nothing is decided; see: lakesift filter apply"
+        )
 
     def decided(self, *decisions: str, version: int | None = None) -> Any:
         """pyarrow.Table: the ledger's rows of these decisions, by row_id.
@@ -627,6 +634,29 @@ class Filter:
         definition = self.last_applied() if version is None else self.at(version)
         self.applied(definition)
         return ledger.path_of(self._folder / "ledger", definition.version)
+
+    # -- new images
+
+    def gate(self, *, ask: bool = False) -> Gate:
+        """Decides images that are not in the lake, by the latest version that was applied. Nothing is promised of them.
+
+        :param ask: leave images near the line to a person, as `apply` would.
+        :raises BadRequest: if nothing was applied yet: without a promise there is no line.
+        """
+        definition = self.last_applied()
+        return self._gates.open(definition, self._audit_of(definition), self._said(), ask=ask)
+
+    def decide(self, images: Sequence[ImageLike], *, ask: bool = False) -> dict[str, Any]:
+        """keep, drop or ask of each new image; one that cannot be read has an error instead. See `gate`.
+
+        :param images: paths, encoded bytes, or uint8 RGB arrays (height, width, 3).
+        """
+        from service.relevance.incoming import (
+            decide_images,
+        )  # DuckDB and decoders, which nothing else here needs
+
+        gate = self.gate(ask=ask)
+        return gate.to_json(decide_images(gate, images, self._embedder()))
 
     def samples(self, decision: str, count: int = 24) -> dict[str, Any]:
         """Rows of one decision next to the line: what was kept or dropped narrowly."""

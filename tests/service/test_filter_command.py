@@ -24,6 +24,7 @@ ACTIONS = [
     "undo",
     "plan",
     "apply",
+    "decide",
     "export",
     "list",
     "show",
@@ -167,9 +168,47 @@ def test_from_a_prompt_to_the_paths_of_what_was_kept(capsys: Capture, lake: Path
     names = [{Path(line).name for line in text.splitlines()} for text in (kept, dropped)]
     assert "chelsea.png" in names[0]
     assert len(names[0]) + len(names[1]) == 30
+    decide(
+        capsys,
+        lake,
+        tmp_path,
+        next(Path(row["uri"]) for row in found["rows"] if cats & {Path(row["uri"]).name}),
+    )
     table = tmp_path / "dropped.parquet"
     run(capsys, 0, "export", lake, "cats", "--decision", "drop", "--format", "parquet", "--out", table)
     assert pq.read_table(table)["uri"].to_pylist() == dropped.splitlines()
+
+
+def decide(capsys: Capture, lake: Path, root: Path, cat: Path) -> None:
+    """New images through a filter that was applied."""
+    new = root / "new"
+    new.mkdir()
+    (new / "cat.png").write_bytes(cat.read_bytes())
+    (new / "half\n.png").write_bytes(cat.read_bytes()[:5_000])
+    lines, said = run(capsys, 0, "decide", lake, "cats", new)
+    kept, broken = lines.splitlines()
+    assert re.fullmatch(rf"keep +(-|[01]\.\d\d)  {re.escape(str(new))}/cat\.png", kept)
+    assert broken.startswith(f"-         -  {new}/half\\n.png: truncated")
+    assert "decided 2 images (1 keep, 1 unreadable) in " in said
+    assert "unpromised until audited" in said
+    assert "drift: too few different images" in said
+    out = root / "decided.csv"
+    document = told(capsys, "decide", lake, "cats", new, "--ask", "--out", out)
+    assert document["promised"] is False
+    assert [(image["decision"], image["label"]) for image in document["images"]] == [
+        ("keep", "yes"),
+        (None, None),
+    ]
+    assert out.read_text().startswith(f"name,decision,score,probability,label,error\n{new}/cat.png,keep,")
+    (root / "empty").mkdir()
+    for arguments, sentence in (
+        ([root / "empty"], "there are no image files in it"),
+        ([root / "none", "--json"], "there is no such file or folder"),
+        ([new, "--out", out], "is there already"),
+    ):
+        lines, said = run(capsys, 1, "decide", lake, "cats", *arguments)
+        assert lines == ""
+        assert sentence in said
 
 
 def test_mistakes_are_one_sentence_and_exit_codes_tell_whose(capsys: Capture, lake: Path) -> None:
@@ -185,6 +224,7 @@ def test_mistakes_are_one_sentence_and_exit_codes_tell_whose(capsys: Capture, la
         (1, ["next", lake.parent / "none.lake", "cats"], "is not a lake"),
         (2, ["label", lake, "cats", lake.parent / "none.csv"], "none.csv"),
         (2, ["export", lake, "cats", "--out", "-"], "was not applied yet"),
+        (2, ["decide", lake, "cats", lake.parent], "was not applied yet"),
         (2, ["show", lake, "cats", "--version", 9], "has no version 9"),
     ):
         _, said = run(capsys, code, *arguments)

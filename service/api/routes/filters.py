@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, BinaryIO
 
 import orjson
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, UploadFile
 from starlette.responses import FileResponse, Response
 
 from indexer.errors import BadRequest
@@ -14,6 +14,7 @@ from service.api.filter_schemas import (
     MAX_NEXT,
     ApplyAnswer,
     ApplyRequest,
+    DecideAnswer,
     Decision,
     DeletedAnswer,
     ExamplesSaid,
@@ -34,6 +35,7 @@ from service.api.filter_schemas import (
     UndoRequest,
 )
 from service.api.schemas import ErrorAnswer
+from service.api.uploaded import decide_uploads
 from service.export import export_to
 from service.relevance.definition import Target
 from service.relevance.filters import Filter, Filters
@@ -44,6 +46,7 @@ PARQUET = "application/vnd.apache.parquet"
 ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (404, 410, 422, 429, 503)}
 SENT: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (408, 413)}
 TAKEN: dict[int | str, dict[str, Any]] = {409: {"model": ErrorAnswer, "description": "The name is taken."}}
+UPLOADED: dict[int | str, dict[str, Any]] = {415: {"model": ErrorAnswer}}
 FILE: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {PARQUET: {"schema": {"type": "string", "format": "binary"}}},
@@ -192,6 +195,35 @@ def apply(request: Request, lake: LakeName, name: FilterName, body: ApplyRequest
     """With the promise; or `"refused": true`, why, what can be promised now, and about how many labels are missing.
     A refusal is an answer like another (200), and changes nothing."""
     return _json(_filter(request, lake, name).apply(ask=body.ask))
+
+
+async def only_decide_fields(request: Request) -> None:
+    """Forms are read field by field, so a misspelt one would be passed over."""
+    unknown = set(await request.form()) - {"files", "ask"}
+    if unknown:
+        raise BadRequest(sorted(unknown)[0][:100], "there is no such field; send files, and ask if you like")
+
+
+@router.post(
+    "/{name}/decide",
+    response_model=DecideAnswer,
+    responses={**ERRORS, **SENT, **UPLOADED},
+    summary="Decide images that are not in the lake",
+    dependencies=[Depends(only_decide_fields)],
+)
+def decide(
+    request: Request,
+    lake: LakeName,
+    name: FilterName,
+    files: Annotated[list[UploadFile], File(description="The images.")],
+    ask: Annotated[bool, Form(description="True leaves images near the line to a person.")] = False,
+) -> Response:
+    """An answer for each file, in their order, by the latest version that was applied; one that cannot be read has an
+    error, and costs the others nothing. Nothing is promised of new images; `drift` warns where their scores are not
+    like those that were audited. The images are not kept."""
+    served = request.app.state.hub.lake(lake)
+    gate = _filter(request, lake, name).gate(ask=ask)
+    return _json(decide_uploads(request.app.state, gate, files, served.embedder))
 
 
 @router.get(
