@@ -105,8 +105,8 @@ def stand(audit: Audit, answers: Mapping[int, str], calibration: Calibration | N
     target = audit.design.target
     known = audit.known(answers)
     wanted = tuple(chains(target, audit.sizes, known, delta_of(target.confidence, audit.design.number)))
-    strata, _ = audit.order
     said = audit.prefix(answers)
+    strata, _ = audit.draws(len(said))
     evidence = tuple(weigh(audit.sizes, audit.shares, strata, said, chain.claims) for chain in wanted)
     return Standing(audit, known, wanted, evidence, forecast(audit, calibration))
 

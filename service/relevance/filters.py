@@ -310,7 +310,7 @@ class Filter:
             return lambda row_id: "teach"
         audit = self._audit_of(definition)
         answered = len(audit.prefix(self._said()))
-        drawn = set(audit.order[1][: answered + ASKED_AHEAD].tolist())
+        drawn = set(audit.draws(answered + ASKED_AHEAD)[1].tolist())
         return lambda row_id: "audit" if row_id in drawn else "picked"
 
     def _save(self, new: Sequence[NewLabel], problems: list[dict[str, Any]]) -> dict[str, Any]:
