@@ -160,9 +160,21 @@ def _add_plan(actions: Verbs) -> None:
 def _add_apply(actions: Verbs) -> None:
     parser = add_verb(actions, "apply", "decide every image, with the promise; or refuse (exit code 3)", [
         "lakesift filter apply my.lake hospital",
-        "lakesift filter apply my.lake hospital --ask --json",
+        "lakesift filter apply my.lake hospital --recall 0.8 --confidence 0.9 --json",
     ])  # fmt: skip
     _lake_and_name(parser)
+    parser.add_argument(
+        "--recall",
+        type=float,
+        metavar="R",
+        help="promise this recall, at most the filter's own (default: the filter's)",
+    )
+    parser.add_argument(
+        "--confidence",
+        type=float,
+        metavar="C",
+        help="be so sure of the promise (default: as the filter has it)",
+    )
     parser.add_argument(
         "--ask",
         action="store_true",

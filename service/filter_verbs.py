@@ -118,7 +118,9 @@ def _plan(filters: Filters, arguments: argparse.Namespace) -> int:
 
 
 def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
-    answer = filters.open(arguments.name).apply(ask=arguments.ask)
+    answer = filters.open(arguments.name).apply(
+        ask=arguments.ask, recall=arguments.recall, confidence=arguments.confidence
+    )
     if arguments.json or answer["refused"]:
         print_json(answer)
     if answer["refused"]:

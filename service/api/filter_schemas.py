@@ -114,8 +114,14 @@ class UndoRequest(Strict):
 
 class ApplyRequest(Strict):
     ask: bool = Field(False, description="True leaves images between keep and drop to a person.")
+    recall: Share | None = Field(
+        default=None, description="Promise this recall, at most the filter's own. Left out: the filter's."
+    )
+    confidence: Share | None = Field(
+        default=None, description="Be so sure of the promise. Left out: as the filter has it."
+    )
 
-    model_config = _with_examples({}, {"ask": True})
+    model_config = _with_examples({}, {"ask": True}, {"recall": 0.8, "confidence": 0.9})
 
 
 class FilterFacts(BaseModel):

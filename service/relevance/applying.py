@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from service.relevance import plan
 from service.relevance.audit import ANSWERED, Audit
 from service.relevance.calibration import Calibration
-from service.relevance.definition import Thresholds
+from service.relevance.definition import Target, Thresholds
 from service.relevance.martingale import Evidence, Numbers, weigh
 from service.relevance.promise import Chain, Known, chains, delta_of
 
@@ -53,12 +53,19 @@ class Standing:
     chains: tuple[Chain, ...]
     evidence: tuple[Evidence, ...]  # of each chain
     rates: Numbers  # (strata,), forecast before the audit
+    wanted: Target  # the audit's own, or another that it is valid for
+
+    def best_cut(self, chain: Chain, evidence: Evidence) -> int | None:
+        """The strictest cut for what is wanted of a chain's kind; None: none holds."""
+        return chain.best_cut(evidence, getattr(self.wanted, chain.kind))
 
     @property
     def holds(self) -> bool:
         """Whether all that is wanted holds at some cut: it can be applied."""
         pairs = zip(self.chains, self.evidence, strict=True)
-        return bool(self.chains) and all(chain.best_cut(evidence) is not None for chain, evidence in pairs)
+        return bool(self.chains) and all(
+            self.best_cut(chain, evidence) is not None for chain, evidence in pairs
+        )
 
     @property
     def more(self) -> tuple[int, int]:
@@ -93,22 +100,39 @@ class Standing:
         """About how many labels until all that is wanted holds where it was planned to; None: it is out of sight."""
         design = self.audit.design
         found = [
-            plan.missing(self.audit.sizes, self.audit.shares, self.rates, chain, evidence, design.aim)
+            plan.missing(
+                self.audit.sizes,
+                self.audit.shares,
+                self.rates,
+                chain,
+                evidence,
+                design.aim,
+                getattr(self.wanted, chain.kind),
+            )
             for chain, evidence in zip(self.chains, self.evidence, strict=True)
         ]
         known = [number for number in found if number is not None]
         return max(known) if known and len(known) == len(found) else None
 
 
-def stand(audit: Audit, answers: Mapping[int, str], calibration: Calibration | None) -> Standing:
-    """Weigh the answers to the audit's draws."""
-    target = audit.design.target
-    known = audit.known(answers)
-    wanted = tuple(chains(target, audit.sizes, known, delta_of(target.confidence, audit.design.number)))
+def stand(
+    audit: Audit,
+    answers: Mapping[int, str],
+    calibration: Calibration | None,
+    wanted: Target | None = None,
+) -> Standing:
+    """Weigh the answers to the audit's draws.
+
+    :param wanted: as `retargeted` gives it; None: what the audit was planned for.
+    """
+    design, known = audit.design, audit.known(answers)
+    wanted = wanted or design.target
+    # The claims are the audit's own, whatever is wanted of them.
+    order = tuple(chains(design.target, audit.sizes, known, delta_of(wanted.confidence, design.number)))
     said = audit.prefix(answers)
     strata, _ = audit.draws(len(said))
-    evidence = tuple(weigh(audit.sizes, audit.shares, strata, said, chain.claims) for chain in wanted)
-    return Standing(audit, known, wanted, evidence, forecast(audit, calibration))
+    evidence = tuple(weigh(audit.sizes, audit.shares, strata, said, chain.claims) for chain in order)
+    return Standing(audit, known, order, evidence, forecast(audit, calibration), wanted)
 
 
 def forecast(audit: Audit, calibration: Calibration | None) -> Numbers:
@@ -126,18 +150,24 @@ def forecast(audit: Audit, calibration: Calibration | None) -> Numbers:
 
 
 def apply(
-    audit: Audit, answers: Mapping[int, str], calibration: Calibration | None, *, ask: bool = False
+    audit: Audit,
+    answers: Mapping[int, str],
+    calibration: Calibration | None,
+    *,
+    ask: bool = False,
+    wanted: Target | None = None,
 ) -> Applied | Refusal:
     """The strictest cut whose promise holds, or why there is none.
 
+    :param wanted: as `retargeted` gives it; None: what the audit was planned for.
     :param ask: leave rows between two cuts to a person: where recall and precision need different cuts; or, where only
         recall is promised, rows below even odds that cannot be dropped.
     """
-    standing = stand(audit, answers, calibration)
+    standing = stand(audit, answers, calibration, wanted)
     if not standing.chains:
         return Refusal(_no_cut(audit), None, None)
     best = {
-        chain.kind: chain.best_cut(evidence)
+        chain.kind: standing.best_cut(chain, evidence)
         for chain, evidence in zip(standing.chains, standing.evidence, strict=True)
     }
     if None in best.values():
@@ -176,7 +206,7 @@ def _likely_cut(audit: Audit, calibration: Calibration | None) -> int:
 
 
 def _refuse(standing: Standing, best: Mapping[str, int | None]) -> Refusal:
-    target = standing.audit.design.target
+    target = standing.wanted
     failed = " and ".join(kind for kind, cut in best.items() if cut is None)
     answered = int(standing.evidence[0].drawn.sum())
     missing = standing.missing
@@ -196,8 +226,7 @@ def _can_promise(standing: Standing) -> Mapping[str, Any] | None:
         return None
     sizes = standing.audit.sizes
     dropped = int(sizes[chain.cuts[0] :].sum())
-    confidence = standing.audit.design.target.confidence
-    return {chain.kind: level, "confidence": confidence, "dropped": dropped}
+    return {chain.kind: level, "confidence": standing.wanted.confidence, "dropped": dropped}
 
 
 def _applied(standing: Standing, keep_cut: int, drop_cut: int) -> Applied:
@@ -231,7 +260,7 @@ def _measured(standing: Standing, keep_cut: int, drop_cut: int) -> dict[str, Any
     relevant = yes + float(left.sum())
     kept_rows = float((audit.sizes - evidence.drawn)[:keep_cut].sum()) + yes
     kept_relevant = yes + float(left[:keep_cut].sum())
-    target = audit.design.target
+    target = standing.wanted
     return {
         "recall": {"at_least": target.recall, "estimate": _share(relevant - missed, relevant)},
         "precision": {"at_least": target.precision, "estimate": _share(kept_relevant, kept_rows)},

@@ -30,6 +30,7 @@ from service.relevance.fitting import draft, fit
 from service.relevance.label_files import read_label_file
 from service.relevance.labels import UNNAMED, Answer, LabelBook, NewLabel, labels_used
 from service.relevance.promise import Known, chains, delta_of
+from service.relevance.retarget import retargeted
 from service.relevance.scorer import Scored, Scorer, score_rows, vectors_of
 from service.relevance.store import FilterStore, diff
 from service.relevance.teaching import propose
@@ -427,14 +428,23 @@ class Filter:
 
     # -- applying
 
-    def apply(self, *, ask: bool = False) -> dict[str, Any]:
-        """Decide every row, with the promise; or refuse, and say what is missing. A refusal changes nothing."""
+    def apply(
+        self, *, ask: bool = False, recall: float | None = None, confidence: float | None = None
+    ) -> dict[str, Any]:
+        """Decide every row, with the promise; or refuse, and say what is missing. A refusal changes nothing.
+
+        :param ask: leave rows between keep and drop to a person.
+        :param recall: promised instead of the filter's, where the audit is valid for it: not above it.
+        :param confidence: likewise, any. See `retarget.py` for what it then means.
+        :raises BadRequest: if the audit is not valid for that.
+        """
         with self._store.lock(self.name):
             definition, said = self.definition, self._said()
+            wanted = retargeted(definition.target, recall, confidence)
             if definition.audit is None:
                 return self._not_audited(definition)
             audit = self._audit_of(definition)
-            found = apply(audit, said, definition.calibration, ask=ask)
+            found = apply(audit, said, definition.calibration, ask=ask, wanted=wanted)
             if isinstance(found, Refusal):
                 return self._refused(definition, found)
             return self._commit(definition, audit, said, found)
@@ -495,7 +505,6 @@ class Filter:
         measured, thresholds = definition.measured or {}, definition.thresholds
         if thresholds is None:
             raise BadRequest("version", f"{self.name} version {definition.version} was not applied")
-        target = definition.target
         return {
             "refused": False,
             "filter": self.name,
@@ -504,9 +513,9 @@ class Filter:
             **{name: measured[name] for name in ("rows", "kept", "asked", "dropped")},
             "thresholds": {"keep": thresholds.keep, "drop": thresholds.drop},
             "promise": {
-                "recall": target.recall,
-                "precision": target.precision,
-                "confidence": target.confidence,
+                "recall": measured["recall"]["at_least"],
+                "precision": measured["precision"]["at_least"],
+                "confidence": measured["confidence"],
                 "assumption": None,
             },
             "measured": measured,

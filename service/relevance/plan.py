@@ -119,15 +119,25 @@ def learned(rates: Numbers, evidence: Evidence) -> Numbers:
 
 
 def missing(
-    sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidence: Evidence, aim: int | None
+    sizes: Wholes,
+    shares: Numbers,
+    rates: Numbers,
+    chain: Chain,
+    evidence: Evidence,
+    aim: int | None,
+    level: float | None = None,
 ) -> int | None:
     """About how many more labels until the chain holds at the cut aimed for; 0: it holds; None: no number
     within the population is likely to do.
 
     :param rates: (strata,), forecast before the audit.
+    :param level: that is enough, where it is less than the target; then at the first cut.
     """
     first = chain.first_of_target()
-    last = chain.cuts.index(aim, first) if aim in chain.cuts[first:] else first
+    if level is not None and level < chain.levels[-1]:
+        last = chain.first_of(level)
+    else:
+        last = chain.cuts.index(aim, first) if aim in chain.cuts[first:] else first
     needed = _until(sizes, shares, rates, chain, evidence)[last]
     left = int((sizes - evidence.drawn).sum())
     if needed >= left:

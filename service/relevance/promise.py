@@ -52,10 +52,18 @@ class Chain:
         holds = evidence.holds(np.full(len(self.claims), self.delta))
         return len(holds) if holds.all() else int(np.argmin(holds))
 
-    def best_cut(self, evidence: Evidence) -> int | None:
-        """The last cut of the order that holds for the target; None: not even the first."""
+    def best_cut(self, evidence: Evidence, level: float | None = None) -> int | None:
+        """The last cut of the order that holds for the target; None: not even the first.
+
+        :param level: that is enough, where it is less than the target.
+        """
         reached = self.reached(evidence)
-        return self.cuts[reached - 1] if reached > self.first_of_target() else None
+        enough = self.levels[-1] if level is None else level
+        return self.cuts[reached - 1] if reached and self.levels[reached - 1] >= enough else None
+
+    def first_of(self, level: float) -> int:
+        """The number of the first claim that is enough for a level up to the target."""
+        return next(number for number, each in enumerate(self.levels) if each >= level)
 
     def ladder_level(self, evidence: Evidence) -> float | None:
         """The best level that holds at the first cut."""

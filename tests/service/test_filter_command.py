@@ -91,6 +91,8 @@ def test_from_a_prompt_to_the_paths_of_what_was_kept(capsys: Capture, lake: Path
         label(capsys, lake, rows, cats)
     _, said = run(capsys, 0, "apply", lake, "cats")
     assert "recall at least 0.5, with confidence 0.5" in said
+    _, said = run(capsys, 0, "apply", lake, "cats", "--recall", 0.4, "--confidence", 0.4)
+    assert "recall at least 0.4, with confidence 0.4" in said
     kept, _ = run(capsys, 0, "export", lake, "cats", "--decision", "keep", "--out", "-")
     dropped, _ = run(capsys, 0, "export", lake, "cats", "--decision", "drop", "--out", "-")
     names = [{Path(line).name for line in text.splitlines()} for text in (kept, dropped)]
@@ -115,6 +117,8 @@ def test_mistakes_are_one_sentence_and_exit_codes_tell_whose(capsys: Capture, la
         (2, ["label", lake, "cats", lake.parent / "none.csv"], "none.csv"),
         (2, ["export", lake, "cats", "--out", "-"], "was not applied yet"),
         (2, ["show", lake, "cats", "--version", 9], "has no version 9"),
+        (2, ["apply", lake, "cats", "--recall", 0.96], "planned for recall 0.95 and shows nothing above it"),
+        (2, ["apply", lake, "cats", "--confidence", 95], "95 is not between 0 and 1"),
     ):
         _, said = run(capsys, code, *arguments)
         assert sentence in said, said

@@ -174,7 +174,9 @@ def plan(request: Request, lake: LakeName, name: FilterName) -> Response:
 def apply(request: Request, lake: LakeName, name: FilterName, body: ApplyRequest) -> Response:
     """With the promise; or `"refused": true`, why, what can be promised now, and about how many labels are missing.
     A refusal is an answer like another (200), and changes nothing."""
-    return _json(_filter(request, lake, name).apply(ask=body.ask))
+    return _json(
+        _filter(request, lake, name).apply(ask=body.ask, recall=body.recall, confidence=body.confidence)
+    )
 
 
 @router.get(

@@ -430,3 +430,13 @@ def test_another_site_s_page_labels_nothing(reds: TestClient) -> None:
         answer = reds.post(f"{FILTERS}/reds/label", json=said, headers=headers)
         assert answer.json()["error"]["code"] == "origin_not_allowed"
     assert get(reds, "/reds/audit")["progress"]["labels"] == 0
+
+
+def test_another_promise_is_made_where_the_audit_is_valid_for_it(audited: TestClient) -> None:
+    applied = post(audited, "/reds/apply", {"recall": 0.5, "confidence": 0.8})
+    assert applied["promise"] == {"recall": 0.5, "precision": None, "confidence": 0.8, "assumption": None}
+    assert applied["measured"]["recall"]["at_least"] == 0.5
+    assert post(audited, "/reds/apply", {})["promise"]["recall"] == 0.9  # the filter's own again
+    code, field, message = error(post(audited, "/reds/apply", {"recall": 0.95}, 422))
+    assert (code, field) == ("invalid_request", "recall")
+    assert "planned for recall 0.9 and shows nothing above it" in str(message)
