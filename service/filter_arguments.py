@@ -116,6 +116,11 @@ def _add_next(actions: Verbs) -> None:
         help="labels that an audit begun now may take: it aims to drop as much as they settle "
         "(default: the least work in all, where a label counts half an annotation)",
     )
+    parser.add_argument(
+        "--assume",
+        choices=["tail"],
+        help="share out an audit begun now for apply --assume tail (default: for a promise that assumes nothing)",
+    )
     add_json(parser)
 
 
@@ -174,6 +179,12 @@ def _add_apply(actions: Verbs) -> None:
         type=float,
         metavar="C",
         help="be so sure of the promise (default: as the filter has it)",
+    )
+    parser.add_argument(
+        "--assume",
+        choices=["tail"],
+        help="tail: below a line the log-odds of relevance go on falling with the score at least as fast as the audit "
+        "shows above it; may drop more for fewer labels, and the promise is worth what that is (default: nothing)",
     )
     parser.add_argument(
         "--ask",

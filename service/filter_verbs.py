@@ -57,7 +57,11 @@ def _new(filters: Filters, arguments: argparse.Namespace) -> int:
 
 def _next(filters: Filters, arguments: argparse.Namespace) -> int:
     found = filters.open(arguments.name).next(
-        arguments.n, arguments.purpose, again=arguments.again, budget=arguments.budget
+        arguments.n,
+        arguments.purpose,
+        again=arguments.again,
+        budget=arguments.budget,
+        assume=arguments.assume,
     )
     if arguments.json:
         print_json(found)
@@ -119,7 +123,7 @@ def _plan(filters: Filters, arguments: argparse.Namespace) -> int:
 
 def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
     answer = filters.open(arguments.name).apply(
-        ask=arguments.ask, recall=arguments.recall, confidence=arguments.confidence
+        ask=arguments.ask, recall=arguments.recall, confidence=arguments.confidence, assume=arguments.assume
     )
     if arguments.json or answer["refused"]:
         print_json(answer)
@@ -132,6 +136,13 @@ def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
         f"{_promise(answer['promise'])}",
         file=sys.stderr,
     )
+    if assumption := answer["measured"].get("assumption"):
+        check = assumption["check"]
+        print(
+            f"{assumption['says']}; of {check['labels']:,} audit labels below it {check['relevant']:,} were relevant, "
+            f"which fits, but {assumption['note']}",
+            file=sys.stderr,
+        )
     return DONE
 
 

@@ -50,6 +50,7 @@ class Design:
     planned: int | None  # labels that may be enough; a forecast
     budget: int | None  # labels that may be spent, where a person said so
     aim: int | None  # the cut it is planned for: the first so many strata are kept
+    assume: str | None = None  # what is to be assumed, where draws are shared out for that: "tail"
 
     def to_json(self) -> bytes:
         document = {"format": FORMAT, **asdict(self)}
@@ -252,11 +253,16 @@ def begin(number: int, snapshot: int, target: Target, scored: Scored, answers: M
 
 
 def with_plan(
-    audit: Audit, shares: Numbers, aim: int | None, planned: int | None, budget: int | None = None
+    audit: Audit,
+    shares: Numbers,
+    aim: int | None,
+    planned: int | None,
+    budget: int | None = None,
+    assume: str | None = None,
 ) -> Audit:
     """The same population, drawn with other shares."""
     numbers_of = tuple(float(share) for share in shares)
-    design = replace(audit.design, shares=numbers_of, aim=aim, planned=planned, budget=budget)
+    design = replace(audit.design, shares=numbers_of, aim=aim, planned=planned, budget=budget, assume=assume)
     return Audit(design, audit.row_ids, audit.scores, audit.strata)
 
 

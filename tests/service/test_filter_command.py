@@ -105,6 +105,7 @@ def test_from_a_prompt_to_the_paths_of_what_was_kept(capsys: Capture, lake: Path
 
 def test_mistakes_are_one_sentence_and_exit_codes_tell_whose(capsys: Capture, lake: Path) -> None:
     run(capsys, 0, "new", lake, "cats", "--keep", "a cat")
+    run(capsys, 0, "new", lake, "precise", "--keep", "a cat", "--precision", 0.8)
     for code, arguments, sentence in (
         (2, ["new", lake, "cats", "--keep", "a dog"], "there is a filter 'cats' already"),
         (2, ["new", lake, "../up", "--keep", "a dog"], "is no name for a filter"),
@@ -119,6 +120,7 @@ def test_mistakes_are_one_sentence_and_exit_codes_tell_whose(capsys: Capture, la
         (2, ["show", lake, "cats", "--version", 9], "has no version 9"),
         (2, ["apply", lake, "cats", "--recall", 0.96], "planned for recall 0.95 and shows nothing above it"),
         (2, ["apply", lake, "cats", "--confidence", 95], "95 is not between 0 and 1"),
+        (2, ["apply", lake, "precise", "--assume", "tail"], "this filter promises precision alone"),
     ):
         _, said = run(capsys, code, *arguments)
         assert sentence in said, said

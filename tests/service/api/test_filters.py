@@ -440,3 +440,11 @@ def test_another_promise_is_made_where_the_audit_is_valid_for_it(audited: TestCl
     code, field, message = error(post(audited, "/reds/apply", {"recall": 0.95}, 422))
     assert (code, field) == ("invalid_request", "recall")
     assert "planned for recall 0.9 and shows nothing above it" in str(message)
+
+
+def test_the_tail_is_assumed_by_name_and_refused_where_nothing_is_known_of_it(audited: TestClient) -> None:
+    refused = post(audited, "/reds/apply", {"assume": "tail"})
+    assert refused["refused"] is True
+    assert "the tail cannot be assumed here" in refused["reason"]
+    assert error(post(audited, "/reds/apply", {"assume": "head"}, 422))[1] == "assume"
+    assert error(post(audited, "/reds/next", {"assume": "head"}, 422))[1] == "assume"
