@@ -121,6 +121,11 @@ def _add_next(actions: Verbs) -> None:
         help="labels that an audit begun now may take: it aims to drop as much as they settle "
         "(default: the least work in all, where a label counts half an annotation)",
     )
+    parser.add_argument(
+        "--assume",
+        choices=["tail"],
+        help="share out an audit begun now for apply --assume tail (default: for a promise that assumes nothing)",
+    )
     add_json(parser)
 
 
@@ -185,9 +190,27 @@ def _add_plan(actions: Verbs) -> None:
 def _add_apply(actions: Verbs) -> None:
     parser = add_verb(actions, "apply", "decide every image, with the promise; or refuse (exit code 3)", [
         "lakesift filter apply my.lake hospital",
-        "lakesift filter apply my.lake hospital --ask --json",
+        "lakesift filter apply my.lake hospital --recall 0.8 --confidence 0.9 --json",
     ])  # fmt: skip
     _lake_and_name(parser)
+    parser.add_argument(
+        "--recall",
+        type=float,
+        metavar="R",
+        help="promise this recall, at most the filter's own (default: the filter's)",
+    )
+    parser.add_argument(
+        "--confidence",
+        type=float,
+        metavar="C",
+        help="be so sure of the promise (default: as the filter has it)",
+    )
+    parser.add_argument(
+        "--assume",
+        choices=["tail"],
+        help="tail: below a line the log-odds of relevance go on falling with the score at least as fast as the audit "
+        "shows above it; may drop more for fewer labels, and the promise is worth what that is (default: nothing)",
+    )
     parser.add_argument(
         "--ask",
         action="store_true",

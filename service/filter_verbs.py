@@ -66,7 +66,11 @@ def _new(filters: Filters, arguments: argparse.Namespace) -> int:
 
 def _next(filters: Filters, arguments: argparse.Namespace) -> int:
     found = filters.open(arguments.name).next(
-        arguments.n, arguments.purpose, again=arguments.again, budget=arguments.budget
+        arguments.n,
+        arguments.purpose,
+        again=arguments.again,
+        budget=arguments.budget,
+        assume=arguments.assume,
     )
     if arguments.json:
         print_json(found)
@@ -146,7 +150,9 @@ def _plan(filters: Filters, arguments: argparse.Namespace) -> int:
 
 
 def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
-    answer = filters.open(arguments.name).apply(ask=arguments.ask)
+    answer = filters.open(arguments.name).apply(
+        ask=arguments.ask, recall=arguments.recall, confidence=arguments.confidence, assume=arguments.assume
+    )
     if arguments.json or answer["refused"]:
         print_json(answer)
     if answer["refused"]:
@@ -158,6 +164,13 @@ def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
         f"{promise_sentence(answer['promise'])}",
         file=sys.stderr,
     )
+    if assumption := answer["measured"].get("assumption"):
+        check = assumption["check"]
+        print(
+            f"{assumption['says']}; of {check['labels']:,} audit labels below it {check['relevant']:,} were relevant, "
+            f"which fits, but {assumption['note']}",
+            file=sys.stderr,
+        )
     return DONE
 
 

@@ -84,6 +84,10 @@ class NextRequest(Strict):
         description="Labels that an audit begun now may take; left out: the least work in all.",
     )
 
+    assume: Literal["tail"] | None = Field(
+        default=None, description="Share out an audit begun now for an apply that assumes the tail."
+    )
+
     model_config = _with_examples({"n": 20}, {"n": 50, "purpose": "audit"})
 
 
@@ -115,8 +119,20 @@ class UndoRequest(Strict):
 
 class ApplyRequest(Strict):
     ask: bool = Field(False, description="True leaves images between keep and drop to a person.")
+    recall: Share | None = Field(
+        default=None, description="Promise this recall, at most the filter's own. Left out: the filter's."
+    )
+    confidence: Share | None = Field(
+        default=None, description="Be so sure of the promise. Left out: as the filter has it."
+    )
 
-    model_config = _with_examples({}, {"ask": True})
+    assume: Literal["tail"] | None = Field(
+        default=None,
+        description="tail: below a line the log-odds of relevance go on falling with the score at least as fast as the "
+        "audit shows above it. Left out: nothing is assumed.",
+    )
+
+    model_config = _with_examples({}, {"ask": True}, {"recall": 0.8, "confidence": 0.9}, {"assume": "tail"})
 
 
 class FilterFacts(BaseModel):

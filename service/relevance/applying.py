@@ -15,10 +15,14 @@ from numpy.typing import NDArray
 from service.relevance import plan
 from service.relevance.audit import ANSWERED, Audit
 from service.relevance.calibration import Calibration
-from service.relevance.definition import Thresholds
+from service.relevance.definition import Target, Thresholds
 from service.relevance.martingale import Evidence, Numbers, weigh
 from service.relevance.promise import Chain, Known, chains, delta_of
+from service.relevance.tail import TAIL, Tail, spared_by_plan, tail_of
 
+LABELS_FOR_TAIL = (
+    20  # at least, that more is needed where what is assumed of the tail does not say enough yet
+)
 DECISIONS = ("keep", "ask", "drop")
 KEEP, ASK, DROP = 0, 1, 2
 EVEN_ODDS = (
@@ -53,12 +57,23 @@ class Standing:
     chains: tuple[Chain, ...]
     evidence: tuple[Evidence, ...]  # of each chain
     rates: Numbers  # (strata,), forecast before the audit
+    wanted: Target  # the audit's own, or another that it is valid for
+    tail: Tail | None = None  # where the tail is assumed
+    hoped: tuple[Chain, Evidence] | None = (
+        None  # the first chain, once little is left to doubt about the tail
+    )
+
+    def best_cut(self, chain: Chain, evidence: Evidence) -> int | None:
+        """The strictest cut for what is wanted of a chain's kind; None: none holds."""
+        return chain.best_cut(evidence, getattr(self.wanted, chain.kind))
 
     @property
     def holds(self) -> bool:
         """Whether all that is wanted holds at some cut: it can be applied."""
         pairs = zip(self.chains, self.evidence, strict=True)
-        return bool(self.chains) and all(chain.best_cut(evidence) is not None for chain, evidence in pairs)
+        return bool(self.chains) and all(
+            self.best_cut(chain, evidence) is not None for chain, evidence in pairs
+        )
 
     @property
     def more(self) -> tuple[int, int]:
@@ -92,23 +107,63 @@ class Standing:
     def missing(self) -> int | None:
         """About how many labels until all that is wanted holds where it was planned to; None: it is out of sight."""
         design = self.audit.design
+        pairs = list(zip(self.chains, self.evidence, strict=True))
+        if self.hoped is not None:
+            pairs[0] = self.hoped
         found = [
-            plan.missing(self.audit.sizes, self.audit.shares, self.rates, chain, evidence, design.aim)
-            for chain, evidence in zip(self.chains, self.evidence, strict=True)
+            plan.missing(
+                self.audit.sizes,
+                self.audit.shares,
+                self.rates,
+                chain,
+                evidence,
+                design.aim,
+                getattr(self.wanted, chain.kind),
+            )
+            for chain, evidence in pairs
         ]
         known = [number for number in found if number is not None]
-        return max(known) if known and len(known) == len(found) else None
+        if not known or len(known) < len(found):
+            return None
+        # What is lacking of the tail alone: about a third of the labels that there are.
+        return max(
+            *known,
+            0 if self.hoped is None else LABELS_FOR_TAIL,
+            int(pairs[0][1].drawn.sum()) // 3 if self.hoped else 0,
+        )
 
 
-def stand(audit: Audit, answers: Mapping[int, str], calibration: Calibration | None) -> Standing:
-    """Weigh the answers to the audit's draws."""
-    target = audit.design.target
-    known = audit.known(answers)
-    wanted = tuple(chains(target, audit.sizes, known, delta_of(target.confidence, audit.design.number)))
-    strata, _ = audit.order
-    said = audit.prefix(answers)
-    evidence = tuple(weigh(audit.sizes, audit.shares, strata, said, chain.claims) for chain in wanted)
-    return Standing(audit, known, wanted, evidence, forecast(audit, calibration))
+def stand(
+    audit: Audit,
+    answers: Mapping[int, str],
+    calibration: Calibration | None,
+    wanted: Target | None = None,
+    assume: str | None = None,
+) -> Standing:
+    """Weigh the answers to the audit's draws.
+
+    :param assume: TAIL, or None for nothing; see `tail.py`.
+    :param wanted: as `retargeted` gives it; None: what the audit was planned for.
+    """
+    design, known = audit.design, audit.known(answers)
+    wanted = wanted or design.target
+    said, delta = audit.prefix(answers), delta_of(wanted.confidence, design.number)
+    tail = tail_of(audit, said, calibration, delta / _kinds(design.target)) if assume == TAIL else None
+    # The claims are the audit's own, whatever is wanted of them.
+    order = tuple(chains(design.target, audit.sizes, known, delta, None if tail is None else tail.spared))
+    strata, _ = audit.draws(len(said))
+    evidence = tuple(weigh(audit.sizes, audit.shares, strata, said, chain.claims) for chain in order)
+    hoped = None
+    likely = spared_by_plan(audit, calibration) if tail is not None else None
+    if tail is not None and likely is not None and likely.missed < tail.missed:
+        chain = chains(design.target, audit.sizes, known, delta, likely)[0]
+        hoped = chain, weigh(audit.sizes, audit.shares, strata, said, chain.claims)
+    return Standing(audit, known, order, evidence, forecast(audit, calibration), wanted, tail, hoped)
+
+
+def _kinds(target: Target) -> int:
+    """Among how many chains delta is shared out."""
+    return sum(level is not None for level in (target.recall, target.precision))
 
 
 def forecast(audit: Audit, calibration: Calibration | None) -> Numbers:
@@ -126,18 +181,28 @@ def forecast(audit: Audit, calibration: Calibration | None) -> Numbers:
 
 
 def apply(
-    audit: Audit, answers: Mapping[int, str], calibration: Calibration | None, *, ask: bool = False
+    audit: Audit,
+    answers: Mapping[int, str],
+    calibration: Calibration | None,
+    *,
+    ask: bool = False,
+    wanted: Target | None = None,
+    assume: str | None = None,
 ) -> Applied | Refusal:
     """The strictest cut whose promise holds, or why there is none.
 
+    :param wanted: as `retargeted` gives it; None: what the audit was planned for.
+    :param assume: TAIL, or None for nothing; see `tail.py`.
     :param ask: leave rows between two cuts to a person: where recall and precision need different cuts; or, where only
         recall is promised, rows below even odds that cannot be dropped.
     """
-    standing = stand(audit, answers, calibration)
+    standing = stand(audit, answers, calibration, wanted, assume)
     if not standing.chains:
         return Refusal(_no_cut(audit), None, None)
+    if assume == TAIL and (standing.tail is None or standing.tail.is_doubtful):
+        return Refusal(_no_tail(standing.tail), None, None)
     best = {
-        chain.kind: chain.best_cut(evidence)
+        chain.kind: standing.best_cut(chain, evidence)
         for chain, evidence in zip(standing.chains, standing.evidence, strict=True)
     }
     if None in best.values():
@@ -160,6 +225,18 @@ def _no_cut(audit: Audit) -> str:
     return "all rows have the same score, so there is no line to draw between them; describe more of what you want"
 
 
+def _no_tail(tail: Tail | None) -> str:
+    if tail is None:
+        return (
+            "the tail cannot be assumed here: too few relevant rows are expected, or scores do not tell them apart "
+            "well enough, for a line below which next to none can lie; teach the filter more, or assume nothing"
+        )
+    return (
+        f"the assumption does not fit: {tail.found:,} of {tail.looked:,} audit labels below the line are relevant, "
+        "more than falling log-odds make likely; assume nothing"
+    )
+
+
 def _cuts(best: Mapping[str, int | None]) -> tuple[int, int]:
     """(below which is dropped, above which is kept), in strata."""
     recall, precision = best.get("recall"), best.get("precision")
@@ -176,7 +253,7 @@ def likely_cut(audit: Audit, calibration: Calibration | None) -> int:
 
 
 def _refuse(standing: Standing, best: Mapping[str, int | None]) -> Refusal:
-    target = standing.audit.design.target
+    target = standing.wanted
     failed = " and ".join(kind for kind, cut in best.items() if cut is None)
     answered = int(standing.evidence[0].drawn.sum())
     missing = standing.missing
@@ -196,8 +273,7 @@ def _can_promise(standing: Standing) -> Mapping[str, Any] | None:
         return None
     sizes = standing.audit.sizes
     dropped = int(sizes[chain.cuts[0] :].sum())
-    confidence = standing.audit.design.target.confidence
-    return {chain.kind: level, "confidence": confidence, "dropped": dropped}
+    return {chain.kind: level, "confidence": standing.wanted.confidence, "dropped": dropped}
 
 
 def _applied(standing: Standing, keep_cut: int, drop_cut: int) -> Applied:
@@ -231,7 +307,7 @@ def _measured(standing: Standing, keep_cut: int, drop_cut: int) -> dict[str, Any
     relevant = yes + float(left.sum())
     kept_rows = float((audit.sizes - evidence.drawn)[:keep_cut].sum()) + yes
     kept_relevant = yes + float(left[:keep_cut].sum())
-    target = audit.design.target
+    target = standing.wanted
     return {
         "recall": {"at_least": target.recall, "estimate": _share(relevant - missed, relevant)},
         "precision": {"at_least": target.precision, "estimate": _share(kept_relevant, kept_rows)},
@@ -240,6 +316,11 @@ def _measured(standing: Standing, keep_cut: int, drop_cut: int) -> dict[str, Any
         "audit_labels": int(evidence.drawn.sum()),
         "relevant_estimate": round(relevant, 1),
         "missed_estimate": round(missed, 1),
+        **(
+            {"assumption": standing.tail.to_json(audit.design.edges[standing.tail.line - 1])}
+            if standing.tail
+            else {}
+        ),
     }
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from service.relevance.scorer import Scored
 FORMAT = 1
 BANDS = 20  # strata of equal size, and as many that halve towards the top, where cuts are wanted fine
 SMALLEST_BAND = 20  # rows, but for the last and where many rows tie
+FIRST_DRAWS = 2_048  # worked out at first; twice as many each time that more are looked at
 ANSWERED = -1  # the stratum of rows that were answered before
 
 
@@ -48,6 +50,7 @@ class Design:
     planned: int | None  # labels that may be enough; a forecast
     budget: int | None  # labels that may be spent, where a person said so
     aim: int | None  # the cut it is planned for: the first so many strata are kept
+    assume: str | None = None  # what is to be assumed, where draws are shared out for that: "tail"
 
     def to_json(self) -> bytes:
         document = {"format": FORMAT, **asdict(self)}
@@ -78,6 +81,7 @@ class Audit:
         self.row_ids = row_ids
         self.scores = scores
         self.strata = strata
+        self._drawn = np.empty(0, np.int64), np.empty(0, np.int64)
 
     @property
     def sizes(self) -> Wholes:
@@ -87,22 +91,40 @@ class Audit:
     def shares(self) -> Numbers:
         return np.array(self.design.shares)
 
-    @cached_property
+    @property
     def order(self) -> tuple[Wholes, Wholes]:
         """int64, (n,) each: the strata of all draws in their order, and the row_ids drawn."""
+        return self.draws(int(self.sizes.sum()))
+
+    def draws(self, count: int) -> tuple[Wholes, Wholes]:
+        """int64, (n,) each, n <= count: the first draws' strata and row_ids. Only what was asked for is worked out."""
+        total = int(self.sizes.sum())
+        if len(self._drawn[0]) < min(count, total):
+            self._drawn = self._draw(min(max(count, 2 * len(self._drawn[0]), FIRST_DRAWS), total))
+        strata, rows = self._drawn
+        return strata[:count], rows[:count]
+
+    def _draw(self, count: int) -> tuple[Wholes, Wholes]:
+        keys, generator = self._keys
+        # A copy: PCG64 goes on from where the keys end each time.
+        draws = np.random.PCG64(0)
+        draws.state = generator
+        uniforms = (draws.random_raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        strata = draw_strata(self.sizes, self.shares, uniforms)
+        rows = np.empty(len(strata), np.int64)
+        for number, wanted in enumerate(np.bincount(strata, minlength=len(self.design.sizes)).tolist()):
+            if wanted:
+                rows_of = np.flatnonzero(self.strata == number)
+                first = _least(keys[rows_of], wanted)
+                rows[strata == number] = self.row_ids[rows_of[first]]
+        return strata, rows
+
+    @cached_property
+    def _keys(self) -> tuple[NDArray[np.uint64], Any]:
+        """uint64, (n,): by whose size a stratum's rows are drawn; and the generator's state after them."""
         generator = np.random.PCG64(int(self.design.seed, 16))
         # Raw numbers of the generator: NumPy promises their stream for good, unlike that of its distributions.
-        keys = generator.random_raw(len(self.row_ids))
-        uniforms = (generator.random_raw(int(self.sizes.sum())) >> np.uint64(11)).astype(
-            np.float64
-        ) * 2.0**-53
-        strata = draw_strata(self.sizes, self.shares, uniforms)
-        members = [np.flatnonzero(self.strata == number) for number in range(len(self.design.sizes))]
-        rows = np.empty(len(strata), np.int64)
-        for number, rows_of in enumerate(members):
-            shuffled = rows_of[np.argsort(keys[rows_of], kind="stable")]
-            rows[strata == number] = self.row_ids[shuffled]
-        return strata, rows
+        return generator.random_raw(len(self.row_ids)), generator.state
 
     def prefix(self, answers: Mapping[int, str]) -> list[int]:
         """YES, NO or UNKNOWN of the draws, up to the first row that nobody has answered at all.
@@ -110,7 +132,7 @@ class Audit:
         :param answers: row_id -> yes, no, skip or conflict.
         """
         found = []
-        for row_id in self.order[1].tolist():
+        for row_id in self._rows_drawn():
             if row_id not in answers:
                 break
             found.append({"yes": YES, "no": NO}.get(answers[row_id], UNKNOWN))
@@ -118,13 +140,14 @@ class Audit:
 
     def pending(self, answers: Mapping[int, str], count: int) -> list[int]:
         """The first so many drawn rows that nobody has answered, in their order."""
-        found: list[int] = []
-        for row_id in self.order[1].tolist():
-            if len(found) == count:
-                break
-            if row_id not in answers:
-                found.append(row_id)
-        return found
+        return list(islice((row_id for row_id in self._rows_drawn() if row_id not in answers), count))
+
+    def _rows_drawn(self) -> Iterator[int]:
+        """The row_ids of the draws in their order, worked out as far as they are looked at."""
+        done = 0
+        while done < (count := len(self.draws(max(2 * done, FIRST_DRAWS))[1])):
+            yield from self.draws(count)[1][done:].tolist()
+            done = count
 
     def known(self, answers: Mapping[int, str]) -> Known:
         """The rows answered before the audit, as they are answered now."""
@@ -168,6 +191,12 @@ class Audit:
         ):
             raise LakeDamaged(str(path), "its strata are not those of the design")
         return audit
+
+
+def _least(keys: NDArray[np.uint64], count: int) -> NDArray[np.int64]:
+    """int64, (count,): where the least keys are, rising; of equal ones the first. count <= len(keys)."""
+    among = np.flatnonzero(keys <= np.partition(keys, count - 1)[count - 1])
+    return np.asarray(among[np.argsort(keys[among], kind="stable")][:count])
 
 
 def numbers(folder: Path) -> list[int]:
@@ -224,11 +253,16 @@ def begin(number: int, snapshot: int, target: Target, scored: Scored, answers: M
 
 
 def with_plan(
-    audit: Audit, shares: Numbers, aim: int | None, planned: int | None, budget: int | None = None
+    audit: Audit,
+    shares: Numbers,
+    aim: int | None,
+    planned: int | None,
+    budget: int | None = None,
+    assume: str | None = None,
 ) -> Audit:
     """The same population, drawn with other shares."""
     numbers_of = tuple(float(share) for share in shares)
-    design = replace(audit.design, shares=numbers_of, aim=aim, planned=planned, budget=budget)
+    design = replace(audit.design, shares=numbers_of, aim=aim, planned=planned, budget=budget, assume=assume)
     return Audit(design, audit.row_ids, audit.scores, audit.strata)
 
 

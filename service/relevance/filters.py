@@ -47,8 +47,10 @@ from service.relevance.label_files import read_label_file
 from service.relevance.label_imports import labels_of
 from service.relevance.labels import UNNAMED, Answer, LabelBook, NewLabel, labels_used
 from service.relevance.promise import Known, chains, delta_of
+from service.relevance.retarget import retargeted
 from service.relevance.scorer import Scored, Scorer, score_rows, vectors_of
 from service.relevance.store import FilterStore, diff
+from service.relevance.tail import TAIL, check_assumption, spared_by_plan
 from service.relevance.teaching import propose
 from service.snapshot import Part, Snapshot
 
@@ -223,6 +225,7 @@ class Filter:
         *,
         again: bool = False,
         budget: int | None = None,
+        assume: str | None = None,
     ) -> dict[str, Any]:
         """What to label next. An audit is begun by the first call for it, which freezes the scorer.
 
@@ -230,7 +233,9 @@ class Filter:
         :param again: begin a new audit, with what was learnt since; the one before is over.
         :param budget: labels that an audit begun now may take; it is planned to drop as much as they are likely to
             settle. None: planned for the least work, where a label counts half an annotation.
-        :raises BadRequest: if count, purpose or budget is out of range.
+        :param assume: "tail", if that will be assumed when an audit begun now is applied: few of its draws go where
+            next to nothing can lie then. See `tail.py`.
+        :raises BadRequest: if count, purpose, budget or assume is out of range.
         """
         if count < 1:
             raise BadRequest("n", f"{count} is not a number of images; it must be at least 1")
@@ -239,14 +244,15 @@ class Filter:
         if budget is not None and budget < 1:
             raise BadRequest("budget", f"{budget} is not a number of labels; it must be at least 1")
         definition = self.definition
+        check_assumption(assume, definition.target)
         if purpose is None:
             purpose = "teach" if definition.audit is None else "audit"
         if purpose == "teach":
             return self._next_to_teach(definition, count)
         if definition.audit is None or again:
-            definition = self._begin_audit(budget)
+            definition = self._begin_audit(budget, assume)
         audit = self._audit_of(definition)
-        standing = stand(audit, self._said(), definition.calibration)
+        standing = self._stand(audit, definition)
         pending = audit.pending(self._said(), count) if standing.asks_on else []
         return self._next(definition, purpose, self.lake.at(audit.design.snapshot), pending)
 
@@ -353,7 +359,7 @@ class Filter:
             return lambda row_id: "teach"
         audit = self._audit_of(definition)
         answered = len(audit.prefix(self._said()))
-        drawn = set(audit.order[1][: answered + ASKED_AHEAD].tolist())
+        drawn = set(audit.draws(answered + ASKED_AHEAD)[1].tolist())
         return lambda row_id: "audit" if row_id in drawn else "picked"
 
     def _save(self, new: Sequence[NewLabel], problems: list[dict[str, Any]]) -> dict[str, Any]:
@@ -385,7 +391,7 @@ class Filter:
 
     # -- the audit
 
-    def _begin_audit(self, budget: int | None) -> Definition:
+    def _begin_audit(self, budget: int | None, assume: str | None) -> Definition:
         with self._store.lock(self.name):
             before, snapshot = self.definition, self.lake.snapshot
             taught, said = self.taught(snapshot), self._said()
@@ -393,7 +399,7 @@ class Filter:
             folder = self._folder / "audits"
             number = max(audits.numbers(folder), default=0) + 1
             fresh = audits.begin(number, snapshot.number, before.target, scored, said)
-            audit = planned(fresh, taught.calibration, said, budget)
+            audit = planned(fresh, taught.calibration, said, budget, assume)
             audit.save(folder)
             definition = replace(
                 before,
@@ -423,7 +429,11 @@ class Filter:
         definition = self.definition
         if definition.audit is None:
             return None
-        return stand(self._audit_of(definition), self._said(), definition.calibration)
+        return self._stand(self._audit_of(definition), definition)
+
+    def _stand(self, audit: Audit, definition: Definition) -> Standing:
+        """With what the audit was planned to assume."""
+        return stand(audit, self._said(), definition.calibration, assume=audit.design.assume)
 
     def progress(self) -> dict[str, Any]:
         """Counts of labels, and how far the audit is."""
@@ -470,14 +480,30 @@ class Filter:
 
     # -- applying
 
-    def apply(self, *, ask: bool = False) -> dict[str, Any]:
-        """Decide every row, with the promise; or refuse, and say what is missing. A refusal changes nothing."""
+    def apply(
+        self,
+        *,
+        ask: bool = False,
+        recall: float | None = None,
+        confidence: float | None = None,
+        assume: str | None = None,
+    ) -> dict[str, Any]:
+        """Decide every row, with the promise; or refuse, and say what is missing. A refusal changes nothing.
+
+        :param ask: leave rows between keep and drop to a person.
+        :param recall: promised instead of the filter's, where the audit is valid for it: not above it.
+        :param confidence: likewise, any. See `retarget.py` for what it then means.
+        :param assume: "tail": below a line the log-odds of relevance go on falling; see `tail.py`. None: nothing.
+        :raises BadRequest: if the audit is not valid for that.
+        """
         with self._store.lock(self.name):
             definition, said = self.definition, self._said()
+            wanted = retargeted(definition.target, recall, confidence)
+            check_assumption(assume, wanted)
             if definition.audit is None:
                 return self._not_audited(definition)
             audit = self._audit_of(definition)
-            found = apply(audit, said, definition.calibration, ask=ask)
+            found = apply(audit, said, definition.calibration, ask=ask, wanted=wanted, assume=assume)
             if isinstance(found, Refusal):
                 return self._refused(definition, found)
             return self._commit(definition, audit, said, found)
@@ -538,7 +564,6 @@ class Filter:
         measured, thresholds = definition.measured or {}, definition.thresholds
         if thresholds is None:
             raise BadRequest("version", f"{self.name} version {definition.version} was not applied")
-        target = definition.target
         return {
             "refused": False,
             "filter": self.name,
@@ -547,10 +572,10 @@ class Filter:
             **{name: measured[name] for name in ("rows", "kept", "asked", "dropped")},
             "thresholds": {"keep": thresholds.keep, "drop": thresholds.drop},
             "promise": {
-                "recall": target.recall,
-                "precision": target.precision,
-                "confidence": target.confidence,
-                "assumption": None,
+                "recall": measured["recall"]["at_least"],
+                "precision": measured["precision"]["at_least"],
+                "confidence": measured["confidence"],
+                "assumption": measured["assumption"]["name"] if measured.get("assumption") else None,
             },
             "measured": measured,
             "labels": None
@@ -692,17 +717,23 @@ class Filter:
 
 
 def planned(
-    audit: Audit, calibration: Calibration | None, said: Mapping[int, str], budget: int | None = None
+    audit: Audit,
+    calibration: Calibration | None,
+    said: Mapping[int, str],
+    budget: int | None = None,
+    assume: str | None = None,
 ) -> Audit:
-    """The audit with its draws shared out for its target, and for the labels that may be spent."""
+    """The audit with its draws shared out for its target, for what will be assumed, and for the labels to be spent."""
     target = audit.design.target
     known: Known = audit.known(said)
-    wanted = chains(target, audit.sizes, known, delta_of(target.confidence, audit.design.number))
+    delta = delta_of(target.confidence, audit.design.number)
+    spared = spared_by_plan(audit, calibration) if assume == TAIL else None
+    wanted = chains(target, audit.sizes, known, delta, spared)
     if not wanted:
         return audit
-    shares, option = plan.shares_of(audit.sizes, forecast(audit, calibration), wanted, budget)
+    shares, option = plan.shares_of(audit.sizes, forecast(audit, calibration), wanted, budget, spared)
     labels = None if option is None else int(np.ceil(option.labels))
-    return audits.with_plan(audit, shares, None if option is None else option.cut, labels, budget)
+    return audits.with_plan(audit, shares, None if option is None else option.cut, labels, budget, assume)
 
 
 def _stage(definition: Definition, labels: int) -> str:

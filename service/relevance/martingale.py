@@ -46,6 +46,7 @@ STAKES = np.array([0.01, 0.03, 0.06, 0.12, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94
 
 
 BLOCK_DRAWS = 128  # weighed at once: some 5 MB at 40 claims and 40 strata
+DRAWN_AT_ONCE = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +78,27 @@ class Evidence:
 def draw_strata(sizes: Wholes, shares: Numbers, uniforms: Numbers) -> Wholes:
     """int64, (n,): the stratum of each draw, n <= the rows there are.
 
+    The chances change only when a stratum is exhausted; the draws between two such ends are made at once.
+
     :param sizes: (strata,), rows; shares: (strata,), above 0; uniforms: (n,), in [0, 1), one a draw.
     """
     left = sizes.astype(np.int64).copy()
     found = np.empty(min(len(uniforms), int(left.sum())), np.int64)
-    chances = _chances(left, shares)
-    ends = np.cumsum(chances)
-    for number, uniform in enumerate(uniforms[: len(found)].tolist()):
-        stratum = int(np.searchsorted(ends, uniform * ends[-1], side="right"))
-        found[number] = stratum
-        left[stratum] -= 1
-        if not left[stratum]:
-            chances = _chances(left, shares)
-            ends = np.cumsum(chances)
+    start, stop = 0, DRAWN_AT_ONCE
+    while start < len(found):
+        ends = np.cumsum(_chances(left, shares))
+        stop = min(stop, len(found))
+        strata = np.searchsorted(ends, uniforms[start:stop] * ends[-1], side="right")
+        drawn = np.bincount(strata, minlength=len(left))
+        over = np.flatnonzero((drawn >= left) & (left > 0))
+        if len(over):  # only the draws up to the first end are good
+            first = min(int(np.flatnonzero(strata == one)[left[one] - 1]) for one in over.tolist()) + 1
+            strata = strata[:first]
+            drawn = np.bincount(strata, minlength=len(left))
+        found[start : start + len(strata)] = strata
+        left -= drawn
+        start += len(strata)
+        stop = start + DRAWN_AT_ONCE
     return found
 
 

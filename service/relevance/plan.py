@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.relevance.martingale import Claims, Evidence, Numbers, Wholes, growth
-from service.relevance.promise import Chain
+from service.relevance.promise import Chain, Spared
 
 ABOVE = 0.15  # of the draws, above the cut: few relevant rows found there say enough (chosen by simulation)
 EVEN = 0.1  # of the draws, wherever they fall: no stratum is left without a chance
 LEAST_RATE = 0.003  # a stratum is expected to be at least so relevant when draws above the cut are shared out
 LABEL_PRICE = 0.5  # of a yes or no, in units of an annotation: which cut is the cheapest to aim for
 SAFE_SHARE = 0.7  # of a budget is planned for: a forecast of labels is an average
+CHECK = 0.05  # of the draws, where next to nothing is assumed to lie
 PRIOR_LABELS = 5.0  # what a forecast rate weighs against audit answers
 
 
@@ -81,9 +82,21 @@ def best(found: Sequence[Option], rows: int, budget: int | None = None) -> Optio
 
 
 def shares_of(
-    sizes: Wholes, rates: Numbers, wanted: Sequence[Chain], budget: int | None = None
+    sizes: Wholes,
+    rates: Numbers,
+    wanted: Sequence[Chain],
+    budget: int | None = None,
+    spared: Spared | None = None,
 ) -> tuple[Numbers, Option | None]:
-    """The shares for all that is promised, and the option aimed for by the first chain."""
+    """The shares for all that is promised, and the option aimed for by the first chain.
+
+    :param spared: strata that get but a few draws, enough for a check.
+    """
+    if spared is not None:
+        here = np.arange(len(sizes)) < spared.line
+        head, option = shares_of(np.where(here, sizes, 0), rates, wanted, budget)
+        below = np.where(here, 0, sizes) / max(int(sizes[~here].sum()), 1)
+        return np.asarray((1 - CHECK) * head + CHECK * below), option
     rows = int(sizes.sum())
     every, aims = [], []
     for chain in wanted:
@@ -119,15 +132,25 @@ def learned(rates: Numbers, evidence: Evidence) -> Numbers:
 
 
 def missing(
-    sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidence: Evidence, aim: int | None
+    sizes: Wholes,
+    shares: Numbers,
+    rates: Numbers,
+    chain: Chain,
+    evidence: Evidence,
+    aim: int | None,
+    level: float | None = None,
 ) -> int | None:
     """About how many more labels until the chain holds at the cut aimed for; 0: it holds; None: no number
     within the population is likely to do.
 
     :param rates: (strata,), forecast before the audit.
+    :param level: that is enough, where it is less than the target; then at the first cut.
     """
     first = chain.first_of_target()
-    last = chain.cuts.index(aim, first) if aim in chain.cuts[first:] else first
+    if level is not None and level < chain.levels[-1]:
+        last = chain.first_of(level)
+    else:
+        last = chain.cuts.index(aim, first) if aim in chain.cuts[first:] else first
     needed = _until(sizes, shares, rates, chain, evidence)[last]
     left = int((sizes - evidence.drawn).sum())
     if needed >= left:

@@ -52,10 +52,18 @@ class Chain:
         holds = evidence.holds(np.full(len(self.claims), self.delta))
         return len(holds) if holds.all() else int(np.argmin(holds))
 
-    def best_cut(self, evidence: Evidence) -> int | None:
-        """The last cut of the order that holds for the target; None: not even the first."""
+    def best_cut(self, evidence: Evidence, level: float | None = None) -> int | None:
+        """The last cut of the order that holds for the target; None: not even the first.
+
+        :param level: that is enough, where it is less than the target.
+        """
         reached = self.reached(evidence)
-        return self.cuts[reached - 1] if reached > self.first_of_target() else None
+        enough = self.levels[-1] if level is None else level
+        return self.cuts[reached - 1] if reached and self.levels[reached - 1] >= enough else None
+
+    def first_of(self, level: float) -> int:
+        """The number of the first claim that is enough for a level up to the target."""
+        return next(number for number, each in enumerate(self.levels) if each >= level)
 
     def ladder_level(self, evidence: Evidence) -> float | None:
         """The best level that holds at the first cut."""
@@ -71,7 +79,18 @@ def delta_of(confidence: float, audit: int) -> float:
     return (1 - confidence) * FIRST_AUDIT_SHARE * (1 - FIRST_AUDIT_SHARE) ** (audit - 1)
 
 
-def chains(target: Target, sizes: Wholes, known: Known, delta: float) -> list[Chain]:
+@dataclass(frozen=True, slots=True)
+class Spared:
+    """Strata that a recall's claims need not audit, since few relevant rows can lie there; see `tail.py`."""
+
+    line: int  # strata above them
+    missed: int  # relevant rows in them, at most
+    part: float  # of delta that is left for the claims
+
+
+def chains(
+    target: Target, sizes: Wholes, known: Known, delta: float, spared: Spared | None = None
+) -> list[Chain]:
     """The orders of claims of a target: one for recall, one for precision, as far as wanted; delta is shared by them.
 
     Empty where there is no cut, as when all rows have one score.
@@ -82,7 +101,7 @@ def chains(target: Target, sizes: Wholes, known: Known, delta: float) -> list[Ch
     share = delta / len(wanted)
     found = []
     if target.recall is not None:
-        found.append(_recall_chain(target.recall, sizes, known, share))
+        found.append(_recall_chain(target.recall, sizes, known, share, spared))
     if target.precision is not None:
         found.append(_precision_chain(target.precision, sizes, known, share))
     return found
@@ -92,19 +111,22 @@ def _steps(level: float) -> list[float]:
     return [step for step in LADDER if step < level]
 
 
-def _recall_chain(recall: float, sizes: Wholes, known: Known, delta: float) -> Chain:
+def _recall_chain(recall: float, sizes: Wholes, known: Known, delta: float, spared: Spared | None) -> Chain:
     """Claim (r, k): relevant rows kept are at least r of all, (1 - r) kept - r missed >= 0; kept ones are those known,
     and those of the first k strata.
 
     A relevant row that the audit finds below the cut is kept too, by its label, but counts as missed here: on the safe
     side.
     """
-    top = len(sizes) - 1
+    top, missed, part = len(sizes) - 1, 0, 1.0
+    if spared is not None:
+        top, missed, part = spared.line, spared.missed, spared.part
     pairs = [(step, top) for step in _steps(recall)] + [(recall, cut) for cut in range(top, 0, -1)]
     strata = np.arange(len(sizes))
-    gains = np.array([np.where(strata < cut, 1 - level, -level) for level, cut in pairs])
-    constants = np.array([(1 - level) * known.yes for level, _ in pairs])
-    return _chain("recall", pairs, gains, constants, delta)
+    below = np.where(strata < (len(sizes) if spared is None else top), -1.0, 0.0)
+    gains = np.array([np.where(strata < cut, 1 - level, level * below) for level, cut in pairs])
+    constants = np.array([(1 - level) * known.yes - level * missed for level, _ in pairs])
+    return _chain("recall", pairs, gains, constants, part * delta)
 
 
 def _precision_chain(precision: float, sizes: Wholes, known: Known, delta: float) -> Chain:

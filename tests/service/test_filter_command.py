@@ -163,6 +163,8 @@ def test_from_a_prompt_to_the_paths_of_what_was_kept(capsys: Capture, lake: Path
         label(capsys, lake, rows, cats)
     _, said = run(capsys, 0, "apply", lake, "cats")
     assert "recall at least 0.5, with confidence 0.5" in said
+    _, said = run(capsys, 0, "apply", lake, "cats", "--recall", 0.4, "--confidence", 0.4)
+    assert "recall at least 0.4, with confidence 0.4" in said
     kept, _ = run(capsys, 0, "export", lake, "cats", "--decision", "keep", "--out", "-")
     dropped, _ = run(capsys, 0, "export", lake, "cats", "--decision", "drop", "--out", "-")
     names = [{Path(line).name for line in text.splitlines()} for text in (kept, dropped)]
@@ -213,6 +215,7 @@ def decide(capsys: Capture, lake: Path, root: Path, cat: Path) -> None:
 
 def test_mistakes_are_one_sentence_and_exit_codes_tell_whose(capsys: Capture, lake: Path) -> None:
     run(capsys, 0, "new", lake, "cats", "--keep", "a cat")
+    run(capsys, 0, "new", lake, "precise", "--keep", "a cat", "--precision", 0.8)
     for code, arguments, sentence in (
         (2, ["new", lake, "cats", "--keep", "a dog"], "there is a filter 'cats' already"),
         (2, ["new", lake, "../up", "--keep", "a dog"], "is no name for a filter"),
@@ -226,6 +229,9 @@ def test_mistakes_are_one_sentence_and_exit_codes_tell_whose(capsys: Capture, la
         (2, ["export", lake, "cats", "--out", "-"], "was not applied yet"),
         (2, ["decide", lake, "cats", lake.parent], "was not applied yet"),
         (2, ["show", lake, "cats", "--version", 9], "has no version 9"),
+        (2, ["apply", lake, "cats", "--recall", 0.96], "planned for recall 0.95 and shows nothing above it"),
+        (2, ["apply", lake, "cats", "--confidence", 95], "95 is not between 0 and 1"),
+        (2, ["apply", lake, "precise", "--assume", "tail"], "this filter promises precision alone"),
     ):
         _, said = run(capsys, code, *arguments)
         assert sentence in said, said

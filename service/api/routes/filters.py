@@ -152,7 +152,7 @@ def delete(request: Request, lake: LakeName, name: FilterName) -> Response:
 def next_rows(request: Request, lake: LakeName, name: FilterName, body: NextRequest) -> Response:
     """What is pending is asked again until it is answered. A POST, because the first request for audit begins one."""
     found = _filter(request, lake, name)
-    return _json(found.next(body.n, body.purpose, again=body.again, budget=body.budget))
+    return _json(found.next(body.n, body.purpose, again=body.again, budget=body.budget, assume=body.assume))
 
 
 @router.post(
@@ -194,7 +194,10 @@ def plan(request: Request, lake: LakeName, name: FilterName) -> Response:
 def apply(request: Request, lake: LakeName, name: FilterName, body: ApplyRequest) -> Response:
     """With the promise; or `"refused": true`, why, what can be promised now, and about how many labels are missing.
     A refusal is an answer like another (200), and changes nothing."""
-    return _json(_filter(request, lake, name).apply(ask=body.ask))
+    found = _filter(request, lake, name)
+    return _json(
+        found.apply(ask=body.ask, recall=body.recall, confidence=body.confidence, assume=body.assume)
+    )
 
 
 async def only_decide_fields(request: Request) -> None:

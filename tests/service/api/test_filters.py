@@ -475,3 +475,21 @@ def test_the_page_to_label_on_is_open_and_sealed(reds: TestClient) -> None:
     assert answer.status_code == 200
     assert "script-src 'self'" in answer.headers["content-security-policy"]
     assert answer.headers["cache-control"] == "no-cache"
+
+
+def test_another_promise_is_made_where_the_audit_is_valid_for_it(audited: TestClient) -> None:
+    applied = post(audited, "/reds/apply", {"recall": 0.5, "confidence": 0.8})
+    assert applied["promise"] == {"recall": 0.5, "precision": None, "confidence": 0.8, "assumption": None}
+    assert applied["measured"]["recall"]["at_least"] == 0.5
+    assert post(audited, "/reds/apply", {})["promise"]["recall"] == 0.9  # the filter's own again
+    code, field, message = error(post(audited, "/reds/apply", {"recall": 0.95}, 422))
+    assert (code, field) == ("invalid_request", "recall")
+    assert "planned for recall 0.9 and shows nothing above it" in str(message)
+
+
+def test_the_tail_is_assumed_by_name_and_refused_where_nothing_is_known_of_it(audited: TestClient) -> None:
+    refused = post(audited, "/reds/apply", {"assume": "tail"})
+    assert refused["refused"] is True
+    assert "the tail cannot be assumed here" in refused["reason"]
+    assert error(post(audited, "/reds/apply", {"assume": "head"}, 422))[1] == "assume"
+    assert error(post(audited, "/reds/next", {"assume": "head"}, 422))[1] == "assume"

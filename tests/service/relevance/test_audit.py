@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from indexer.errors import LakeDamaged, LakeError
-from service.relevance.audit import Audit, bands, begin, numbers
+from service.relevance.audit import Audit, bands, begin, numbers, with_plan
 from service.relevance.definition import Target
 from service.relevance.martingale import NO, UNKNOWN, YES
 from service.relevance.promise import Known
@@ -92,3 +92,47 @@ def test_a_broken_audit_is_told_with_its_path(tmp_path: Path) -> None:
         Audit.load(folder, 1)
     with pytest.raises(LakeError, match="no audit was begun"):
         begun().save(tmp_path / "audits" / "000001.json")
+
+
+def plain_order(audit: Audit) -> tuple[list[int], list[int]]:
+    """What `order` says in so many words, one draw after the other: strata and row_ids, as format 1 fixed them."""
+    generator = np.random.PCG64(int(audit.design.seed, 16))
+    keys = generator.random_raw(len(audit.row_ids))
+    left = list(audit.design.sizes)
+    rows_of = [
+        [int(row) for row in np.argsort(keys, kind="stable") if audit.strata[row] == number]
+        for number in range(len(left))
+    ]
+    strata, rows = [], []
+    for _ in range(sum(left)):
+        uniform = float(generator.random_raw() >> 11) * 2.0**-53
+        chances = np.array([s if n else 0.0 for s, n in zip(audit.design.shares, left, strict=True)])
+        ends = np.cumsum(chances / chances.sum())
+        stratum = int(np.searchsorted(ends, uniform * ends[-1], side="right"))
+        left[stratum] -= 1
+        strata.append(stratum)
+        rows.append(int(audit.row_ids[rows_of[stratum].pop(0)]))
+    return strata, rows
+
+
+@pytest.mark.parametrize(("rows", "known"), [(7, 0), (100, 3), (5_000, 40)])
+def test_drawing_much_at_once_draws_what_one_by_one_does(rows: int, known: int) -> None:
+    audit = begun(rows, dict.fromkeys(range(2, 2 + known), "yes"))
+    generator = np.random.default_rng(rows)
+    shares = generator.random(len(audit.design.sizes)) ** 3 + 1e-3
+    audit = with_plan(audit, shares / shares.sum(), None, None)  # some strata end long before others
+    strata, drawn = plain_order(audit)
+    for count in (1, 5, 90, 2_500, rows):
+        assert [part.tolist() for part in audit.draws(count)] == [strata[:count], drawn[:count]]
+    fresh = Audit(audit.design, audit.row_ids, audit.scores, audit.strata)
+    assert [part.tolist() for part in fresh.order] == [strata, drawn]
+
+
+def test_pending_rows_are_found_however_far_away() -> None:
+    audit = begun(5_000)
+    drawn = audit.order[1].tolist()
+    fresh = Audit(audit.design, audit.row_ids, audit.scores, audit.strata)
+    answers = dict.fromkeys(drawn[:4_500], "no")
+    assert fresh.pending(answers, 3) == drawn[4_500:4_503]
+    assert fresh.prefix(answers) == [NO] * 4_500
+    assert fresh.pending(dict.fromkeys(drawn, "no"), 3) == []

@@ -17,13 +17,12 @@ def test_a_probability_is_the_sigmoid_of_slope_and_offset() -> None:
 
 
 def test_two_scores_get_the_smoothed_share_of_relevant_rows_at_each() -> None:
-    """A sigmoid has two numbers, so with two scores it goes through both means of Platt's targets."""
+    """A sigmoid has two numbers, so with two scores it is free at each; Firth adds half a yes and half a no to both."""
     scores = np.array([0] * 10 + [4] * 10, float)
     labels = np.array([True] * 2 + [False] * 8 + [True] * 7 + [False] * 3)
     fitted = Calibration.fit(scores, labels)
     assert fitted is not None
-    high, low = 10 / 11, 1 / 13  # 9 yes, 11 no
-    expected = [(2 * high + 8 * low) / 10, (7 * high + 3 * low) / 10]
+    expected = [2.5 / 11, 7.5 / 11]
     assert fitted.probability(np.array([0, 4])).tolist() == pytest.approx(expected, abs=1e-5)
     assert fitted.slope > 0
 
@@ -33,8 +32,7 @@ def test_scores_that_say_nothing_or_the_opposite_get_one_chance_for_all() -> Non
     for scores in (np.zeros(12), np.arange(12.0)):
         fitted = Calibration.fit(scores, labels)
         assert fitted is not None and fitted.slope == 0
-        # mean of the targets: (3 * 4/5 + 9 * 1/11) / 12
-        assert fitted.probability(np.array([5.0]))[0] == pytest.approx((2.4 + 9 / 11) / 12)
+        assert fitted.probability(np.array([5.0]))[0] == pytest.approx(3.5 / 13)
 
 
 def test_perfectly_parted_scores_do_not_run_away() -> None:
@@ -61,3 +59,17 @@ def test_too_few_labels_or_one_kind_of_them_give_no_chances(labels: list[bool]) 
 
 def test_it_comes_back_from_json() -> None:
     assert Calibration.from_json(Calibration(1 / 3, -2.5).to_json()) == Calibration(1 / 3, -2.5)
+
+
+def test_few_labels_do_not_flatten_the_slope() -> None:
+    """Log-odds 3 s - 7.4, as where 5 % of normal scores lie 3 higher: the far side is nearly empty."""
+    random = np.random.default_rng(5)
+    slopes = []
+    for _ in range(40):
+        labels = np.arange(4_000) < 200
+        scores = random.normal(size=4_000) + 3 * labels
+        shown = np.concatenate([np.argsort(-scores)[:30], random.choice(4_000, 60, replace=False)])
+        fitted = Calibration.fit(scores[shown], labels[shown])
+        assert fitted is not None
+        slopes.append(fitted.slope)
+    assert 1.8 < np.median(slopes) < 3.5  # 1.5 with Platt's targets
