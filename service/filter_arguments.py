@@ -27,6 +27,7 @@ def add_filter(verbs: Verbs) -> None:
     _add_plan(actions)
     _add_apply(actions)
     _add_decide(actions)
+    _add_report(actions)
     _add_export(actions)
     _add_looks(actions)
 
@@ -38,8 +39,8 @@ _TELLS = """from a prompt to a promise:
   4. next --purpose audit   images drawn at random; label them, too
   5. apply    decides every image, with the promise; or refuses, exits with 3, and says what is missing
   6. export   what was kept, as paths, tables, or for an annotation tool; label takes its answers back
-
-  7. decide   images that are not in the lake, without a promise"""
+  7. decide   images that are not in the lake, without a promise
+  8. report   what came of it, for those who pay"""
 
 
 def _lake_and_name(parser: argparse.ArgumentParser) -> None:
@@ -258,6 +259,42 @@ def _add_decide(actions: Verbs) -> None:
         help="images an encoder call (default: the model's own choice)",
     )
     add_json(parser)
+
+
+def _add_report(actions: Verbs) -> None:
+    parser = add_verb(actions, "report", "tell what came of it: images, promise, labels, money, people", [
+        "lakesift filter report my.lake hospital --out hospital.html --price 0.8 --miss-price 20 --currency EUR",
+        "lakesift filter report my.lake hospital --json",
+    ])  # fmt: skip
+    _lake_and_name(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="HTML",
+        help="write one HTML file to mail, with example images (default: a few lines on stdout)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a file of this name (default: leave it, and say so)"
+    )
+    for flag, what in (
+        ("--price", "of annotating one image (default: 1, and all is counted in annotations)"),
+        ("--label-price", "of one yes or no (default: half of --price)"),
+        (
+            "--miss-price",
+            "of a relevant image that is dropped (default: misses are counted, and cost nothing)",
+        ),
+    ):
+        parser.add_argument(flag, type=float, metavar="PRICE", help=f"the price {what}")
+    parser.add_argument(
+        "--currency", metavar="TEXT", help="what stands behind prices, as EUR (default: none)"
+    )
+    add_json(parser)
+    conflicts = add_verb(actions, "conflicts", "show who agrees with whom, and where people disagree", [
+        "lakesift filter conflicts my.lake hospital",
+        "lakesift filter conflicts my.lake hospital --json",
+    ])  # fmt: skip
+    _lake_and_name(conflicts)
+    add_json(conflicts)
 
 
 def _add_export(actions: Verbs) -> None:

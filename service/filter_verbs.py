@@ -307,6 +307,44 @@ def _print_decided(decided: list[Decided]) -> None:
     sys.stdout.flush()  # so that a pipe has each batch at once
 
 
+def _report(filters: Filters, arguments: argparse.Namespace) -> int:
+    from service.relevance.reporting.costs import Prices
+    from service.relevance.reporting.file import check_out, write_report
+    from service.relevance.reporting.summary import summary
+
+    prices = Prices.of(arguments.price, arguments.miss_price, arguments.label_price, arguments.currency)
+    chosen, out = filters.open(arguments.name), arguments.out
+    if out is not None:
+        check_out(out, overwrite=arguments.overwrite)
+        write_report(chosen.report_page(prices), out)
+        print(f"wrote {out}", file=sys.stderr)
+    if arguments.json:
+        print_json(chosen.report(prices))
+    elif out is None:
+        for line in summary(chosen.report(prices)):
+            print(line)
+    return DONE
+
+
+def _conflicts(filters: Filters, arguments: argparse.Namespace) -> int:
+    found = filters.open(arguments.name).conflicts()
+    if arguments.json:
+        print_json(found)
+        return DONE
+    for conflict in found["conflicts"]:
+        said = ", ".join(f"{who}: {what}" for who, what in conflict["labellers"].items())
+        print(f"{conflict['row_id']:7d}  {one_line(conflict['uri'] or 'gone')}  {one_line(said)}")
+    for pair in found["pairs"]:
+        kappa = "-" if pair["kappa"] is None else f"{pair['kappa']:.2f}"
+        print(
+            f"{one_line(pair['first'])} and {one_line(pair['second'])}: kappa {kappa} on {pair['rows']:,} images",
+            file=sys.stderr,
+        )
+    alpha = "-" if found["alpha"] is None else f"{found['alpha']:.2f}"
+    print(f"{len(found['conflicts']):,} images in conflict; Krippendorff's alpha {alpha}", file=sys.stderr)
+    return DONE
+
+
 def _list(filters: Filters, arguments: argparse.Namespace) -> int:
     found = filters.to_json()
     if arguments.json:
@@ -399,6 +437,8 @@ ACTIONS: dict[str, Callable[[Filters, argparse.Namespace], int]] = {
     "apply": _apply,
     "decide": _decide,
     "export": _export,
+    "report": _report,
+    "conflicts": _conflicts,
     "list": _list,
     "show": _show,
     "diff": _diff,

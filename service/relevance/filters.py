@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -47,6 +48,12 @@ from service.relevance.label_files import read_label_file
 from service.relevance.label_imports import labels_of
 from service.relevance.labels import UNNAMED, Answer, LabelBook, NewLabel, labels_used
 from service.relevance.promise import Known, chains, delta_of
+from service.relevance.reporting.costs import Prices
+from service.relevance.reporting.document import document
+from service.relevance.reporting.facts import facts
+from service.relevance.reporting.material import Material
+from service.relevance.reporting.people import agreement
+from service.relevance.reporting.pictures import Thumbnail, own_thumbnails, pictures
 from service.relevance.retarget import retargeted
 from service.relevance.scorer import Scored, Scorer, score_rows, vectors_of
 from service.relevance.store import FilterStore, diff
@@ -420,9 +427,10 @@ class Filter:
 
     def _audit_of(self, definition: Definition) -> Audit:
         number = definition.audit or 0
-        if self._audit is None or self._audit.design.number != number:
-            self._audit = Audit.load(self._folder / "audits", number)
-        return self._audit
+        audit = self._audit  # once: another thread may put another version's in its place
+        if audit is None or audit.design.number != number:
+            audit = self._audit = Audit.load(self._folder / "audits", number)
+        return audit
 
     def standing(self) -> Standing | None:
         """Where the audit in force stands; None before one was begun."""
@@ -700,6 +708,56 @@ class Filter:
         for row, label in zip(rows, chosen["label"].to_pylist(), strict=True):
             row["label"] = label
         return {"decision": decision, "rows": rows}
+
+    # -- the report
+
+    def report(self, prices: Prices | None = None) -> dict[str, Any]:
+        """What came of it: images, promise, labels, money, people, examples. See `service.relevance.reporting`.
+
+        Of the last version that was applied; where none was, of the latest, and why nothing is decided.
+
+        :param prices: None: everything is counted in annotations.
+        """
+        return facts(self._material(), prices or Prices())
+
+    def report_page(self, prices: Prices | None = None, thumbnail: Thumbnail | None = None) -> bytes:
+        """The report as one HTML file of its own, UTF-8, below 2 MB, with pictures, without scripts.
+
+        :param thumbnail: makes the pictures; None: with decoder processes of our own.
+        """
+        material = self._material()
+        found = facts(material, prices or Prices())
+        row_ids = list(dict.fromkeys(row["row_id"] for rows in found["examples"].values() for row in rows))
+        with nullcontext(thumbnail) if thumbnail else own_thumbnails() as make:
+            return document(found, pictures(material.snapshot, row_ids, make))
+
+    def conflicts(self) -> dict[str, Any]:
+        """Who agrees with whom, and the rows on which people disagree, with what each of them said."""
+        return {"filter": self.name, **agreement(self.answers(), self._snapshots()[0])}
+
+    def _material(self) -> Material:
+        latest = self.definition
+        applied = [version for version in reversed(self.versions()) if self.at(version).reason == "applied"]
+        definition = self.at(applied[0]) if applied else latest
+        audit = None if definition.audit is None else self._audit_of(definition)
+        snapshot = self.lake.snapshot if audit is None else self.lake.at(definition.snapshot)
+        if audit is None:
+            scored = score_rows(snapshot, self.taught(snapshot).scorer, definition.where)
+        else:
+            scored = Scored(audit.row_ids, audit.scores)
+        answers = self.answers()
+        return Material(
+            folder=self.lake.folder,
+            definition=definition,
+            stage=_stage(definition, len(answers)),
+            snapshot=snapshot,
+            scored=scored,
+            audit=audit,
+            ledger=ledger.read(self._folder / "ledger", definition.version) if applied else None,
+            answers=answers,
+            records=self._book.records(),
+            newer=latest.version if latest.version > definition.version else None,
+        )
 
     def summary(self) -> dict[str, Any]:
         """One line of a list of filters."""

@@ -19,9 +19,11 @@ OUT_OF_SERVICE = "the segment that holds it is damaged, and out of service"
 
 
 def promise_sentence(promise: Mapping[str, Any]) -> str:
-    """As in "recall at least 0.95, with confidence 0.95"."""
+    """As in "recall at least 0.95, with confidence 0.95"; and what it assumes, where it does."""
     parts = [f"{kind} at least {promise[kind]:g}" for kind in ("recall", "precision") if promise[kind]]
-    return f"{' and '.join(parts)}, with confidence {promise['confidence']:g}"
+    assumption = promise.get("assumption")
+    assuming = f", assuming the {assumption}" if assumption else ""
+    return f"{' and '.join(parts)}, with confidence {promise['confidence']:g}{assuming}"
 
 
 def handover_of(applied: Mapping[str, Any], decisions: Sequence[str]) -> Handover:

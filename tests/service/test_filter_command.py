@@ -26,6 +26,8 @@ ACTIONS = [
     "apply",
     "decide",
     "export",
+    "report",
+    "conflicts",
     "list",
     "show",
     "diff",
@@ -122,6 +124,23 @@ def test_an_export_says_who_answered_and_what_comes_next(
     assert cat["data"]["promise"] == "recall at least 0.5, with confidence 0.5"
     _, said = run(capsys, 2, "export", applied, "cats", "--format", "coco", "--out", "-")
     assert said == "lakesift: out: coco cannot go to standard output; name a file or folder\n"
+
+
+def test_the_report_is_told_and_written(capsys: Capture, applied: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cats.html"
+    text, _ = run(capsys, 0, "report", applied, "cats", "--price", 0.8, "--currency", "EUR")
+    assert "promised: recall at least 0.5, with confidence 0.5" in text
+    assert re.search(r"^saved about -?[\d,.]+ EUR \(from ", text, re.M)
+    _, said = run(capsys, 0, "report", applied, "cats", "--out", out)
+    assert said == f"wrote {out}\n"
+    assert out.read_bytes().startswith(b"<!doctype html>")
+    _, said = run(capsys, 2, "report", applied, "cats", "--out", out)
+    assert "is there already" in said
+    run(capsys, 0, "report", applied, "cats", "--out", out, "--overwrite")
+    _, said = run(capsys, 2, "report", applied, "cats", "--price", 0)
+    assert "an annotation that costs nothing" in said
+    _, said = run(capsys, 0, "conflicts", applied, "cats")
+    assert said == "0 images in conflict; Krippendorff's alpha -\n"
 
 
 def test_answers_of_annotation_tools_come_back(capsys: Capture, applied: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Literal
 
 import orjson
 from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, UploadFile
@@ -39,6 +39,7 @@ from service.api.uploaded import decide_uploads
 from service.export import export_to
 from service.relevance.definition import Target
 from service.relevance.filters import Filter, Filters
+from service.relevance.reporting.costs import HIGHEST_PRICE, MAX_CURRENCY_CHARS, Prices
 
 router = APIRouter(prefix="/v1/lakes/{lake}/filters", tags=["filters"])
 
@@ -67,6 +68,19 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
         "description": "The file.",
     }
 }
+
+REPORTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "text/html": {"schema": {"type": "string"}},
+        },
+        "description": "The report.",
+    }
+}
+Price = Annotated[
+    float | None, Query(ge=0, le=HIGHEST_PRICE, allow_inf_nan=False, description="In one currency.")
+]
 
 LakeName = Annotated[str, Path(description="A lake's name, as GET /v1/lakes lists it.")]
 FilterName = Annotated[str, Path(max_length=255, description="A filter's name.")]
@@ -276,6 +290,31 @@ def export(
 
     file_name = f"{name}-{handover.version:06d}-{format}.{format if format in MEDIA else 'json'}"
     return download(make, file_name, MEDIA.get(format, "application/json"))
+
+
+@router.get(
+    "/{name}/report", response_class=Response, responses={**ERRORS, **REPORTED}, summary="What came of it"
+)
+def report(
+    request: Request,
+    lake: LakeName,
+    name: FilterName,
+    format: Annotated[
+        Literal["json", "html"], Query(description="html: one file to mail, with pictures.")
+    ] = "json",
+    price: Price = None,
+    label_price: Price = None,
+    miss_price: Price = None,
+    currency: Annotated[str | None, Query(max_length=MAX_CURRENCY_CHARS, description="As EUR.")] = None,
+) -> Response:
+    """Images, promise or refusal, labels, money saved with what it is at least and at most, agreement, conflicts and
+    examples. Without a price all is counted in annotations; a label costs half of one unless its price is said."""
+    found, prices = _filter(request, lake, name), Prices.of(price, miss_price, label_price, currency)
+    if format == "json":
+        return _json(found.report(prices))
+    page = found.report_page(prices, request.app.state.thumbnails.of)
+    named = {"Content-Disposition": f'attachment; filename="{name}.html"'}
+    return Response(page, media_type="text/html; charset=utf-8", headers=named)
 
 
 @router.get(

@@ -208,7 +208,7 @@ def test_an_unknown_filter_is_a_404_that_names_its_like_and_no_folder(
     )
     for path, body in (("next", {}), ("label", answered([{"row_id": 1}])), ("undo", {}), ("apply", {})):
         assert error(post(reds, f"/nope/{path}", body, 404))[0] == "unknown_filter"
-    for path in ("audit", "plan", "samples?decision=keep", "ledger", "export"):
+    for path in ("audit", "plan", "samples?decision=keep", "ledger", "export", "report"):
         answer = reds.get(f"{FILTERS}/nope/{path}")
         assert answer.status_code == 404
         assert str(tmp_path) not in answer.text
@@ -412,6 +412,20 @@ def images_in(data: bytes, format: str) -> int:
     return len(document["images"] if format == "coco" else document)
 
 
+def test_the_report_as_facts_and_as_a_page(audited: TestClient) -> None:
+    post(audited, "/reds/apply", {})
+    found = get(audited, "/reds/report?price=2&currency=EUR")
+    assert found["saved"]["not_annotated"] == 2 * found["images"]["drop"]
+    assert found["prices"] == {"annotation": 2.0, "label": 1.0, "miss": None, "currency": "EUR"}
+    page = audited.get(f"{FILTERS}/reds/report?format=html")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-disposition"] == 'attachment; filename="reds.html"'
+    assert page.text.startswith("<!doctype html>")
+    assert "data:image/jpeg;base64," in page.text
+    assert error(get(audited, "/reds/report?price=-1", 422))[:2] == ("invalid_request", "price")
+    assert error(get(audited, "/reds/report?price=0", 422))[:2] == ("invalid_request", "price")
+
+
 def test_a_download_is_refused_in_words(audited: TestClient) -> None:
     assert error(get(audited, "/reds/export", 422))[0] == "invalid_request"  # nothing was applied
     post(audited, "/reds/apply", {})
@@ -435,6 +449,7 @@ def test_a_download_is_refused_in_words(audited: TestClient) -> None:
         ("GET", "/reds/samples?decision=keep", "read"),
         ("GET", "/reds/ledger", "read"),
         ("GET", "/reds/export", "read"),
+        ("GET", "/reds/report", "read"),
         ("POST", "/reds/next", "label"),
         ("POST", "/reds/label", "label"),
         ("POST", "/reds/undo", "label"),

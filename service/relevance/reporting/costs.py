@@ -1,0 +1,175 @@
+"""What dropping saved and what it may have lost, in money; and which images a look is worth.
+
+Everything is counted against annotating the whole population. With P the price of an annotation, L of a label (or a
+look), M of a missed relevant image:
+
+    saved = P * (dropped + asked - asked relevant) - L * (labels given + asked) - M * missed
+
+A dropped image is not annotated; one that is asked about costs a look, and is annotated where it is relevant. `missed`
+are the relevant images among the dropped that no person has answered yes to.
+
+How many they are at most follows from the promise. What is promised is (1 - R) K >= R (m + u), where K relevant images
+lie above the line or were known before the audit, m are missed, and u lie below the line and were found by people, who
+keep them. K is at most the images there that nobody answered with no. So with the promise's confidence
+
+    m <= (1 - R) / R * K - u,
+
+and never more than the dropped images that nobody answered. Nothing is known of M and P here, and nothing rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.errors import BadRequest
+from service.relevance.applying import DROP, KEEP
+from service.relevance.martingale import Numbers
+from service.relevance.plan import LABEL_PRICE
+
+MAX_CURRENCY_CHARS = 16
+HIGHEST_PRICE = 1e9
+IN_ANNOTATIONS = "annotations"  # the unit where no price is said
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What things cost, in one currency.
+
+    :raises BadRequest: if a price is not from 0 to 1e9, an annotation costs nothing, or the currency is over 16
+        characters, or not printable.
+    """
+
+    annotation: float = 1.0
+    miss: float | None = None  # None: not said; misses are counted, and cost nothing
+    label: float | None = None  # None: half an annotation
+    currency: str = IN_ANNOTATIONS
+
+    def __post_init__(self) -> None:
+        fields = {"price": self.annotation, "miss_price": self.miss, "label_price": self.label}
+        for field, price in fields.items():
+            if price is not None and not 0 <= price <= HIGHEST_PRICE:
+                raise BadRequest(field, f"{price:g} is not a price from 0 to {HIGHEST_PRICE:g}")
+        if not self.annotation:
+            raise BadRequest("price", "an annotation that costs nothing leaves nothing to save; leave it out")
+        if len(self.currency) > MAX_CURRENCY_CHARS or not self.currency.isprintable():
+            raise BadRequest(
+                "currency", f"{self.currency!r} is not at most {MAX_CURRENCY_CHARS} printable characters"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        price: float | None = None,
+        miss_price: float | None = None,
+        label_price: float | None = None,
+        currency: str | None = None,
+    ) -> Prices:
+        """As a person says them; without a price all is counted in annotations."""
+        unit = (IN_ANNOTATIONS if price is None else "") if currency is None else currency.strip()
+        return cls(1.0 if price is None else price, miss_price, label_price, unit)
+
+    @property
+    def look(self) -> float:
+        """Of a label, and of a look at an image that is asked about."""
+        return LABEL_PRICE * self.annotation if self.label is None else self.label
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "annotation": self.annotation,
+            "label": self.look,
+            "miss": self.miss,
+            "currency": self.currency,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Misses:
+    """Relevant images among the dropped."""
+
+    estimate: float  # at most `at_most`
+    at_most: int
+    promised: bool  # at_most follows from a promise of recall; else it is only that all dropped images may be relevant
+
+
+def most_missed(recall: float, above: int, found_below: int, unseen_dropped: int) -> int:
+    """The bound of the module's docstring.
+
+    :param above: images above the line, or known before the audit, that may be relevant (K at most).
+    :param found_below: images below the line that people answered with yes (u).
+    :param unseen_dropped: dropped images without a yes or no.
+    """
+    bound = math.floor((1 - recall) / recall * above + 1e-9) - found_below
+    return max(0, min(bound, unseen_dropped))
+
+
+def saved(
+    prices: Prices, *, dropped: int, asked: int, asked_relevant: float, labels: int, misses: Misses
+) -> dict[str, Any]:
+    """The sum, with what it is at least and at most.
+
+    At least: as many misses as there can be, and every image that is asked about is relevant. At most: no miss, and
+    none of those is.
+    """
+    looks = prices.look * (labels + asked)
+
+    def total(relevant: float, missed: float) -> float:
+        return prices.annotation * (dropped + asked - relevant) - looks - (prices.miss or 0.0) * missed
+
+    return {
+        "estimate": round(total(asked_relevant, misses.estimate), 2),
+        "at_least": round(total(asked, misses.at_most), 2),
+        "at_most": round(total(0, 0), 2),
+        "not_annotated": round(prices.annotation * (dropped + asked - asked_relevant), 2),
+        "labels": round(prices.look * labels, 2),
+        "looks": round(prices.look * asked, 2),
+        "misses": round((prices.miss or 0.0) * misses.estimate, 2),
+        "misses_at_most": round((prices.miss or 0.0) * misses.at_most, 2),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class AskBand:
+    """The images that a look is the cheapest for, among those that nobody answered."""
+
+    rows: NDArray[np.bool_]  # (n,)
+    above: float | None  # the probability from which a look is cheaper than a drop; None: no price of a miss
+    below: float  # the probability up to which a look is cheaper than an annotation
+    saves: float  # against what was decided; a forecast, as the probabilities are
+
+
+def ask_band(
+    prices: Prices,
+    probability: Numbers,
+    decisions: NDArray[np.int8],
+    open_rows: NDArray[np.bool_],
+    *,
+    keeps_are_fixed: bool,
+) -> AskBand:
+    """Which images to ask about, by what is expected to be cheapest for each.
+
+    With the chance p of being relevant, an image costs P kept, L + p P asked about, and p M dropped. So a look beats
+    an annotation below p = 1 - L / P, and a drop above p = L / (M - P). Dropping is a choice only for images that the
+    promise drops already; asking about those can but raise recall.
+
+    :param probability: (n,); decisions: (n,), KEEP, ASK or DROP; open_rows: (n,), True where no person decided.
+    :param keeps_are_fixed: precision is promised of what is kept, so kept images stay.
+    """
+    keep = np.full(len(probability), prices.annotation)
+    ask = prices.look + prices.annotation * probability
+    drop = (prices.miss or 0.0) * probability
+    now = np.choose(decisions, [keep, ask, drop])
+    may_ask = open_rows & ~((decisions == KEEP) & keeps_are_fixed)
+    others = np.where(decisions == DROP, np.minimum(drop, keep), keep)
+    rows = may_ask & (ask < others)
+    dearer = (prices.miss or 0.0) - prices.annotation
+    return AskBand(
+        rows=rows,
+        above=None if prices.miss is None else (min(1.0, prices.look / dearer) if dearer > 0 else 1.0),
+        below=max(0.0, 1 - prices.look / prices.annotation),
+        saves=float((now - ask)[rows].sum()),
+    )

@@ -1,0 +1,28 @@
+"""Puts a report where a person wants it: whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from indexer.durable import replace_file
+from indexer.errors import BadRequest, NotWritten
+from indexer.sources.local import os_reason
+
+
+def check_out(out: Path, *, overwrite: bool = False) -> None:
+    """:raises BadRequest: if a file is there and may not be replaced; NotWritten: if there is no such folder."""
+    if os.path.lexists(out) and not overwrite:
+        raise BadRequest(
+            "out", f"{out} is there already; choose another place, or overwrite it (--overwrite)"
+        )
+    if not out.parent.is_dir():
+        raise NotWritten(str(out), f"there is no folder {out.parent}; make it first")
+
+
+def write_report(page: bytes, out: Path) -> None:
+    """:raises NotWritten: if the disk is full, or out cannot be written; then what was there stays."""
+    try:
+        replace_file(out, page)
+    except OSError as error:
+        raise NotWritten(str(out), os_reason(error)) from error
