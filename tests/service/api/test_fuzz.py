@@ -59,6 +59,8 @@ OPERATIONS = (
     "POST /v1/lakes/{lake}/filters/{name}/apply",
     "POST /v1/lakes/{lake}/filters/{name}/decide",
     "GET /v1/lakes/{lake}/filters/{name}/samples",
+    "GET /v1/lakes/{lake}/filters/{name}/export",
+    "GET /v1/lakes/{lake}/filters/{name}/report",
     "GET /v1/lakes/{lake}/filters/{name}/ledger",
     "GET /v1/session",
     "POST /v1/session",
