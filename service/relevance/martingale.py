@@ -233,7 +233,7 @@ def growth(sizes: Wholes, shares: Numbers, rates: Numbers, claims: Claims, known
 
     A forecast for planning; no promise rests on it. See `growths`.
     """
-    return growths(sizes, shares, rates, claims, known).max(axis=0)
+    return np.asarray(growths(sizes, shares, rates, claims, known).max(axis=0))
 
 
 def growths(sizes: Wholes, shares: Numbers, rates: Numbers, claims: Claims, known: Numbers) -> Numbers:

@@ -187,7 +187,8 @@ def _until(sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidenc
     needed, found = 0.0, []
     for best_so_far, now, rate in zip(evidence.best, evidence.now, growths, strict=True):
         if best_so_far < goal - 1e-12:
-            needed = max(needed, _labels(goal - now, float(rate)))
+            # What a mixture costs is lost with the labels that are yet to come.
+            needed = max(needed, _labels((goal - now) * (1 + MIXED / goal), float(rate)))
         found.append(needed)
     return found
 
