@@ -16,6 +16,7 @@ LakeError
 ├── ImageUnreachable    a row's image may be there, and cannot be read now
 ├── LakeLocked          another process writes this lake
 ├── KeysDamaged         the file of the service's keys cannot be read, so no key is taken
+├── NotWritten          a file that a user asked for cannot be written
 ├── WhereError          a `where` expression is not understood
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
     ├── BadCursor       a page's cursor is not one, or not of this query
@@ -148,6 +149,15 @@ class KeysDamaged(LakeError):
             f"{path} cannot be read ({reason}), so no key is taken; repair it, or move it away and make new keys with: "
             "lakesift key add NAME"
         )
+        self.path = path
+        self.reason = reason
+
+
+class NotWritten(LakeError):
+    """:param reason: as in "no space left on device"."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} cannot be written: {reason}")
         self.path = path
         self.reason = reason
 

@@ -207,7 +207,9 @@ def embed_batch(embedder: Embedder, images: Sequence[Pixels]) -> list[Vectors | 
                 "`lakesift doctor` checks model and machine"
             ) from error
     if len(images) == 1:
-        return [f"the model {embedder.model_id} failed on it ({reason})"]
+        told = f"the model {embedder.model_id} failed on it"
+        # A model that is shared by several callers says it already.
+        return [reason if reason.startswith(told) else f"{told} ({reason})"]
     return [embed_batch(embedder, [image])[0] for image in images]
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from service.argument_parts import Verbs, add_json, add_verb, positive
 
-FORMATS = ("txt", "csv", "parquet")
+# As service.export.FORMATS and service.relevance.label_imports.LABEL_FORMATS have them: `--help` loads neither.
+FORMATS = ("txt", "csv", "parquet", "coco", "yolo", "label_studio", "cvat", "fiftyone", "webdataset")
+LABEL_FORMATS = ("csv", "label_studio", "cvat", "coco")
 
 
 def add_filter(verbs: Verbs) -> None:
@@ -24,6 +26,7 @@ def add_filter(verbs: Verbs) -> None:
     _add_undo(actions)
     _add_plan(actions)
     _add_apply(actions)
+    _add_decide(actions)
     _add_export(actions)
     _add_looks(actions)
 
@@ -34,7 +37,9 @@ _TELLS = """from a prompt to a promise:
   3. plan     what each line between kept and dropped would cost in labels
   4. next --purpose audit   images drawn at random; label them, too
   5. apply    decides every image, with the promise; or refuses, exits with 3, and says what is missing
-  6. export   the paths of what was kept"""
+  6. export   what was kept, as paths, tables, or for an annotation tool; label takes its answers back
+
+  7. decide   images that are not in the lake, without a promise"""
 
 
 def _lake_and_name(parser: argparse.ArgumentParser) -> None:
@@ -125,19 +130,39 @@ def _add_next(actions: Verbs) -> None:
 
 
 def _add_label(actions: Verbs) -> None:
-    parser = add_verb(actions, "label", "save answers from a CSV file", [
-        "lakesift filter label my.lake hospital labels.csv",
+    parser = add_verb(actions, "label", "save answers from a file: CSV, or of an annotation tool", [
         "lakesift filter label my.lake hospital labels.csv --labeller ann",
+        "lakesift filter label my.lake hospital project-1.json --format label_studio",
     ])  # fmt: skip
     _lake_and_name(parser)
     parser.add_argument(
         "file",
         type=Path,
         metavar="FILE",
-        help="a CSV file with the columns uri or row_id, and label: yes, no or skip; and labeller if there are several",
+        help="a CSV file with the columns uri or row_id, and label: yes, no or skip; and labeller where several do. "
+        "Or what Label Studio (JSON), CVAT (CVAT for images 1.1) or a COCO tool wrote",
+    )
+    parser.add_argument(
+        "--format", choices=LABEL_FORMATS, default="csv", help="what kind of file it is (default: csv)"
     )
     parser.add_argument(
         "--labeller", default="unnamed", help="who answered where the file does not say (default: unnamed)"
+    )
+    parser.add_argument(
+        "--yes",
+        action="append",
+        default=[],
+        metavar="CATEGORY",
+        help="a category that makes an image relevant, in a tool's file; may be repeated (default: people chose keep, "
+        "drop or ask)",
+    )
+    parser.add_argument(
+        "--empty-is-no",
+        action="store_true",
+        help="every image of a tool's file was looked at: one without any category is a no (default: it has no answer)",
+    )
+    parser.add_argument(
+        "--root", metavar="FOLDER_OR_URL", help="as it was given to the export (default: none)"
     )
     add_json(parser)
 
@@ -194,24 +219,92 @@ def _add_apply(actions: Verbs) -> None:
     add_json(parser)
 
 
-def _add_export(actions: Verbs) -> None:
-    parser = add_verb(actions, "export", "write down what was decided", [
-        "lakesift filter export my.lake hospital --decision keep --format txt --out -",
-        "lakesift filter export my.lake hospital --decision drop --format csv --out dropped.csv",
+def _add_decide(actions: Verbs) -> None:
+    parser = add_verb(actions, "decide", "decide images that are not in the lake, without a promise", [
+        "lakesift filter decide my.lake hospital new-frames/",
+        "lakesift filter decide my.lake hospital new-frames/ --ask --out decided.csv",
     ])  # fmt: skip
     _lake_and_name(parser)
     parser.add_argument(
-        "--decision", choices=["keep", "ask", "drop"], default="keep", help="which images (default: keep)"
+        "sources",
+        nargs="+",
+        metavar="PATH",
+        help="a folder, a glob in quotes, a URL, an image, or a text file with one path a line",
     )
     parser.add_argument(
-        "--format",
-        choices=FORMATS,
-        default="txt",
-        help="txt: one plain path a line; csv or parquet: with row id, score, probability, label (default: txt)",
+        "--ask",
+        action="store_true",
+        help="leave images near the line to a person, as apply --ask does (default: they are kept)",
     )
     parser.add_argument(
-        "--out", required=True, metavar="PATH", help="the new file; - writes txt and csv to stdout"
+        "--out",
+        type=Path,
+        metavar="CSV",
+        help="write name, decision, score, probability, label and error into this new file (default: a line an image "
+        "on stdout)",
     )
+    parser.add_argument(
+        "--columns",
+        metavar="TABLE",
+        help="a CSV or Parquet table of your own metadata, for the filter's --where (default: none)",
+    )
+    parser.add_argument(
+        "--decoders", type=positive, metavar="N", help="decoder processes (default: one a core, at most 16)"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        metavar="N",
+        help="images an encoder call (default: the model's own choice)",
+    )
+    add_json(parser)
+
+
+def _add_export(actions: Verbs) -> None:
+    parser = add_verb(actions, "export", "hand over what was decided; the same command goes on after Ctrl-C", [
+        "lakesift filter export my.lake hospital --decision keep --format txt --out -",
+        "lakesift filter export my.lake hospital --format label_studio --root /photos --out tasks.json",
+    ])  # fmt: skip
+    _lake_and_name(parser)
+    parser.add_argument(
+        "--decision",
+        choices=["keep", "ask", "drop"],
+        action="append",
+        help="which images; may be repeated (default: keep)",
+    )
+    parser.add_argument("--format", choices=FORMATS, default="txt", help=_FORMATS_TELL)
+    parser.add_argument(
+        "--out", required=True, metavar="PATH", help="the new file or folder; - writes txt and csv to stdout"
+    )
+    parser.add_argument(
+        "--chunk",
+        type=positive,
+        metavar="N",
+        help="images to a file or folder, which are numbered then (default: 10,000 for label_studio and cvat, 1,000 "
+        "for webdataset, else all in one)",
+    )
+    parser.add_argument(
+        "--root",
+        metavar="FOLDER_OR_URL",
+        help="what the annotation tool has for its top folder: label_studio, cvat and coco name images below it "
+        "(default: /)",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace what another export left in this place (default: leave it, and say so)",
+    )
+    parser.add_argument(
+        "--version", type=positive, metavar="N", help="as this version decided (default: as applied last)"
+    )
+    add_json(parser)
+
+
+_FORMATS_TELL = (
+    "txt: one plain path a line; csv or parquet: with row id, score, probability, label and columns; coco, "
+    "label_studio, cvat, fiftyone: what these tools read, by reference; yolo: a folder with links to the images; "
+    "webdataset: tars with the images themselves (default: txt)"
+)
 
 
 def _add_looks(actions: Verbs) -> None:

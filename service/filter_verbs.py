@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer.errors import BadRequest
 from service.printing import one_line, print_json
+from service.relevance.handover import promise_sentence
 
 if TYPE_CHECKING:
-    from service.relevance.filters import Filters
+    from indexer.report import Progress
+    from service.export import ExportReport
+    from service.relevance.filters import Filter, Filters
+    from service.relevance.gate import Decided, Gate
 
 DONE, FAILED, REFUSED = 0, 1, 3
 PROBLEMS_SHOWN = 10
@@ -76,17 +85,36 @@ def _next(filters: Filters, arguments: argparse.Namespace) -> int:
 
 
 def _label(filters: Filters, arguments: argparse.Namespace) -> int:
-    saved = filters.open(arguments.name).label_file(arguments.file, arguments.labeller)
+    saved = _saved(filters.open(arguments.name), arguments)
     if arguments.json:
         print_json(saved)
     for problem in saved["problems"][:PROBLEMS_SHOWN]:
-        print(f"line {problem['line']}: {problem['message']}", file=sys.stderr)
+        about = f"line {problem['line']}" if "line" in problem else one_line(problem["about"])
+        print(f"{about}: {problem['message']}", file=sys.stderr)
     more = len(saved["problems"]) - PROBLEMS_SHOWN
     if more > 0:
-        print(f"and {more:,} more lines", file=sys.stderr)
-    print(f"saved {saved['saved']:,} answers", file=sys.stderr)
+        print(f"and {more:,} more", file=sys.stderr)
+    unanswered = f"; {saved['unanswered']:,} images have no answer in it" if saved.get("unanswered") else ""
+    print(f"saved {saved['saved']:,} answers{unanswered}", file=sys.stderr)
     _tell_progress(saved["progress"])
     return FAILED if saved["problems"] else DONE
+
+
+def _saved(chosen: Filter, arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.format != "csv":
+        return chosen.label_export(
+            arguments.file,
+            arguments.format,
+            arguments.labeller,
+            yes=arguments.yes,
+            empty_is_no=arguments.empty_is_no,
+            root=arguments.root,
+        )
+    if arguments.yes or arguments.empty_is_no or arguments.root:
+        raise BadRequest(
+            "format", "--yes, --empty-is-no and --root are for a tool's file; say which with --format"
+        )
+    return chosen.label_file(arguments.file, arguments.labeller)
 
 
 def _undo(filters: Filters, arguments: argparse.Namespace) -> int:
@@ -133,7 +161,7 @@ def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
     asked = f", {answer['asked']:,} to ask about" if answer["asked"] else ""
     print(
         f"kept {answer['kept']:,} of {answer['rows']:,} images, dropped {answer['dropped']:,}{asked}: "
-        f"{_promise(answer['promise'])}",
+        f"{promise_sentence(answer['promise'])}",
         file=sys.stderr,
     )
     if assumption := answer["measured"].get("assumption"):
@@ -146,19 +174,137 @@ def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _promise(promise: Mapping[str, Any]) -> str:
-    parts = [f"{kind} at least {promise[kind]:g}" for kind in ("recall", "precision") if promise[kind]]
-    return f"{' and '.join(parts)}, with confidence {promise['confidence']:g}"
-
-
 def _export(filters: Filters, arguments: argparse.Namespace) -> int:
-    from service.relevance.handover import write
+    from service.export import FORMATS
+    from service.progress import TerminalProgress
 
-    table = filters.open(arguments.name).decided(arguments.decision)
     out = None if arguments.out == "-" else Path(arguments.out)
-    write(table, arguments.format, out, sys.stdout.buffer)
-    print(f"{table.num_rows:,} images -> {arguments.out}", file=sys.stderr)
-    return DONE
+    chosen = filters.open(arguments.name)
+    with TerminalProgress() as progress:
+        report = chosen.export(
+            arguments.format,
+            out,
+            tuple(dict.fromkeys(arguments.decision or ["keep"])),
+            version=arguments.version,
+            chunk=arguments.chunk,
+            root=arguments.root,
+            overwrite=arguments.overwrite,
+            progress=progress,
+        )
+    if arguments.json and out is not None:
+        print_json(report.to_json())
+    _tell_export(report, arguments.out, FORMATS[arguments.format].note)
+    return FAILED if report.skipped else DONE
+
+
+def _tell_export(report: ExportReport, out: str, note: str) -> None:
+    for uri, reason in report.skipped[:PROBLEMS_SHOWN]:
+        print(f"left out {one_line(uri)}: {reason}", file=sys.stderr)
+    more = len(report.skipped) - PROBLEMS_SHOWN
+    if more > 0:
+        print(f"and {more:,} more were left out", file=sys.stderr)
+    first = report.files[0] if report.files else out
+    where = first if len(report.files) <= 1 else f"{first} to {Path(report.files[-1]).name}"
+    already = f" ({report.already:,} of {len(report.files):,} were whole already)" if report.already else ""
+    print(f"{report.items:,} images -> {where}{already}", file=sys.stderr)
+    if note and report.items:
+        print(f"next: {note}", file=sys.stderr)
+
+
+def _decide(filters: Filters, arguments: argparse.Namespace) -> int:
+    from indexer.config import IndexConfig
+    from service.relevance.incoming_sources import Notes, decide_sources
+
+    gate, notes, started = filters.open(arguments.name).gate(ask=arguments.ask), Notes(), time.monotonic()
+    given = {name: getattr(arguments, name) for name in ("decoders", "batch_size")}
+    config = replace(IndexConfig.from_env(), **{name: value for name, value in given.items() if value})
+    with _decided_out(gate, arguments) as write, _decide_progress(arguments) as progress:
+        for decided in decide_sources(
+            gate,
+            arguments.sources,
+            lambda: filters.lake.embedder,
+            columns=arguments.columns,
+            config=config,
+            progress=progress,
+            notes=notes,
+        ):
+            write(decided)
+    for problem in notes.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    taken_s = time.monotonic() - started
+    rate = sum(gate.counts.values()) / max(taken_s, 1e-9)
+    print(f"decided {_decisions(gate)} in {taken_s:.1f} s, {rate:,.1f} a second", file=sys.stderr)
+    print(gate.head()["note"], file=sys.stderr)
+    drift = gate.drift
+    print(f"{'warning' if drift.warning else 'drift'}: {drift.sentence}", file=sys.stderr)
+    return FAILED if notes.problems else DONE
+
+
+def _decisions(gate: Gate) -> str:
+    parts = [f"{count:,} {name}" for name, count in gate.counts.items() if count]
+    return f"{sum(gate.counts.values()):,} images ({', '.join(parts) or 'none'})"
+
+
+def _decide_progress(arguments: argparse.Namespace) -> AbstractContextManager[Progress]:
+    """A bar; but not among lines on the same terminal, which show by themselves how far it is."""
+    from indexer.report import Silent
+    from service.progress import TerminalProgress
+
+    lines_seen = sys.stdout.isatty() and (arguments.json or arguments.out is None)
+    return nullcontext(Silent()) if lines_seen else TerminalProgress()
+
+
+@contextmanager
+def _decided_out(gate: Gate, arguments: argparse.Namespace) -> Iterator[Callable[[list[Decided]], None]]:
+    """Takes decisions as they come: into a file, as one document, or a line each."""
+    from service.relevance.decided_file import decided_file, part_of
+
+    out: Path | None = arguments.out
+    with ExitStack() as stack:
+        writers: list[Callable[[list[Decided]], None]] = []
+        if out is not None:
+            writers.append(stack.enter_context(decided_file(out)))
+        if arguments.json:
+            writers.append(stack.enter_context(_decided_document(gate)))
+        elif out is None:
+            writers.append(_print_decided)
+        try:
+            yield lambda decided: _to_each(writers, decided)
+        except KeyboardInterrupt:
+            kept = "" if out is None else f", which lie in {part_of(out)}"
+            print(f"stopped after {_decisions(gate)}{kept}", file=sys.stderr)
+            raise
+
+
+def _to_each(writers: list[Callable[[list[Decided]], None]], decided: list[Decided]) -> None:
+    for write in writers:
+        write(decided)
+
+
+@contextmanager
+def _decided_document(gate: Gate) -> Iterator[Callable[[list[Decided]], None]]:
+    """One document, a line an image; a run that is stopped leaves it open."""
+    begun = False
+
+    def write(decided: list[Decided]) -> None:
+        nonlocal begun
+        for image in decided:
+            # Its beginning is held back till there is an image: a mistake in the sources leaves stdout empty.
+            before = ",\n" if begun else f'{json.dumps(gate.head(), ensure_ascii=False)[:-1]}, "images": [\n'
+            print(before, json.dumps(image.to_json(), ensure_ascii=False), sep="", end="")
+            begun = True
+        sys.stdout.flush()
+
+    yield write
+    print(f"\n], {json.dumps(gate.tail(), ensure_ascii=False)[1:]}")
+
+
+def _print_decided(decided: list[Decided]) -> None:
+    for image in decided:
+        chance = "-" if image.probability is None else f"{image.probability:.2f}"
+        why = "" if image.error is None else f": {one_line(image.error)}"
+        print(f"{image.decision or '-':<4}  {chance:>5}  {one_line(image.name)}{why}")
+    sys.stdout.flush()  # so that a pipe has each batch at once
 
 
 def _list(filters: Filters, arguments: argparse.Namespace) -> int:
@@ -196,7 +342,7 @@ def _show(filters: Filters, arguments: argparse.Namespace) -> int:
             print(f"{side}: {'; '.join(one_line(text) for text in shown)}")
     if definition.where:
         print(f"where: {one_line(definition.where)}")
-    print(f"wanted: {_promise(definition.to_document()['target'])}")
+    print(f"wanted: {promise_sentence(definition.to_document()['target'])}")
     for name, value in (definition.measured or {}).items():
         print(f"{name}: {value}")
     _tell_progress(chosen.progress())
@@ -251,6 +397,7 @@ ACTIONS: dict[str, Callable[[Filters, argparse.Namespace], int]] = {
     "undo": _undo,
     "plan": _plan,
     "apply": _apply,
+    "decide": _decide,
     "export": _export,
     "list": _list,
     "show": _show,

@@ -41,6 +41,7 @@ FILTER = "/v1/lakes/{}/filters/{}"
 # The first line that fits counts. What a later route needs goes above the last two lines.
 NEEDS: Sequence[Need] = (
     Need("GET", "/", None),  # the page shows nothing by itself
+    Need("GET", "/label", None),
     Need("GET", "/page/*", None),
     Need("GET", "/favicon.ico", None),
     Need("GET", "/healthz", None),
@@ -50,6 +51,7 @@ NEEDS: Sequence[Need] = (
     Need("POST", f"{FILTER}/next", "label"),
     Need("POST", f"{FILTER}/label", "label"),
     Need("POST", f"{FILTER}/undo", "label"),
+    Need("POST", f"{FILTER}/decide", "read"),  # it changes nothing
     Need("GET", "*", "read"),
     Need("*", "*", "write"),
 )

@@ -22,6 +22,7 @@ class ServeConfig:
     max_body_bytes: int = 1_000_000
     max_upload_bytes: int = 64_000_000  # all images of one upload
     max_images: int = 16  # of one upload
+    max_batch: int = 256  # images of one upload that a filter decides; max_upload_bytes counts, too
     max_pixels: int = 180_000_000  # width x height of one uploaded image
     max_uploads: int = 8  # at once: each may hold max_upload_bytes in memory
     upload_wait_s: float = 10.0  # for a free decoder: pictures that take long must not pile up

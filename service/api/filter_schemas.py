@@ -19,6 +19,7 @@ Labeller = Annotated[
     Field(description="Who answers; without it all answers are one unnamed person's."),
 ]
 Decision = Literal["keep", "ask", "drop"]
+Format = Literal["txt", "csv", "parquet", "coco", "label_studio"]  # those that are one file of names
 Purpose = Literal["teach", "audit"]
 Stage = Literal["draft", "teach", "audit", "applied"]
 
@@ -266,6 +267,53 @@ class RowSampled(RowToLabel):
 class SamplesAnswer(BaseModel):
     decision: Decision
     rows: list[RowSampled]
+
+
+class ImageDecided(BaseModel):
+    name: str = Field(description="The file's name as it was sent; files[0] and so on where it has none.")
+    decision: Decision | None = Field(description="Null: there is none, and error says why.")
+    score: float | None
+    probability: float | None = Field(
+        description="A calibrated chance of being relevant; null without a calibration."
+    )
+    label: Literal["yes", "no"] | None = Field(
+        description="What a person said of the same image in the lake; the decision follows it."
+    )
+    error: str | None
+
+
+class DecideCounts(BaseModel):
+    keep: int
+    ask: int
+    drop: int
+    outside: int = Field(description="Images that the filter's where leaves out.")
+    unreadable: int
+
+
+class DriftFound(BaseModel):
+    """How the scores compare with those that were audited."""
+
+    warning: bool
+    sentence: str
+    images: int
+    different: float = Field(description="About how many; near-identical ones count together.")
+    distance: float | None = Field(
+        description="Between the two distributions, 0 to 1; null: too few images to say."
+    )
+    p_value: float | None = Field(description="At most the chance of such a distance without any drift.")
+    above_line_then: float = Field(description="The share at or above the line of what was audited.")
+    above_line_now: float | None
+
+
+class DecideAnswer(BaseModel):
+    filter: str
+    version: int = Field(description="The latest that was applied.")
+    thresholds: dict[str, float]
+    promised: Literal[False]
+    note: str
+    images: list[ImageDecided] = Field(description="One a file, in their order.")
+    counts: DecideCounts
+    drift: DriftFound
 
 
 class DeletedAnswer(BaseModel):

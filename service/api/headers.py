@@ -23,7 +23,7 @@ PAGE: Mapping[str, str] = {
 
 
 def is_page(path: str) -> bool:
-    return path in ("/", "/favicon.ico") or path.startswith("/page/")
+    return path in ("/", "/label", "/favicon.ico") or path.startswith("/page/")
 
 
 def security_headers(path: str) -> Mapping[str, str]:

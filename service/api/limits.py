@@ -8,12 +8,13 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.access import FILTER, Need
 from service.api.answers import Refused
 from service.api.config import ServeConfig
 from service.api.exchange import Exchange, has_body, too_large
 from service.api.headers import is_page, with_security_headers
 
-UPLOAD = "/v1/search/upload"
+UPLOADS = (Need("POST", "/v1/search/upload", None), Need("POST", f"{FILTER}/decide", None))
 SESSION = "/v1/session"
 MAX_SESSION_BYTES = 4_096  # a key in JSON; whoever sends it has shown none yet
 PATIENCE_S = 30.0
@@ -62,7 +63,7 @@ class Limits:
         if _always_answered(path):
             await exchange.run(self._app)
             return
-        is_upload = path == UPLOAD
+        is_upload = _is_upload(path)
         if is_upload and self._uploads >= self._config.max_uploads:
             await exchange.refuse(_busy(self._uploads, "uploads"))
             return
@@ -89,11 +90,15 @@ class Limits:
         return _wrong_type(scope, headers) if has_body(headers) else None
 
     def _max_bytes(self, path: str) -> int:
-        if path == UPLOAD:
+        if _is_upload(path):
             return self._config.max_upload_bytes
         if path == SESSION:
             return min(MAX_SESSION_BYTES, self._config.max_body_bytes)
         return self._config.max_body_bytes
+
+
+def _is_upload(path: str) -> bool:
+    return any(upload.fits("POST", path) for upload in UPLOADS)
 
 
 def _busy(count: int, what: str) -> Refused:
@@ -110,7 +115,7 @@ def _wrong_type(scope: Scope, headers: Headers) -> Refused | None:
     """Forms of other sites can send text/plain and the like unasked, but not JSON: one more reason to insist."""
     if scope["method"] not in ("POST", "PUT", "PATCH") or not scope["path"].startswith("/v1/"):
         return None
-    wanted = "multipart/form-data" if scope["path"] == UPLOAD else "application/json"
+    wanted = "multipart/form-data" if _is_upload(scope["path"]) else "application/json"
     sent = headers.get("content-type", "").partition(";")[0].strip().lower()
     if sent == wanted:
         return None

@@ -12,7 +12,7 @@ from fastapi import UploadFile
 from numpy.typing import NDArray
 from starlette.datastructures import State
 
-from indexer.embed import InputShape, Pixels
+from indexer.embed import InputShape
 from indexer.errors import BadCursor, BadRequest, SnapshotGone, UnreadableImage
 from indexer.images import ReadImage
 from indexer.pipeline import embed_batch
@@ -176,7 +176,8 @@ def _embedded(state: State, served: ServedLake, uploads: Uploads) -> list[tuple[
         return []
     model = served.embedder()
     pixels = [
-        _decoded(state, f"files[{number}]", file, model.input_shape) for number, file in enumerate(files)
+        decoded(state, f"files[{number}]", file, model.input_shape).pixels
+        for number, file in enumerate(files)
     ]
     vectors = []
     for number, vector in enumerate(embed_batch(model, pixels)):
@@ -186,8 +187,11 @@ def _embedded(state: State, served: ServedLake, uploads: Uploads) -> list[tuple[
     return vectors
 
 
-def _decoded(state: State, name: str, file: UploadFile, shape: InputShape) -> Pixels:
-    """Read into memory when it is its turn, not before: 64 uploads at once may have 4 GB."""
+def decoded(state: State, name: str, file: UploadFile, shape: InputShape) -> ReadImage:
+    """Read into memory when it is its turn, not before: 64 uploads at once may have 4 GB.
+
+    :raises UnreadableImage: if it is no image; Refused: if no decoder is free in time.
+    """
     turn: threading.BoundedSemaphore = state.decoders.all_but_one
     wait_s = state.config.upload_wait_s
     if not turn.acquire(timeout=wait_s):
@@ -197,4 +201,4 @@ def _decoded(state: State, name: str, file: UploadFile, shape: InputShape) -> Pi
         read: ReadImage = state.decoders.decode(name, file.file.read(), shape)
     finally:
         turn.release()
-    return read.pixels
+    return read

@@ -23,7 +23,7 @@ export class ServerGone extends Error {
  * @returns {Promise<{answer: ?Object, took: ?number}>} the JSON, null for an empty answer, and the ms that it took
  * @throws {ApiError|ServerGone|DOMException} the last where signal was aborted
  */
-async function ask(method, path, { body, signal } = {}) {
+export async function ask(method, path, { body, signal } = {}) {
   const isForm = body instanceof FormData;
   const headers = body && !isForm ? { "Content-Type": "application/json" } : {};
   let response;
@@ -57,7 +57,7 @@ function tookMs(timing) {
   return parts.length ? parts.reduce((sum, part) => sum + part) : null;
 }
 
-const lakePath = (lake) => `/v1/lakes/${encodeURIComponent(lake)}`;
+export const lakePath = (lake) => `/v1/lakes/${encodeURIComponent(lake)}`;
 
 export const session = async () => (await ask("GET", "/v1/session")).answer;
 export const signIn = (key) => ask("POST", "/v1/session", { body: { key } });

@@ -1,6 +1,7 @@
 /** What stands around the grid: how many images and how long it took, notices, messages, the end. */
 
 import { button, byId, make } from "./dom.js";
+import { labelHref } from "./filters.js";
 import { emptyLake, failure, message, noLake, notice, nothingFound, problems } from "./messages.js";
 import { isQuery } from "./state.js";
 import { count, images, sentence } from "./words.js";
@@ -50,7 +51,9 @@ export class Shown {
   }
 
   #choose() {
-    if (this.#lake !== null) byId("lake").value = this.#lake;
+    if (this.#lake === null) return;
+    byId("lake").value = this.#lake;
+    byId("to-filters").href = labelHref(this.#lake);
   }
 
   noLake() {

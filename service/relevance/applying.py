@@ -258,7 +258,7 @@ def decide(
         )
         return Refusal(reason, _can_promise(standing), None)
     if ask and "precision" not in best:
-        keep_cut = min(drop_cut, _likely_cut(audit, calibration))
+        keep_cut = min(drop_cut, likely_cut(audit, calibration))
     return _applied(standing, keep_cut, drop_cut)
 
 
@@ -289,7 +289,7 @@ def _cuts(best: Mapping[str, int | None]) -> tuple[int, int]:
     return recall, min(recall, precision)
 
 
-def _likely_cut(audit: Audit, calibration: Calibration | None) -> int:
+def likely_cut(audit: Audit, calibration: Calibration | None) -> int:
     """How many strata are more likely relevant than not, on the whole."""
     likely = forecast(audit, calibration) >= EVEN_ODDS
     return max(1, int(likely.argmin()) if not likely.all() else len(likely))

@@ -10,24 +10,41 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from indexer.embed import Embedder, Vectors
 from indexer.errors import BadRequest, UnknownRow, UnreadableImage
 from indexer.layout import Layout
+from indexer.report import Progress
+from service.export import ExportReport, Handover, export
+from service.export.incoming import read_labels
+from service.export.reading import reader_of
 from service.hits import row_json
 from service.lake import Lake
-from service.query import Query, query_vector
+from service.originals import Originals
+from service.query import ImageLike, Query, query_vector
 from service.relevance import audit as audits
 from service.relevance import ledger, plan
-from service.relevance.applying import Applied, Refusal, Standing, apply, forecast, overruled, stand
+from service.relevance.applying import (
+    DECISIONS,
+    Applied,
+    Refusal,
+    Standing,
+    apply,
+    forecast,
+    overruled,
+    stand,
+)
 from service.relevance.audit import Audit
 from service.relevance.calibration import Calibration
 from service.relevance.definition import Definition, ExampleImage, Examples, Target
 from service.relevance.fitting import draft, fit
+from service.relevance.gate import Gate, Gates
+from service.relevance.handover import Items, handover_of
 from service.relevance.label_files import read_label_file
+from service.relevance.label_imports import labels_of
 from service.relevance.labels import UNNAMED, Answer, LabelBook, NewLabel, labels_used
 from service.relevance.promise import Known, chains, delta_of
 from service.relevance.retarget import retargeted
@@ -126,7 +143,7 @@ class Filters:
     def open(self, name: str) -> Filter:
         """:raises UnknownFilter: if there is none of this name."""
         self.store.folder(name)
-        return Filter(self.lake, self.store, name)
+        return Filter(self.lake, self.store, name, self._embedder)
 
     def copy(self, name: str, new_name: str, *, labels: bool = False) -> Filter:
         """A filter of its own, like another's latest version. See `FilterStore.copy`."""
@@ -151,9 +168,13 @@ def _shown(snapshot: Snapshot, examples: Examples) -> Vectors:
 class Filter:
     """One filter of an open lake."""
 
-    def __init__(self, lake: Lake, store: FilterStore, name: str) -> None:
+    def __init__(
+        self, lake: Lake, store: FilterStore, name: str, embedder: Callable[[], Embedder] | None = None
+    ) -> None:
         self.lake = lake
         self.name = name
+        self._embedder = embedder or (lambda: lake.embedder)
+        self._gates = Gates(lake)
         self._store = store
         self._folder = store.folder(name)
         self._book: LabelBook = store.labels(name)
@@ -287,9 +308,31 @@ class Filter:
             self._has_row(),
             labeller=labeller,
         )
-        asked = self._asked()
         told = [{"line": line, "message": message} for line, message in problems]
-        return self._save([replace(label, purpose=asked(label.row_id)) for label in found], told)
+        return self._save(self._as_asked(found), told)
+
+    def label_export(
+        self,
+        path: str | Path,
+        format: str,
+        labeller: str = UNNAMED,
+        *,
+        yes: Sequence[str] = (),
+        empty_is_no: bool = False,
+        root: str | None = None,
+    ) -> dict[str, Any]:
+        """Save the answers of an annotation tool's file; format, yes, empty_is_no and root as `read_labels` has them.
+
+        :raises BadRequest: if the file cannot be read, or is not of this format.
+        """
+        incoming = read_labels(Path(path), format, yes=yes, empty_is_no=empty_is_no, root=root)
+        found, problems = labels_of(incoming.labels, self._rows_by_uri().get, self._has_row(), labeller)
+        told = [{"about": about, "message": message} for about, message in [*incoming.problems, *problems]]
+        return {**self._save(self._as_asked(found), told), "unanswered": incoming.unanswered}
+
+    def _as_asked(self, labels: Sequence[NewLabel]) -> list[NewLabel]:
+        asked = self._asked()
+        return [replace(label, purpose=asked(label.row_id)) for label in labels]
 
     def _new_label(
         self,
@@ -551,19 +594,64 @@ class Filter:
             definition = self.at(version)
             if definition.thresholds is not None and definition.reason == "applied":
                 return definition
-        raise BadRequest("filter", f"{self.name} was not applied yet, so nothing is decided")
+        raise BadRequest(
+            "filter", f"{self.name} was not applied yet, so nothing is decided; see: lakesift filter apply"
+        )
 
-    def decided(self, decision: str, version: int | None = None) -> Any:
-        """pyarrow.Table: the ledger's rows of one decision, by row_id.
+    def decided(self, *decisions: str, version: int | None = None) -> Any:
+        """pyarrow.Table: the ledger's rows of these decisions, by row_id.
 
-        :raises BadRequest: if nothing was applied, or decision is none of keep, ask and drop.
+        :raises BadRequest: if nothing was applied, or a decision is none of keep, ask and drop.
         """
-        if decision not in ("keep", "ask", "drop"):
-            raise BadRequest("decision", f"{decision!r} is none of keep, ask and drop")
+        for decision in decisions:
+            if decision not in DECISIONS:
+                raise BadRequest("decision", f"{decision!r} is none of keep, ask and drop")
         definition = self.last_applied() if version is None else self.at(version)
         self.applied(definition)
         table = ledger.read(self._folder / "ledger", definition.version)
-        return table.filter(np.asarray([value == decision for value in table["decision"].to_pylist()]))
+        return table.filter(np.asarray([value in decisions for value in table["decision"].to_pylist()], bool))
+
+    def items(self, *decisions: str, version: int | None = None) -> tuple[Items, Handover]:
+        """What was decided so, to be handed over with `service.export`; and what is said about it there.
+
+        :raises BadRequest: as `decided` does.
+        """
+        definition = self.last_applied() if version is None else self.at(version)
+        table = self.decided(*decisions, version=definition.version)
+        handed = Items(self.lake.at(definition.snapshot), table, self.answers())
+        return handed, handover_of(self.applied(definition), decisions)
+
+    def export(
+        self,
+        format: str,
+        out: Path | None,
+        decisions: Sequence[str] = ("keep",),
+        *,
+        version: int | None = None,
+        chunk: int | None = None,
+        root: str | None = None,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+        stdout: BinaryIO | None = None,
+    ) -> ExportReport:
+        """Hand over the images that were decided so; the rest as `service.export.export` has it."""
+        items, handover = self.items(*decisions, version=version)
+        report = export(
+            items,
+            handover,
+            format,
+            out,
+            chunk,
+            reader_of(Originals()),
+            progress,
+            count=len(items),
+            root=root,
+            schema=items.schema,
+            overwrite=overwrite,
+            stdout=stdout,
+        )
+        report.skipped.extend(items.missing)
+        return report
 
     def ledger_path(self, version: int | None = None) -> Path:
         """The Parquet file with the decision of every row.
@@ -573,6 +661,29 @@ class Filter:
         definition = self.last_applied() if version is None else self.at(version)
         self.applied(definition)
         return ledger.path_of(self._folder / "ledger", definition.version)
+
+    # -- new images
+
+    def gate(self, *, ask: bool = False) -> Gate:
+        """Decides images that are not in the lake, by the latest version that was applied. Nothing is promised of them.
+
+        :param ask: leave images near the line to a person, as `apply` would.
+        :raises BadRequest: if nothing was applied yet: without a promise there is no line.
+        """
+        definition = self.last_applied()
+        return self._gates.open(definition, self._audit_of(definition), self._said(), ask=ask)
+
+    def decide(self, images: Sequence[ImageLike], *, ask: bool = False) -> dict[str, Any]:
+        """keep, drop or ask of each new image; one that cannot be read has an error instead. See `gate`.
+
+        :param images: paths, encoded bytes, or uint8 RGB arrays (height, width, 3).
+        """
+        from service.relevance.incoming import (
+            decide_images,
+        )  # DuckDB and decoders, which nothing else here needs
+
+        gate = self.gate(ask=ask)
+        return gate.to_json(decide_images(gate, images, self._embedder()))
 
     def samples(self, decision: str, count: int = 24) -> dict[str, Any]:
         """Rows of one decision next to the line: what was kept or dropped narrowly."""

@@ -12,8 +12,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from service import filter_arguments
 from service.arguments import parser
 from service.cli import main
+from service.relevance.label_imports import LABEL_FORMATS
 
 ACTIONS = [
     "new",
@@ -22,6 +24,7 @@ ACTIONS = [
     "undo",
     "plan",
     "apply",
+    "decide",
     "export",
     "list",
     "show",
@@ -66,6 +69,13 @@ def test_every_action_helps_with_defaults_and_two_examples(action: str, capsys: 
         assert parser().parse_args(shlex.split(example)[1:]).action == action
 
 
+def test_help_names_the_formats_that_there_are() -> None:
+    from service.export import FORMATS
+
+    assert set(filter_arguments.FORMATS) == set(FORMATS)
+    assert filter_arguments.LABEL_FORMATS == LABEL_FORMATS
+
+
 def label(capsys: Capture, lake: Path, rows: list[dict[str, Any]], wanted: set[str]) -> None:
     path = lake.parent / "labels.csv"
     with path.open("w", newline="") as file:
@@ -75,6 +85,68 @@ def label(capsys: Capture, lake: Path, rows: list[dict[str, Any]], wanted: set[s
             [[row["row_id"], "yes" if Path(row["uri"]).name in wanted else "no"] for row in rows]
         )
     run(capsys, 0, "label", lake, "cats", path)
+
+
+@pytest.fixture
+def applied(capsys: Capture, lake: Path) -> Path:
+    """The lake with its filter `cats`: taught, audited, applied."""
+    run(capsys, 0, "new", lake, "cats", "--keep", "a cat", "--recall", 0.5, "--confidence", 0.5)
+    label(capsys, lake, told(capsys, "next", lake, "cats", "-n", 5)["rows"], {"chelsea.png"})
+    while rows := told(capsys, "next", lake, "cats", "-n", 10, "--purpose", "audit")["rows"]:
+        label(capsys, lake, rows, {"chelsea.png"})
+    run(capsys, 0, "apply", lake, "cats")
+    return lake
+
+
+@pytest.mark.parametrize("format", filter_arguments.FORMATS)
+def test_every_format_takes_all_that_was_decided_and_a_second_run_has_nothing_to_do(
+    format: str, capsys: Capture, applied: Path, tmp_path: Path
+) -> None:
+    arguments = ["export", applied, "cats", "--decision", "keep", "--decision", "drop", "--chunk", 20]
+    report = told(capsys, *arguments, "--format", format, "--out", tmp_path / f"out.{format}")
+    assert (report["items"], len(report["files"]), report["already"]) == (30, 2, 0)  # 20 and 10
+    assert all(Path(name).exists() for name in report["files"])
+    again = told(capsys, *arguments, "--format", format, "--out", tmp_path / f"out.{format}")
+    assert again == {**report, "already": 2}
+
+
+def test_an_export_says_who_answered_and_what_comes_next(
+    capsys: Capture, applied: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "tasks.json"
+    _, said = run(capsys, 0, "export", applied, "cats", "--format", "label_studio", "--out", out)
+    assert "next: import one file after another" in said
+    tasks = json.loads(out.with_name("tasks-00001.json").read_text())
+    cat = next(task for task in tasks if task["data"]["uri"].endswith("chelsea.png"))
+    assert cat["data"]["label"] == "yes"
+    assert cat["data"]["promise"] == "recall at least 0.5, with confidence 0.5"
+    _, said = run(capsys, 2, "export", applied, "cats", "--format", "coco", "--out", "-")
+    assert said == "lakesift: out: coco cannot go to standard output; name a file or folder\n"
+
+
+def test_answers_of_annotation_tools_come_back(capsys: Capture, applied: Path, tmp_path: Path) -> None:
+    """Label Studio's own form: the tasks as handed over, each with an annotation; one stranger, one unanswered."""
+    out = tmp_path / "tasks.json"
+    run(capsys, 0, "export", applied, "cats", "--format", "label_studio", "--out", out, "--decision", "drop")
+    tasks = json.loads(out.with_name("tasks-00001.json").read_text())
+    choice = {"type": "choices", "value": {"choices": ["drop"]}, "from_name": "decision", "to_name": "image"}
+    for number, task in enumerate(tasks):
+        task["id"] = number
+        task["annotations"] = [{"completed_by": {"email": "ann@example.org"}, "result": [choice]}]
+    tasks[0]["annotations"] = []
+    tasks[1]["data"] |= {"uri": "/elsewhere/dog.jpg", "image": "/data/local-files/?d=elsewhere/dog.jpg"}
+    back = tmp_path / "back.json"
+    back.write_text(json.dumps(tasks))
+    text, said = run(capsys, 1, "label", applied, "cats", back, "--format", "label_studio", "--json")
+    saved = json.loads(text)
+    assert (saved["saved"], saved["unanswered"]) == (len(tasks) - 2, 1)
+    assert [problem["about"] for problem in saved["problems"]] == ["/elsewhere/dog.jpg"]
+    assert "1 images have no answer in it" in said
+    for format in ("coco", "cvat"):
+        _, said = run(capsys, 2, "label", applied, "cats", back, "--format", format)
+        assert f"{back} is no {format} file" in said
+    _, said = run(capsys, 2, "label", applied, "cats", back, "--yes", "cat")
+    assert "say which with --format" in said
 
 
 def test_from_a_prompt_to_the_paths_of_what_was_kept(capsys: Capture, lake: Path, tmp_path: Path) -> None:
@@ -98,9 +170,47 @@ def test_from_a_prompt_to_the_paths_of_what_was_kept(capsys: Capture, lake: Path
     names = [{Path(line).name for line in text.splitlines()} for text in (kept, dropped)]
     assert "chelsea.png" in names[0]
     assert len(names[0]) + len(names[1]) == 30
+    decide(
+        capsys,
+        lake,
+        tmp_path,
+        next(Path(row["uri"]) for row in found["rows"] if cats & {Path(row["uri"]).name}),
+    )
     table = tmp_path / "dropped.parquet"
     run(capsys, 0, "export", lake, "cats", "--decision", "drop", "--format", "parquet", "--out", table)
     assert pq.read_table(table)["uri"].to_pylist() == dropped.splitlines()
+
+
+def decide(capsys: Capture, lake: Path, root: Path, cat: Path) -> None:
+    """New images through a filter that was applied."""
+    new = root / "new"
+    new.mkdir()
+    (new / "cat.png").write_bytes(cat.read_bytes())
+    (new / "half\n.png").write_bytes(cat.read_bytes()[:5_000])
+    lines, said = run(capsys, 0, "decide", lake, "cats", new)
+    kept, broken = lines.splitlines()
+    assert re.fullmatch(rf"keep +(-|[01]\.\d\d)  {re.escape(str(new))}/cat\.png", kept)
+    assert broken.startswith(f"-         -  {new}/half\\n.png: truncated")
+    assert "decided 2 images (1 keep, 1 unreadable) in " in said
+    assert "unpromised until audited" in said
+    assert "drift: too few different images" in said
+    out = root / "decided.csv"
+    document = told(capsys, "decide", lake, "cats", new, "--ask", "--out", out)
+    assert document["promised"] is False
+    assert [(image["decision"], image["label"]) for image in document["images"]] == [
+        ("keep", "yes"),
+        (None, None),
+    ]
+    assert out.read_text().startswith(f"name,decision,score,probability,label,error\n{new}/cat.png,keep,")
+    (root / "empty").mkdir()
+    for arguments, sentence in (
+        ([root / "empty"], "there are no image files in it"),
+        ([root / "none", "--json"], "there is no such file or folder"),
+        ([new, "--out", out], "is there already"),
+    ):
+        lines, said = run(capsys, 1, "decide", lake, "cats", *arguments)
+        assert lines == ""
+        assert sentence in said
 
 
 def test_mistakes_are_one_sentence_and_exit_codes_tell_whose(capsys: Capture, lake: Path) -> None:
@@ -117,6 +227,7 @@ def test_mistakes_are_one_sentence_and_exit_codes_tell_whose(capsys: Capture, la
         (1, ["next", lake.parent / "none.lake", "cats"], "is not a lake"),
         (2, ["label", lake, "cats", lake.parent / "none.csv"], "none.csv"),
         (2, ["export", lake, "cats", "--out", "-"], "was not applied yet"),
+        (2, ["decide", lake, "cats", lake.parent], "was not applied yet"),
         (2, ["show", lake, "cats", "--version", 9], "has no version 9"),
         (2, ["apply", lake, "cats", "--recall", 0.96], "planned for recall 0.95 and shows nothing above it"),
         (2, ["apply", lake, "cats", "--confidence", 95], "95 is not between 0 and 1"),

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import orjson
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, UploadFile
 from starlette.responses import FileResponse, Response
 
 from indexer.errors import BadRequest
+from service.api.downloads import download
 from service.api.filter_schemas import (
     MAX_NEXT,
     ApplyAnswer,
     ApplyRequest,
+    DecideAnswer,
     Decision,
     DeletedAnswer,
     ExamplesSaid,
     FilterAnswer,
     FilterFacts,
     FiltersAnswer,
+    Format,
     LabelAnswer,
     LabelRequest,
     NewFilter,
@@ -32,6 +35,8 @@ from service.api.filter_schemas import (
     UndoRequest,
 )
 from service.api.schemas import ErrorAnswer
+from service.api.uploaded import decide_uploads
+from service.export import export_to
 from service.relevance.definition import Target
 from service.relevance.filters import Filter, Filters
 
@@ -41,10 +46,25 @@ PARQUET = "application/vnd.apache.parquet"
 ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (404, 410, 422, 429, 503)}
 SENT: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (408, 413)}
 TAKEN: dict[int | str, dict[str, Any]] = {409: {"model": ErrorAnswer, "description": "The name is taken."}}
+UPLOADED: dict[int | str, dict[str, Any]] = {415: {"model": ErrorAnswer}}
 FILE: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {PARQUET: {"schema": {"type": "string", "format": "binary"}}},
         "description": "The ledger.",
+    }
+}
+
+MEDIA = {"txt": "text/plain; charset=utf-8", "csv": "text/csv; charset=utf-8", "parquet": PARQUET}
+EXPORTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in ("text/plain", "text/csv", PARQUET, "application/json")
+        },
+        "headers": {
+            "Left-Out": {"schema": {"type": "integer"}, "description": "Images that it cannot name."}
+        },
+        "description": "The file.",
     }
 }
 
@@ -180,6 +200,35 @@ def apply(request: Request, lake: LakeName, name: FilterName, body: ApplyRequest
     )
 
 
+async def only_decide_fields(request: Request) -> None:
+    """Forms are read field by field, so a misspelt one would be passed over."""
+    unknown = set(await request.form()) - {"files", "ask"}
+    if unknown:
+        raise BadRequest(sorted(unknown)[0][:100], "there is no such field; send files, and ask if you like")
+
+
+@router.post(
+    "/{name}/decide",
+    response_model=DecideAnswer,
+    responses={**ERRORS, **SENT, **UPLOADED},
+    summary="Decide images that are not in the lake",
+    dependencies=[Depends(only_decide_fields)],
+)
+def decide(
+    request: Request,
+    lake: LakeName,
+    name: FilterName,
+    files: Annotated[list[UploadFile], File(description="The images.")],
+    ask: Annotated[bool, Form(description="True leaves images near the line to a person.")] = False,
+) -> Response:
+    """An answer for each file, in their order, by the latest version that was applied; one that cannot be read has an
+    error, and costs the others nothing. Nothing is promised of new images; `drift` warns where their scores are not
+    like those that were audited. The images are not kept."""
+    served = request.app.state.hub.lake(lake)
+    gate = _filter(request, lake, name).gate(ask=ask)
+    return _json(decide_uploads(request.app.state, gate, files, served.embedder))
+
+
 @router.get(
     "/{name}/samples",
     response_model=SamplesAnswer,
@@ -194,6 +243,39 @@ def samples(
     n: Annotated[int, Query(ge=1, le=MAX_NEXT)] = 24,
 ) -> Response:
     return _json(_filter(request, lake, name).samples(decision, n))
+
+
+@router.get(
+    "/{name}/export",
+    response_class=Response,
+    responses={**ERRORS, **EXPORTED},
+    summary="Hand over what was decided",
+)
+def export(
+    request: Request,
+    lake: LakeName,
+    name: FilterName,
+    decision: Annotated[list[Decision] | None, Query(description="Which images. Left out: keep.")] = None,
+    format: Format = "csv",
+    root: Annotated[
+        str | None,
+        Query(
+            max_length=4096,
+            description="The annotation tool's top folder, a path or URL; images are named below it.",
+        ),
+    ] = None,
+    version: Version = None,
+) -> Response:
+    """Paths, a table, or a file for an annotation tool. Folders and tars are made by `lakesift filter export`."""
+    found = _filter(request, lake, name)
+    items, handover = found.items(*dict.fromkeys(decision or ["keep"]), version=version)
+
+    def make(file: BinaryIO) -> int:
+        report = export_to(file, items, handover, format, root=root, schema=items.schema)
+        return len(report.skipped) + len(items.missing)
+
+    file_name = f"{name}-{handover.version:06d}-{format}.{format if format in MEDIA else 'json'}"
+    return download(make, file_name, MEDIA.get(format, "application/json"))
 
 
 @router.get(

@@ -19,6 +19,11 @@ def index() -> FileResponse:
     return FileResponse(FOLDER / "index.html", headers={"Cache-Control": "no-cache"})
 
 
+@router.get("/label")
+def label() -> FileResponse:
+    return FileResponse(FOLDER / "label.html", headers={"Cache-Control": "no-cache"})
+
+
 @router.get("/favicon.ico")
 def favicon() -> RedirectResponse:
     return RedirectResponse("/page/icon.svg")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,7 +208,7 @@ def test_an_unknown_filter_is_a_404_that_names_its_like_and_no_folder(
     )
     for path, body in (("next", {}), ("label", answered([{"row_id": 1}])), ("undo", {}), ("apply", {})):
         assert error(post(reds, f"/nope/{path}", body, 404))[0] == "unknown_filter"
-    for path in ("audit", "plan", "samples?decision=keep", "ledger"):
+    for path in ("audit", "plan", "samples?decision=keep", "ledger", "export"):
         answer = reds.get(f"{FILTERS}/nope/{path}")
         assert answer.status_code == 404
         assert str(tmp_path) not in answer.text
@@ -385,6 +387,41 @@ def test_a_ledger_of_an_older_version(audited: TestClient) -> None:
     assert error(get(audited, "/reds/ledger?version=1", 422))[:2] == ("invalid_request", "version")
 
 
+@pytest.mark.parametrize("format", ["txt", "csv", "parquet", "coco", "label_studio"])
+def test_what_was_decided_can_be_downloaded(audited: TestClient, format: str) -> None:
+    applied = post(audited, "/reds/apply", {})
+    answer = audited.get(f"{FILTERS}/reds/export?decision=keep&decision=drop&format={format}")
+    assert answer.status_code == 200
+    assert answer.headers["left-out"] == "0"
+    suffix = {"coco": "json", "label_studio": "json"}.get(format, format)
+    name = f"reds-{applied['version']:06d}-{format}.{suffix}"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+    assert images_in(answer.content, format) == REDS + OTHERS
+    kept = audited.get(f"{FILTERS}/reds/export?format={format}").content
+    assert images_in(kept, format) == applied["kept"]
+
+
+def images_in(data: bytes, format: str) -> int:
+    if format == "parquet":
+        return int(pq.read_table(io.BytesIO(data)).num_rows)
+    if format == "txt":
+        return len(data.splitlines())
+    if format == "csv":
+        return len(list(csv.DictReader(io.StringIO(data.decode()))))
+    document = json.loads(data)
+    return len(document["images"] if format == "coco" else document)
+
+
+def test_a_download_is_refused_in_words(audited: TestClient) -> None:
+    assert error(get(audited, "/reds/export", 422))[0] == "invalid_request"  # nothing was applied
+    post(audited, "/reds/apply", {})
+    assert error(get(audited, "/reds/export?format=yolo", 422))[:2] == ("invalid_request", "format")
+    assert error(get(audited, "/reds/export?decision=all", 422))[0] == "invalid_request"
+    nothing = audited.get(f"{FILTERS}/reds/export?format=csv&root=/none&decision=ask").text
+    assert nothing.startswith("row_id,uri,decision,score,probability,label,labeller,")
+    assert nothing.count("\n") == 1
+
+
 # -- who may
 
 
@@ -397,6 +434,7 @@ def test_a_ledger_of_an_older_version(audited: TestClient) -> None:
         ("GET", "/reds/plan", "read"),
         ("GET", "/reds/samples?decision=keep", "read"),
         ("GET", "/reds/ledger", "read"),
+        ("GET", "/reds/export", "read"),
         ("POST", "/reds/next", "label"),
         ("POST", "/reds/label", "label"),
         ("POST", "/reds/undo", "label"),
@@ -430,6 +468,13 @@ def test_another_site_s_page_labels_nothing(reds: TestClient) -> None:
         answer = reds.post(f"{FILTERS}/reds/label", json=said, headers=headers)
         assert answer.json()["error"]["code"] == "origin_not_allowed"
     assert get(reds, "/reds/audit")["progress"]["labels"] == 0
+
+
+def test_the_page_to_label_on_is_open_and_sealed(reds: TestClient) -> None:
+    answer = reds.get("/label?lake=my&filter=reds")
+    assert answer.status_code == 200
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-cache"
 
 
 def test_another_promise_is_made_where_the_audit_is_valid_for_it(audited: TestClient) -> None:

@@ -57,6 +57,7 @@ OPERATIONS = (
     "GET /v1/lakes/{lake}/filters/{name}/audit",
     "GET /v1/lakes/{lake}/filters/{name}/plan",
     "POST /v1/lakes/{lake}/filters/{name}/apply",
+    "POST /v1/lakes/{lake}/filters/{name}/decide",
     "GET /v1/lakes/{lake}/filters/{name}/samples",
     "GET /v1/lakes/{lake}/filters/{name}/ledger",
     "GET /v1/session",

@@ -333,6 +333,7 @@ def test_the_table_of_scopes() -> None:
     assert scope_needed("POST", "/v1/search/upload") == "read"
     assert scope_needed("HEAD", "/v1/lakes") == "read"
     assert scope_needed("POST", "/v1/lakes/x/filters/y/label") == "label"
+    assert scope_needed("POST", "/v1/lakes/x/filters/y/decide") == "read"
     assert scope_needed("POST", "/v1/lakes/x/filters/y/apply") == "write"
     assert scope_needed("POST", "/v1/lakes/x/filters//label") == "write"  # no such route
     assert scope_needed("BREW", "/nonsense") == "write"

@@ -793,15 +793,34 @@ def test_a_lake_with_damage_says_so_and_shows_the_rest(visit: Visit, tmp_path: P
         expect(visitor.page.locator("#notices li")).to_contain_text(vectors.name)
 
 
-def test_every_module_and_style_is_named_at_the_top_and_nothing_is_inline() -> None:
-    """Modules are asked for at once and not one after the other; the page's own policy forbids inline code."""
-    text = (FOLDER / "index.html").read_text()
-    named = set(re.findall(r'(?:href|src)="/page/([^"]+)"', text))
+def needed_by(module: str) -> set[str]:
+    """A module and all that it imports, and they import."""
+    found: set[str] = set()
+    left = [module]
+    while left:
+        if (name := left.pop()) not in found:
+            found.add(name)
+            left += re.findall(r'from "\./([^"]+)"', (FOLDER / name).read_text())
+    return found
+
+
+def test_no_file_of_the_pages_is_left_over() -> None:
+    pages = "".join(path.read_text() for path in FOLDER.glob("*.html"))
+    named = set(re.findall(r'(?:href|src)="/page/([^"]+)"', pages))
     assert named == {path.name for path in FOLDER.iterdir() if path.suffix in (".js", ".css", ".svg")}
+
+
+@pytest.mark.parametrize(("name", "module"), [("index.html", "app.js"), ("label.html", "label.js")])
+def test_every_module_and_style_is_named_at_the_top_and_nothing_is_inline(name: str, module: str) -> None:
+    """Modules are asked for at once and not one after the other; the page's own policy forbids inline code."""
+    text = (FOLDER / name).read_text()
+    named = re.findall(r'(?:href|src)="/page/([^"]+)"', text)
+    assert {each for each in named if each.endswith(".js")} == needed_by(module)
+    assert all((FOLDER / each).is_file() for each in named)
     assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", text)
-    for module in FOLDER.glob("*.js"):  # texts of a lake's owner are never parsed as markup
+    for script in FOLDER.glob("*.js"):  # texts of a lake's owner are never parsed as markup
         assert not re.search(
-            r"\.(inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\(", module.read_text()
+            r"\.(inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\(", script.read_text()
         )
 
 

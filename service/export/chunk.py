@@ -1,0 +1,91 @@
+"""What a format is to the rest: a way to write one chunk, a file or a folder, and a few facts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
+
+from indexer.durable import fsync_folder
+from service.export.item import Handover, Item
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Chunk(Protocol):
+    """One file, or one folder, in the making. Holds no more of its items than it must."""
+
+    def add(self, item: Item) -> None:
+        """:raises LeftOut: if this image cannot be handed over so; nothing of it was written."""
+
+    def finish(self) -> None:
+        """Write what comes after the last item. Files are closed by whoever opened them."""
+
+
+class Folder:
+    """A new folder, and the files in it that are being written."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir()
+        self.path = path
+        self._files: list[BinaryIO] = []
+        self._opened = ExitStack()
+
+    def open(self, name: str) -> BinaryIO:
+        file = self._opened.enter_context((self.path / name).open("wb"))
+        self._files.append(file)
+        return file
+
+    def flush(self) -> None:
+        for file in self._files:
+            file.flush()
+            os.fsync(file.fileno())
+        fsync_folder(self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all chunks of an export share."""
+
+    handover: Handover
+    root: str | None = None  # what an annotation tool has for its top folder
+    schema: pa.Schema | None = None  # the types of the items' columns
+    read_image: Callable[[Item], bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFormat:
+    """A chunk is a file."""
+
+    name: str
+    begin: Callable[[Job, BinaryIO], Chunk]
+    chunk: int | None = None  # items to a chunk, where nobody says; None: all in one
+    streams: bool = False  # may go to stdout
+    copies: bool = False  # reads the images
+    note: str = ""  # what to do with it, for whoever has just made one
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFormat:
+    """A chunk is a folder."""
+
+    name: str
+    begin: Callable[[Job, Folder], Chunk]
+    chunk: int | None = None
+    note: str = ""  # what to do with it, for whoever has just made one
+
+
+Format = FileFormat | FolderFormat

@@ -1,0 +1,30 @@
+/** Asks the server about a lake's filters. Errors are those of api.js. */
+
+import { ask, lakePath } from "./api.js";
+
+const all = (lake) => `${lakePath(lake)}/filters`;
+const one = (lake, name) => `${all(lake)}/${encodeURIComponent(name)}`;
+const post = async (path, body) => (await ask("POST", path, { body })).answer;
+
+export const list = async (lake) => (await ask("GET", all(lake))).answer.filters;
+export const show = async (lake, name) => (await ask("GET", one(lake, name))).answer;
+export const create = (lake, said) => post(all(lake), said);
+
+/** @param {{n: number, purpose?: string, again?: boolean, budget?: number}} wanted */
+export const next = (lake, name, wanted) => post(`${one(lake, name)}/next`, wanted);
+
+/** @param {{row_id: number, label: "yes"|"no"|"skip", labeller: string}[]} labels */
+export const label = (lake, name, labels) => post(`${one(lake, name)}/label`, { labels });
+export const undo = (lake, name, labeller) => post(`${one(lake, name)}/undo`, { labeller });
+export const apply = (lake, name, mayAsk) => post(`${one(lake, name)}/apply`, { ask: mayAsk });
+export const plan = async (lake, name) => (await ask("GET", `${one(lake, name)}/plan`)).answer;
+export const samples = async (lake, name, decision, n) =>
+  (await ask("GET", `${one(lake, name)}/samples?decision=${decision}&n=${n}`)).answer.rows;
+export const ledgerUrl = (lake, name) => `${one(lake, name)}/ledger`;
+
+/** Where one labels by a filter; without a name, where all of them are listed. */
+export function labelHref(lake, name = null) {
+  const params = new URLSearchParams({ lake });
+  if (name !== null) params.set("filter", name);
+  return `/label?${params}`;
+}

@@ -1,0 +1,114 @@
+/** The page of filters: which lake, which filter, who labels; then the list, or one filter's images to label. */
+
+import * as api from "./api.js";
+import { Banner } from "./banner.js";
+import { byId, make } from "./dom.js";
+import * as filters from "./filters.js";
+import { Labeller } from "./labeller.js";
+import { Labelling } from "./labelling.js";
+import { showList, takeNew } from "./list.js";
+import { message, noLake, notice } from "./messages.js";
+import { signInForm } from "./session.js";
+import { toSearch, parse } from "./state.js";
+import { sentence } from "./words.js";
+
+class LabelPage {
+  #params = new URLSearchParams(location.search);
+  #banner = new Banner(() => this.#back());
+  #labeller = new Labeller(byId("labeller"));
+  #labelling = null;
+  #isShown = false;
+
+  async begin() {
+    try {
+      const session = await api.session();
+      if (session.key_needed && !session.signed_in) return this.#askForKey();
+      const lakes = await api.lakes();
+      this.#only(null);
+      if (!lakes.length) return this.#only(noLake());
+      await this.#show(lakes, session.scopes);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  async #show(lakes, scopes) {
+    const lake = this.#params.get("lake") || lakes[0].name;
+    const name = this.#params.get("filter");
+    byId("all").href = filters.labelHref(lake);
+    byId("home").href = `/${lake === lakes[0].name ? "" : toSearch({ ...parse(""), lake })}`;
+    this.#offer(lakes, lake);
+    if (name) await this.#label(lake, name, scopes);
+    else await this.#list(lake, lakes.length, scopes);
+    this.#isShown = true;
+  }
+
+  #offer(lakes, lake) {
+    const chooser = byId("lake");
+    chooser.hidden = lakes.length < 2;
+    chooser.replaceChildren(...lakes.map(({ name }) => make("option", { value: name }, name)));
+    chooser.value = lake;
+    chooser.addEventListener("change", () => location.assign(filters.labelHref(chooser.value)));
+  }
+
+  async #list(lake, lakes, scopes) {
+    const found = await filters.list(lake);
+    document.title = `Filters · ${lake} · lakesift`;
+    byId("list-title").textContent = `Filters of ${lake}`;
+    byId("all").setAttribute("aria-current", "page");
+    showList(lake, found);
+    byId("new").hidden = !scopes.includes("write");
+    takeNew(lake, (error) => this.#failed(error));
+    byId("list").hidden = false;
+    this.#ready();
+  }
+
+  async #label(lake, name, scopes) {
+    const filter = await filters.show(lake, name);
+    document.title = `${name} · lakesift`;
+    byId("crumb").textContent = name;
+    byId("crumb").hidden = false;
+    byId("who").hidden = !scopes.includes("label");
+    this.#labelling = new Labelling(lake, filter, {
+      labeller: this.#labeller,
+      scopes,
+      gone: () => this.#banner.show(),
+      locked: () => this.#askForKey("This key is not accepted any more, or the session ended. Sign in again."),
+    });
+    this.#labelling.begin();
+    this.#ready();
+  }
+
+  #ready() {
+    document.body.classList.remove("starting");
+  }
+
+  #back() {
+    if (this.#labelling) this.#labelling.back();
+    else if (!this.#isShown) this.begin();
+  }
+
+  #askForKey(said = "") {
+    this.#only(signInForm(() => location.reload(), said));
+    byId("key").focus();
+  }
+
+  #failed(error) {
+    this.#ready();
+    if (error instanceof api.ServerGone) return this.#banner.show();
+    if (error.status === 401) return this.#askForKey();
+    const text = sentence(error.message, error.field);
+    if (this.#isShown) return byId("notices").replaceChildren(notice(text));
+    const ways = error.code === "unknown_filter" ? [["All filters", () => location.assign(byId("all").href)]] : [];
+    this.#only(message("That did not work", [text], ...ways));
+    byId("live").textContent = text;
+  }
+
+  #only(element) {
+    for (const id of ["list", "work", "samples"]) byId(id).hidden = true;
+    byId("message").replaceChildren(...(element ? [element] : []));
+    if (element) this.#ready();
+  }
+}
+
+new LabelPage().begin();

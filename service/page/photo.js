@@ -1,0 +1,92 @@
+/** The image that is asked about: large, the next one loaded behind it, and why it does not come. */
+
+import { ServerGone, imageProblem, imageUrl, thumbnailUrl } from "./api.js";
+import { byId, make } from "./dom.js";
+import { nameOf, sentence } from "./words.js";
+
+const LARGE = 1024; // px of the copy that is shown first; an image no larger is shown itself
+
+export class Photo {
+  #frame = byId("frame");
+  #row = null;
+  #lake = null;
+
+  isSeen = false; // the image is there, or it is known that it will not come
+
+  /** @param {{seen: function(), gone: function()}} tell gone: the server did not answer */
+  constructor(tell) {
+    this.tell = tell;
+  }
+
+  show(lake, row) {
+    if (this.#row === row) return;
+    this.#row = row;
+    this.#lake = lake;
+    this.#begin();
+  }
+
+  /** Something in the place of an image. */
+  put(element) {
+    this.#row = null;
+    this.isSeen = false;
+    this.#frame.replaceChildren(element);
+  }
+
+  /** Again, once the server is back. */
+  retry() {
+    if (this.#row && this.#frame.querySelector(".amiss")) this.#begin();
+  }
+
+  preload(lake, row) {
+    if (row) new Image().src = first(lake, row);
+  }
+
+  async #begin() {
+    const [row, lake] = [this.#row, this.#lake];
+    this.isSeen = false;
+    const image = make("img", { class: "asked", alt: nameOf(row), draggable: "false" });
+    image.width = row.width_px;
+    image.height = row.height_px;
+    image.src = first(lake, row);
+    this.#frame.replaceChildren(image);
+    try {
+      await image.decode();
+    } catch {
+      return this.#explain(row, image.src);
+    }
+    if (this.#row !== row) return;
+    this.#seen();
+    if (image.src !== new URL(imageUrl(lake, row), location).href) sharpen(image, imageUrl(lake, row));
+  }
+
+  async #explain(row, url) {
+    const problem = await imageProblem(url);
+    if (this.#row !== row) return;
+    if (problem instanceof ServerGone) this.tell.gone();
+    const text = problem ? sentence(problem.message) : "This image cannot be shown.";
+    this.#frame.replaceChildren(
+      make(
+        "div",
+        { class: "amiss", role: "status" },
+        make("p", { dir: "auto" }, text),
+        make("p", { class: "small" }, "Skip it, unless you can tell without seeing it."),
+      ),
+    );
+    this.#seen();
+  }
+
+  #seen() {
+    this.isSeen = true;
+    this.tell.seen();
+  }
+}
+
+const first = (lake, row) =>
+  Math.max(row.width_px, row.height_px) <= LARGE ? imageUrl(lake, row) : thumbnailUrl(lake, row, LARGE);
+
+/** The original takes the place of the copy once it is whole. */
+async function sharpen(image, url) {
+  const whole = new Image();
+  whole.src = url;
+  await whole.decode().then(() => (image.src = url), () => {}); // the copy will do
+}

@@ -1,0 +1,66 @@
+"""Decisions of new images as a CSV file, written as they come: whole under its name, or not there."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+
+from indexer.errors import LakeError
+from service.relevance.gate import Decided
+
+COLUMNS = tuple(each.name for each in fields(Decided))
+
+
+def part_of(path: Path) -> Path:
+    """Where the lines lie until the last one is written; they stay there if a person stops the run."""
+    return path.with_name(path.name + ".part")
+
+
+@contextmanager
+def decided_file(path: Path) -> Iterator[Callable[[Iterable[Decided]], None]]:
+    """Gives what writes some decisions more.
+
+    :param path: a new file.
+    :raises LakeError: if there is such a file already, or it cannot be written; then no half of it stays.
+    """
+    if os.path.lexists(path):
+        raise LakeError(f"{path} is there already; name a new file, or take that one away")
+    part = part_of(path)
+    with _told(path):
+        file = part.open("w", encoding="utf-8", newline="")
+    writer = csv.writer(file, lineterminator="\n")
+
+    def write(decided: Iterable[Decided]) -> None:
+        values = (image.to_json().values() for image in decided)
+        with _told(path):
+            writer.writerows([["" if value is None else value for value in row] for row in values])
+            file.flush()
+
+    try:
+        with file:
+            with _told(path):
+                writer.writerow(COLUMNS)
+            yield write
+        with _told(path):
+            part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        if error.filename is not None or isinstance(error, BrokenPipeError):
+            raise  # another file's trouble, or the end of a pipe
+        with _told(path):  # closing a file on a full disk fails once more, with the lines it still holds
+            raise
+    except Exception:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LakeError(f"{path} cannot be written ({error.strerror}); nothing of it was kept") from None

@@ -1,0 +1,449 @@
+"""The page of filters as people use it: a real browser, a real server, real photos."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from service.api.config import ServeConfig
+from service.keys import KeyStore
+from service.lake import Lake
+from service.relevance import Filters, Target
+from service.relevance.labels import Record
+from tests.lakes import Desk
+from tests.service.page.conftest import Served, Visit, Visitor, serving
+
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+ALL = 30  # sample photos
+FEW = 5  # images left when the page asks for more
+ANIMALS = "/label?lake=photos&filter=animals"
+READY = '[data-answer="yes"][aria-disabled="false"]'
+
+
+@pytest.fixture
+def lake(photo_lake: Path, tmp_path: Path) -> Path:
+    """The sample photos' lake, a copy: filters write into it."""
+    return Path(shutil.copytree(photo_lake, tmp_path / "photos.lake"))
+
+
+@pytest.fixture
+def served(lake: Path, tmp_path: Path) -> Iterator[Served]:
+    with serving(tmp_path / "state", {"photos": lake}) as served:
+        yield served
+
+
+def make_filter(lake: Path, **more: Any) -> None:
+    with Lake.open(lake) as opened:
+        Filters(opened).create(
+            "animals", keep_texts=["an animal", "a cat"], drop_texts=["a building"], **more
+        )
+
+
+def book(lake: Path) -> list[Record]:
+    """All lines of the labels of `animals`."""
+    with Lake.open(lake) as opened:
+        return Filters(opened).open("animals")._book.records()
+
+
+def at(visitor: Visitor, address: str = ANIMALS) -> Visitor:
+    """Open a filter, and wait for its first image."""
+    visitor.page.goto(visitor.url + address)
+    visitor.page.wait_for_selector(READY)
+    return visitor
+
+
+def asked(visitor: Visitor) -> str:
+    """What the image is called."""
+    return str(visitor.page.locator(".asked").get_attribute("alt"))
+
+
+def press(visitor: Visitor, key: str) -> str:
+    """Answer by key, as a person does: once the image is there; the name of the image."""
+    visitor.page.wait_for_selector(READY)
+    name = asked(visitor)
+    visitor.page.keyboard.press(key)
+    return name
+
+
+def call(visitor: Visitor, name: str) -> None:
+    """Say who labels."""
+    visitor.page.fill("#labeller", name)
+    visitor.page.press("#labeller", "Enter")
+
+
+def counted(visitor: Visitor, labels: int, counts: str) -> None:
+    expect(visitor.page.locator("#labels")).to_have_text(str(labels))
+    expect(visitor.page.locator("#counts")).to_have_text(counts)
+
+
+# -- making one
+
+
+def test_make_a_filter_label_six_images_by_key_and_undo(visit: Visit, served: Served, lake: Path) -> None:
+    visitor = visit(served).open()
+    page = visitor.page
+    page.click("text=Relevance filters")
+    expect(page.locator("#none")).to_contain_text("There is no filter yet.")
+    page.fill("#new-name", "animals")
+    page.fill("#new-keep", "an animal\n\n  a cat  \n")
+    page.fill("#new-drop", "a building")
+    page.fill("#new-recall", "90")
+    page.press("#new-recall", "Enter")
+
+    page.wait_for_selector(READY)
+    assert visitor.address == ANIMALS
+    assert page.title() == "animals · lakesift"
+    expect(page.locator("#question")).to_have_text("Is this: an animal or a cat?")
+    expect(page.locator("#not-this")).to_have_text("Answer no to: a building.")
+    wanted = "Keep at least 90\u00a0% of what belongs here, with 95\u00a0% confidence."
+    expect(page.locator("#wanted")).to_have_text(wanted)
+    counted(visitor, 0, "0 yes, 0 no")
+
+    names = [press(visitor, key) for key in ("y", "n", "s", "y", "n", "n")]
+    assert len(set(names)) == 6
+    counted(visitor, 6, "2 yes, 3 no, 1 skipped")
+    press(visitor, "u")
+    counted(visitor, 5, "2 yes, 2 no, 1 skipped")
+    assert asked(visitor) == names[5]
+    assert page.locator("#live").inner_text() == "Took back no."
+    press(visitor, "y")
+    counted(visitor, 6, "3 yes, 2 no, 1 skipped")
+
+    with Lake.open(lake) as opened:
+        definition = Filters(opened).open("animals").definition
+        answers = Filters(opened).open("animals").answers().values()
+        uris = {answer.label: [] for answer in answers}  # type: ignore[var-annotated]
+        for answer in answers:
+            place = opened.snapshot.find(answer.row_id)
+            assert place is not None
+            uri = place[0].columns(["uri"]).slice(place[1], 1).to_pylist()[0]["uri"]
+            uris[answer.label].append(Path(uri).name)
+    assert definition.keep.texts == ("an animal", "a cat")
+    assert definition.target == Target(0.9, None, 0.95)
+    assert set(uris["yes"]) == {names[0], names[3], names[5]}
+    assert uris["skip"] == [names[2]]
+
+
+def test_a_filter_that_cannot_be_made_says_why_beside_the_field(
+    visit: Visit, served: Served, lake: Path
+) -> None:
+    make_filter(lake)
+    visitor = visit(served)
+    visitor.refusals = {409, 422}
+    page = visitor.page
+    page.goto(f"{served.url}/label?lake=photos")
+    expect(page.locator(".filter-link")).to_contain_text(
+        "animals" + "Not taught yet · 0 labels · recall 95\u00a0%, confidence 95\u00a0%"
+    )
+    page.fill("#new-name", "animals")
+    page.click("#new-submit")
+    expect(page.locator("#new-keep-problem")).to_have_text(
+        "Say or show what you want: give at least one text or example image."
+    )
+    page.fill("#new-keep", "a cat")
+    page.click("#new-submit")
+    problem = page.locator("#new-name-problem")
+    expect(problem).to_have_text(
+        "There is a filter 'animals' already; choose another name, or delete that one."
+    )
+    assert visitor.focused == "new-name"
+    page.fill("#new-name", "My cats")
+    page.click("#new-submit")
+    expect(problem).to_contain_text("'My cats' is no name for a filter")
+    page.fill("#new-name", "cats")
+    page.fill("#new-where", "size = 1")
+    page.click("#new-submit")
+    expect(page.locator("#new-where-problem")).not_to_be_empty()
+    expect(problem).to_be_empty()
+    page.fill("#new-where", "width_px >= 1")
+    page.fill("#new-recall", "100")
+    page.click("#new-submit")
+    expect(page.locator("#new-recall-problem")).to_have_text("Input should be less than 1.")
+
+
+def test_a_filter_that_is_not_there(visit: Visit, served: Served, lake: Path) -> None:
+    make_filter(lake)
+    visitor = visit(served)
+    visitor.refusals = {404}
+    visitor.page.goto(f"{served.url}/label?lake=photos&filter=animal")
+    expect(visitor.page.locator("#message")).to_contain_text("did you mean 'animals'?")
+    visitor.page.click("text=All filters")
+    visitor.page.click(".filter-link")
+    visitor.page.wait_for_selector(READY)
+
+
+# -- labelling
+
+
+def test_every_image_once_until_nothing_is_left(visit: Visit, served: Served, lake: Path) -> None:
+    make_filter(lake)
+    visitor = at(visit(served))
+    names = {press(visitor, "yn"[number % 2]) for number in range(ALL)}
+    assert len(names) == ALL
+    expect(visitor.page.locator("#frame")).to_contain_text("Nothing is left to label")
+    counted(visitor, ALL, "15 yes, 15 no")
+    visitor.page.keyboard.press("y")  # there is nothing that it could answer
+    visitor.page.keyboard.press("u")
+    counted(visitor, ALL - 1, "15 yes, 14 no")
+    visitor.page.wait_for_selector(READY)
+    assert len({record.row_id for record in book(lake)}) == ALL
+
+
+def test_the_labeller_s_name_is_remembered_and_typed_keys_are_no_answers(
+    visit: Visit, served: Served, lake: Path
+) -> None:
+    make_filter(lake)
+    visitor = at(visit(served))
+    visitor.page.fill("#labeller", "")
+    visitor.page.focus("#labeller")
+    visitor.page.keyboard.type("sunny ")
+    visitor.page.keyboard.press("Enter")
+    counted(visitor, 0, "0 yes, 0 no")
+    press(visitor, "y")
+    counted(visitor, 1, "1 yes, 0 no")
+    visitor.page.reload()
+    visitor.page.wait_for_selector(READY)
+    assert visitor.page.input_value("#labeller") == "sunny"
+    press(visitor, "n")
+    counted(visitor, 2, "1 yes, 1 no")
+    assert [record.labeller for record in book(lake)] == ["sunny", "sunny"]
+
+
+def test_undo_after_a_reload_takes_back_one_s_own_answer_alone(
+    visit: Visit, served: Served, lake: Path
+) -> None:
+    make_filter(lake)
+    visitor = at(visit(served))
+    call(visitor, "ann")
+    mine = press(visitor, "y")
+    counted(visitor, 1, "1 yes, 0 no")
+    with Lake.open(lake) as opened:
+        Filters(opened).open("animals").label([{"row_id": 30, "label": "no", "labeller": "bob"}])
+    at(visitor)
+    counted(visitor, 2, "1 yes, 1 no")
+    visitor.page.click('[data-answer="undo"]')
+    counted(visitor, 1, "0 yes, 1 no")
+    assert asked(visitor) == mine
+    visitor.page.click('[data-answer="undo"]')
+    expect(visitor.page.locator("#notices")).to_contain_text(
+        "You have given no answer that could be taken back."
+    )
+
+
+def test_what_another_has_answered_is_passed_over_by_the_next_batch(
+    visit: Visit, served: Served, lake: Path
+) -> None:
+    make_filter(lake)
+    ann, bob = at(visit(served)), at(visit(served))
+    call(ann, "ann")
+    call(bob, "bob")
+    theirs = [press(bob, "n") for _ in range(12)]
+    counted(bob, 12, "0 yes, 12 no")
+    with ann.page.expect_response("**/next"):
+        before = [press(ann, "y") for _ in range(12 - FEW + 1)]
+    assert before == theirs[: len(before)]  # both began with the same ones
+    expect(ann.page.locator("#counts")).to_have_text("0 yes, 4 no, 8 in dispute")
+    press(ann, "y")  # the one that was looked at meanwhile
+    after = [press(ann, "y") for _ in range(3)]
+    assert not set(after) & set(theirs)
+
+
+def test_an_answer_that_is_not_saved_is_said_and_its_image_comes_back(
+    visit: Visit, served: Served, lake: Path
+) -> None:
+    make_filter(lake)
+    visitor = at(visit(served))
+    visitor.refusals = {503}
+    body = '{"error": {"code": "lake_error", "message": "the disk is full", "field": null}}'
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=503, content_type="application/json", body=body)
+
+    visitor.page.route("**/animals/label", refuse, times=1)
+    lost = press(visitor, "y")
+    notice = visitor.page.locator("#notices")
+    expect(notice).to_contain_text(
+        f"The answer for {lost} was not saved: the disk is full. It is asked again."
+    )
+    press(visitor, "n")
+    assert press(visitor, "y") == lost
+    counted(visitor, 2, "1 yes, 1 no")
+    expect(notice).to_be_empty()
+
+
+def test_the_server_goes_away_and_comes_back(visit: Visit, served: Served, lake: Path) -> None:
+    make_filter(lake)
+    visitor = at(visit(served))
+    visitor.may_be_gone = True
+    press(visitor, "y")
+    counted(visitor, 1, "1 yes, 0 no")
+    served.stop()
+    lost = press(visitor, "n")
+    expect(visitor.page.locator("#banner")).to_be_visible()
+    expect(visitor.page.locator("#notices")).to_contain_text(f"The answer for {lost} was not saved")
+    expect(visitor.page.locator(READY)).to_have_count(0)
+    served.start()
+    expect(visitor.page.locator("#banner")).to_be_hidden()
+    names = [press(visitor, "n"), press(visitor, "n")]
+    assert lost in names
+    counted(visitor, 3, "1 yes, 2 no")
+
+
+def test_an_image_that_is_gone_can_be_skipped(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for number in range(4):
+        desk.add(f"{number}.png", (250 - number, number, 0), size=(40, 30))
+    desk.index()
+    with Lake.open(desk.lake, desk.model) as opened:
+        Filters(opened).create("reds", keep_texts=["red"])
+    (desk.photos / "0.png").unlink()
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served)
+        visitor.refusals = {410}
+        at(visitor, "/label?lake=my&filter=reds")
+        expect(visitor.page.locator(".amiss")).to_contain_text("run `lakesift sync`")
+        expect(visitor.page.locator(".amiss")).to_contain_text("Skip it")
+        visitor.page.keyboard.press("s")
+        expect(visitor.page.locator(".asked")).to_be_visible()
+        counted(visitor, 1, "0 yes, 0 no, 1 skipped")
+
+
+# -- the promise
+
+
+def test_before_an_audit_nothing_is_promised_and_beginning_one_is_told(
+    visit: Visit, served: Served, lake: Path
+) -> None:
+    make_filter(lake)
+    visitor = at(visit(served))
+    page = visitor.page
+    page.click("#apply")
+    outcome = page.locator("#outcome")
+    expect(outcome).to_contain_text(
+        "Nothing is promised before an audit; begin one, and answer what it asks."
+    )
+    press(visitor, "y")
+    expect(outcome).to_be_empty()  # it was of the labels before
+    page.locator('input[value="audit"]').check(force=True)
+    expect(page.locator(".invite")).to_contain_text("It fixes what the filter has learnt so far")
+    expect(page.locator(".plan")).to_contain_text("of 30 images may belong")
+    assert book(lake)[-1].purpose == "teach"
+    page.click("text=Begin the audit")
+    page.wait_for_selector(READY)
+    expect(page.locator("#audit-text")).to_contain_text("0 answered, about")
+    press(visitor, "n")
+    expect(page.locator("#audit-text")).to_contain_text("1 answered")
+    assert book(lake)[-1].purpose == "audit"
+    page.click("#apply")
+    expect(outcome).to_contain_text("missing")
+    page.locator('input[value="teach"]').check(force=True)
+    page.wait_for_selector(READY)
+    expect(page.locator("#purpose-text")).to_contain_text("learns most from")
+
+
+def test_applying_shows_what_was_kept_and_dropped(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for number in range(30):
+        desk.add(f"a{number:03}.png", (255, number * 3, 0), size=(40, 30))
+    for number in range(90):
+        desk.add(f"b{number:03}.png", (150 - number, 0, 160 + number), size=(30, 40))
+    desk.index()
+    with Lake.open(desk.lake, desk.model) as opened:
+        filter = Filters(opened).create("reds", keep_texts=["red"], target=Target(0.9, None, 0.95))
+        filter.label(answers(filter.next(10)["rows"]))
+        while rows := filter.next(40, "audit")["rows"]:
+            filter.label(answers(rows))
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served)
+        page = visitor.page
+        page.goto(f"{served.url}/label?lake=my&filter=reds")
+        expect(page.locator("#frame")).to_contain_text("The audit is done")
+        assert not page.locator("#samples").is_visible()
+        page.click("#apply")
+        promised = "Promised: recall at least 90\u00a0%, with 95\u00a0% confidence."
+        expect(page.locator("#outcome")).to_contain_text(promised)
+        with Lake.open(desk.lake, desk.model) as opened:
+            filter = Filters(opened).open("reds")
+            kept, dropped = (filter.samples(decision)["rows"] for decision in ("keep", "drop"))
+            answer = filter.applied(filter.last_applied())
+        said = f"Kept {answer['kept']} of 120 images, dropped {answer['dropped']}."
+        expect(page.locator("#outcome")).to_contain_text(said)
+        shown = page.locator("#sample-grid img")
+        expect(shown).to_have_count(len(kept))
+        assert [i.get_attribute("alt") for i in shown.all()] == [Path(row["uri"]).name for row in kept]
+        page.locator('input[value="drop"]').check(force=True)
+        expect(shown.first).to_have_attribute("alt", Path(dropped[0]["uri"]).name)
+        assert [i.get_attribute("alt") for i in shown.all()] == [Path(row["uri"]).name for row in dropped]
+        page.locator('input[value="ask"]').check(force=True)
+        expect(page.locator("#sample-none")).to_have_text("None.")
+        page.reload()
+        expect(page.locator("#outcome")).to_contain_text(said)  # and is still there tomorrow
+        with page.expect_download() as download:
+            page.click("text=The ledger")
+        assert download.value.suggested_filename.startswith("reds-")
+        page.locator("#sample-grid a").first.click()
+        expect(page.locator("#view .large")).to_be_visible()
+        visitor.may_be_gone = True  # thumbnails below the screen may still be on their way
+
+
+def answers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As a person who knows red would answer."""
+    return [{"row_id": row["row_id"], "label": "yes" if row["row_id"] <= 30 else "no"} for row in rows]
+
+
+# -- who, and on what
+
+
+def test_a_key_to_read_shows_but_does_not_label(visit: Visit, lake: Path, tmp_path: Path) -> None:
+    make_filter(lake)
+    _, secret = KeyStore(tmp_path / "state").add("guest", "read")
+    with serving(tmp_path / "state", {"photos": lake}, ServeConfig(require_key=True)) as served:
+        visitor = visit(served)
+        page = visitor.page
+        page.goto(served.url + ANIMALS)
+        page.fill("#key", secret)
+        page.press("#key", "Enter")
+        expect(page.locator("#frame")).to_contain_text("Labelling needs a key of scope label.")
+        expect(page.locator("#apply")).to_be_disabled()
+        page.keyboard.press("y")
+        page.click("#all")
+        expect(page.locator(".filter-link")).to_be_visible()
+        assert not page.locator("#new").is_visible()
+    assert book(lake) == []
+
+
+def test_on_a_phone_everything_is_within_reach(visit: Visit, served: Served, lake: Path) -> None:
+    make_filter(lake)
+    visitor = at(visit(served, **PHONE))
+    page = visitor.page
+    buttons = page.locator("[data-answer]").all()
+    assert len(buttons) == 4
+    for button in buttons:
+        box = button.bounding_box()
+        assert box is not None
+        assert box["height"] >= 44
+        assert box["width"] >= 44
+        assert box["y"] + box["height"] <= 740  # in sight, without scrolling
+    page.locator('[data-answer="yes"]').tap()
+    expect(page.locator("#brief")).to_have_text("1 label")
+    for address in (ANIMALS, "/label?lake=photos", "/"):
+        page.goto(served.url + address)
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    visitor.settled()
+
+
+def test_nothing_moves_while_one_labels(visit: Visit, served: Served, lake: Path) -> None:
+    make_filter(lake)
+    visitor = at(visit(served))
+    visitor.page.wait_for_timeout(300)
+    visitor.page.evaluate("window.shifts.length = 0")
+    for _ in range(5):
+        press(visitor, "y")
+    counted(visitor, 5, "5 yes, 0 no")
+    assert visitor.shifted == []
