@@ -5,7 +5,7 @@ Knows no lake and no files: an audit, the answers, and out comes the same every 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from service.relevance import plan
 from service.relevance.audit import ANSWERED, Audit
 from service.relevance.calibration import Calibration
 from service.relevance.definition import Target, Thresholds
-from service.relevance.martingale import Evidence, Numbers, weigh
+from service.relevance.martingale import Evidence, Numbers, parts_for, weigh, weigh_at
 from service.relevance.promise import Chain, Known, chains, delta_of
 from service.relevance.tail import TAIL, Tail, spared_by_plan, tail_of
 
@@ -152,13 +152,49 @@ def stand(
     # The claims are the audit's own, whatever is wanted of them.
     order = tuple(chains(design.target, audit.sizes, known, delta, None if tail is None else tail.spared))
     strata, _ = audit.draws(len(said))
-    evidence = tuple(weigh(audit.sizes, audit.shares, strata, said, chain.claims) for chain in order)
+    rates = forecast(audit, calibration)
+    likely = None if tail is None else spared_by_plan(audit, calibration)
+    # What goes to which stake is fixed with the audit: it may depend on nothing that was answered since.
+    frozen = chains(design.target, audit.sizes, Known(0, 0), delta, likely)
+    parts = [parts_for(audit.sizes, audit.shares, rates, chain.claims) for chain in frozen]
+    evidence = tuple(
+        weigh(audit.sizes, audit.shares, strata, said, chain.claims, part)
+        for chain, part in zip(order, parts, strict=True)
+    )
     hoped = None
-    likely = spared_by_plan(audit, calibration) if tail is not None else None
     if tail is not None and likely is not None and likely.missed < tail.missed:
         chain = chains(design.target, audit.sizes, known, delta, likely)[0]
-        hoped = chain, weigh(audit.sizes, audit.shares, strata, said, chain.claims)
-    return Standing(audit, known, order, evidence, forecast(audit, calibration), wanted, tail, hoped)
+        hoped = chain, weigh(audit.sizes, audit.shares, strata, said, chain.claims, parts[0])
+    return Standing(audit, known, order, evidence, rates, wanted, tail, hoped)
+
+
+def stand_at(
+    looks: Sequence[int], audit: Audit, answers: Mapping[int, str], calibration: Calibration | None
+) -> list[Standing]:
+    """As `stand` with nothing assumed, after the first so many draws, at every look; in one go.
+
+    :param looks: rising; at most as many as the first draws that are answered.
+    """
+    design, known, said = audit.design, audit.known(answers), audit.prefix(answers)
+    delta, rates = delta_of(design.target.confidence, design.number), forecast(audit, calibration)
+    order, frozen = (chains(design.target, audit.sizes, each, delta) for each in (known, Known(0, 0)))
+    strata, _ = audit.draws(len(said))
+    weighed = [
+        weigh_at(
+            looks,
+            audit.sizes,
+            audit.shares,
+            strata,
+            said,
+            chain.claims,
+            parts_for(audit.sizes, audit.shares, rates, plan_.claims),
+        )
+        for chain, plan_ in zip(order, frozen, strict=True)
+    ]
+    return [
+        Standing(audit, known, tuple(order), tuple(each), rates, design.target)
+        for each in zip(*weighed, strict=True)
+    ]
 
 
 def _kinds(target: Target) -> int:
@@ -196,7 +232,14 @@ def apply(
     :param ask: leave rows between two cuts to a person: where recall and precision need different cuts; or, where only
         recall is promised, rows below even odds that cannot be dropped.
     """
-    standing = stand(audit, answers, calibration, wanted, assume)
+    return decide(stand(audit, answers, calibration, wanted, assume), calibration, ask=ask, assume=assume)
+
+
+def decide(
+    standing: Standing, calibration: Calibration | None, *, ask: bool = False, assume: str | None = None
+) -> Applied | Refusal:
+    """As `apply`, from what is known to stand."""
+    audit = standing.audit
     if not standing.chains:
         return Refusal(_no_cut(audit), None, None)
     if assume == TAIL and (standing.tail is None or standing.tail.is_doubtful):

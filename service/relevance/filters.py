@@ -472,6 +472,7 @@ class Filter:
         delta = delta_of(definition.target.confidence, len(audits.numbers(self._folder / "audits")) + 1)
         wanted = chains(definition.target, audit.sizes, audit.known(said), delta)
         found = plan.options(audit.sizes, rates, wanted[0]) if wanted else []
+        left = int(audit.sizes.sum())
         return {
             "rows": len(scored),
             "relevant": round(float(audit.sizes @ rates) + audit.known(said).yes),
@@ -480,7 +481,8 @@ class Filter:
                     "dropped": option.dropped,
                     "kept": option.kept,
                     "recall": round(option.recall, 4),
-                    "labels": round(option.labels) if option.labels < len(scored) else None,
+                    # Who labels all that is left knows all: no line takes more.
+                    "labels": None if option.labels == np.inf else min(round(option.labels), left),
                 }
                 for option in found
             ],

@@ -17,8 +17,9 @@ gambler who starts with 1 and stakes the fixed fraction k of what the worst outc
     product of (1 + k * Z / -Zmin)
 
 that is never negative and falls in expectation, so it ever reaches 1 / delta with at most the chance delta (Ville's
-inequality). So does the mean over several fractions k. Hence: look whenever you like, and believe the claim once the
-capital has been 1 / delta or more. Nothing is assumed of the scores, and a poor choice of shares only costs labels.
+inequality). So does a mean over several fractions k, with weights fixed before the first draw. Hence: look whenever
+you like, and believe the claim once the capital has been 1 / delta or more. Nothing is assumed of the scores, and a
+poor choice of shares or weights only costs labels.
 
 Sources: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS-B 86 (2024): betting,
 and sampling without replacement; Shekhar, Xu, Lipton, Liang and Ramdas, "Risk-limiting financial audits via weighted
@@ -27,7 +28,7 @@ sampling without replacement" (UAI 2023): weighted draws.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -39,14 +40,18 @@ Wholes: TypeAlias = NDArray[np.int64]
 
 # An answer to a drawn row; an unknown one counts as whatever speaks against the claim.
 YES, NO, UNKNOWN = 1, 0, -1
-# Fractions staked, an equal part of the capital each. Close to 1 a stretch of irrelevant rows pays as much as in an
-# exact test, but one relevant row among the dropped takes nearly all; the timid ones stand that. A mixture of these
-# needed as few labels in simulation as stakes fitted to the answers, and nothing has to be estimated for it.
+# Fractions staked, a part of the capital each; see `parts_for`. Close to 1 a stretch of irrelevant rows pays as much as
+# in an exact test, but one relevant row among the dropped takes nearly all; the timid ones stand that. A mixture of
+# these needed as few labels in simulation as stakes fitted to the answers, and nothing has to be estimated for it.
 STAKES = np.array([0.01, 0.03, 0.06, 0.12, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.97, 0.985])
 
 
 BLOCK_DRAWS = 128  # weighed at once: some 5 MB at 40 claims and 40 strata
 DRAWN_AT_ONCE = 8_192
+SHARPNESS = (
+    10.0  # of what a forecast gives to the stake that should grow most, against one that grows half as much
+)
+FORESEEN = 0.75  # of the capital is staked by the forecast, the rest evenly
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +113,48 @@ def _chances(left: Wholes, shares: Numbers) -> Numbers:
     return np.asarray(chances / total if total else chances)
 
 
-def weigh(sizes: Wholes, shares: Numbers, strata: Wholes, answers: Sequence[int], claims: Claims) -> Evidence:
-    """The evidence of the first len(answers) draws for each claim.
+def weigh(
+    sizes: Wholes,
+    shares: Numbers,
+    strata: Wholes,
+    answers: Sequence[int],
+    claims: Claims,
+    parts: Numbers | None = None,
+) -> Evidence:
+    """The evidence of the first len(answers) draws for each claim. See `weigh_at`."""
+    return weigh_at([len(answers)], sizes, shares, strata, answers, claims, parts)[0]
 
+
+def weigh_at(
+    looks: Sequence[int],
+    sizes: Wholes,
+    shares: Numbers,
+    strata: Wholes,
+    answers: Sequence[int],
+    claims: Claims,
+    parts: Numbers | None = None,
+) -> list[Evidence]:
+    """The evidence for each claim after so many draws, at every look, in one go.
+
+    :param looks: numbers of draws, rising, at most len(answers).
     :param sizes: (strata,); shares: (strata,), as the draws were made with.
     :param strata: of the draws, in their order; at least as many as answers.
     :param answers: YES, NO or UNKNOWN of each draw.
+    :param parts: (claims, stakes), each claim's sum to 1: of the first capital, what goes to each stake; None: even.
     """
     said = np.asarray(answers, np.int64)
     drawn, relevant = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
     known = claims.constants.astype(np.float64)
-    capital = np.zeros((len(claims), len(STAKES)))  # logs
+    even = np.full((len(claims), len(STAKES)), 1 / len(STAKES))
+    capital = np.log(even if parts is None else parts)
     best = np.where(_certain(claims, known, sizes), np.inf, 0.0)
     now = np.zeros(len(claims))
-    for start in range(0, len(said), BLOCK_DRAWS):
-        block = slice(start, min(start + BLOCK_DRAWS, len(said)))
+    found = []
+    for start, stop in _blocks(looks):
+        block = slice(start, stop)
+        if start == stop:  # a look
+            found.append(Evidence(best, now, known, drawn, relevant))
+            continue
         there, answer = strata[block], said[block]
         one = np.arange(len(sizes)) == there[:, None]  # (draws, strata)
         left = sizes - drawn - np.cumsum(one, axis=0) + one  # before each draw
@@ -131,13 +163,24 @@ def weigh(sizes: Wholes, shares: Numbers, strata: Wholes, answers: Sequence[int]
         gained = claims.gains[:, there].T * y
         after = known + np.cumsum(gained, axis=0)
         logs = capital + np.cumsum(_log_factors(shares, claims, after - gained, gained, left, one), axis=0)
-        sums = _log_mean(logs)  # (draws, claims)
+        sums = _log_sum(logs)  # (draws, claims)
         sums_or_certain = np.where(_certain(claims, after, left - one), np.inf, sums)
         best = np.maximum(best, sums_or_certain.max(axis=0))
         known, capital, now = after[-1], logs[-1], sums[-1]
         drawn = drawn + one.sum(axis=0)
         relevant = relevant + one[answer == YES].sum(axis=0)
-    return Evidence(best, now, known, drawn, relevant)
+    return found
+
+
+def _blocks(looks: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """(start, stop) of the draws that are weighed at once; start == stop where somebody looks."""
+    start = 0
+    for look in looks:
+        for stop in range(min(start + BLOCK_DRAWS, look), look + BLOCK_DRAWS, BLOCK_DRAWS):
+            if start < min(stop, look):
+                yield start, min(stop, look)
+                start = min(stop, look)
+        yield look, look
 
 
 def _log_factors(
@@ -166,15 +209,35 @@ def _certain(claims: Claims, known: Numbers, left: Wholes) -> NDArray[np.bool_]:
     return np.asarray(known + left @ np.minimum(claims.gains, 0.0).T >= -1e-9)
 
 
-def _log_mean(logs: Numbers) -> Numbers:
+def _log_sum(logs: Numbers) -> Numbers:
     top = logs.max(axis=-1)
-    return np.asarray(top + np.log(np.exp(logs - top[..., None]).mean(axis=-1)))
+    return np.asarray(top + np.log(np.exp(logs - top[..., None]).sum(axis=-1)))
+
+
+def parts_for(sizes: Wholes, shares: Numbers, rates: Numbers, claims: Claims) -> Numbers:
+    """float64, (claims, stakes), above 0, sum 1: more of the capital for the stakes that a forecast makes grow.
+
+    :param rates: (strata,), forecast before the first draw.
+    """
+    grown = growths(sizes, shares, rates, claims, claims.constants)  # (stakes, claims)
+    grown = np.where(np.isfinite(grown), grown, 0.0)
+    best = np.maximum(grown.max(axis=0), 1e-9)
+    likely = np.exp(np.clip((grown / best - 1) * SHARPNESS, -50, 0)).T
+    likely /= likely.sum(axis=1, keepdims=True)
+    return np.asarray(FORESEEN * likely + (1 - FORESEEN) / len(STAKES))
 
 
 def growth(sizes: Wholes, shares: Numbers, rates: Numbers, claims: Claims, known: Numbers) -> Numbers:
-    """float64, (claims,): how much the log of the best stake's capital grows a label, if these were the rates.
+    """float64, (claims,): how much the log of the best stake's capital grows a label, if these were the rates; infinite
+    where the claim is certain.
 
-    A forecast for planning; no promise rests on it.
+    A forecast for planning; no promise rests on it. See `growths`.
+    """
+    return np.asarray(growths(sizes, shares, rates, claims, known).max(axis=0))
+
+
+def growths(sizes: Wholes, shares: Numbers, rates: Numbers, claims: Claims, known: Numbers) -> Numbers:
+    """float64, (stakes, claims): how much the log of each stake's capital grows a label.
 
     :param sizes: (strata,), rows left; rates: (strata,), the expected share of relevant rows, in (0, 1).
     :param known: (claims,), as in Evidence.
@@ -186,8 +249,8 @@ def growth(sizes: Wholes, shares: Numbers, rates: Numbers, claims: Claims, known
     scale = np.where(worst < 0, -worst, 1.0)[:, None]
     yes = np.maximum((known[:, None] + jumps) / scale, -1.0)
     no = np.maximum(known[:, None] / scale, -1.0)
-    gains = [
+    found = [
         (chances * (rates * np.log1p(stake * yes) + (1 - rates) * np.log1p(stake * no))).sum(axis=1)
         for stake in STAKES
     ]
-    return np.asarray(np.where(worst < 0, np.max(gains, axis=0), np.inf))
+    return np.asarray(np.where(worst < 0, found, np.inf))

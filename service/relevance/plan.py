@@ -14,6 +14,7 @@ ABOVE = 0.15  # of the draws, above the cut: few relevant rows found there say e
 EVEN = 0.1  # of the draws, wherever they fall: no stratum is left without a chance
 LEAST_RATE = 0.003  # a stratum is expected to be at least so relevant when draws above the cut are shared out
 LABEL_PRICE = 0.5  # of a yes or no, in units of an annotation: which cut is the cheapest to aim for
+MIXED = 1.0  # what a mixture of stakes costs against the best one, in logs of the capital, about
 SAFE_SHARE = 0.7  # of a budget is planned for: a forecast of labels is an average
 CHECK = 0.05  # of the draws, where next to nothing is assumed to lie
 PRIOR_LABELS = 5.0  # what a forecast rate weighs against audit answers
@@ -57,7 +58,7 @@ def options(sizes: Wholes, rates: Numbers, chain: Chain) -> list[Option]:
         shares = shares_for(sizes, rates, cut) if chain.kind == "recall" else _above_only(sizes, cut)
         one = _claim(chain.claims, number)
         rate = float(growth(sizes, shares, rates, one, one.constants)[0])
-        labels = _labels(-np.log(chain.delta), rate)
+        labels = _labels(-np.log(chain.delta) + MIXED, rate)
         recall = float(relevant[cut] / relevant[-1]) if relevant[-1] else 1.0
         found.append(Option(cut, int(kept[cut]), int(kept[-1] - kept[cut]), recall, labels))
     return found
@@ -186,7 +187,8 @@ def _until(sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidenc
     needed, found = 0.0, []
     for best_so_far, now, rate in zip(evidence.best, evidence.now, growths, strict=True):
         if best_so_far < goal - 1e-12:
-            needed = max(needed, _labels(goal - now, float(rate)))
+            # What a mixture costs is lost with the labels that are yet to come.
+            needed = max(needed, _labels((goal - now) * (1 + MIXED / goal), float(rate)))
         found.append(needed)
     return found
 

@@ -64,8 +64,8 @@ ROOM = (
 DOUBT, PIVOT = 0.8, -1.4  # of the forecast's slope is left, about these log-odds, when the line is fixed
 SPREAD_A, SPREAD_B = 1.2, 0.6  # of the forecast's prior: of a, in log-odds; of log b
 PRIOR = np.linspace(-2.5, 2.5, 21)  # its grid, in spreads
-COARSE, FINE = 40, 60  # slopes of S's grids: the second one lies where the first one finds S
-STEPS = 30  # of a bisection in a
+COARSE, FINE = 40, 40  # slopes of S's grids: the second one lies where the first one finds S
+STEPS = 24  # of a bisection in a
 LEAST_A, MOST_A = -60.0, 15.0
 POINTS = 500  # of the scores below the line: each row counts as the best of its point
 DOUBTFUL = 1e-3  # so improbable must the relevant rows found below the line be, for the check to fail
@@ -211,7 +211,7 @@ def _outermost(
     known = answers != UNKNOWN
     least = float(forecasts[np.flatnonzero(known), answers[known]].sum()) + np.log(delta)
     coarse = slope * np.concatenate([[0.0], np.geomspace(1e-2, 1e2, COARSE)])
-    inside = np.flatnonzero(np.isfinite(_largest_a(coarse, scores, answers, forecasts, least)))
+    inside = np.flatnonzero(np.isfinite(_largest_a(coarse, scores, answers, forecasts, least, exact=False)))
     if not len(inside):  # S is smaller than the grid's meshes, or empty: claim nothing
         return np.array([MOST_A]), np.array([0.0])
     low, high = coarse[max(inside[0] - 1, 0)], coarse[min(inside[-1] + 1, COARSE)]
@@ -253,9 +253,16 @@ def _forecasts(scores: Numbers, answers: Wholes, prior: Prior) -> Numbers:
 
 
 def _largest_a(
-    slopes: Numbers, scores: Numbers, answers: Wholes, forecasts: Numbers, least: float
+    slopes: Numbers,
+    scores: Numbers,
+    answers: Wholes,
+    forecasts: Numbers,
+    least: float,
+    *,
+    exact: bool = True,
 ) -> Numbers:
-    """float64, (slopes,): the largest a of S for each slope; -inf where there is none.
+    """float64, (slopes,): the largest a of S for each slope; -inf where there is none. If not exact, any
+    number where there is one.
 
     Where every answer is known the log-likelihood is concave in a: climb to its top, then halve the way to the edge.
     Unknown ones may make it rise again; then all is looked at in small steps.
@@ -278,6 +285,8 @@ def _largest_a(
         )
     top = low
     inside = likelihood(top) >= least
+    if not exact:
+        return np.where(inside, top, -np.inf)
     low, high = top, np.full(len(slopes), MOST_A)
     for _ in range(STEPS):
         middle = (low + high) / 2

@@ -219,7 +219,8 @@ def _checks(material: Material, share: float | None) -> list[noise.Check]:
     ):  # what is assumed would change with each answer
         return []
     agreed = noise.agreed_rows(material.answers)
-    return noise.check(material.standing, material.said, material.cuts, share, agreed)
+    calibration = material.definition.calibration
+    return noise.check(material.standing, material.said, material.cuts, share, calibration, agreed)
 
 
 def _notes(material: Material) -> list[str]:

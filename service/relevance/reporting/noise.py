@@ -26,9 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.relevance.applying import Standing
+from service.relevance.applying import Standing, stand
+from service.relevance.calibration import Calibration
 from service.relevance.labels import Answer
-from service.relevance.martingale import NO, YES, Wholes, weigh
+from service.relevance.martingale import NO, YES, Wholes
 from service.relevance.promise import Chain
 
 FEW_PAIRS = 30  # of answers to one row: fewer tell little
@@ -96,19 +97,19 @@ class _Weighing:
     standing: Standing
     chain: Chain
     cut: int
-    answers: Wholes  # of the draws
-    orders: tuple[Wholes, ...]  # which draws are turned first
+    said: Mapping[int, str]
+    calibration: Calibration | None
+    orders: tuple[Wholes, ...]  # row_ids, those that are turned first in front
 
     def reached(self, count: int) -> int:
         """How many claims hold when so many answers are turned, in the worse way."""
         return min(self._reached(order[:count]) for order in self.orders)
 
     def _reached(self, which: Wholes) -> int:
-        audit, turned = self.standing.audit, self.answers.copy()
-        turned[which] = YES if self.chain.kind == "recall" else NO
-        strata, _ = audit.draws(len(turned))
-        evidence = weigh(audit.sizes, audit.shares, strata, turned.tolist(), self.chain.claims)
-        return self.chain.reached(evidence)
+        turned = dict.fromkeys(which.tolist(), "yes" if self.chain.kind == "recall" else "no")
+        found = stand(self.standing.audit, {**self.said, **turned}, self.calibration, self.standing.wanted)
+        pairs = zip(found.chains, found.evidence, strict=True)
+        return next(chain.reached(evidence) for chain, evidence in pairs if chain.kind == self.chain.kind)
 
     def stands(self, count: int) -> bool:
         return self.reached(count) > self.chain.cuts.index(self.cut, self._first)
@@ -132,19 +133,23 @@ def check(
     said: Mapping[int, str],
     cuts: Mapping[str, int],
     share: float | None,
+    calibration: Calibration | None,
     agreed: Collection[int] = (),
 ) -> list[Check]:
     """How each promise stands wrong answers.
 
     :param said: row_id -> the label that the audit counts; cuts: by kind, the cut that is promised.
     :param share: of wrong answers; None: not known.
+    :param calibration: the one that the audit was begun with.
     :param agreed: row_ids that several people answered alike: these are not doubted.
     """
     answers = np.array(standing.audit.prefix(said), np.int64)
     strata, rows = standing.audit.draws(len(answers))
     doubted = ~np.isin(rows, list(agreed))
     return [
-        _checked(standing, chain, answers, strata, doubted, cuts[chain.kind], share)
+        _checked(
+            standing, chain, said, calibration, (answers, strata, rows, doubted), cuts[chain.kind], share
+        )
         for chain in standing.chains
         if chain.kind in cuts
     ]
@@ -153,18 +158,20 @@ def check(
 def _checked(
     standing: Standing,
     chain: Chain,
-    answers: Wholes,
-    strata: Wholes,
-    doubted: NDArray[np.bool_],
+    said: Mapping[int, str],
+    calibration: Calibration | None,
+    draws: tuple[Wholes, Wholes, Wholes, NDArray[np.bool_]],
     cut: int,
     share: float | None,
 ) -> Check:
+    """:param draws: (n,) each: the answer, stratum and row_id of each draw, and whether it is doubted."""
+    answers, strata, rows, doubted = draws
     for_recall = chain.kind == "recall"
     side = strata >= cut if for_recall else strata < cut
     suspects = np.flatnonzero(side & doubted & (answers == (NO if for_recall else YES)))
     stand_for = (standing.audit.sizes / standing.audit.shares)[strata[suspects]]
-    orders = (suspects, suspects[np.argsort(-stand_for, kind="stable")])
-    weighing = _Weighing(standing, chain, cut, answers, orders)
+    orders = (rows[suspects], rows[suspects[np.argsort(-stand_for, kind="stable")]])
+    weighing = _Weighing(standing, chain, cut, said, calibration, orders)
     wrong = None if share is None else math.ceil(share * len(suspects) - 1e-9)
     most = _most(weighing.stands, len(suspects))
     return Check(

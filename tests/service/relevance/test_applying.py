@@ -3,11 +3,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.relevance.applying import DROP, KEEP, Applied, Refusal, apply, overruled, stand
+from service.relevance.applying import (
+    DROP,
+    KEEP,
+    Applied,
+    Refusal,
+    apply,
+    decide,
+    overruled,
+    stand,
+    stand_at,
+)
 from service.relevance.audit import Audit, begin
 from service.relevance.calibration import Calibration
 from service.relevance.definition import Target, Thresholds
 from service.relevance.filters import planned
+from service.relevance.plan import options
 from service.relevance.scorer import Scored
 
 RECALL = Target(0.9, None, 0.95)
@@ -145,3 +156,20 @@ def test_the_same_labels_give_the_same_answer(recall: float) -> None:
     answers = answered(audit, {1, 2, 3}, 60)
     first, second = apply(audit, answers, None), apply(audit, answers, None)
     assert repr(first) == repr(second)
+
+
+def test_looks_at_once_decide_as_each_does_alone() -> None:
+    audit = hundred()
+    answers = answered(audit, set(range(1, 31)), 80)
+    for look, standing in zip((10, 60, 80), stand_at([10, 60, 80], audit, answers, None), strict=True):
+        alone = apply(audit, answered(audit, set(range(1, 31)), look), None)
+        assert repr(decide(standing, None)) == repr(alone)
+
+
+def test_the_plan_and_the_audit_say_the_same_of_a_small_lake() -> None:
+    """Sixty rows: more labels than rows are forecast for every line, so all rows are labelled, and that settles it."""
+    audit = audit_of([float(60 - row) for row in range(60)], RECALL)
+    standing = stand(audit, {}, None)
+    assert standing.missing == 60
+    (chain,) = standing.chains
+    assert min(option.labels for option in options(audit.sizes, standing.rates, chain)) > 60

@@ -291,3 +291,15 @@ def test_a_copy_begins_without_promise(lake: Lake) -> None:
     place = Filters(lake).delete("reds")
     assert place.is_dir()
     assert Filters(lake).names() == ["scarlets"]
+
+
+def test_a_plan_never_asks_for_more_labels_than_there_are_rows(lake: Lake) -> None:
+    filter = red_filter(lake)
+    answer(filter, filter.next(10))
+    options = filter.plan()["options"]
+    assert options
+    left = REDS + OTHERS - 10
+    assert all(option["labels"] is None or option["labels"] <= left for option in options)
+    needed = filter.next(1, "audit")["progress"]["audit"]["still_needed"]
+    assert needed is None or needed <= left
+    assert (needed is None) == all(option["labels"] is None for option in options)

@@ -11,9 +11,12 @@ from service.relevance.martingale import (
     UNKNOWN,
     YES,
     Claims,
+    Numbers,
     draw_strata,
     growth,
+    parts_for,
     weigh,
+    weigh_at,
 )
 
 HALF = Claims(np.array([[0.5, -0.5]]), np.array([0.0]))  # at least half of the relevant rows lie in stratum 0
@@ -53,12 +56,14 @@ def test_a_skipped_row_counts_as_what_speaks_against_the_claim(stratum: int, wor
     assert skipped.relevant.sum() == 0
 
 
-def expected_capital(relevant: list[list[int]], claims: Claims, draws: int) -> float:
+def expected_capital(
+    relevant: list[list[int]], claims: Claims, draws: int, parts: Numbers | None = None
+) -> float:
     """The mean capital over every order in which the rows can be drawn, each with its chance."""
 
     def over(left: list[list[int]], strata: list[int], answers: list[int], chance: float) -> float:
         if len(strata) == draws or not any(left):
-            return chance * math.exp(weigh(SIZES, SHARES, np.array(strata), answers, claims).now[0])
+            return chance * math.exp(weigh(SIZES, SHARES, np.array(strata), answers, claims, parts).now[0])
         total = sum(share for share, rows in zip(SHARES, left, strict=True) if rows)
         mean = 0.0
         for stratum, rows in enumerate(left):
@@ -77,6 +82,39 @@ def test_nobody_can_expect_to_gain_where_the_claim_is_false(draws: int) -> None:
     assert fair == pytest.approx(1)
     assert expected_capital([[0], [1, 0]], HALF, draws) < 0.9  # D = -0.5
     assert expected_capital([[1], [0, 0]], HALF, draws) > 1.1  # D = 0.5: true, and it pays
+
+
+def test_a_forecast_of_stakes_lets_nobody_expect_to_gain_either() -> None:
+    parts = parts_for(SIZES, SHARES, np.array([0.9, 0.1]), HALF)
+    assert parts.sum() == pytest.approx(1)
+    assert parts.min() >= 0.25 / len(STAKES)  # each stake keeps something
+    for draws in (1, 2, 3):
+        assert expected_capital([[1], [1, 0]], HALF, draws, parts) == pytest.approx(1)
+        assert expected_capital([[0], [1, 0]], HALF, draws, parts) < 1
+
+
+def test_most_is_staked_as_the_forecast_says() -> None:
+    # Rates 1 above and 0 below: the boldest stake grows fastest, log(1.985) / 3 a label; the timid ones hardly at all.
+    bold = parts_for(SIZES, SHARES, np.array([1 - 1e-6, 1e-6]), HALF)[0]
+    assert (np.diff(bold) >= 0).all()
+    worth = np.exp(10 * (np.log1p(STAKES) / np.log1p(STAKES[-1]) - 1))
+    assert bold == pytest.approx(0.75 * worth / worth.sum() + 0.25 / len(STAKES), rel=1e-3)
+    # Where nothing is expected to grow, none is preferred.
+    even = parts_for(SIZES, SHARES, np.array([1e-6, 1 - 1e-6]), HALF)[0]
+    assert even == pytest.approx(np.full(len(STAKES), 1 / len(STAKES)), rel=1e-6)
+
+
+def test_looks_share_one_pass_and_see_what_each_would_alone() -> None:
+    generator = np.random.default_rng(3)
+    sizes, shares = np.array([200, 300]), np.array([0.4, 0.6])
+    strata = draw_strata(sizes, shares, generator.random(500))
+    answers = generator.choice([YES, NO], 500, p=[0.2, 0.8]).tolist()
+    looks = [0, 5, 5, 128, 300, 500]
+    for look, seen in zip(looks, weigh_at(looks, sizes, shares, strata, answers, HALF), strict=True):
+        alone = weigh(sizes, shares, strata, answers[:look], HALF)
+        assert seen.now == pytest.approx(alone.now)
+        assert seen.best == pytest.approx(alone.best)
+        assert seen.drawn.tolist() == alone.drawn.tolist()
 
 
 def test_looks_in_pieces_say_the_same_as_one(monkeypatch: pytest.MonkeyPatch) -> None:

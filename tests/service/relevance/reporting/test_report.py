@@ -16,7 +16,7 @@ from service.relevance.labels import Answer
 from service.relevance.reporting.costs import Prices
 from service.relevance.reporting.document import document
 from service.relevance.reporting.file import check_out, write_report
-from service.relevance.reporting.noise import Check, Doubles, agreed_rows, seen, warning
+from service.relevance.reporting.noise import Check, Doubles, agreed_rows, check, seen, warning
 from service.relevance.reporting.summary import summary
 from tests.service.relevance.test_filters import OTHERS, REDS, answer, audited, desk, is_red, lake, red_filter
 
@@ -169,3 +169,28 @@ def test_a_file_is_never_written_over_unasked(tmp_path: Path) -> None:
         write_report(b"page", tmp_path / "none" / "report.html")
     write_report(b"page", out)
     assert out.read_bytes() == b"page"
+
+
+def test_the_audit_is_weighed_again_with_wrong_answers(applied: Filter) -> None:
+    standing = applied.standing()
+    assert standing is not None
+    labels = {row_id: answer.label for row_id, answer in applied.answers().items()}
+    cut = standing.best_cut(standing.chains[0], standing.evidence[0])
+    assert cut is not None
+    calibration = applied.definition.calibration
+    drawn = standing.audit.draws(len(standing.audit.prefix(labels)))
+    below = [row for stratum, row in zip(*map(list, drawn), strict=True) if stratum >= cut]
+    noes = [row for row in below if labels[row] == "no"]
+
+    def checked(share: float | None, agreed: list[int]) -> Check:
+        return check(standing, labels, {"recall": cut}, share, calibration, agreed)[0]
+
+    none = checked(0.0, [])
+    assert (none.kind, none.answers, none.wrong, none.holds) == ("recall", len(noes), 0, True)
+    assert none.rows == none.rows_then == int(standing.audit.sizes[cut:].sum())
+    every = checked(1.0, [])
+    assert (every.wrong, every.holds) == (len(noes), False)  # were all of them relevant, much would be lost
+    assert (every.rows_then or 0) < every.rows
+    assert none.stands == every.stands < len(noes)
+    assert checked(1.0, noes).holds  # two people said so: not doubted
+    assert checked(None, []).holds is None
