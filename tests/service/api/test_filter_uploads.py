@@ -108,7 +108,7 @@ def test_it_is_the_very_filter_that_python_makes_of_the_same_files(
             target=Target(None, 0.9, 0.9),
         )
         expected = made.definition.to_document()
-    fields = [
+    fields: list[Any] = [
         ("name", (None, "mine")),
         ("keep", (None, '{"texts": ["red"], "row_ids": [2]}')),
         ("target", (None, '{"precision": 0.9, "confidence": 0.9}')),
@@ -125,7 +125,7 @@ def test_it_is_the_very_filter_that_python_makes_of_the_same_files(
 def test_without_images_it_is_as_making_a_filter(client: TestClient) -> None:
     made = client.post(UPLOAD, data={"name": "reds", "keep": '{"texts": ["red"]}'}, files=[])
     assert refusal(made, 415)[0] == "unsupported_media_type"  # no form of files: httpx sent it as a plain one
-    fields = [("name", (None, "reds")), ("keep", (None, '{"texts": ["red"]}'))]
+    fields: list[Any] = [("name", (None, "reds")), ("keep", (None, '{"texts": ["red"]}'))]
     assert client.post(UPLOAD, files=fields).status_code == 201
     assert client.get(f"{FILTERS}/reds").json()["keep"] == {"texts": ["red"], "row_ids": [], "images": []}
 
@@ -156,7 +156,8 @@ def test_a_caller_s_mistakes_are_a_sentence_each_and_make_nothing(client: TestCl
         "drop_images: 5 images were sent; at most 3 are taken: leave out 2",
     )
     for side in ("keep", "drop"):
-        code, field, message = refusal(make(client, name="reds", **{side: [red, ("b.png", b"no image")]}))
+        images: dict[str, Any] = {side: [red, ("b.png", b"no image")]}
+        code, field, message = refusal(make(client, name="reds", **images))
         assert (code, field) == ("unreadable_image", f"{side}_images[1]")
         assert message == f"{side}_images[1]: not an image that Pillow or HEIF can open"
     assert refusal(make(client, name="reds", keep=[("black.png", png(BLACK))]))[:2] == (
@@ -167,7 +168,11 @@ def test_a_caller_s_mistakes_are_a_sentence_each_and_make_nothing(client: TestCl
     assert refusal(make(client, name="reds", keep=[red], target={"recall": 95}))[1] == "target.recall"
     assert refusal(make(client, name="reds", keep=[red], target="95 %"))[1] == "target"
     assert refusal(make(client, name="reds", drop=[red], wehre="x"))[1] == "wehre"
-    fields = [("name", (None, "reds")), ("keep", (None, '{"row_ids": [1, 99]}')), ("keep_images", red)]
+    fields: list[Any] = [
+        ("name", (None, "reds")),
+        ("keep", (None, '{"row_ids": [1, 99]}')),
+        ("keep_images", red),
+    ]
     assert refusal(client.post(UPLOAD, files=fields))[1] == "keep.row_ids[1]"
     assert refusal(make(client, name="reds", keep=[("x.png", b"x" * 100_001)]), 413)[0] == "too_large"
     assert refusal(client.post(UPLOAD, json={"name": "reds"}), 415)[0] == "unsupported_media_type"
@@ -195,7 +200,7 @@ def test_an_upload_that_finds_no_decoder_free_is_told_to_come_again(client: Test
 
 
 def test_another_site_s_page_makes_nothing(client: TestClient) -> None:
-    fields = [("name", (None, "reds")), ("keep_images", ("a.png", png(RED)))]
+    fields: list[Any] = [("name", (None, "reds")), ("keep_images", ("a.png", png(RED)))]
     answer = client.post(UPLOAD, files=fields, headers={"Origin": "https://evil.example"})
     assert refusal(answer, 403)[0] == "origin_not_allowed"
     assert client.get(FILTERS).json() == {"filters": []}
