@@ -49,6 +49,8 @@ export class Labelling {
     byId("question").textContent = question(this.filter);
     byId("not-this").textContent = notThis(this.filter);
     byId("wanted").textContent = wanted(this.filter.target);
+    byId("only-where").hidden = this.filter.where === null;
+    byId("only-where").replaceChildren("Only images where ", make("code", {}, this.filter.where ?? ""));
     byId("work").hidden = false;
     for (const each of document.querySelectorAll("[data-answer]")) {
       each.addEventListener("click", () => this.#do(each.dataset.answer));
@@ -242,6 +244,7 @@ export class Labelling {
   // -- what goes wrong
 
   #failed(error, row) {
+    clearTimeout(this.#timer); // of a sign of waiting, which would take the place of what is said here
     if (error.status === 401) return this.given.locked();
     if (error instanceof ServerGone) this.#gone();
     const text = error instanceof ServerGone ? "the server does not answer" : error.message;
