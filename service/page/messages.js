@@ -27,7 +27,7 @@ const command = (text) => make("code", {}, text);
 
 /** What to do for which a key's scope is too narrow: said in place of a button that would be refused. */
 export const needed = (doing, scope) => [
-  `${doing} needs a key of scope ${scope}; its owner makes one with `,
+  `${doing} needs a key of scope ${scope}; the service's owner makes one with `,
   command(`lakesift key add NAME --scope ${scope}`),
   ".",
 ];

@@ -104,7 +104,7 @@ def test_everything_can_be_taken_away_with_a_key_that_only_labels(
     assert len(tasks) == decided["kept"]
     expect(page.locator("#apply")).to_be_disabled()
     expect(page.locator("#no-apply")).to_have_text(
-        "Applying needs a key of scope write; its owner makes one with lakesift key add NAME --scope write."
+        "Applying needs a key of scope write; the service's owner makes one with lakesift key add NAME --scope write."
     )
 
 

@@ -230,7 +230,9 @@ def test_undo_after_a_reload_takes_back_one_s_own_answer_alone(
     counted(visitor, 2, "1 yes, 1 no")
     visitor.page.click('[data-answer="undo"]')
     counted(visitor, 1, "0 yes, 1 no")
-    expect(visitor.page.locator(".asked")).to_have_attribute("alt", mine)  # it is fetched: others are in the queue
+    expect(visitor.page.locator(".asked")).to_have_attribute(
+        "alt", mine
+    )  # it is fetched: others are in the queue
     visitor.page.click('[data-answer="undo"]')
     expect(visitor.page.locator("#notices")).to_contain_text(
         "You have given no answer that could be taken back."
@@ -437,7 +439,8 @@ def test_a_key_to_read_shows_but_does_not_label(visit: Visit, lake: Path, tmp_pa
         page.fill("#key", secret)
         page.press("#key", "Enter")
         expect(page.locator("#frame")).to_contain_text(
-            "Labelling needs a key of scope label; its owner makes one with lakesift key add NAME --scope label."
+            "Labelling needs a key of scope label; the service's owner makes one with "
+            "lakesift key add NAME --scope label."
         )
         expect(page.locator("#apply")).to_be_disabled()
         expect(page.locator("#no-apply")).to_contain_text("Applying needs a key of scope write")
