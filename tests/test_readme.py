@@ -99,7 +99,7 @@ def test_requests_are_answered_as_shown(my_lake: Path, tmp_path: Path) -> None:
         shutil.copy(_photo(photo), name)
     (shown,) = blocks("bash")
     requests = shown.splitlines()
-    assert len(requests) == 6
+    assert len(requests) == 7
     app = create_app([my_lake], ServeConfig(), keys=KeyStore(tmp_path / "state"))
     answers = []
     with running(app) as url:
@@ -109,7 +109,7 @@ def test_requests_are_answered_as_shown(my_lake: Path, tmp_path: Path) -> None:
             run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             assert run.returncode == 0, f"{request}\n{run.stdout}{run.stderr}"
             answers.append(run.stdout)
-    cat, mixed, uploaded, streamed, rows, thumbnail = answers
+    cat, mixed, uploaded, streamed, rows, thumbnail, made = answers
     assert Path(json.loads(cat)["hits"][0]["uri"]).name == "chelsea.png"
     assert all(hit["width_px"] >= 400 and "collapsed" in hit for hit in json.loads(mixed)["hits"])
     assert Path(json.loads(uploaded)["hits"][0]["uri"]).name == "chelsea.png"
@@ -117,3 +117,4 @@ def test_requests_are_answered_as_shown(my_lake: Path, tmp_path: Path) -> None:
     assert lines[-1] == {"end": True, "hits": len(live(my_lake))}
     assert all(row["width_px"] >= 400 for row in json.loads(rows)["rows"])
     assert thumbnail == "" and Path("thumbnail.jpg").read_bytes()[:2] == b"\xff\xd8"
+    assert json.loads(made)["target"] == {"recall": 0.98, "precision": None, "confidence": 0.95}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,13 +78,14 @@ HTTP_CODES = {
 # Codes of errors that belong to one field of a request.
 FIELD_CODES = {"cursor": "bad_cursor"}
 RETRY_AFTER_S = 5
+UPLOADED = re.compile(r"(files|keep_images|drop_images)\[\d+\]")  # the field of an uploaded image
 
 
 def answer_to(error: LakeError) -> Response:
     """The answer to an error of the library."""
     kind = next(kind for cls, kind in KINDS.items() if isinstance(error, cls))
     field = getattr(error, "field", kind.field)
-    if isinstance(error, UnreadableImage) and error.uri.startswith("files["):
+    if isinstance(error, UnreadableImage) and UPLOADED.fullmatch(error.uri):
         field = error.uri
     code = FIELD_CODES.get(str(field), kind.code) if kind.status == 422 else kind.code
     headers = {"Retry-After": str(RETRY_AFTER_S)} if kind.status == 503 else {}

@@ -14,7 +14,11 @@ from service.api.config import ServeConfig
 from service.api.exchange import Exchange, has_body, too_large
 from service.api.headers import is_page, with_security_headers
 
-UPLOADS = (Need("POST", "/v1/search/upload", None), Need("POST", f"{FILTER}/decide", None))
+UPLOADS = (
+    Need("POST", "/v1/search/upload", None),
+    Need("POST", "/v1/lakes/{}/filters/upload", None),
+    Need("POST", f"{FILTER}/decide", None),
+)
 SESSION = "/v1/session"
 MAX_SESSION_BYTES = 4_096  # a key in JSON; whoever sends it has shown none yet
 PATIENCE_S = 30.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +11,10 @@ from fastapi import UploadFile
 from numpy.typing import NDArray
 from starlette.datastructures import State
 
-from indexer.embed import InputShape
-from indexer.errors import BadCursor, BadRequest, SnapshotGone, UnreadableImage
-from indexer.images import ReadImage
-from indexer.pipeline import embed_batch
-from service.api.answers import Refused
+from indexer.embed import Vectors
+from indexer.errors import BadCursor, BadRequest, SnapshotGone
 from service.api.schemas import DEFAULT_K, SearchRequest
+from service.api.uploaded import check_count, embedded
 from service.cursor import Cursor, digest, stamp_of
 from service.hub import ServedLake
 from service.query import Query, query_vector
@@ -157,48 +154,18 @@ def _digest(body: SearchRequest) -> str:
     return digest(said) if said else ""
 
 
-def _embedded(state: State, served: ServedLake, uploads: Uploads) -> list[tuple[NDArray[np.float32], float]]:
+def _embedded(state: State, served: ServedLake, uploads: Uploads) -> list[tuple[Vectors, float]]:
     """The vectors of uploaded images, with their weights.
 
     :raises UnreadableImage: naming the first file that is no image, or that the model refuses.
     """
     files, weights = uploads.files, uploads.weights
-    most = state.config.max_images
-    if len(files) > most:
-        raise BadRequest(
-            "files", f"{len(files)} images were sent; at most {most} are taken: leave out {len(files) - most}"
-        )
+    check_count(state, "files", len(files))
     if weights and len(weights) != len(files):
         raise BadRequest(
             "weights", f"{len(weights)} were sent for {len(files)} files; send one a file, or none"
         )
-    if not files:
-        return []
-    model = served.embedder()
-    pixels = [
-        decoded(state, f"files[{number}]", file, model.input_shape).pixels
-        for number, file in enumerate(files)
-    ]
-    vectors = []
-    for number, vector in enumerate(embed_batch(model, pixels)):
-        if isinstance(vector, str):
-            raise UnreadableImage(f"files[{number}]", vector)
-        vectors.append((vector, weights[number] if weights else 1.0))
-    return vectors
-
-
-def decoded(state: State, name: str, file: UploadFile, shape: InputShape) -> ReadImage:
-    """Read into memory when it is its turn, not before: 64 uploads at once may have 4 GB.
-
-    :raises UnreadableImage: if it is no image; Refused: if no decoder is free in time.
-    """
-    turn: threading.BoundedSemaphore = state.decoders.all_but_one
-    wait_s = state.config.upload_wait_s
-    if not turn.acquire(timeout=wait_s):
-        message = f"other uploads are being decoded, and {wait_s:g} s were not enough; try again"
-        raise Refused(429, "too_busy", message, headers={"Retry-After": "5"})
-    try:
-        read: ReadImage = state.decoders.decode(name, file.file.read(), shape)
-    finally:
-        turn.release()
-    return read
+    found = embedded(
+        state, served.embedder, [(f"files[{number}]", file) for number, file in enumerate(files)]
+    )
+    return [(image.vector, weights[number] if weights else 1.0) for number, image in enumerate(found)]

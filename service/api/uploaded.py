@@ -1,27 +1,120 @@
-"""Uploaded images for a filter to decide: decoded side by side, embedded a batch at a time. Knows no routes."""
+"""Uploaded images: decoded in a process of their own, embedded a batch at a time. Knows no routes."""
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import UploadFile
 from starlette.datastructures import State
 
-from indexer.embed import Embedder, InputShape
+from indexer.embed import Embedder, InputShape, Vectors
 from indexer.errors import BadRequest, UnreadableImage
-from service.api.plans import decoded
+from indexer.images import ReadImage
+from indexer.pipeline import embed_batch
+from service.api.answers import Refused
+from service.query import Query, query_vector
+from service.relevance.definition import ExampleImage
 from service.relevance.gate import Decided, Gate
 from service.relevance.incoming import Read, decide_batch
+from service.snapshot import Snapshot
 
-LONGEST_NAME = 255  # characters that are said back
+LONGEST_NAME = 255  # characters that are said back, or kept
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """An uploaded image, read, and the vector that the lake's model made of it."""
+
+    read: ReadImage
+    vector: Vectors  # float32, (dim,), unit length
+
+
+def decoded(state: State, name: str, file: UploadFile, shape: InputShape) -> ReadImage:
+    """Read into memory when it is its turn, not before: 64 uploads at once may have 4 GB.
+
+    :raises UnreadableImage: if it is no image; Refused: if no decoder is free in time.
+    """
+    turn: threading.BoundedSemaphore = state.decoders.all_but_one
+    wait_s = state.config.upload_wait_s
+    if not turn.acquire(timeout=wait_s):
+        message = f"other uploads are being decoded, and {wait_s:g} s were not enough; try again"
+        raise Refused(429, "too_busy", message, headers={"Retry-After": "5"})
+    try:
+        read: ReadImage = state.decoders.decode(name, file.file.read(), shape)
+    finally:
+        turn.release()
+    return read
+
+
+def check_count(state: State, field: str, count: int) -> None:
+    """:raises BadRequest: if that many images are more than one upload may have as examples."""
+    most = state.config.max_images
+    if count > most:
+        raise BadRequest(
+            field, f"{count} images were sent; at most {most} are taken: leave out {count - most}"
+        )
+
+
+def embedded(
+    state: State, load_embedder: Callable[[], Embedder], files: Sequence[tuple[str, UploadFile]]
+) -> list[Embedded]:
+    """All of them, in their order; the model is loaded only if there is one.
+
+    :param files: each with the field that it was sent in, as "files[0]".
+    :raises UnreadableImage: naming the first file that is no image, or that the model refuses.
+    """
+    if not files:
+        return []
+    model = load_embedder()
+    read = [decoded(state, field, file, model.input_shape) for field, file in files]
+    found = []
+    for (field, _), image, vector in zip(
+        files, read, embed_batch(model, [image.pixels for image in read]), strict=True
+    ):
+        if isinstance(vector, str):
+            raise UnreadableImage(field, vector)
+        found.append(Embedded(image, vector))
+    return found
+
+
+def examples_of(
+    state: State,
+    snapshot: Snapshot,
+    load_embedder: Callable[[], Embedder],
+    keep: Sequence[UploadFile],
+    drop: Sequence[UploadFile],
+) -> tuple[list[ExampleImage], list[ExampleImage]]:
+    """A new filter's example images, wanted and unwanted; the very ones that `keep_images` makes of the same files.
+
+    :raises BadRequest: if there are more than one upload may have, of both sides together.
+    :raises UnreadableImage: naming the first file that is no image, or that the model refuses.
+    """
+    check_count(
+        state, "keep_images" if len(keep) > state.config.max_images else "drop_images", len(keep) + len(drop)
+    )
+    files = [(f"keep_images[{number}]", file) for number, file in enumerate(keep)]
+    files += [(f"drop_images[{number}]", file) for number, file in enumerate(drop)]
+    made = []
+    for (field, file), image in zip(files, embedded(state, load_embedder, files), strict=True):
+        vector = query_vector(snapshot, Query(vectors=[(image.vector, 1.0)]), load_embedder)
+        made.append(ExampleImage(_name(file, field), image.read.sha256, tuple(vector.tolist())))
+    return made[: len(keep)], made[len(keep) :]
+
+
+def _name(file: UploadFile, field: str) -> str:
+    """Without the folders that some programs send: no filter has to know them."""
+    return (re.split(r"[/\\]", file.filename or "")[-1] or field)[:LONGEST_NAME]
 
 
 def decide_uploads(
     state: State, gate: Gate, files: Sequence[UploadFile], load_embedder: Callable[[], Embedder]
 ) -> dict[str, Any]:
-    """The gate's whole answer.
+    """The gate's whole answer; the files are decoded side by side.
 
     :param state: of the app.
     :raises BadRequest: if there are more images than one batch may have.

@@ -8,7 +8,7 @@ import { byId, isPlainClick } from "./dom.js";
 import { Filter } from "./filter.js";
 import { Grid } from "./grid.js";
 import { takeKeys } from "./help.js";
-import { pick } from "./picks.js";
+import { OF_A_SEARCH, pick } from "./picks.js";
 import { Results } from "./results.js";
 import { signInForm } from "./session.js";
 import { Shown } from "./shown.js";
@@ -281,7 +281,7 @@ class Page {
   async #upload(files) {
     if (!files.length) return this.#shown.say([LINK]);
     const held = [...(await this.#store.of(this.#state)).values()].map(({ blob }) => blob);
-    const { taken, notes } = pick(files, held);
+    const { taken, notes } = pick(files, held, OF_A_SEARCH);
     const ids = await Promise.all(taken.map((file) => this.#store.put(file)));
     const add = (state, id) => withExample(state, "upload", id, 1);
     if (ids.length) this.#go(ids.reduce(add, this.#state));

@@ -54,13 +54,13 @@ export function counts({ yes, no, skipped, conflicts }) {
 }
 
 /** How far an audit is: a sentence, and a share from 0 to 1 or null. */
-export function audited({ answered, holds, still_needed: needed, more }) {
+export function audited({ answered, holds, still_needed: needed, more }, stage) {
   const said = `${count(answered)} answered`;
   if (holds && more) {
     const text = `${said}. The promise holds. About ${count(more.labels)} more labels may drop ${images(more.drop)} more.`;
     return { text, share: 1 };
   }
-  if (holds) return { text: `${said}. The promise holds, and can be applied.`, share: 1 };
+  if (holds) return { text: `${said}. The promise holds, and ${stage === "applied" ? "is" : "can be"} applied.`, share: 1 };
   if (needed === null) {
     const text = `${said}. The promise is out of sight with this filter: teach it more, or ask for less.`;
     return { text, share: null };
@@ -76,10 +76,19 @@ export function brief({ labels, audit }) {
   return `${count(audit.answered)} of about ${count(audit.answered + audit.still_needed)}`;
 }
 
-/** What `apply` answered, a sentence each. */
-export function outcome(answer, progress) {
-  return answer.refused ? refusal(answer, progress) : decided(answer);
-}
+/** What `apply` answered when a version was applied, from what that version has measured. */
+export const asApplied = ({ rows, kept, asked, dropped, recall, precision, confidence, assumption }) => ({
+  rows,
+  kept,
+  asked,
+  dropped,
+  promise: {
+    recall: recall.at_least,
+    precision: precision.at_least,
+    confidence,
+    assumption: assumption?.name ?? null,
+  },
+});
 
 /** What is decided and promised, a sentence each. */
 export function decided({ kept, asked, dropped, rows, promise }) {
@@ -87,12 +96,14 @@ export function decided({ kept, asked, dropped, rows, promise }) {
   return [`Kept ${count(kept)} of ${images(rows)}, dropped ${count(dropped)}${asks}.`, `Promised: ${promised(promise)}.`];
 }
 
-function promised({ recall, precision, confidence }) {
+function promised({ recall, precision, confidence, assumption }) {
   const parts = [recall && `recall at least ${percent(recall)}`, precision && `precision at least ${percent(precision)}`];
-  return `${parts.filter(Boolean).join(" and ")}, with ${percent(confidence)} confidence`;
+  const said = `${parts.filter(Boolean).join(" and ")}, with ${percent(confidence)} confidence`;
+  return assumption ? `${said}, assuming the ${assumption}` : said;
 }
 
-function refusal({ reason, can_promise: can, labels_missing: missing }, { audit }) {
+/** Why nothing was decided, a sentence each. */
+export function refusal({ reason, can_promise: can, labels_missing: missing }, { audit }) {
   const said = [audit ? sentence(reason) : "Nothing is promised before an audit; begin one, and answer what it asks."];
   if (can) {
     const kind = can.recall === undefined ? "precision" : "recall";
@@ -101,6 +112,6 @@ function refusal({ reason, can_promise: can, labels_missing: missing }, { audit 
         `dropping ${images(can.dropped)}.`,
     );
   }
-  if (missing) said.push(`About ${count(missing)} ${missing === 1 ? "label is" : "labels are"} missing.`);
+  if (missing && !said[0].includes(count(missing))) said.push(`About ${count(missing)} ${missing === 1 ? "label is" : "labels are"} missing.`);
   return said;
 }

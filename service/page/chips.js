@@ -112,11 +112,11 @@ export class Chips {
   }
 }
 
-const remover = (name, does) =>
+export const remover = (name, does) =>
   button({ class: "remove", title: "Remove", "aria-label": `Remove ${name}` }, does, icon("close"));
 
 /** A small image; its name where the browser cannot show it. */
-function picture(src, name) {
+export function picture(src, name) {
   const image = make("img", { src, alt: name, width: 36, height: 36, decoding: "async" });
   const instead = () => image.replaceWith(make("span", { class: "text", dir: "auto" }, name));
   image.addEventListener("error", instead, { once: true });

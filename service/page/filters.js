@@ -10,6 +10,21 @@ export const list = async (lake) => (await ask("GET", all(lake))).answer.filters
 export const show = async (lake, name) => (await ask("GET", one(lake, name))).answer;
 export const create = (lake, said) => post(all(lake), said);
 
+/**
+ * @param {Object} said as create takes it
+ * @param {File[]} keep photos like those wanted
+ * @param {File[]} drop photos like those unwanted
+ */
+export function createWithImages(lake, said, keep, drop) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(said)) {
+    if (value !== null) form.append(name, typeof value === "object" ? JSON.stringify(value) : value);
+  }
+  for (const file of keep) form.append("keep_images", file, file.name || "photo");
+  for (const file of drop) form.append("drop_images", file, file.name || "photo");
+  return post(`${all(lake)}/upload`, form);
+}
+
 /** @param {{n: number, purpose?: string, again?: boolean, budget?: number}} wanted */
 export const next = (lake, name, wanted) => post(`${one(lake, name)}/next`, wanted);
 
@@ -20,7 +35,13 @@ export const apply = (lake, name, mayAsk) => post(`${one(lake, name)}/apply`, { 
 export const plan = async (lake, name) => (await ask("GET", `${one(lake, name)}/plan`)).answer;
 export const samples = async (lake, name, decision, n) =>
   (await ask("GET", `${one(lake, name)}/samples?decision=${decision}&n=${n}`)).answer.rows;
+export const progress = async (lake, name) => (await ask("GET", `${one(lake, name)}/audit`)).answer.progress;
 export const ledgerUrl = (lake, name) => `${one(lake, name)}/ledger`;
+export const reportUrl = (lake, name) => `${one(lake, name)}/report?format=html`;
+
+/** @param {"keep"|"ask"|"drop"} decision */
+export const exportUrl = (lake, name, decision, format) =>
+  `${one(lake, name)}/export?decision=${decision}&format=${format}`;
 
 /** Where one labels by a filter; without a name, where all of them are listed. */
 export function labelHref(lake, name = null) {

@@ -14,7 +14,7 @@ const OPTIONS_SHOWN = 5;
  * @returns {HTMLElement} its table comes when the server has worked it out
  */
 export function invite(lake, name, isAgain, begin) {
-  const budget = make("input", { id: "budget", type: "number", min: "1", inputmode: "numeric", placeholder: "as few as it takes" });
+  const budget = make("input", { id: "budget", type: "number", min: "1", inputmode: "numeric", placeholder: "for the least work in all" });
   const table = make("div", { class: "plan", "aria-live": "polite" }, make("p", { class: "small" }, "Working out what it would cost…"));
   forecast(lake, name).then((found) => table.replaceChildren(...found));
   return make(

@@ -6,8 +6,9 @@ import { byId, make } from "./dom.js";
 import * as filters from "./filters.js";
 import { Labeller } from "./labeller.js";
 import { Labelling } from "./labelling.js";
-import { showList, takeNew } from "./list.js";
-import { message, noLake, notice } from "./messages.js";
+import { showList } from "./list.js";
+import { Making } from "./making.js";
+import { message, needed, noLake, notice } from "./messages.js";
 import { signInForm } from "./session.js";
 import { toSearch, parse } from "./state.js";
 import { sentence } from "./words.js";
@@ -57,8 +58,11 @@ class LabelPage {
     byId("list-title").textContent = `Filters of ${lake}`;
     byId("all").setAttribute("aria-current", "page");
     showList(lake, found);
-    byId("new").hidden = !scopes.includes("write");
-    takeNew(lake, (error) => this.#failed(error));
+    const mayMake = scopes.includes("write");
+    byId("new").hidden = !mayMake;
+    byId("no-new").hidden = mayMake;
+    if (mayMake) new Making(lake, (error) => this.#failed(error));
+    else byId("no-new").replaceChildren(...needed("Making a filter", "write"));
     byId("list").hidden = false;
     this.#ready();
   }
@@ -69,6 +73,7 @@ class LabelPage {
     byId("crumb").textContent = name;
     byId("crumb").hidden = false;
     byId("who").hidden = !scopes.includes("label");
+    byId("no-apply").replaceChildren(...needed("Applying", "write"));
     this.#labelling = new Labelling(lake, filter, {
       labeller: this.#labeller,
       scopes,

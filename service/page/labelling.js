@@ -1,15 +1,16 @@
 /** One filter: its question, one image after the other, how far it is, and applying it. */
 
 import { ServerGone, row as rowOf } from "./api.js";
-import { audited, brief, counts, decided, notThis, outcome, purposeText, question, wanted } from "./asked.js";
+import { asApplied, audited, brief, counts, decided, notThis, purposeText, question, refusal, wanted } from "./asked.js";
 import { byId, isTyping, make } from "./dom.js";
 import * as filters from "./filters.js";
 import { invite } from "./invite.js";
-import { message, notice } from "./messages.js";
+import { handOver } from "./handover.js";
+import { message, needed, notice } from "./messages.js";
 import { Photo } from "./photo.js";
 import { Queue } from "./queue.js";
 import { Samples } from "./samples.js";
-import { count, nameOf, sentence } from "./words.js";
+import { count, lower, nameOf, sentence } from "./words.js";
 
 const KEYS = { y: "yes", n: "no", s: "skip", u: "undo" };
 const DID = { yes: "Yes", no: "No", skip: "Skipped" };
@@ -48,6 +49,8 @@ export class Labelling {
     byId("question").textContent = question(this.filter);
     byId("not-this").textContent = notThis(this.filter);
     byId("wanted").textContent = wanted(this.filter.target);
+    byId("only-where").hidden = this.filter.where === null;
+    byId("only-where").replaceChildren("Only images where ", make("code", {}, this.filter.where ?? ""));
     byId("work").hidden = false;
     for (const each of document.querySelectorAll("[data-answer]")) {
       each.addEventListener("click", () => this.#do(each.dataset.answer));
@@ -58,15 +61,15 @@ export class Labelling {
     document.addEventListener("keydown", (event) => this.#key(event));
     byId("apply").addEventListener("click", () => this.#apply());
     byId("again").addEventListener("click", () => this.#invite());
-    const mayApply = this.given.scopes.includes("write");
-    byId("apply").disabled = !mayApply;
-    byId("apply").title = mayApply ? "" : "This needs a key of scope write";
+    byId("apply").disabled = !this.#mayApply;
+    byId("may-ask").disabled = !this.#mayApply;
+    byId("no-apply").hidden = this.#mayApply;
     this.#told(this.filter.progress, this.filter.progress.purpose);
     if (this.#mayLabel) this.#queue.fill();
-    else this.#photo.put(message("Only to look at", ["Labelling needs a key of scope label."]));
+    else this.#photo.put(message("Only to look at", needed("Labelling", "label")));
     this.#changed();
-    const { measured, target, progress } = this.filter;
-    if (progress.stage === "applied") this.#showApplied(decided({ ...measured, promise: target }));
+    const { measured, progress } = this.filter;
+    if (progress.stage === "applied") this.#showApplied(asApplied(measured));
   }
 
   /** The server answers again. */
@@ -79,6 +82,10 @@ export class Labelling {
 
   get #mayLabel() {
     return this.given.scopes.includes("label");
+  }
+
+  get #mayApply() {
+    return this.given.scopes.includes("write");
   }
 
   // -- answering
@@ -184,12 +191,12 @@ export class Labelling {
     byId("brief").textContent = brief(progress);
     byId("audit").hidden = !progress.audit;
     byId("apply").classList.toggle("strong", Boolean(progress.audit?.holds));
-    if (progress.audit) this.#showAudit(progress.audit);
+    if (progress.audit) this.#showAudit(progress);
     if (!this.#queue.returned) byId("notices").replaceChildren();
   }
 
-  #showAudit(audit) {
-    const { text, share } = audited(audit);
+  #showAudit({ audit, stage }) {
+    const { text, share } = audited(audit, stage);
     byId("audit-text").textContent = text;
     byId("progress").hidden = share === null;
     byId("progress").value = share ?? 0;
@@ -204,12 +211,11 @@ export class Labelling {
     await this.#queue.settled();
     try {
       const answer = await filters.apply(this.lake, this.filter.name, byId("may-ask").checked);
-      const sentences = outcome(answer, this.#progress);
-      if (answer.refused) this.#outcome(sentences, "refused");
-      else this.#showApplied(sentences);
+      if (answer.refused) this.#outcome(refusal(answer, this.#progress), "refused");
+      else this.#showApplied(answer);
     } catch (error) {
       this.#outcome([]);
-      this.#failed(error, null);
+      this.#refused(error);
     }
     button.disabled = false;
   }
@@ -219,12 +225,13 @@ export class Labelling {
     byId("outcome").replaceChildren(...sentences.map((text) => make("p", {}, text)));
   }
 
-  #showApplied(sentences) {
-    this.#outcome(sentences, "applied");
-    const href = filters.ledgerUrl(this.lake, this.filter.name);
-    const ledger = make("a", { href, download: "" }, "The ledger");
-    byId("outcome").append(make("p", {}, ledger, ", every image with its decision (Parquet)."));
-    this.#progress = { ...this.#progress, stage: "applied" };
+  /** @param {Object} answer as `apply` gave it */
+  #showApplied(answer) {
+    this.#outcome(decided(answer), "applied");
+    byId("hand-over").replaceChildren(
+      handOver(this.lake, this.filter.name, answer, (error) => this.#refused(error)),
+    );
+    this.#told({ ...this.#progress, stage: "applied" }, null);
     this.#samples.show();
     this.#changed();
   }
@@ -237,6 +244,7 @@ export class Labelling {
   // -- what goes wrong
 
   #failed(error, row) {
+    clearTimeout(this.#timer); // of a sign of waiting, which would take the place of what is said here
     if (error.status === 401) return this.given.locked();
     if (error instanceof ServerGone) this.#gone();
     const text = error instanceof ServerGone ? "the server does not answer" : error.message;
@@ -245,6 +253,13 @@ export class Labelling {
     else if (!this.#queue.current) {
       this.#photo.put(message("That did not work", [sentence(text, error.field)], ["Try again", () => this.#queue.fill()]));
     } else this.#note(sentence(text, error.field));
+  }
+
+  /** What has nothing to do with the image that is asked about. */
+  #refused(error) {
+    if (error.status === 401) this.given.locked();
+    else if (error instanceof ServerGone) this.#gone();
+    else this.#note(sentence(error.message, error.field));
   }
 
   #gone() {
@@ -262,5 +277,3 @@ export class Labelling {
     byId("live").textContent = text;
   }
 }
-
-const lower = (text) => text.charAt(0).toLowerCase() + text.slice(1);

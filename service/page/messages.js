@@ -25,6 +25,13 @@ export const notice = (text, ...ways) =>
 
 const command = (text) => make("code", {}, text);
 
+/** What to do for which a key's scope is too narrow: said in place of a button that would be refused. */
+export const needed = (doing, scope) => [
+  `${doing} needs a key of scope ${scope}; the service's owner makes one with `,
+  command(`lakesift key add NAME --scope ${scope}`),
+  ".",
+];
+
 export const noLake = () =>
   message("No lake is served", ["Start the service with one: ", command("lakesift serve my.lake"), "."]);
 

@@ -1,4 +1,4 @@
-/** The image that is asked about: large, the next one loaded behind it, and why it does not come. */
+/** The image that is asked about: large, the next ones loaded behind it, and why it does not come. */
 
 import { ServerGone, imageProblem, imageUrl, thumbnailUrl } from "./api.js";
 import { byId, make } from "./dom.js";
@@ -10,6 +10,7 @@ export class Photo {
   #frame = byId("frame");
   #row = null;
   #lake = null;
+  #ahead = new Map(); // row_id -> its image
 
   isSeen = false; // the image is there, or it is known that it will not come
 
@@ -37,17 +38,22 @@ export class Photo {
     if (this.#row && this.#frame.querySelector(".amiss")) this.#begin();
   }
 
-  preload(lake, row) {
-    if (row) new Image().src = first(lake, row);
+  /** Load and decode what comes next, so that it is there the moment it is asked for. */
+  preload(lake, rows) {
+    const before = this.#ahead;
+    this.#ahead = new Map();
+    for (const row of rows) {
+      const image = before.get(row.row_id) ?? imageOf(lake, row);
+      this.#ahead.set(row.row_id, image);
+      image.decode().catch(() => this.#ahead.delete(row.row_id)); // once it is asked for it is tried again
+    }
   }
 
   async #begin() {
     const [row, lake] = [this.#row, this.#lake];
     this.isSeen = false;
-    const image = make("img", { class: "asked", alt: nameOf(row), draggable: "false" });
-    image.width = row.width_px;
-    image.height = row.height_px;
-    image.src = first(lake, row);
+    const image = this.#ahead.get(row.row_id) ?? imageOf(lake, row);
+    this.#ahead.delete(row.row_id);
     this.#frame.replaceChildren(image);
     try {
       await image.decode();
@@ -79,6 +85,14 @@ export class Photo {
     this.isSeen = true;
     this.tell.seen();
   }
+}
+
+function imageOf(lake, row) {
+  const image = make("img", { class: "asked", alt: nameOf(row), draggable: "false" });
+  image.width = row.width_px;
+  image.height = row.height_px;
+  image.src = first(lake, row);
+  return image;
 }
 
 const first = (lake, row) =>

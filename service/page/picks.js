@@ -1,20 +1,24 @@
-/** Which of the files that a reader brings can be searched by, and what is said of the others, each by its name. */
+/** Which of the files that a reader brings can be taken as examples, and what is said of the others, each by its name. */
 
 import { size } from "./words.js";
 
-const MOST = 16; // images of one search
+const MOST = 16; // images of one search, or of one filter
 const MOST_BYTES = 64_000_000; // of them together, as the service takes them
-const FORM_BYTES = 100_000; // what a search's other fields, and the marks between its images, may need of that
+const FORM_BYTES = 100_000; // what the other fields, and the marks between the images, may need of that
 const IMAGE_NAME = /\.(jpe?g|png|gif|webp|avif|bmp|tiff?|heic|heif)$/i; // browsers know no type for some
 
 const isImage = ({ type, name }) => type.startsWith("image/") || IMAGE_NAME.test(name);
 
+export const OF_A_SEARCH = { all: "all images of a search", most: `Only ${MOST} images can be searched by at once` };
+export const OF_A_FILTER = { all: "all photos of a filter", most: `A filter takes at most ${MOST} photos as examples` };
+
 /**
  * @param {File[]} files
- * @param {Blob[]} held images that are searched by already
+ * @param {Blob[]} held images that are examples already
+ * @param {{all: string, most: string}} words what they are examples of
  * @returns {{taken: File[], notes: string[]}} the first that fit, in order, and a sentence for each reason why not
  */
-export function pick(files, held) {
+export function pick(files, held, words) {
   const images = files.filter(isImage);
   const taken = [];
   const large = [];
@@ -28,7 +32,7 @@ export function pick(files, held) {
       left -= file.size;
     }
   }
-  const notes = [notImages(files.filter((file) => !isImage(file))), tooLarge(large), more && tooMany(taken.length)];
+  const notes = [notImages(files.filter((file) => !isImage(file))), tooLarge(large, words), more && tooMany(taken.length, words)];
   return { taken, notes: notes.filter(Boolean) };
 }
 
@@ -38,15 +42,14 @@ function notImages(files) {
   return files.length === 1 ? `${names} is not an image and was left out.` : `${names} are not images and were left out.`;
 }
 
-function tooLarge(files) {
+function tooLarge(files, { all }) {
   if (!files.length) return null;
   const names = listed(files.map((file) => `${nameOf(file)} (${size(file.size)})`));
   const were = files.length === 1 ? "was" : "were";
-  return `${names} ${were} left out: all images of a search together may have ${MOST_BYTES / 1e6} MB.`;
+  return `${names} ${were} left out: ${all} together may have ${MOST_BYTES / 1e6} MB.`;
 }
 
-function tooMany(taken) {
-  const most = `Only ${MOST} images can be searched by at once`;
+function tooMany(taken, { most }) {
   if (taken === 0) return `${most}; remove some to add others.`;
   return `${most}; the first ${taken === 1 ? "one was" : `${taken} were`} taken.`;
 }

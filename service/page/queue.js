@@ -7,6 +7,7 @@ import * as filters from "./filters.js";
 
 const BATCH = 12;
 const FEW = 5; // images left: then the next batch is asked for
+const AHEAD = 3; // images that are loaded before they are asked for
 
 export class Queue {
   #rows = []; // the first one is shown
@@ -38,8 +39,9 @@ export class Queue {
     return this.#rows[0] ?? null;
   }
 
+  /** The next few. */
   get coming() {
-    return this.#rows[1] ?? null;
+    return this.#rows.slice(1, 1 + AHEAD);
   }
 
   /** Whether there is nothing left to answer, as far as is known. */
@@ -89,11 +91,11 @@ export class Queue {
     const heldIds = new Set(held.map((row) => row.row_id));
     const isNew = (row) => !this.#answered.has(row.row_id) && !heldIds.has(row.row_id);
     const fresh = found.rows.filter(isNew);
-    const before = this.coming;
+    const before = this.coming[0];
     this.#isEmpty = found.rows.length < BATCH && fresh.length === 0;
     this.#rows = [...held, ...fresh];
     this.tell.progress(found.progress, found.purpose);
-    if (!held.length || this.coming !== before || this.isEmpty) this.tell.changed();
+    if (!held.length || this.coming[0] !== before || this.isEmpty) this.tell.changed();
     // Between asking and now all of it was answered here: there is more.
     if (!this.#rows.length && !this.#isEmpty) setTimeout(() => this.fill());
   }

@@ -53,3 +53,6 @@ export function sentence(message, field = null) {
   const text = bare.charAt(0).toUpperCase() + bare.slice(1);
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
+
+/** A sentence after something else, as a name and a colon. */
+export const lower = (text) => text.charAt(0).toLowerCase() + text.slice(1);

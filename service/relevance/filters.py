@@ -91,16 +91,17 @@ class Filters:
         name: str,
         *,
         keep_texts: Sequence[str] = (),
-        keep_images: Sequence[str | Path] = (),
+        keep_images: Sequence[str | Path | ExampleImage] = (),
         keep_rows: Sequence[int] = (),
         drop_texts: Sequence[str] = (),
-        drop_images: Sequence[str | Path] = (),
+        drop_images: Sequence[str | Path | ExampleImage] = (),
         drop_rows: Sequence[int] = (),
         where: str | None = None,
         target: Target | None = None,
     ) -> Filter:
         """Make a draft: it scores, and promises nothing yet.
 
+        :param keep_images, drop_images: files, or what was made of them.
         :raises BadRequest: if nothing is wanted, a row is unknown, or the name is taken or not fit for a folder.
         :raises WhereError: if where is not understood; UnreadableImage: if an example cannot be read.
         """
@@ -134,9 +135,16 @@ class Filters:
         return self.open(name)
 
     def _examples(
-        self, snapshot: Snapshot, texts: Sequence[str], images: Sequence[str | Path], rows: Sequence[int]
+        self,
+        snapshot: Snapshot,
+        texts: Sequence[str],
+        images: Sequence[str | Path | ExampleImage],
+        rows: Sequence[int],
     ) -> Examples:
-        shown = tuple(self._example(snapshot, Path(image)) for image in images)
+        shown = tuple(
+            image if isinstance(image, ExampleImage) else self._example(snapshot, Path(image))
+            for image in images
+        )
         return Examples(tuple(texts), tuple(rows), shown)
 
     def _example(self, snapshot: Snapshot, path: Path) -> ExampleImage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, BinaryIO, Literal
 
 import orjson
@@ -17,7 +18,6 @@ from service.api.filter_schemas import (
     DecideAnswer,
     Decision,
     DeletedAnswer,
-    ExamplesSaid,
     FilterAnswer,
     FilterFacts,
     FiltersAnswer,
@@ -34,16 +34,19 @@ from service.api.filter_schemas import (
     UndoAnswer,
     UndoRequest,
 )
+from service.api.forms import checked, json_of, only_fields
 from service.api.schemas import ErrorAnswer
-from service.api.uploaded import decide_uploads
+from service.api.uploaded import decide_uploads, examples_of
 from service.export import export_to
-from service.relevance.definition import Target
+from service.relevance.definition import ExampleImage, Target, check_name
 from service.relevance.filters import Filter, Filters
 from service.relevance.reporting.costs import HIGHEST_PRICE, MAX_CURRENCY_CHARS, Prices
+from service.where import Where
 
 router = APIRouter(prefix="/v1/lakes/{lake}/filters", tags=["filters"])
 
 PARQUET = "application/vnd.apache.parquet"
+NEW_FIELDS = {*NewFilter.model_fields, "keep_images", "drop_images"}
 ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (404, 410, 422, 429, 503)}
 SENT: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (408, 413)}
 TAKEN: dict[int | str, dict[str, Any]] = {409: {"model": ErrorAnswer, "description": "The name is taken."}}
@@ -116,13 +119,60 @@ def list_filters(request: Request, lake: LakeName) -> Response:
 def create(request: Request, lake: LakeName, body: NewFilter) -> Response:
     """A draft, which ranks the lake's images and promises nothing yet. Teach it with `next` and `label`."""
     filters = _filters(request, lake)
-    for side, said in (("keep", body.keep), ("drop", body.drop)):
-        _check_rows(filters, side, said)
+    _check_rows(filters, body)
+    return _create(filters, body)
+
+
+@router.post(
+    "/upload",
+    status_code=201,
+    response_model=FilterFacts,
+    responses={**ERRORS, **SENT, **TAKEN, **UPLOADED},
+    summary="Make a filter with example images of one's own",
+    dependencies=[Depends(only_fields(NEW_FIELDS, "/docs lists those there are"))],
+)
+def create_with_images(
+    request: Request,
+    lake: LakeName,
+    name: Annotated[str, Form()],
+    keep: Annotated[str | None, Form(description='JSON, as in making one: {"texts": ["a ward"]}')] = None,
+    drop: Annotated[str | None, Form(description='JSON, likewise: {"row_ids": [1]}')] = None,
+    where: Annotated[str | None, Form()] = None,
+    target: Annotated[str | None, Form(description='JSON, likewise: {"recall": 0.95}')] = None,
+    keep_images: Annotated[list[UploadFile], File(description="Images like those wanted.")] = [],  # noqa: B006
+    drop_images: Annotated[list[UploadFile], File(description="Images like those unwanted.")] = [],  # noqa: B006
+) -> Response:
+    """As making a filter, with images from outside the lake as further examples: of both sides together as many as a
+    search by upload takes. Of each the filter keeps the name, the sha256 and the vector; not the image."""
+    said: dict[str, Any] = {"name": name, "where": where}
+    for field, text in (("keep", keep), ("drop", drop), ("target", target)):
+        if text is not None:
+            said[field] = json_of(field, text)
+    body = checked(NewFilter, said)
+    filters = _filters(request, lake)
+    check_name(body.name)
+    _check_rows(filters, body)
+    snapshot = filters.lake.snapshot
+    if body.where:
+        Where.parse(body.where, snapshot.schema)  # before any image is decoded
+    served = request.app.state.hub.lake(lake)
+    shown = examples_of(request.app.state, snapshot, served.embedder, keep_images, drop_images)
+    return _create(filters, body, *shown)
+
+
+def _create(
+    filters: Filters,
+    body: NewFilter,
+    keep_images: Sequence[ExampleImage] = (),
+    drop_images: Sequence[ExampleImage] = (),
+) -> Response:
     made = filters.create(
         body.name,
         keep_texts=body.keep.texts,
+        keep_images=keep_images,
         keep_rows=body.keep.row_ids,
         drop_texts=body.drop.texts,
+        drop_images=drop_images,
         drop_rows=body.drop.row_ids,
         where=body.where or None,
         target=_target(body.target),
@@ -130,10 +180,13 @@ def create(request: Request, lake: LakeName, body: NewFilter) -> Response:
     return Response(orjson.dumps(made.summary()), 201, media_type="application/json")
 
 
-def _check_rows(filters: Filters, side: str, said: ExamplesSaid) -> None:
-    for number, row_id in enumerate(said.row_ids):
-        if filters.lake.snapshot.find(row_id) is None:
-            raise BadRequest(f"{side}.row_ids[{number}]", f"there is no row {row_id} in this lake (any more)")
+def _check_rows(filters: Filters, body: NewFilter) -> None:
+    for side, said in (("keep", body.keep), ("drop", body.drop)):
+        for number, row_id in enumerate(said.row_ids):
+            if filters.lake.snapshot.find(row_id) is None:
+                raise BadRequest(
+                    f"{side}.row_ids[{number}]", f"there is no row {row_id} in this lake (any more)"
+                )
 
 
 def _target(said: TargetSaid) -> Target:
@@ -214,19 +267,12 @@ def apply(request: Request, lake: LakeName, name: FilterName, body: ApplyRequest
     )
 
 
-async def only_decide_fields(request: Request) -> None:
-    """Forms are read field by field, so a misspelt one would be passed over."""
-    unknown = set(await request.form()) - {"files", "ask"}
-    if unknown:
-        raise BadRequest(sorted(unknown)[0][:100], "there is no such field; send files, and ask if you like")
-
-
 @router.post(
     "/{name}/decide",
     response_model=DecideAnswer,
     responses={**ERRORS, **SENT, **UPLOADED},
     summary="Decide images that are not in the lake",
-    dependencies=[Depends(only_decide_fields)],
+    dependencies=[Depends(only_fields({"files", "ask"}, "send files, and ask if you like"))],
 )
 def decide(
     request: Request,

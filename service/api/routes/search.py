@@ -8,12 +8,9 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
-from pydantic_core import from_json
 from starlette.responses import Response, StreamingResponse
 
-from indexer.errors import BadRequest
+from service.api.forms import checked, json_of, only_fields
 from service.api.plans import NDJSON, Plan, Uploads, make_plan
 from service.api.schemas import (
     ErrorAnswer,
@@ -52,19 +49,12 @@ def search(request: Request, body: SearchRequest) -> Response:
     return _page(plan)
 
 
-async def only_known_fields(request: Request) -> None:
-    """Forms are read field by field, so a misspelt one would be passed over."""
-    unknown = set(await request.form()) - UPLOAD_FIELDS
-    if unknown:
-        raise BadRequest(sorted(unknown)[0][:100], "there is no such field; /docs lists those there are")
-
-
 @router.post(
     "/search/upload",
     response_model=SearchAnswer,
     responses=ERRORS,
     summary="Find images like the uploaded ones",
-    dependencies=[Depends(only_known_fields)],
+    dependencies=[Depends(only_fields(UPLOAD_FIELDS, "/docs lists those there are"))],
 )
 def search_by_upload(
     request: Request,
@@ -83,23 +73,8 @@ def search_by_upload(
     said = {"lake": lake, "where": where, "k": k, "min_z": min_z, "collapse": collapse}
     for name, text in (("texts", texts), ("images", images), ("vector", vector)):
         if text is not None:
-            said[name] = _json(name, text)
-    return _page(make_plan(request.app.state, _checked(said), Uploads(files, weights)))
-
-
-def _json(field: str, text: str) -> Any:
-    try:
-        return from_json(text)
-    except ValueError as error:
-        raise BadRequest(field, f"it is not JSON ({error})") from None
-
-
-def _checked(said: dict[str, Any]) -> SearchRequest:
-    """What a form said, under the very limits of a search in JSON."""
-    try:
-        return SearchRequest.model_validate(said)
-    except ValidationError as error:
-        raise RequestValidationError(error.errors()) from None
+            said[name] = json_of(name, text)
+    return _page(make_plan(request.app.state, checked(SearchRequest, said), Uploads(files, weights)))
 
 
 def _page(plan: Plan) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.relevance.reporting.words import count, money, name_of, percent, plain, safe, table
+from service.relevance.reporting.words import count, money, name_of, percent, plain, price, safe, table
 
 MOST_LISTED = 50  # conflicts, changed labels
 Facts = Mapping[str, Any]
@@ -17,8 +17,8 @@ def ask_section(facts: Facts) -> str:
         return ""
     low = "" if band["probability_above"] is None else f"over {percent(band['probability_above'])} and "
     rule = (
-        f"A look costs {money(prices['label'], prices)}, an annotation {money(prices['annotation'], prices)}"
-        + ("" if prices["miss"] is None else f", a miss {money(prices['miss'], prices)}")
+        f"A look costs {price(prices['label'], prices)}, an annotation {price(prices['annotation'], prices)}"
+        + ("" if prices["miss"] is None else f", a miss {price(prices['miss'], prices)}")
         + f". So a look is the cheapest where the chance of being relevant is {low}under "
         f"{percent(band['probability_below'])}. "
         "An image that the promise does not let go is never dropped for its price."

@@ -41,6 +41,15 @@ def money(amount: float, prices: Mapping[str, Any]) -> str:
     return f"{number} {plain(prices['currency'])}".strip()
 
 
+def price(amount: float, prices: Mapping[str, Any]) -> str:
+    """Of one look, annotation or miss: 0.30 EUR; 1 annotation, 0.5 of an annotation."""
+    if prices["currency"] != "annotations":
+        return money(amount, prices)
+    if amount == 1:
+        return "1 annotation"
+    return f"{amount:g} of an annotation" if amount < 1 else f"{amount:g} annotations"
+
+
 def name_of(uri: str | None) -> str:
     """The last part of a path or URL."""
     return (uri or "").rpartition("/")[2] or (uri or "gone")

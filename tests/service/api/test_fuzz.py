@@ -49,6 +49,7 @@ OPERATIONS = (
     "GET /v1/lakes/{lake}/rows/{row_id}/thumbnail",
     "GET /v1/lakes/{lake}/filters",
     "POST /v1/lakes/{lake}/filters",
+    "POST /v1/lakes/{lake}/filters/upload",
     "GET /v1/lakes/{lake}/filters/{name}",
     "DELETE /v1/lakes/{lake}/filters/{name}",
     "POST /v1/lakes/{lake}/filters/{name}/next",
@@ -69,6 +70,12 @@ OPERATIONS = (
     "GET /readyz",
     "GET /metrics",
 )
+NAMES = {  # of filters that are made or deleted; the others ask about the one that was applied
+    "DELETE /v1/lakes/{lake}/filters/{name}": "gone",
+    "POST /v1/lakes/{lake}/filters": "new",
+    "POST /v1/lakes/{lake}/filters/upload": "shown",
+}
+IN_JSON = {"texts", "images", "vector", "keep", "drop", "target"}  # what fields of a form hold
 KEY: dict[str, str] = {}  # a real one, once there is one
 CHECKS = [
     not_a_server_error,
@@ -145,8 +152,7 @@ def test_an_operation(api: BaseSchema, label: str) -> None:
 
 def steer(case: Case, data: st.DataObject, label: str) -> None:
     """Towards what is there: blind guesses hardly name a lake, a row or a column, and never make an image."""
-    names = {"DELETE": "gone", "POST": "new"} if label.endswith(("{name}", "filters")) else {}
-    name = names.get(label.partition(" ")[0])
+    name = NAMES.get(label)
     examples = st.fixed_dictionaries({"texts": st.lists(st.text(min_size=1), min_size=1, max_size=2)})
     real: dict[str, st.SearchStrategy[Any]] = {
         "name": st.integers(0, EXAMPLES - 1).map(lambda n: f"{name}-{n}") if name else st.just("mine"),
@@ -179,6 +185,8 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         "images": st.lists(st.fixed_dictionaries({"row_id": st.integers(1, 4)}), max_size=2),
         "vector": st.lists(st.floats(-2, 2), min_size=3, max_size=3),
         "files": st.just([png(RED)]),
+        "keep_images": st.just([png(RED), png(GREEN)]),
+        "drop_images": st.just([png(BLUE)]),
         "weights": st.just(["0.5"]),
         "min_z": st.none(),
         "cursor": st.none(),
@@ -189,7 +197,7 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
             continue
         for name in [name for name in real if name in values]:
             value = data.draw(real[name])
-            as_text = case.media_type == "multipart/form-data" and name in ("texts", "images", "vector")
+            as_text = case.media_type == "multipart/form-data" and name in IN_JSON
             if value is None:
                 del values[name]
             else:
