@@ -5,6 +5,10 @@ looks at it after 50, 200, 500, 1,000 and 2,000 labels. It is broken when at any
 kept rows do not have. No cell may have so many broken runs that a one-sided binomial test against the stated level
 rejects at 0.001; refusals count as not broken.
 
+The populations are drawn; or they are real: `--scores` reads files of scores with their truth (a CSV with the columns
+label and score or proxy_score, such as SUPG's), `--lake` scores the photos of a lake by a text, and their folders know
+what is relevant. Then only the teaching sample, the audit's draws and SUPG's differ from run to run.
+
 With `--assume tail` audits are planned for that, and applied with it. The scores of "good" and "poor" are normal, so
 their log-odds are straight lines and the assumption is true; where they are "ties" or "far tail" it is not, and may
 break.
@@ -17,11 +21,14 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.machine import describe_machine
+from benchmarks.real_scores import Population, of_lake, read
 from benchmarks.supg import select
 from service.relevance import audit as audits
 from service.relevance.applying import KEEP, Applied, Refusal, apply, decide, overruled, stand_at
@@ -49,6 +56,7 @@ class Cell:
     supg_broken: int = 0
     looks: tuple[int, ...] = LOOKS
     assume: str | None = None
+    real: Population | None = None
     promised: list[int] = field(default_factory=list)  # of each look
     kept: list[list[float]] = field(default_factory=list)  # of each look, where promised
     supg_kept: list[float] = field(default_factory=list)
@@ -69,6 +77,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--looks", nargs="+", type=int, default=LOOKS, help="labels at each look (default: the five)"
     )
+    parser.add_argument(
+        "--scores", nargs="+", type=Path, metavar="FILE", help="real scores, instead of drawn ones"
+    )
+    parser.add_argument("--lake", type=Path, help="of photos in a folder a class; with --wanted")
+    parser.add_argument(
+        "--wanted", nargs="+", metavar="TEXT=CLASS[,CLASS]", help="a prompt, and the folders it is about"
+    )
     parser.add_argument("--assume", choices=["tail"], help="(default: nothing)")
     parser.add_argument("--seed", type=int, default=0, help="of the populations (default: 0)")
     arguments = parser.parse_args(argv)
@@ -79,14 +94,12 @@ def main(argv: list[str]) -> int:
     print("|---|---|---|---|---|---|---|")
     alarms = 0
     cells = []
-    kinds = [(scorer, prevalence) for scorer in arguments.scorers for prevalence in arguments.prevalences]
-    empty = [Cell(*kind, looks=tuple(arguments.looks), assume=arguments.assume) for kind in kinds]
-    for cell in measure(empty, target, arguments.rows, arguments.runs, arguments.seed):
+    for cell in measure(_empty(arguments), target, arguments.rows, arguments.runs, arguments.seed):
         chance = p_value(cell.broken, cell.runs, 1 - target.confidence)
         alarms += chance < ALARM
         cells.append(
             {
-                **vars(cell),
+                **{name: value for name, value in vars(cell).items() if name != "real"},
                 "kept": [_median(kept) for kept in cell.kept],
                 "supg_kept": _median(cell.supg_kept),
             }
@@ -97,11 +110,25 @@ def main(argv: list[str]) -> int:
     return 1 if alarms else 0
 
 
+def _empty(arguments: argparse.Namespace) -> list[Cell]:
+    if (arguments.lake is None) != (arguments.wanted is None):
+        raise SystemExit("--lake and --wanted belong together")
+    real = [read(path) for path in arguments.scores or ()]
+    if arguments.lake is not None:
+        real += of_lake(arguments.lake, arguments.wanted)
+    kinds: list[tuple[str, float, Population | None]] = [
+        (known.name, float(known.relevant.mean()), known) for known in real
+    ] or [(scorer, prevalence, None) for scorer in arguments.scorers for prevalence in arguments.prevalences]
+    shared: dict[str, Any] = {"looks": tuple(arguments.looks), "assume": arguments.assume}
+    return [Cell(scorer, prevalence, real=known, **shared) for scorer, prevalence, known in kinds]
+
+
 def measure(cells: Sequence[Cell], target: Target, rows: int, runs: int, seed: int) -> Iterator[Cell]:
     """The cells, filled."""
     for cell in cells:
         # The audits' own seeds come from the operating system; only populations repeat.
-        generator = np.random.default_rng([seed, SCORERS.index(cell.scorer), int(cell.prevalence * 1e6)])
+        kind = 0 if cell.real else SCORERS.index(cell.scorer)
+        generator = np.random.default_rng([seed, kind, int(cell.prevalence * 1e6)])
         for _ in range(runs):
             run(cell, target, rows, generator)
         yield cell
@@ -131,7 +158,10 @@ def population(
 
 
 def run(cell: Cell, target: Target, rows: int, generator: np.random.Generator) -> None:
-    relevant, scores = population(cell.scorer, cell.prevalence, rows, generator)
+    if cell.real:
+        relevant, scores, rows = cell.real.relevant, cell.real.scores, len(cell.real.relevant)
+    else:
+        relevant, scores = population(cell.scorer, cell.prevalence, rows, generator)
     row_ids = np.arange(1, rows + 1)
     top = np.argsort(-scores, kind="stable")[:TEACH_TOP]
     shown = np.unique(np.concatenate([top, generator.choice(rows, TEACH_ANYWHERE, replace=False)]))
@@ -154,10 +184,10 @@ def run(cell: Cell, target: Target, rows: int, generator: np.random.Generator) -
             is_broken |= _recall(kept, relevant) < (target.recall or 0) - 1e-9
     cell.runs += 1
     cell.broken += is_broken
-    proxy = calibration.probability(scores) if calibration else np.full(rows, 0.5, np.float32)
-    chosen = select(
-        proxy.astype(np.float64), relevant, target.recall or 0, 1 - target.confidence, 1_000, generator
-    )
+    proxy = cell.real.proxy if cell.real else None
+    if proxy is None:
+        proxy = (calibration.probability(scores) if calibration else np.full(rows, 0.5)).astype(np.float64)
+    chosen = select(proxy, relevant, target.recall or 0, 1 - target.confidence, 1_000, generator)
     cell.supg_broken += _recall(chosen, relevant) < (target.recall or 0) - 1e-9
     cell.supg_kept.append(float(chosen.mean()))
 
@@ -187,8 +217,8 @@ def _line(cell: Cell, chance: float) -> str:
     kept = " / ".join("-" if not values else f"{np.median(values):.0%}" for values in cell.kept)
     supg = f"{cell.supg_broken / cell.runs:.1%}, {np.median(cell.supg_kept):.0%}"
     return (
-        f"| {cell.scorer} | {cell.prevalence:g} | {cell.broken} of {cell.runs:,} | {chance:.2g} | {promised} | {kept} "
-        f"| {supg} |"
+        f"| {cell.scorer} | {cell.prevalence:.3g} | {cell.broken} of {cell.runs:,} | {chance:.2g} | {promised} "
+        f"| {kept} | {supg} |"
     )
 
 

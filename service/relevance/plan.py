@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,12 +11,15 @@ from service.relevance.martingale import Claims, Evidence, Numbers, Wholes, grow
 from service.relevance.promise import Chain, Spared
 
 ABOVE = 0.15  # of the draws, above the cut: few relevant rows found there say enough (chosen by simulation)
-EVEN = 0.1  # of the draws, wherever they fall: no stratum is left without a chance
+EVEN = 0.05  # of the draws, wherever they fall: no stratum is left without a chance
 LEAST_RATE = 0.003  # a stratum is expected to be at least so relevant when draws above the cut are shared out
 LABEL_PRICE = 0.5  # of a yes or no, in units of an annotation: which cut is the cheapest to aim for
 MIXED = 1.0  # what a mixture of stakes costs against the best one, in logs of the capital, about
 SAFE_SHARE = 0.7  # of a budget is planned for: a forecast of labels is an average
 CHECK = 0.05  # of the draws, where next to nothing is assumed to lie
+STRICTEST = (
+    0.2  # of the draws, shared out down to the strictest cut that may be true: later labels tighten on
+)
 PRIOR_LABELS = 5.0  # what a forecast rate weighs against audit answers
 
 
@@ -31,19 +34,29 @@ class Option:
     labels: float  # forecast; infinite: not to be had
 
 
-def shares_for(sizes: Wholes, rates: Numbers, cut: int) -> Numbers:
-    """float64, (strata,), sum 1: the chance of each stratum a draw, planned for a cut.
+def shares_for(sizes: Wholes, rates: Numbers, cut: int, boldest: int | None = None) -> Numbers:
+    """float64, (strata,), sum 1: the chance of each stratum a draw, planned for a cut, or for all from one to another.
 
     Below the cut in proportion to size, since the largest size over share bounds what can be staked; above it more
     where relevant rows are expected, each of which speaks for the claim.
+
+    For several cuts, a row between two of them is drawn with a chance proportional to 1 / (rows below the cut under
+    which it first comes to lie): each cut then takes the same multiple of the labels that it would take if all were
+    planned for it alone, 1 + log(rows below the boldest / rows below the most generous), about.
+
+    :param boldest: the strictest of the cuts, at most `cut`; None: that cut alone.
     """
-    even = sizes / sizes.sum()
+    boldest = cut if boldest is None else boldest
     strata = np.arange(len(sizes))
-    above = np.where(strata < cut, sizes * np.sqrt(np.maximum(rates, LEAST_RATE)), 0.0)
-    below = np.where(strata < cut, 0.0, sizes).astype(np.float64)
-    parts = [(ABOVE, above), (1 - ABOVE, below)]
+    rows = sizes.sum()
+    below = rows - np.cumsum(sizes) + sizes  # of the cut under which a stratum first comes to lie
+    below = np.minimum(below, below[min(boldest, len(sizes) - 1)])
+    least = below[min(cut, len(sizes) - 1)]
+    under = np.where(strata < boldest, 0.0, sizes / np.maximum(np.maximum(below, least), 1))
+    above = np.where(strata < boldest, sizes * np.sqrt(np.maximum(rates, LEAST_RATE)), 0.0)
+    parts = [(ABOVE, above), (1 - ABOVE, under)]
     wanted = sum(weight * part / part.sum() for weight, part in parts if part.sum())
-    shares = (1 - EVEN) * wanted / np.sum(wanted) + EVEN * even
+    shares = (1 - EVEN) * wanted / np.sum(wanted) + EVEN * sizes / rows
     return np.asarray(shares / shares.sum())
 
 
@@ -103,27 +116,40 @@ def shares_of(
     for chain in wanted:
         found = options(sizes, rates, chain)
         aim = best(found, rows, budget)
-        aims.append(aim)
         option = aim or min(found, key=lambda o: o.labels, default=None)
         cut = option.cut if option else len(sizes)
         if chain.kind == "recall":
-            every.append(
-                (shares_for(sizes, rates, cut) + shares_for(sizes, rates, _boldest(found, chain))) / 2
-            )
+            hoped = best(options(sizes, _hopeful(sizes, rates), chain), rows, budget)
+            true = [each for each in found if each.recall >= chain.levels[-1]]
+            strictest = min(true, key=lambda o: o.kept, default=found[0]).cut
+            bold = min(hoped.cut if hoped else cut, cut)
+            shares = [shares_for(sizes, rates, cut, each) for each in (bold, min(strictest, bold))]
+            every.append((1 - STRICTEST) * shares[0] + STRICTEST * shares[1])
         else:
             every.append(_above_only(sizes, cut))
+        aims.append(aim)
     if not every:
         return np.asarray(sizes / max(rows, 1)), None
-    shares = np.mean(every, axis=0)
-    return np.asarray(shares / shares.sum()), aims[0]
+    shared = np.mean(every, axis=0)
+    shared = np.asarray(shared / shared.sum())
+    return shared, None if aims[0] is None else _under(aims[0], sizes, shared, rates, wanted[0])
 
 
-def _boldest(found: Sequence[Option], chain: Chain) -> int:
-    """The strictest cut that is expected to be true. Half of the draws are shared out for it: that costs few labels at
-    the cut aimed for, and more labels than planned go on tightening the line.
+def _hopeful(sizes: Wholes, rates: Numbers) -> Numbers:
+    """The rates if next to nothing relevant lies where less than the average is expected.
+
+    A calibration taught with few answers is flatter than the truth more often than steeper, and what it expects far
+    down decides which cut seems affordable.
     """
-    true = [option for option in found if option.recall >= chain.levels[-1]]
-    return min(true, key=lambda o: o.kept, default=found[0]).cut
+    average = float((sizes * rates).sum() / sizes.sum())
+    return np.where(rates < average * (1 - 1e-9), 1e-6, rates)
+
+
+def _under(option: Option, sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain) -> Option:
+    """The option with its labels as forecast for these shares, which serve other cuts too."""
+    one = _claim(chain.claims, chain.cuts.index(option.cut, chain.first_of_target()))
+    rate = float(growth(sizes, shares, rates, one, one.constants)[0])
+    return replace(option, labels=_labels(-np.log(chain.delta) + MIXED, rate))
 
 
 def learned(rates: Numbers, evidence: Evidence) -> Numbers:
