@@ -19,7 +19,7 @@ from service.relevance.handover import promise_sentence
 if TYPE_CHECKING:
     from indexer.report import Progress
     from service.export import ExportReport
-    from service.relevance.filters import Filter, Filters
+    from service.relevance import Filter, Filters
     from service.relevance.gate import Decided, Gate
 
 DONE, FAILED, REFUSED = 0, 1, 3
@@ -29,7 +29,7 @@ PROBLEMS_SHOWN = 10
 def run(arguments: argparse.Namespace) -> int:
     """Run one action; returns the exit code."""
     from service.lake import Lake
-    from service.relevance.filters import Filters
+    from service.relevance import Filters
 
     with Lake.open(arguments.lake) as lake:
         for problem in lake.problems:

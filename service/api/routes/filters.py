@@ -38,8 +38,8 @@ from service.api.forms import checked, json_of, only_fields
 from service.api.schemas import ErrorAnswer
 from service.api.uploaded import decide_uploads, examples_of
 from service.export import export_to
+from service.relevance import Filter, Filters
 from service.relevance.definition import ExampleImage, Target, check_name
-from service.relevance.filters import Filter, Filters
 from service.relevance.reporting.costs import HIGHEST_PRICE, MAX_CURRENCY_CHARS, Prices
 from service.where import Where
 

@@ -16,8 +16,8 @@ from indexer.errors import BadRequest, UnknownFilter, UnreadableImage, WhereErro
 from indexer.layout import Layout
 from indexer.sync import sync
 from service.lake import Lake
+from service.relevance import Filter, Filters
 from service.relevance.definition import Target
-from service.relevance.filters import Filter, Filters
 from tests.lakes import BLUE, Desk, png, write
 
 REDS, OTHERS = 30, 90

@@ -11,7 +11,7 @@ import pytest
 from indexer.errors import BadRequest, NotWritten, UnreadableImage
 from service.lake import Lake
 from service.originals import IndexedImage
-from service.relevance.filters import Filter
+from service.relevance import Filter
 from service.relevance.labels import Answer
 from service.relevance.reporting.costs import Prices
 from service.relevance.reporting.document import document
