@@ -15,10 +15,13 @@ from service.relevance.applying import DECISIONS, Applied, Refusal, overruled
 from service.relevance.audit import Audit
 from service.relevance.definition import Definition, now
 from service.relevance.labels import Answer, labels_by_row, labels_used
+from service.relevance.nearest import known_sides, nearest_of
 from service.relevance.scored_rows import scored_json, uris_of
 from service.relevance.scorer import Scored
 from service.relevance.store import FilterStore
 from service.snapshot import Snapshot
+
+ORDERS = ("line", "random")
 
 
 class Decisions:
@@ -60,8 +63,20 @@ class Decisions:
         )
         uris, paths = uris_of(snapshot, audit.row_ids)
         labels = [said.get(row_id) for row_id in audit.row_ids.tolist()]
+        yes, no = (
+            nearest_of(snapshot, audit.row_ids, side) for side in known_sides(snapshot, definition, said)
+        )
         ledger.write(
-            self._folder, definition.version, audit, uris, paths, decisions, labels, before.calibration
+            self._folder,
+            definition.version,
+            audit,
+            uris,
+            paths,
+            decisions,
+            labels,
+            before.calibration,
+            yes,
+            no,
         )
         self._store.add(definition)
         return definition
@@ -113,25 +128,52 @@ class Decisions:
         return table.filter(np.asarray([value in decisions for value in table["decision"].to_pylist()], bool))
 
     def samples(
-        self, definition: Definition, audit: Audit, snapshot: Snapshot, decision: str, count: int
+        self,
+        definition: Definition,
+        audit: Audit,
+        snapshot: Snapshot,
+        decision: str,
+        count: int,
+        order: str,
+        seed: int | None = None,
     ) -> dict[str, Any]:
-        """Rows of one decision next to the line: what was kept or dropped narrowly.
+        """Some rows of one decision, with what each is most like; rows of damaged segments are left out.
 
         :param audit, snapshot: the version's own.
+        :param order: "line": those next to the line, kept or dropped narrowly; "random": each with the same chance.
+        :param seed: of the draw, for the same rows again; None: the operating system's randomness.
+        :raises BadRequest: if decision, count, order or seed is out of range.
         """
+        if order not in ORDERS:
+            raise BadRequest("order", f"{order!r} is neither line nor random")
+        if count < 1:
+            raise BadRequest("n", f"{count} is not a number of images; it must be at least 1")
+        if seed is not None and seed < 0:
+            raise BadRequest("seed", f"{seed} is below 0")
         table = self.table(definition, [decision])
-        scores = np.asarray(table["score"])
-        nearest = np.argsort(scores if decision == "keep" else -scores, kind="stable")[:count]
-        chosen = table.take(nearest)
+        if order == "line":
+            scores = np.asarray(table["score"])
+            places = np.argsort(scores if decision == "keep" else -scores, kind="stable")[:count]
+        else:
+            places = np.random.default_rng(seed).permutation(table.num_rows)[:count]
+        chosen = {row["row_id"]: row for row in table.take(places).to_pylist()}
         rows = scored_json(
-            snapshot,
-            chosen["row_id"].to_pylist(),
-            Scored(audit.row_ids, audit.scores),
-            definition.calibration,
+            snapshot, list(chosen), Scored(audit.row_ids, audit.scores), definition.calibration
         )
-        for row, label in zip(rows, chosen["label"].to_pylist(), strict=True):
-            row["label"] = label
-        return {"decision": decision, "rows": rows}
+        for row in rows:
+            decided = chosen[row["row_id"]]
+            row["label"] = decided["label"]
+            row["nearest_yes"], row["nearest_no"] = (
+                ledger.nearest_json(decided, side) for side in ("yes", "no")
+            )
+        return {
+            "filter": definition.name,
+            "version": definition.version,
+            "decision": decision,
+            "order": order,
+            "of": table.num_rows,
+            "rows": rows,
+        }
 
 
 def refused_json(definition: Definition, refusal: Refusal) -> dict[str, Any]:

@@ -344,11 +344,18 @@ class Filter:
         """
         return self._decisions.path(self._decisions.version(version))
 
-    def samples(self, decision: str, count: int = 24) -> dict[str, Any]:
-        """Rows of one decision next to the line: what was kept or dropped narrowly."""
+    def samples(
+        self, decision: str, count: int = 24, *, order: str = "line", seed: int | None = None
+    ) -> dict[str, Any]:
+        """Some rows of one decision, with what each is most like: to look at what was kept or dropped.
+
+        :param order: "line": those next to the line, kept or dropped narrowly; "random": each with the same chance.
+        :param seed: of that draw, for the same rows again; None: the operating system's randomness.
+        :raises BadRequest: if nothing was applied yet, or decision, count, order or seed is out of range.
+        """
         definition = self.last_applied()
         audit, snapshot = self._audit_of(definition), self.lake.at(definition.snapshot)
-        return self._decisions.samples(definition, audit, snapshot, decision, count)
+        return self._decisions.samples(definition, audit, snapshot, decision, count, order, seed)
 
     # -- new images
 
