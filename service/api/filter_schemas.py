@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from service.api.schemas import MAX_EXAMPLES, Row, RowId, Strict, Text
+from service.api.schemas import MAX_EXAMPLES, Decision, Row, RowId, Strict, Text
 
 MAX_NEXT = 1_000
 MAX_LABELS = 10_000  # of one request
@@ -18,7 +18,6 @@ Labeller = Annotated[
     StringConstraints(min_length=1, max_length=MAX_LABELLER_CHARS),
     Field(description="Who answers; without it all answers are one unnamed person's."),
 ]
-Decision = Literal["keep", "ask", "drop"]
 Format = Literal["txt", "csv", "parquet", "coco", "label_studio"]  # those that are one file of names
 Order = Literal["line", "random"]
 Purpose = Literal["teach", "audit"]

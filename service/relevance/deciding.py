@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from indexer.errors import BadRequest
+from service.decided import DECISIONS
 from service.relevance import ledger
-from service.relevance.applying import DECISIONS, Applied, Refusal, overruled
+from service.relevance.applying import Applied, Refusal, overruled
 from service.relevance.audit import Audit
 from service.relevance.definition import Definition, now
 from service.relevance.labels import Answer, labels_by_row, labels_used

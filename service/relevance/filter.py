@@ -186,6 +186,24 @@ class Filter:
         )
         return {**saved, "progress": self.progress()}
 
+    def restore(self, rows: Sequence[int | str], labeller: str = UNNAMED) -> dict[str, Any]:
+        """Bring back rows that were dropped: a person's yes for each, so that the next `apply` keeps it.
+
+        A spelling of `label` that takes nothing but what the version applied last has dropped. It is recorded and taken
+        back (`undo`) like any answer; where somebody else says no it is a conflict, which is told. The promise stays
+        as it is: this counts as an audit's answer only where the audit in force has drawn the row, and else decides
+        its own row alone. The ledger stays as it was.
+
+        :param rows: row_ids, or uris.
+        :returns: {"saved", "problems": [{"about", "message"}], "restored": row_ids, "version", "progress"}.
+        :raises BadRequest: if nothing was applied yet.
+        """
+        definition = self.last_applied()
+        table = self._decisions.whole(definition)
+        decisions = dict(zip(table["row_id"].to_pylist(), table["decision"].to_pylist(), strict=True))
+        saved = self._labelling().restore(rows, labeller, decisions, definition.version)
+        return {**saved, "version": definition.version, "progress": self.progress()}
+
     def _labelling(self) -> Labelling:
         purpose_of = self._auditing.purpose_of(self.definition, self._said())
         return Labelling(self._book, self.lake.folder.name, self._snapshots(), purpose_of)

@@ -58,6 +58,36 @@ class Labelling:
         told = [{"line": line, "message": message} for line, message in problems]
         return self._saved(self._with_purpose(found), told)
 
+    def restore(
+        self, rows: Sequence[int | str], labeller: str, decisions: Mapping[int, str], version: int
+    ) -> dict[str, Any]:
+        """Save a yes for rows that were dropped, each a row_id or a uri; others are told, and left as they are.
+
+        Where somebody else has said no, the yes is saved too, and told: until they agree neither decides.
+
+        :param decisions: row_id -> what version decided; a row without a decision was not looked at.
+        :returns: {"saved", "problems": [{"about": the row, "message"}], "restored": row_ids, a yes each now}.
+        """
+        new: dict[int, NewLabel] = {}
+        problems = []
+        for row in dict.fromkeys(rows):
+            try:
+                named = {"row_id" if isinstance(row, int) else "uri": row}
+                label = self._new_label({**named, "label": "yes", "labeller": labeller})
+                _check_dropped(decisions.get(label.row_id), version)
+                new[label.row_id] = label
+            except (BadRequest, UnknownRow) as error:
+                problems.append({"about": str(row), "message": str(error)})
+        saved = len(self._book.add(list(new.values())))
+        answers = self._book.answers()
+        for row_id in new:
+            if answers[row_id].label != "yes":
+                others = ", ".join(who for who, what in answers[row_id].labellers.items() if what == "no")
+                message = f"its yes is saved, but {others} said no; until they agree neither answer decides"
+                problems.append({"about": f"row {row_id}", "message": message})
+        restored = [row_id for row_id in new if answers[row_id].label == "yes"]
+        return {"saved": saved, "problems": problems, "restored": restored}
+
     def save_export(
         self,
         path: Path,
@@ -102,3 +132,14 @@ class Labelling:
     def _rows(self) -> dict[str, int]:
         """uri -> row_id; read only where a row is named by its uri."""
         return row_by_uri(self._snapshots)
+
+
+def _check_dropped(decision: str | None, version: int) -> None:
+    """:raises BadRequest: if it was not dropped."""
+    if decision == "drop":
+        return
+    did = {"keep": "keeps it", "ask": "leaves it to a person: answer it with lakesift filter label"}
+    raise BadRequest(
+        "row_id",
+        f"it was not dropped: version {version} {did.get(decision or '', 'did not look at it')}",
+    )

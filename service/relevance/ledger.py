@@ -1,7 +1,7 @@
 """The ledger: what was decided about every row, by which version and why; `filters/<name>/ledger/<version>.parquet`.
 
-Nothing that was dropped is lost: a ledger names it, and it can be searched, sampled and restored. One row for each image
-of the version's snapshot that the filter's where keeps, by row_id. Same version, same bytes. Columns:
+Nothing that was dropped is lost: a ledger names it, and it can be searched, sampled and restored. One row for each
+image of the version's snapshot that the filter's where keeps, by row_id. Same version, same bytes. Columns:
 
     row_id               int64
     uri                  text, as in the lake then
@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from indexer.durable import fsync_folder, make_folder
 from indexer.errors import LakeDamaged, LakeError
-from service.relevance.applying import DECISIONS
+from service.decided import DECISIONS
 from service.relevance.audit import Audit
 from service.relevance.calibration import Calibration
 from service.relevance.nearest import Nearest

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from service.hits import row_json
+from service.hits import Row, row_json
 from service.relevance.calibration import Calibration
 from service.relevance.scorer import Scored
 from service.snapshot import Part, Positions, Snapshot
@@ -38,6 +38,12 @@ def scored_json(
             }
         )
     return found
+
+
+def rows_of(snapshot: Snapshot, row_ids: Sequence[int]) -> list[Row]:
+    """The rows, in their order; rows that are gone are left out."""
+    places = [place for row_id in row_ids if (place := snapshot.find(row_id)) is not None]
+    return [Row.of(part.take(np.array([position]))[0]) for part, position in places]
 
 
 def row_by_uri(snapshots: Sequence[Snapshot]) -> dict[str, int]:

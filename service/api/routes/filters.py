@@ -16,7 +16,6 @@ from service.api.filter_schemas import (
     ApplyAnswer,
     ApplyRequest,
     DecideAnswer,
-    Decision,
     DeletedAnswer,
     FilterAnswer,
     FilterFacts,
@@ -36,7 +35,7 @@ from service.api.filter_schemas import (
     UndoRequest,
 )
 from service.api.forms import checked, json_of, only_fields
-from service.api.schemas import ErrorAnswer
+from service.api.schemas import Decision, ErrorAnswer
 from service.api.uploaded import decide_uploads, examples_of
 from service.export import export_to
 from service.relevance import Filter, Filters

@@ -191,6 +191,43 @@ def test_samples_are_those_next_to_the_line_or_drawn(lake: Lake) -> None:
             filter.samples("drop", **wrong)
 
 
+def test_what_was_dropped_comes_back_as_a_yes_that_can_be_taken_back(lake: Lake) -> None:
+    filter = Filters(lake).create("reds", keep_texts=["red"], target=Target(0.5, None, 0.5))
+    with pytest.raises(BadRequest, match="was not applied yet"):
+        filter.restore([31])
+    answer(filter, filter.next(10))
+    while filter.apply()["refused"]:  # no more answers than it takes: most of what is dropped has none
+        answer(filter, filter.next(5, "audit"))
+    answered, audit = filter.answers(), filter.progress()["audit"]
+    table = filter.decided("drop").to_pylist()
+    unseen = [row for row in table if row["row_id"] not in answered]
+    asked = next(row["row_id"] for row in table if answered.get(row["row_id"]))
+    kept = filter.decided("keep")["row_id"][0].as_py()
+    rows = [unseen[0]["row_id"], unseen[1]["uri"], unseen[0]["row_id"], kept, asked, 999, "/gone.png"]
+    saved = filter.restore(rows, "ben")
+    wanted = [unseen[0]["row_id"], unseen[1]["row_id"]]
+    assert (saved["saved"], saved["restored"], saved["version"]) == (3, wanted, filter.last_applied().version)
+    assert [problem["about"] for problem in saved["problems"]] == [
+        str(kept),
+        "999",
+        "/gone.png",
+        f"row {asked}",
+    ]
+    assert "keeps it" in saved["problems"][0]["message"]
+    assert "ann said no" in saved["problems"][3]["message"]
+    assert {filter.answers()[row_id].purpose for row_id in wanted} <= {"picked", "audit"}
+    assert filter.answers()[asked].label == "conflict"
+    filter.undo(asked, "ben")
+    assert filter.progress()["audit"]["answered"] >= audit["answered"]
+    before = filter.last_applied().version
+    filter.apply()
+    assert set(wanted) <= set(filter.decided("keep")["row_id"].to_pylist())
+    assert not set(wanted) & set(filter.decided("keep", version=before)["row_id"].to_pylist())
+    filter.undo(wanted[0])
+    filter.apply()
+    assert wanted[0] in filter.decided("drop")["row_id"].to_pylist()
+
+
 def test_the_audit_repeats_what_is_pending_in_its_order(lake: Lake) -> None:
     filter = red_filter(lake)
     answer(filter, filter.next(10))
