@@ -79,7 +79,7 @@ class LedgersInUse:
 
 
 def _looked_up(decisions: Decisions, definition: Definition, parts: list[Part]) -> Codes:
-    table = decisions.whole(definition)
+    table = decisions.whole(definition, ["row_id", "decision"])
     ids = np.asarray(table["row_id"])  # rising
     numbers = pc.index_in(table["decision"], value_set=pa.array(DECISIONS))
     decided = np.append(np.asarray(numbers).astype(np.uint8), np.uint8(UNDECIDED))

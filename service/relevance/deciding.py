@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,12 +110,13 @@ class Decisions:
         """The ledger's file."""
         return ledger.path_of(self._folder, definition.version)
 
-    def whole(self, definition: Definition) -> Any:
+    def whole(self, definition: Definition, columns: Sequence[str] | None = None) -> Any:
         """pyarrow.Table: the ledger, by row_id.
 
+        :param columns: those that are needed; None: all.
         :raises LakeDamaged: if it cannot be read.
         """
-        return ledger.read(self._folder, definition.version)
+        return ledger.read(self._folder, definition.version, columns)
 
     def table(self, definition: Definition, decisions: Collection[str]) -> Any:
         """pyarrow.Table: the ledger's rows of these decisions, by row_id.

@@ -199,7 +199,7 @@ class Filter:
         :raises BadRequest: if nothing was applied yet.
         """
         definition = self.last_applied()
-        table = self._decisions.whole(definition)
+        table = self._decisions.whole(definition, ["row_id", "decision"])
         decisions = dict(zip(table["row_id"].to_pylist(), table["decision"].to_pylist(), strict=True))
         saved = self._labelling().restore(rows, labeller, decisions, definition.version)
         return {**saved, "version": definition.version, "progress": self.progress()}

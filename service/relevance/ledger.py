@@ -24,7 +24,7 @@ versions of lakesift have no nearest_ columns. The snapshot's number is in the s
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +114,14 @@ def nearest_json(row: Mapping[str, Any], side: str) -> dict[str, Any] | None:
     return {"row_id": row_id, "image": image, "cosine": round(cosine, 4)}
 
 
-def read(folder: Path, version: int) -> pa.Table:
-    """:raises LakeDamaged: if it is missing or cannot be read."""
+def read(folder: Path, version: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """
+    :param columns: those that are needed; None: all.
+    :raises LakeDamaged: if it is missing or cannot be read.
+    """
     path = path_of(folder, version)
     try:
-        return pq.read_table(path)
+        return pq.read_table(path, columns=None if columns is None else list(columns))
     except (OSError, pa.ArrowException) as error:
         raise LakeDamaged(str(path), str(error)) from None
 

@@ -191,6 +191,17 @@ def test_samples_are_those_next_to_the_line_or_drawn(lake: Lake) -> None:
             filter.samples("drop", **wrong)
 
 
+def test_a_ledger_of_an_older_version_says_nothing_of_what_is_near(lake: Lake) -> None:
+    filter = audited(lake)
+    filter.apply()
+    table = pq.read_table(filter.ledger_path())
+    old = [name for name in table.column_names if not name.startswith("nearest_")]
+    assert len(table.column_names) == len(old) + 6
+    pq.write_table(table.select(old), filter.ledger_path())
+    row = filter.samples("drop", 1)["rows"][0]
+    assert (row["nearest_yes"], row["nearest_no"]) == (None, None)
+
+
 def test_what_was_dropped_comes_back_as_a_yes_that_can_be_taken_back(lake: Lake) -> None:
     filter = Filters(lake).create("reds", keep_texts=["red"], target=Target(0.5, None, 0.5))
     with pytest.raises(BadRequest, match="was not applied yet"):
