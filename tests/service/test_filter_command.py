@@ -158,7 +158,8 @@ def test_what_was_dropped_is_looked_at(capsys: Capture, applied: Path, tmp_path:
     lines, said = run(capsys, 0, "samples", applied, "cats", "-n", 2, "--seed", 1)
     assert lines == run(capsys, 0, "samples", applied, "cats", "-n", 2, "--seed", 1)[0]
     line = lines.splitlines()[0]
-    assert re.fullmatch(r" +\d+ +-?\d\.\d{3} +no +0\.\d\d row \d+ +0\.\d\d row \d+  /.*", line), line
+    like = r"-?[01]\.\d\d row \d+"
+    assert re.fullmatch(rf" +\d+ +-?\d\.\d{{3}} +(no|-|[01]\.\d\d) +{like} +{like}  /.*", line), line
     assert "bring one back: lakesift filter restore" in said
     near = told(capsys, "samples", applied, "cats", "--decision", "keep", "--order", "line", "-n", 1)
     assert (near["order"], len(near["rows"])) == ("line", 1)
@@ -184,7 +185,6 @@ def test_what_was_dropped_is_searched_and_brought_back(
     dropped = paths(run(capsys, 0, "export", applied, "cats", "--decision", "drop", "--out", "-")[0])
     lines, said = search("a cup of coffee", "--filter", "cats", "--decision", "drop", "--all", "--paths")
     assert (paths(lines), said) == (dropped, "")
-    best = lines.splitlines()[:2]
     everything = search("a cup of coffee", "--all", "--paths")[0].splitlines()
     assert lines.splitlines() == [line for line in everything if Path(line).name in dropped]
     for arguments, code, sentence in (
@@ -197,18 +197,19 @@ def test_what_was_dropped_is_searched_and_brought_back(
         _, said = search("a cat", *arguments, code=code)
         assert sentence in said
         assert said.count("\n") == 1
+    # The one next to the line: with a yes there the promise still holds.
+    best = run(capsys, 0, "samples", applied, "cats", "--order", "line", "-n", 1, "--paths")[0].strip()
     back = tmp_path / "back.txt"
-    back.write_text("\n".join([*best, "/elsewhere/cup.jpg", ""]))
+    back.write_text(f"{best}\n/elsewhere/cup.jpg\n\n")
     saved = told(capsys, "restore", applied, "cats", back, code=1)
     assert [problem["about"] for problem in saved["problems"]] == ["/elsewhere/cup.jpg"]
-    assert (saved["saved"], len(saved["restored"])) == (2, 2)
+    assert (saved["saved"], len(saved["restored"])) == (1, 1)
     run(capsys, 0, "apply", applied, "cats")
-    assert set(best) <= set(search("a cup", "--filter", "cats", "--all", "--paths")[0].splitlines())
-    assert not set(best) & set(search("a cup", "--filter", "cats@3", "--all", "--paths")[0].splitlines())
+    assert best in search("a cup", "--filter", "cats", "--all", "--paths")[0].splitlines()
+    assert best not in search("a cup", "--filter", "cats@3", "--all", "--paths")[0].splitlines()
     run(capsys, 0, "undo", applied, "cats", "--row", saved["restored"][0])
     run(capsys, 0, "apply", applied, "cats")
-    kept = search("a cup", "--filter", "cats", "--all", "--paths")[0].splitlines()
-    assert (best[0] in kept, best[1] in kept) == (False, True)
+    assert paths(search("a cup", "--filter", "cats", "--decision", "drop", "--all", "--paths")[0]) == dropped
 
 
 def test_answers_of_annotation_tools_come_back(capsys: Capture, applied: Path, tmp_path: Path) -> None:

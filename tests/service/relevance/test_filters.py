@@ -211,7 +211,11 @@ def test_what_was_dropped_comes_back_as_a_yes_that_can_be_taken_back(lake: Lake)
         answer(filter, filter.next(5, "audit"))
     answered, audit = filter.answers(), filter.progress()["audit"]
     table = filter.decided("drop").to_pylist()
-    unseen = [row for row in table if row["row_id"] not in answered]
+    # Those drawn last: an answer counts in the audit only once all before it are answered.
+    order = filter._audit_of(filter.last_applied()).order[1].tolist()
+    unseen = sorted(
+        (row for row in table if row["row_id"] not in answered), key=lambda row: -order.index(row["row_id"])
+    )
     asked = next(row["row_id"] for row in table if answered.get(row["row_id"]))
     kept = filter.decided("keep")["row_id"][0].as_py()
     rows = [unseen[0]["row_id"], unseen[1]["uri"], unseen[0]["row_id"], kept, asked, 999, "/gone.png"]
