@@ -118,7 +118,6 @@ class SearchRequest(Strict):
                     "where": "width_px >= 640",
                     "collapse": True,
                 },
-                {"texts": [{"text": "a ward"}], "filter": "hospital", "decision": ["drop"]},
             ]
         },
     )
