@@ -32,9 +32,9 @@ from benchmarks.real_scores import Population, of_lake, read
 from benchmarks.supg import select
 from service.relevance import audit as audits
 from service.relevance.applying import KEEP, Applied, Refusal, apply, decide, overruled, stand_at
+from service.relevance.auditing import planned
 from service.relevance.calibration import Calibration
 from service.relevance.definition import Target
-from service.relevance.filters import planned
 from service.relevance.scorer import Scored
 
 LOOKS = (50, 200, 500, 1_000, 2_000)

@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from benchmarks.machine import describe_machine
 from service.lake import Lake
+from service.relevance import Filter, Filters
 from service.relevance.definition import Target
-from service.relevance.filters import Filter, Filters
 
 BATCH = 100  # labels between two looks at the audit
 

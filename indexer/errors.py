@@ -109,13 +109,17 @@ class UnknownRow(LakeError):
 
 
 class UnknownFilter(LakeError):
-    def __init__(self, lake: str, name: str, nearest: str | None = None) -> None:
-        """:param nearest: the name that was probably meant; None where none is like it."""
+    def __init__(self, lake: str, name: str, nearest: str | None = None, *, field: str = "name") -> None:
+        """
+        :param nearest: the name that was probably meant; None where none is like it.
+        :param field: the argument that named the filter.
+        """
         way_out = f"did you mean {nearest!r}?" if nearest else "see what there is: lakesift filter list"
         super().__init__(f"{lake} has no filter {name!r}; {way_out}")
         self.lake = lake
         self.name = name
         self.nearest = nearest
+        self.field = field
 
 
 class ImageGone(LakeError):

@@ -192,6 +192,18 @@ def _add_search(verbs: Verbs) -> None:
         metavar="SQL",
         help="only rows for which this holds, e.g. \"width_px >= 640 AND camera LIKE 'Canon%%'\"",
     )
+    parser.add_argument(
+        "--filter",
+        metavar="NAME",
+        help="only rows that this filter decided as --decision says; hospital@3: as its version 3 did "
+        "(default: every row; of a filter, the version applied last)",
+    )
+    parser.add_argument(
+        "--decision",
+        choices=["keep", "ask", "drop"],
+        action="append",
+        help="with --filter: which rows; may be repeated (default: keep)",
+    )
     parser.add_argument("-k", type=positive, default=10, metavar="N", help="hits wanted (default: 10)")
     parser.add_argument(
         "--all", action="store_true", help="every row, or every row above --min-z, instead of -k hits"

@@ -219,7 +219,12 @@ def _search(arguments: argparse.Namespace) -> int:
     with Lake.open(arguments.lake) as lake:
         for problem in lake.problems:
             print(f"warning: {problem}", file=sys.stderr)
-        hits = lake.stream(_query(arguments))
+        query = _query(arguments)
+        hits = lake.stream(query)
+        if query.decided is not None:
+            note = lake.rows_decided(lake.snapshot, query.decided).note(str(arguments.lake))
+            if note is not None:
+                print(f"note: {note}", file=sys.stderr)
         if arguments.json:
             _print_hits_json(hits, lake.snapshot.number)
         elif arguments.paths or arguments.print0:
@@ -232,8 +237,12 @@ def _search(arguments: argparse.Namespace) -> int:
 def _query(arguments: argparse.Namespace) -> Query:
     from dataclasses import replace
 
+    from service.decided import DecidedBy
     from service.query import Query
 
+    if arguments.decision and arguments.filter is None:
+        raise BadRequest("--decision", "it is a filter's; name the filter, too: --filter NAME")
+    decided = None if arguments.filter is None else DecidedBy.parse(arguments.filter, arguments.decision)
     examples = Query.of(
         [*([] if arguments.text is None else [arguments.text]), *arguments.texts],
         image=arguments.image,
@@ -245,6 +254,7 @@ def _query(arguments: argparse.Namespace) -> Query:
     return replace(
         examples,
         where=arguments.where,
+        decided=decided,
         k=None if arguments.all else arguments.k,
         min_z=arguments.min_z,
         collapse=arguments.collapse,

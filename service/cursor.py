@@ -31,6 +31,8 @@ class Cursor:
     stamp: int  # of the snapshot, so that another lake of the same name and number is told apart
     position: int  # hits used up so far; for rows without a query, the last row_id
     where: str | None = None
+    filter: str | None = None  # with its version, which must not change from page to page
+    decisions: tuple[str, ...] = ()
     min_z: float | None = None
     collapse: bool = False
     query: str = ""  # digest of the request's examples: a cursor is for one query
@@ -46,6 +48,8 @@ class Cursor:
             "t": self.stamp,
             "p": self.position,
             "w": self.where,
+            "f": self.filter,
+            "d": self.decisions,
             "z": self.min_z,
             "c": self.collapse,
             "q": self.query,
@@ -66,6 +70,8 @@ class Cursor:
                 stamp=facts["t"],
                 position=facts["p"],
                 where=facts["w"],
+                filter=facts.get("f"),  # cursors of older versions have none
+                decisions=tuple(facts.get("d", ())),
                 min_z=facts["z"],
                 collapse=facts["c"],
                 query=facts["q"],
@@ -78,7 +84,8 @@ class Cursor:
 
     def _check_types(self) -> None:
         numbers = (self.snapshot, self.stamp, self.position)
-        texts = (self.lake, self.query, *([] if self.where is None else [self.where]))
+        maybe = [text for text in (self.where, self.filter) if text is not None]
+        texts = (self.lake, self.query, *maybe, *self.decisions)
         is_well = (
             all(type(number) is int and 0 <= number < 2**53 for number in numbers)
             and all(isinstance(text, str) for text in texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from service.argument_parts import Verbs, add_json, add_verb, positive
+from service.argument_parts import Verbs, add_json, add_verb, positive, whole
 
 # As service.export.FORMATS and service.relevance.label_imports.LABEL_FORMATS have them: `--help` loads neither.
 FORMATS = ("txt", "csv", "parquet", "coco", "yolo", "label_studio", "cvat", "fiftyone", "webdataset")
@@ -28,6 +28,8 @@ def add_filter(verbs: Verbs) -> None:
     _add_apply(actions)
     _add_decide(actions)
     _add_report(actions)
+    _add_samples(actions)
+    _add_restore(actions)
     _add_export(actions)
     _add_looks(actions)
 
@@ -40,7 +42,8 @@ _TELLS = """from a prompt to a promise:
   5. apply    decides every image, with the promise; or refuses, exits with 3, and says what is missing
   6. export   what was kept, as paths, tables, or for an annotation tool; label takes its answers back
   7. decide   images that are not in the lake, without a promise
-  8. report   what came of it, for those who pay"""
+  8. samples  what was dropped, at random, to look at; restore brings back what should not have been
+  9. report   what came of it, for those who pay"""
 
 
 def _lake_and_name(parser: argparse.ArgumentParser) -> None:
@@ -295,6 +298,73 @@ def _add_report(actions: Verbs) -> None:
     ])  # fmt: skip
     _lake_and_name(conflicts)
     add_json(conflicts)
+
+
+def _add_samples(actions: Verbs) -> None:
+    parser = add_verb(actions, "samples", "look at some of what was kept or dropped, at random or next to the line", [
+        "lakesift filter samples my.lake hospital --decision drop --sheet dropped.png",
+        "lakesift filter samples my.lake hospital --decision keep --order line -n 50 --json",
+    ])  # fmt: skip
+    _lake_and_name(parser)
+    parser.add_argument(
+        "--decision", choices=["keep", "ask", "drop"], default="drop", help="which images (default: drop)"
+    )
+    parser.add_argument("-n", type=positive, default=24, metavar="N", help="images wanted (default: 24)")
+    parser.add_argument(
+        "--order",
+        choices=["random", "line"],
+        default="random",
+        help="random: each with the same chance; line: those decided most narrowly (default: random)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole,
+        metavar="S",
+        help="draw the same images again (default: others each time)",
+    )
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="IMAGE",
+        help="write one image of them all, .png or .jpg, to look at (default: a line an image on stdout)",
+    )
+    shape.add_argument("--paths", action="store_true", help="print paths alone, one a line")
+    add_json(shape)  # type: ignore[arg-type]
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a file of this name (default: leave it, and say so)"
+    )
+
+
+def _add_restore(actions: Verbs) -> None:
+    parser = add_verb(actions, "restore", "bring back images that were dropped, as a person's yes for each", [
+        "lakesift filter restore my.lake hospital --row 123 --row 456 --labeller ann",
+        "lakesift filter restore my.lake hospital wrongly-dropped.txt",
+    ])  # fmt: skip
+    parser.description = (
+        "Bring back images that the version applied last has dropped: label, with yes for each. The next apply keeps "
+        "them, and undo takes it back. The promise stays as it is: the answer counts in the audit only if the audit "
+        "has drawn that image."
+    )
+    _lake_and_name(parser)
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        metavar="FILE",
+        help="a text file with one path a line, as search --paths and export print them; - for standard input "
+        "(default: only --row)",
+    )
+    parser.add_argument(
+        "--row",
+        type=positive,
+        action="append",
+        default=[],
+        metavar="ROW_ID",
+        help="a row; may be repeated (default: none)",
+    )
+    parser.add_argument("--labeller", default="unnamed", help="who says so (default: unnamed)")
+    add_json(parser)
 
 
 def _add_export(actions: Verbs) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,17 +20,19 @@ from service.relevance.handover import promise_sentence
 if TYPE_CHECKING:
     from indexer.report import Progress
     from service.export import ExportReport
-    from service.relevance.filters import Filter, Filters
+    from service.hits import Row
+    from service.relevance import Filter, Filters
     from service.relevance.gate import Decided, Gate
 
 DONE, FAILED, REFUSED = 0, 1, 3
 PROBLEMS_SHOWN = 10
+SHEETS = {".png": "PNG", ".jpg": "JPEG"}
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run one action; returns the exit code."""
     from service.lake import Lake
-    from service.relevance.filters import Filters
+    from service.relevance import Filters
 
     with Lake.open(arguments.lake) as lake:
         for problem in lake.problems:
@@ -174,6 +177,108 @@ def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _samples(filters: Filters, arguments: argparse.Namespace) -> int:
+    from service.relevance.reporting.file import check_out
+
+    if arguments.sheet is not None:
+        _check_sheet(arguments.sheet)
+        check_out(arguments.sheet, overwrite=arguments.overwrite)
+    chosen = filters.open(arguments.name)
+    found = chosen.samples(arguments.decision, arguments.n, order=arguments.order, seed=arguments.seed)
+    rows = found["rows"]
+    if arguments.json:
+        print_json(found)
+    elif arguments.sheet is not None:
+        _write_sheet(chosen, found, arguments.sheet)
+    elif arguments.paths:
+        for row in _whole_rows(chosen, found):
+            sys.stdout.buffer.write((row.columns["path_bytes"] or os.fsencode(row.uri)) + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        if rows:
+            print(
+                f"{'row':>7}  {'score':>7}  {'p':>8}  {'like a yes':>16}  {'like a no':>16}  path",
+                file=sys.stderr,
+            )
+        for row in rows:
+            chance = row["label"] or ("-" if row["probability"] is None else f"{row['probability']:.2f}")
+            yes, no = _like(row["nearest_yes"]), _like(row["nearest_no"])
+            print(
+                f"{row['row_id']:7d}  {row['score']:7.3f}  {chance:>8}  {yes:>16}  {no:>16}  {one_line(row['uri'])}"
+            )
+    drawn = "at random" if found["order"] == "random" else "next to the line"
+    print(
+        f"{len(rows):,} of {found['of']:,} images that {found['filter']}@{found['version']} decided as "
+        f"{found['decision']}, {drawn}",
+        file=sys.stderr,
+    )
+    if rows and found["decision"] == "drop":
+        print(
+            f"bring one back: lakesift filter restore {arguments.lake} {arguments.name} --row {rows[0]['row_id']}",
+            file=sys.stderr,
+        )
+    return DONE
+
+
+def _like(nearest: Mapping[str, Any] | None) -> str:
+    """As in "0.83 row 17"."""
+    if nearest is None:
+        return "-"
+    what = f"row {nearest['row_id']}" if nearest["row_id"] is not None else one_line(nearest["image"])[:12]
+    return f"{nearest['cosine']:.2f} {what}"
+
+
+def _whole_rows(chosen: Filter, found: Mapping[str, Any]) -> list[Row]:
+    from service.relevance.scored_rows import rows_of
+
+    snapshot = chosen.lake.at(chosen.at(found["version"]).snapshot)
+    return rows_of(snapshot, [row["row_id"] for row in found["rows"]])
+
+
+def _check_sheet(out: Path) -> None:
+    """:raises BadRequest: if its name says no kind of image that is written here."""
+    if out.suffix.lower() not in SHEETS:
+        raise BadRequest("--sheet", f"{out} does not end in {' or '.join(SHEETS)}; those are written")
+
+
+def _write_sheet(chosen: Filter, found: Mapping[str, Any], out: Path) -> None:
+    import io
+
+    from service.contact_sheets import contact_sheet
+    from service.relevance.reporting.file import write_out
+
+    buffer = io.BytesIO()
+    contact_sheet(_whole_rows(chosen, found)).save(buffer, SHEETS[out.suffix.lower()], quality=90)
+    write_out(buffer.getvalue(), out)
+    print(f"wrote {out}", file=sys.stderr)
+
+
+def _restore(filters: Filters, arguments: argparse.Namespace) -> int:
+    from service.relevance.label_files import read_paths
+
+    if arguments.file is None and not arguments.row:
+        raise BadRequest("--row", "name what to bring back: rows (--row), or a file with one path a line")
+    chosen = filters.open(arguments.name)
+    uris = [] if arguments.file is None else read_paths(arguments.file)
+    saved = chosen.restore([*arguments.row, *uris], arguments.labeller)
+    if arguments.json:
+        print_json(saved)
+    for problem in saved["problems"][:PROBLEMS_SHOWN]:
+        print(f"{one_line(problem['about'])}: {one_line(problem['message'])}", file=sys.stderr)
+    more = len(saved["problems"]) - PROBLEMS_SHOWN
+    if more > 0:
+        print(f"and {more:,} more", file=sys.stderr)
+    restored = saved["restored"]
+    print(f"restored {len(restored):,} images, each by a person's yes", file=sys.stderr)
+    if restored:
+        print(
+            f"they are kept from the next apply on: lakesift filter apply {arguments.lake} {arguments.name}; to take "
+            f"one back: lakesift filter undo {arguments.lake} {arguments.name} --row {restored[0]}",
+            file=sys.stderr,
+        )
+    return FAILED if saved["problems"] else DONE
+
+
 def _export(filters: Filters, arguments: argparse.Namespace) -> int:
     from service.export import FORMATS
     from service.progress import TerminalProgress
@@ -309,14 +414,14 @@ def _print_decided(decided: list[Decided]) -> None:
 
 def _report(filters: Filters, arguments: argparse.Namespace) -> int:
     from service.relevance.reporting.costs import Prices
-    from service.relevance.reporting.file import check_out, write_report
+    from service.relevance.reporting.file import check_out, write_out
     from service.relevance.reporting.summary import summary
 
     prices = Prices.of(arguments.price, arguments.miss_price, arguments.label_price, arguments.currency)
     chosen, out = filters.open(arguments.name), arguments.out
     if out is not None:
         check_out(out, overwrite=arguments.overwrite)
-        write_report(chosen.report_page(prices), out)
+        write_out(chosen.report_page(prices), out)
         print(f"wrote {out}", file=sys.stderr)
     if arguments.json:
         print_json(chosen.report(prices))
@@ -436,6 +541,8 @@ ACTIONS: dict[str, Callable[[Filters, argparse.Namespace], int]] = {
     "plan": _plan,
     "apply": _apply,
     "decide": _decide,
+    "samples": _samples,
+    "restore": _restore,
     "export": _export,
     "report": _report,
     "conflicts": _conflicts,

@@ -10,18 +10,23 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from indexer import manifest as manifest_module
 from indexer.embed import Embedder, Vectors
-from indexer.errors import LakeDamaged, SnapshotGone
+from indexer.errors import BadRequest, LakeDamaged, SnapshotGone
 from indexer.layout import Layout
 from indexer.locks import Reading
 from indexer.manifest import Manifest, check_files, read_manifest
 from indexer.models import check_model, load_model_of
 from service.background import BackgroundCheck
+from service.decided import DecidedBy, DecidedRows
 from service.older import OlderSnapshots
 from service.search import Hit, ImageLike, Page, Query, search, search_page, stream
 from service.snapshot import Part, Snapshot
+
+if TYPE_CHECKING:
+    from service.relevance.decided_rows import LedgersInUse
 
 
 class Lake:
@@ -41,6 +46,7 @@ class Lake:
         self._moving = threading.Lock()  # held while another snapshot takes the place of this one
         self._check = BackgroundCheck(layout, self._take_out) if background_check else None
         self._older = OlderSnapshots(self._reading)
+        self._finding_ledgers = threading.Lock()
         self.snapshot = self._open()
         self._check_behind()
 
@@ -178,6 +184,8 @@ class Lake:
         not_row_id: int | Sequence[int] | None = None,
         vector: Vectors | None = None,
         where: str | None = None,
+        filter: str | None = None,
+        decision: str | Sequence[str] | None = None,
         k: int | None = 10,
         min_z: float | None = None,
         offset: int = 0,
@@ -191,11 +199,16 @@ class Lake:
         :param image: a path, an encoded image's bytes, or a uint8 RGB array (height, width, 3).
         :param vector: float32, (dim,), made by the lake's own model; added as one more wanted example.
         :param where: a SQL predicate over the rows' columns, applied before the top k.
+        :param filter: only rows that this filter decided as `decision` says: a name, with @ and a version where it is
+            not to be the one applied last. Rows added since have no decision, and are not found.
+        :param decision: keep, ask, drop or several of them; None: keep.
         :param k: hits wanted, up to every row; None: all.
         :param min_z: only hits whose z is at least this.
         :param offset: hits to pass over.
         :param collapse: True makes near-identical images one hit, the best of them; its `collapsed` names the others.
-        :raises BadRequest: if nothing is wanted or unwanted, k is below 1, or a row_id is unknown.
+        :raises BadRequest: if nothing is wanted or unwanted, k is below 1, a row_id is unknown, or the filter was not
+            applied yet.
+        :raises UnknownFilter: if there is none of this name.
         :raises WhereError: if where is not understood.
         :raises UnreadableImage: if an image cannot be read.
         """
@@ -208,20 +221,42 @@ class Lake:
             not_row_id=not_row_id,
             vector=vector,
         )
-        query = replace(examples, where=where, k=k, min_z=min_z, offset=offset, collapse=collapse)
+        if filter is None and decision is not None:
+            raise BadRequest("decision", "it is a filter's; name the filter, too")
+        decided = None if filter is None else DecidedBy.parse(filter, decision)
+        query = replace(
+            examples, where=where, decided=decided, k=k, min_z=min_z, offset=offset, collapse=collapse
+        )
         return self.search_query(query)
 
     def search_query(self, query: Query) -> list[Hit]:
         """As `search`, with weights."""
-        return search(self.snapshot, query, lambda: self.embedder)
+        return search(self.snapshot, query, lambda: self.embedder, self.rows_decided)
 
     def search_page(self, query: Query) -> Page:
         """As `search_query`, and where the next page begins."""
-        return search_page(self.snapshot, query, lambda: self.embedder)
+        return search_page(self.snapshot, query, lambda: self.embedder, self.rows_decided)
 
     def stream(self, query: Query) -> Iterator[Hit]:
         """As `search_query`, rows read as they are asked for; a million hits do not fill the memory."""
-        return stream(self.snapshot, query, lambda: self.embedder)
+        return stream(self.snapshot, query, lambda: self.embedder, self.rows_decided)
+
+    def rows_decided(self, snapshot: Snapshot, asked: DecidedBy) -> DecidedRows:
+        """The rows of a snapshot of this lake that a filter decided so. A ledger is read once for many searches.
+
+        :raises UnknownFilter: if there is none of this name; BadRequest: if it was not applied, or not this version.
+        """
+        with self._finding_ledgers:
+            ledgers = self._ledgers
+        return ledgers.rows(snapshot, asked)
+
+    @cached_property
+    def _ledgers(self) -> LedgersInUse:
+        from service.relevance.decided_rows import (
+            LedgersInUse,
+        )  # what a search without a filter does not need
+
+        return LedgersInUse(self._layout)
 
     def close(self) -> None:
         """Let `vacuum` delete the snapshot this lake had open."""

@@ -14,6 +14,7 @@ from indexer import ann
 from indexer.config import ReadLimits
 from indexer.embed import Embedder, Pixels, Vectors
 from indexer.errors import BadRequest, DimensionMismatch, UnreadableImage
+from service.decided import DecidedBy
 from service.snapshot import Snapshot
 
 ImageLike: TypeAlias = str | Path | bytes | Pixels
@@ -28,6 +29,7 @@ class Query:
     row_ids: Sequence[tuple[int, float]] = ()
     vectors: Sequence[tuple[Vectors, float]] = ()
     where: str | None = None
+    decided: DecidedBy | None = None  # only rows that a filter decided so
     k: int | None = 10  # None: every row
     min_z: float | None = None
     offset: int = 0  # hits to pass over, near-identical ones included; a page's next_offset

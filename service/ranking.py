@@ -39,15 +39,23 @@ class Found:
 
 
 class Ranking:
-    """The rows that where keeps, by falling score, then by rising row_id: top(n) is where top(n + 1) begins.
+    """The rows that are wanted, by falling score, then by rising row_id: top(n) is where top(n + 1) begins.
 
     Equal scores are common: copies of one file have one vector. FAISS breaks ties as it likes.
     """
 
-    def __init__(self, snapshot: Snapshot, vector: NDArray[np.float32], where: Where | None) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        vector: NDArray[np.float32],
+        where: Where | None,
+        among: Sequence[ann.RowMask] | None = None,
+    ) -> None:
+        """:param among: a mask a part: only these rows, of those that where keeps; None: all of them."""
         self.snapshot = snapshot
         self._vector = vector
         self._where = where
+        self._among = among
         self._masks: dict[int, ann.RowMask | None] = {}  # by part number; a predicate is asked once
 
     @property
@@ -88,7 +96,10 @@ class Ranking:
 
     def _mask(self, number: int) -> ann.RowMask | None:
         if number not in self._masks:
-            self._masks[number] = self.snapshot.parts[number].mask(self._where)
+            mask = self.snapshot.parts[number].mask(self._where)
+            if self._among is not None:
+                mask = self._among[number] if mask is None else self._among[number] & mask
+            self._masks[number] = mask
         return self._masks[number]
 
 

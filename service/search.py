@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from indexer.embed import Embedder
 from indexer.errors import BadRequest
 from service.collapse import Folding
+from service.decided import DecidedBy, DecidedRows
 from service.hits import Hit, to_pandas
 from service.query import ImageLike, Query, query_vector
 from service.ranking import Found, Ranking
@@ -39,7 +40,15 @@ MAD_TO_SIGMA = 1.4826  # a normal distribution's standard deviation over its med
 READ_ROWS = 1_000  # rows read at once
 FIRST_SPARE = 100  # hits looked at beyond 2 k, before it is known how many fold
 
+Ledgers: TypeAlias = Callable[[Snapshot, DecidedBy], DecidedRows]
 Centre = tuple[float, float]  # the background's median and 1.4826 MAD
+
+
+def no_ledgers(snapshot: Snapshot, asked: DecidedBy) -> DecidedRows:
+    """:raises BadRequest: always: who searches a snapshot alone knows no filters."""
+    raise BadRequest(
+        "filter", f"filter {asked.filter} is known to its lake; search that one, not its snapshot"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +60,49 @@ class Page:
     vector: NDArray[np.float32]  # (dim,): the query's, unit length; a next page asked with it needs no model
 
 
-def search(snapshot: Snapshot, query: Query, embedder: Callable[[], Embedder]) -> list[Hit]:
-    """The best live rows that the query's where keeps, exactly; ties in order of row_id.
+def search(
+    snapshot: Snapshot,
+    query: Query,
+    embedder: Callable[[], Embedder],
+    decided: Ledgers = no_ledgers,
+) -> list[Hit]:
+    """The best live rows that the query's where and decided keep, exactly; ties in order of row_id.
 
     :param embedder: called only if the query has texts or images.
+    :param decided: tells which rows a filter decided how; called only if the query asks for that.
     """
-    return search_page(snapshot, query, embedder).hits
+    return search_page(snapshot, query, embedder, decided).hits
 
 
-def search_page(snapshot: Snapshot, query: Query, embedder: Callable[[], Embedder]) -> Page:
+def search_page(
+    snapshot: Snapshot,
+    query: Query,
+    embedder: Callable[[], Embedder],
+    decided: Ledgers = no_ledgers,
+) -> Page:
     """As `search`, and where to go on.
 
     Pages of one snapshot fit together: each hit is on one page, whatever the sizes of the pages. With `collapse` a page
     is refilled to k, and a hit's `collapsed` names those folded into it as far as the page went; a near-identical image
     that comes later is left out of the later page too.
     """
-    asked = _Asked(snapshot, query, embedder)
+    asked = _Asked(snapshot, query, embedder, decided)
     chosen = asked.choose()
     return Page(list(asked.hits(chosen)), chosen.next_offset, asked.vector)
 
 
-def stream(snapshot: Snapshot, query: Query, embedder: Callable[[], Embedder]) -> Iterator[Hit]:
+def stream(
+    snapshot: Snapshot,
+    query: Query,
+    embedder: Callable[[], Embedder],
+    decided: Ledgers = no_ledgers,
+) -> Iterator[Hit]:
     """The hits of `search`, their rows read a thousand at a time: a million hits need some 30 MB, not a million dicts.
 
     Mistakes in the query are raised by the call itself, before the first hit. With `collapse` each hit is compared with
     all that stayed before it, so the time grows with the square of their number.
     """
-    asked = _Asked(snapshot, query, embedder)
+    asked = _Asked(snapshot, query, embedder, decided)
     return asked.hits(asked.choose())
 
 
@@ -104,13 +129,20 @@ class _Chosen:
 class _Asked:
     """A query that was understood, on the snapshot that answers it."""
 
-    def __init__(self, snapshot: Snapshot, query: Query, embedder: Callable[[], Embedder]) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        query: Query,
+        embedder: Callable[[], Embedder],
+        decided: Ledgers,
+    ) -> None:
         query.check()
         where = None if query.where is None else _parsed(query.where, snapshot)
+        among = None if query.decided is None else decided(snapshot, query.decided).masks
         self.vector = query_vector(snapshot, query, embedder)
         self._snapshot = snapshot
         self._query = query
-        self._ranking = Ranking(snapshot, self.vector, where)
+        self._ranking = Ranking(snapshot, self.vector, where, among)
         # The background's 20 MB are read beside the search: on their own they took a tenth of its time.
         self._wait_for_centre = beside(
             lambda: background_centre(snapshot, self.vector), parallel=self._ranking.is_parallel

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from service.api.schemas import MAX_EXAMPLES, Row, RowId, Strict, Text
+from service.api.schemas import MAX_EXAMPLES, Decision, Row, RowId, Strict, Text
 
 MAX_NEXT = 1_000
 MAX_LABELS = 10_000  # of one request
@@ -18,8 +18,8 @@ Labeller = Annotated[
     StringConstraints(min_length=1, max_length=MAX_LABELLER_CHARS),
     Field(description="Who answers; without it all answers are one unnamed person's."),
 ]
-Decision = Literal["keep", "ask", "drop"]
 Format = Literal["txt", "csv", "parquet", "coco", "label_studio"]  # those that are one file of names
+Order = Literal["line", "random"]
 Purpose = Literal["teach", "audit"]
 Stage = Literal["draft", "teach", "audit", "applied"]
 
@@ -260,12 +260,26 @@ class ApplyAnswer(BaseModel):
     version: int
 
 
+class NearestKnown(BaseModel):
+    """The image most like it that is known to be wanted, or unwanted: a row, or an example from outside the lake."""
+
+    row_id: int | None
+    image: str | None = Field(description="The example's name, where it is not a row.")
+    cosine: float = Field(description="Of the two images' vectors, in [-1, 1].")
+
+
 class RowSampled(RowToLabel):
     label: str | None
+    nearest_yes: NearestKnown | None = Field(description="Null: nothing is known to be wanted.")
+    nearest_no: NearestKnown | None = Field(description="Null: nothing is known to be unwanted.")
 
 
 class SamplesAnswer(BaseModel):
+    filter: str
+    version: int
     decision: Decision
+    order: Order
+    of: int = Field(description="How many images were decided so.")
     rows: list[RowSampled]
 
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 from indexer.errors import UnknownFilter
 from service.hub import Hub, ServedLake
-from service.relevance.filters import Filter, Filters
+from service.relevance import Filter, Filters
 
 KEPT = 16  # filters; each keeps its labels, and its audit's scores and draws: 20 bytes an image
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from starlette.datastructures import State
 
 from indexer.embed import Vectors
-from indexer.errors import BadCursor, BadRequest, SnapshotGone
+from indexer.errors import BadCursor, BadRequest, SnapshotGone, UnknownFilter
 from service.api.schemas import DEFAULT_K, SearchRequest
 from service.api.uploaded import check_count, embedded
 from service.cursor import Cursor, digest, stamp_of
+from service.decided import DecidedBy, DecidedRows
 from service.hub import ServedLake
 from service.query import Query, query_vector
 from service.snapshot import Snapshot
@@ -34,6 +35,7 @@ class Plan:
     cursor: Cursor  # where this page begins
     k: int | None
     embed_s: float
+    decided: DecidedRows | None = None  # where only rows are wanted that a filter decided so
 
     @property
     def query(self) -> Query:
@@ -41,11 +43,17 @@ class Plan:
         return Query(
             vectors=[(self.cursor.vector, 1.0)],
             where=self.cursor.where,
+            decided=None if self.decided is None else self.decided.by,
             k=self.k,
             min_z=self.cursor.min_z,
             offset=self.cursor.position,
             collapse=self.cursor.collapse,
         )
+
+    def rows_decided(self, snapshot: Snapshot, asked: DecidedBy) -> DecidedRows:
+        """For `search`: what was looked up already."""
+        assert self.decided is not None and (snapshot, asked) == (self.snapshot, self.decided.by)
+        return self.decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,7 @@ def make_plan(
     started = time.perf_counter()
     if body.where:
         Where.parse(body.where, snapshot.schema)  # before any image is decoded
+    decided = _decided(served, snapshot, _asked(body))
     vector = _vector_of(state, served, snapshot, body, uploads)
     cursor = Cursor(
         lake=served.name,
@@ -90,12 +99,31 @@ def make_plan(
         stamp=stamp_of(snapshot.manifest),
         position=0,
         where=body.where or None,
+        filter=None if decided is None else decided.by.named,
+        decisions=() if decided is None else decided.by.decisions,
         min_z=body.min_z,
         collapse=bool(body.collapse),
         query=_digest(body),
         vector=vector,
     )
-    return Plan(served, snapshot, cursor, k, time.perf_counter() - started)
+    return Plan(served, snapshot, cursor, k, time.perf_counter() - started, decided)
+
+
+def _asked(body: SearchRequest) -> DecidedBy | None:
+    if body.filter is None:
+        if body.decision is not None:
+            raise BadRequest("decision", "it is a filter's; name the filter, too")
+        return None
+    return DecidedBy.parse(body.filter, body.decision)
+
+
+def _decided(served: ServedLake, snapshot: Snapshot, asked: DecidedBy | None) -> DecidedRows | None:
+    if asked is None:
+        return None
+    try:
+        return served.lake.rows_decided(snapshot, asked)
+    except UnknownFilter as error:  # by the lake's name here: callers need not know our folders
+        raise UnknownFilter(served.name, asked.filter, error.nearest, field="filter") from None
 
 
 def _vector_of(
@@ -131,7 +159,9 @@ def _continued(state: State, body: SearchRequest, k: int | None) -> Plan:
         raise BadCursor(f"it belongs to the lake {cursor.lake}")
     cursor.check_query(_digest(body))
     served: ServedLake = state.hub.lake(cursor.lake)
-    return Plan(served, snapshot_of(served, cursor), cursor, k, 0.0)
+    snapshot = snapshot_of(served, cursor)
+    asked = None if cursor.filter is None else DecidedBy.parse(cursor.filter, cursor.decisions)
+    return Plan(served, snapshot, cursor, k, 0.0, _decided(served, snapshot, asked))
 
 
 def snapshot_of(served: ServedLake, cursor: Cursor) -> Snapshot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,7 @@ MAX_DIM = 8_192
 MAX_CURSOR_CHARS = 60_000  # a vector of MAX_DIM and a where of 4 kB
 MAX_ROWS_CURSOR_CHARS = 8_000  # the same without the vector: it travels in the address
 CURSOR_PATTERN = "^[A-Za-z0-9_-]*$"
+MAX_FILTER_CHARS = 255
 DEFAULT_K = 50
 
 
@@ -29,6 +30,7 @@ def _not_blank(text: str) -> str:
     return text
 
 
+Decision = Literal["keep", "ask", "drop"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Weight = Annotated[
     float, Field(ge=-1_000, le=1_000, allow_inf_nan=False, description="Below zero: unwanted.")
@@ -79,6 +81,16 @@ class SearchRequest(Strict):
         description="One more wanted example, made by the lake's own model; any length but zero.",
     )
     where: str | None = Field(None, description="SQL over the rows' columns, applied before the top k.")
+    filter: str | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_FILTER_CHARS,
+        description="Only rows that this filter decided as `decision` says. NAME, or NAME@VERSION where it is not to "
+        "be the version applied last.",
+    )
+    decision: list[Decision] | None = Field(
+        None, min_length=1, max_length=3, description="With `filter`: which rows. Left out: keep."
+    )
     k: int | None = Field(
         None,
         ge=1,
@@ -129,12 +141,25 @@ class Hit(BaseModel):
     )
 
 
+class DecidedFacts(BaseModel):
+    """Whose decisions a search was restricted to."""
+
+    filter: str
+    version: int
+    decision: list[Decision]
+    undecided: int = Field(
+        description="Live rows without a decision of that version, which are not found: added since, or left out by "
+        "the filter's where."
+    )
+
+
 class SearchAnswer(BaseModel):
     """A page of hits, best first; ties in order of row_id."""
 
     snapshot: int
     hits: list[Hit]
     next_cursor: str | None = Field(description="Null at the end.")
+    decided: DecidedFacts | None = Field(None, description="Only where a filter was named.")
 
 
 class Row(BaseModel):

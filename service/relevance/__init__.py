@@ -1,6 +1,7 @@
 """Relevance filters: scorers, labels, audits, promises, decisions. `Filters` is the way in."""
 
 from service.relevance.definition import Target
-from service.relevance.filters import Filter, Filters
+from service.relevance.filter import Filter
+from service.relevance.filters import Filters
 
 __all__ = ["Filter", "Filters", "Target"]

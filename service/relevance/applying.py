@@ -23,8 +23,7 @@ from service.relevance.tail import TAIL, Tail, spared_by_plan, tail_of
 LABELS_FOR_TAIL = (
     20  # at least, that more is needed where what is assumed of the tail does not say enough yet
 )
-DECISIONS = ("keep", "ask", "drop")
-KEEP, ASK, DROP = 0, 1, 2
+KEEP, ASK, DROP = 0, 1, 2  # as DECISIONS has their names
 EVEN_ODDS = (
     0.5  # the probability from which a row is kept unseen, where asking is wanted and only recall promised
 )

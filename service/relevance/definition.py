@@ -164,6 +164,11 @@ class Definition:
             raise LakeDamaged(path, str(error)) from None
 
 
+def now() -> str:
+    """This moment, as `created_at` has it."""
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")
+
+
 def check_name(name: str, field: str = "name") -> str:
     """The name itself, if it is fit for a folder, a URL and a command line.
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 from indexer.errors import BadRequest
+from indexer.sources.names import uri_of
 from service.relevance.labels import UNNAMED, NewLabel
 
 Problem = tuple[int, str]  # the line, counted from 1 with the header, and what is wrong with it
@@ -55,6 +57,24 @@ def read_label_file(
         except BadRequest as error:
             problems.append((line, str(error)))
     return labels, sorted(problems)
+
+
+def read_paths(path: Path) -> list[str]:
+    """The uris of a list of images, as `search --paths`, `--print0` and `export` print it; empty lines are passed over.
+
+    :param path: of a file; - for standard input.
+    :raises BadRequest: if it cannot be read, or names nothing.
+    """
+    try:
+        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise BadRequest("file", f"{path} cannot be read ({error.strerror})") from None
+    separator = b"\0" if b"\0" in data else b"\n"
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(separator)
+    uris = [uri_of(line.removesuffix(b"\r"))[0] for line in lines if line.strip()]
+    if not uris:
+        raise BadRequest("file", f"{path} names no image; it needs one path a line")
+    return uris
 
 
 def _read(path: Path) -> tuple[str, str]:

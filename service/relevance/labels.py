@@ -303,6 +303,11 @@ class LabelBook:
             del self._in_force[record.row_id]
 
 
+def labels_by_row(answers: Mapping[int, Answer]) -> dict[int, str]:
+    """row_id -> yes, no, skip or conflict."""
+    return {row_id: answer.label for row_id, answer in answers.items()}
+
+
 def labels_used(answers: Mapping[int, Answer]) -> LabelsUsed:
     """The counts and the digest that a definition keeps.
 

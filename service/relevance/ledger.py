@@ -1,12 +1,32 @@
-"""The ledger: what was decided about every row, by which version; `filters/<name>/ledger/<version>.parquet`.
+"""The ledger: what was decided about every row, by which version and why; `filters/<name>/ledger/<version>.parquet`.
 
-Nothing that was dropped is lost: a ledger names it, with its score. Same version, same bytes.
+Nothing that was dropped is lost: a ledger names it, and it can be searched, sampled and restored. One row for each
+image of the version's snapshot that the filter's where keeps, by row_id. Same version, same bytes. Columns:
+
+    row_id               int64
+    uri                  text, as in the lake then
+    decision             keep, ask or drop
+    score                float32, by the version's scorer
+    probability          float32, of being relevant; null without a calibration
+    label                what people said by then: yes, no, skip or conflict; null: nothing
+    path_bytes           the path's own bytes, where uri had to escape some
+    version              int32, of the filter
+    nearest_yes          int64, the row most like this one, of all that the filter was given as wanted and that people
+                         had answered with yes, itself left out; null: there is none, or an image is more like it
+    nearest_yes_image    text, that image's name: an example from outside the lake
+    nearest_yes_cosine   float32, in [-1, 1], of the two images' vectors; null: nothing is known to be wanted
+    nearest_no, nearest_no_image, nearest_no_cosine   likewise, of what is known to be unwanted
+
+Of more than 1,000 rows answered yes, or no, those 1,000 are compared that cover all of them best. Ledgers of older
+versions of lakesift have no nearest_ columns. The snapshot's number is in the schema's metadata.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +35,10 @@ from numpy.typing import NDArray
 
 from indexer.durable import fsync_folder, make_folder
 from indexer.errors import LakeDamaged, LakeError
-from service.relevance.applying import DECISIONS
+from service.decided import DECISIONS
 from service.relevance.audit import Audit
 from service.relevance.calibration import Calibration
+from service.relevance.nearest import Nearest
 
 
 def path_of(folder: Path, version: int) -> Path:
@@ -33,11 +54,14 @@ def write(
     decisions: NDArray[np.int8],
     labels: list[str | None],
     calibration: Calibration | None,
+    yes: Nearest,
+    no: Nearest,
 ) -> Path:
     """Write one row an image of the audit's population, by row_id.
 
     :param uris, decisions, labels: of each row of the audit, in its order; paths: the exact bytes of those paths that
         are not plain text.
+    :param yes, no: what each is most like, of what is wanted and unwanted.
     :raises LakeError: if the folder cannot be written.
     """
     probability = None if calibration is None else calibration.probability(audit.scores)
@@ -51,6 +75,8 @@ def write(
             "label": pa.array(labels, pa.string()),
             "path_bytes": pa.array(paths, pa.binary()),
             "version": pa.array(np.full(len(uris), version), pa.int32()),
+            **_columns("yes", yes),
+            **_columns("no", no),
         }
     )
     names = pa.DictionaryArray.from_arrays(pa.array(decisions, pa.int8()), pa.array(DECISIONS))
@@ -68,11 +94,34 @@ def write(
     return path
 
 
-def read(folder: Path, version: int) -> pa.Table:
-    """:raises LakeDamaged: if it is missing or cannot be read."""
+def _columns(side: str, nearest: Nearest) -> dict[str, pa.Array]:
+    return {
+        f"nearest_{side}": pa.array(nearest.row_ids, pa.int64()),
+        f"nearest_{side}_image": pa.array(nearest.images, pa.string()),
+        f"nearest_{side}_cosine": pa.array(nearest.cosines, pa.float32()),
+    }
+
+
+def nearest_json(row: Mapping[str, Any], side: str) -> dict[str, Any] | None:
+    """The nearest yes or no of a ledger's row as JSON has it: {"row_id", "image", "cosine"}; None: nothing is known.
+
+    :param row: a ledger's, as Python values.
+    """
+    cosine = row.get(f"nearest_{side}_cosine")
+    if cosine is None:
+        return None
+    row_id, image = row[f"nearest_{side}"], row[f"nearest_{side}_image"]
+    return {"row_id": row_id, "image": image, "cosine": round(cosine, 4)}
+
+
+def read(folder: Path, version: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """
+    :param columns: those that are needed; None: all.
+    :raises LakeDamaged: if it is missing or cannot be read.
+    """
     path = path_of(folder, version)
     try:
-        return pq.read_table(path)
+        return pq.read_table(path, columns=None if columns is None else list(columns))
     except (OSError, pa.ArrowException) as error:
         raise LakeDamaged(str(path), str(error)) from None
 

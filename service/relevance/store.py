@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from indexer.durable import fsync_folder, make_folder, write_file
 from indexer.errors import BadRequest, FilterExists, LakeDamaged, LakeError, LakeLocked, UnknownFilter
 from indexer.layout import Layout
 from indexer.locks import acquire
-from service.relevance.definition import NAME, Definition, check_name
+from service.relevance.definition import NAME, Definition, check_name, now
 from service.relevance.labels import LabelBook
 
 _VERSION = re.compile(r"(?!0+$)[0-9]{6}|[1-9][0-9]{6,}")
@@ -133,7 +132,7 @@ class FilterStore:
             source,
             name=new_name,
             version=1,
-            created_at=datetime.now().astimezone().isoformat(timespec="milliseconds"),
+            created_at=now(),
             parent=None,
             reason=f"copied from version {source.version} of {name}",
             calibration=source.calibration if labels else None,

@@ -1,4 +1,6 @@
-"""What to label next: the few rows whose answers make the best ranking. Knows nothing of people or labels' history.
+"""What the labels teach, and what to label next: the few rows whose answers make the best ranking.
+
+Knows nothing of people or labels' history.
 
 Measured with benchmarks/teaching.py (benchmarks/RESULTS.md), on classes of about 1 % of the rows:
 
@@ -12,11 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from indexer.embed import Vectors
 from service.relevance.calibration import Calibration
+from service.relevance.fitting import fit
 from service.relevance.scorer import Scored, Scorer, score_rows, vectors_of
 from service.snapshot import Positions, Snapshot, hash_row_ids
 from service.threads import one_blas_thread
@@ -41,6 +45,29 @@ class Limits:
 
     same: float  # near-duplicates
     alike: float  # of one kind
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A scorer as the labels make it."""
+
+    scorer: Scorer
+    calibration: Calibration | None
+    facts: Mapping[str, Any]
+
+
+def teach(snapshot: Snapshot, draft: Scorer, said: Mapping[int, str]) -> Taught:
+    """The best scorer that the labels allow, of all kinds; the draft where there are too few.
+
+    :param said: row_id -> yes, no, skip or conflict; rows that the snapshot has not count for nothing.
+    """
+    known = {row_id: label == "yes" for row_id, label in sorted(said.items()) if label in ("yes", "no")}
+    here = [row_id for row_id in known if snapshot.find(row_id)]  # a row may have gone since
+    if not here:
+        return Taught(draft, None, {})
+    labels = np.array([known[row_id] for row_id in here])
+    fitted = fit(vectors_of(snapshot, here), labels, draft, snapshot.background)
+    return Taught(fitted.scorer, fitted.calibration, fitted.facts)
 
 
 def propose(

@@ -18,6 +18,8 @@ CURSOR = Cursor(
     stamp=123,
     position=50,
     where="camera = 'Ünïx'",
+    filter="hospital@3",
+    decisions=("ask", "drop"),
     min_z=2.5,
     collapse=True,
     query="0123456789abcdef",
@@ -36,6 +38,7 @@ def test_it_comes_back_to_the_last_bit() -> None:
         True,
         "0123456789abcdef",
     ]
+    assert (back.filter, back.decisions) == ("hospital@3", ("ask", "drop"))
 
 
 def test_a_vector_whose_bytes_look_like_a_line_end_survives() -> None:
@@ -77,6 +80,9 @@ def test_nonsense_is_refused(text: str) -> None:
         {"c": 1},
         {"z": "2"},
         {"l": None},
+        {"f": 3},
+        {"d": ["drop", 1]},
+        {"d": None},
     ],
 )
 def test_wrong_types_are_refused(change: dict[str, object]) -> None:
@@ -85,6 +91,14 @@ def test_wrong_types_are_refused(change: dict[str, object]) -> None:
     head = {"l": "a", "s": 1, "t": 1, "p": 0, "w": None, "z": None, "c": False, "q": ""} | change
     with pytest.raises(BadCursor):
         Cursor.decode(base64.urlsafe_b64encode(orjson.dumps(head) + b"\n").decode())
+
+
+def test_one_of_an_older_version_names_no_filter() -> None:
+    import orjson
+
+    head = {"l": "a", "s": 1, "t": 1, "p": 0, "w": None, "z": None, "c": False, "q": ""}
+    back = Cursor.decode(base64.urlsafe_b64encode(orjson.dumps(head) + b"\n").decode())
+    assert (back.filter, back.decisions) == (None, ())
 
 
 @given(st.integers(0, 200), st.integers(0, 255))

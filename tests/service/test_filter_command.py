@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from service import filter_arguments
 from service.arguments import parser
@@ -26,6 +27,8 @@ ACTIONS = [
     "apply",
     "decide",
     "export",
+    "samples",
+    "restore",
     "report",
     "conflicts",
     "list",
@@ -143,6 +146,72 @@ def test_the_report_is_told_and_written(capsys: Capture, applied: Path, tmp_path
     assert said == "0 images in conflict; Krippendorff's alpha -\n"
 
 
+def paths(lines: str) -> set[str]:
+    return {Path(line).name for line in lines.splitlines()}
+
+
+def test_what_was_dropped_is_looked_at(capsys: Capture, applied: Path, tmp_path: Path) -> None:
+    dropped = paths(run(capsys, 0, "export", applied, "cats", "--decision", "drop", "--out", "-")[0])
+    lines, said = run(capsys, 0, "samples", applied, "cats", "-n", 99, "--paths")
+    assert paths(lines) == dropped
+    assert f"{len(dropped)} of {len(dropped)} images that cats@3 decided as drop, at random\n" in said
+    lines, said = run(capsys, 0, "samples", applied, "cats", "-n", 2, "--seed", 1)
+    assert lines == run(capsys, 0, "samples", applied, "cats", "-n", 2, "--seed", 1)[0]
+    line = lines.splitlines()[0]
+    like = r"-?[01]\.\d\d row \d+"
+    assert re.fullmatch(rf" +\d+ +-?\d\.\d{{3}} +(no|-|[01]\.\d\d) +{like} +{like}  /.*", line), line
+    assert "bring one back: lakesift filter restore" in said
+    near = told(capsys, "samples", applied, "cats", "--decision", "keep", "--order", "line", "-n", 1)
+    assert (near["order"], len(near["rows"])) == ("line", 1)
+    sheet = tmp_path / "sheet.jpg"
+    _, said = run(capsys, 0, "samples", applied, "cats", "-n", 3, "--sheet", sheet)
+    assert f"wrote {sheet}\n" in said
+    with Image.open(sheet) as picture:
+        assert (picture.format, picture.width) == ("JPEG", 3 * (160 + 8) + 8)
+    _, said = run(capsys, 2, "samples", applied, "cats", "--sheet", sheet)
+    assert "is there already" in said
+    run(capsys, 0, "samples", applied, "cats", "--sheet", sheet, "--overwrite")
+
+
+def test_what_was_dropped_is_searched_and_brought_back(
+    capsys: Capture, applied: Path, tmp_path: Path
+) -> None:
+    def search(*arguments: object, code: int = 0) -> tuple[str, str]:
+        capsys.readouterr()
+        assert main(["search", str(applied), *map(str, arguments)]) == code
+        said = capsys.readouterr()
+        return said.out, said.err
+
+    dropped = paths(run(capsys, 0, "export", applied, "cats", "--decision", "drop", "--out", "-")[0])
+    lines, said = search("a cup of coffee", "--filter", "cats", "--decision", "drop", "--all", "--paths")
+    assert (paths(lines), said) == (dropped, "")
+    everything = search("a cup of coffee", "--all", "--paths")[0].splitlines()
+    assert lines.splitlines() == [line for line in everything if Path(line).name in dropped]
+    for arguments, code, sentence in (
+        (["--filter", "dogs"], 1, "has no filter 'dogs'"),
+        (["--filter", "cats@1"], 2, "cats version 1 was not applied"),
+        (["--filter", "cats@9"], 2, "has no version 9"),
+        (["--filter", "cats@x"], 2, "is no filter's name, with or without a version"),
+        (["--decision", "drop"], 2, "name the filter, too"),
+    ):
+        _, said = search("a cat", *arguments, code=code)
+        assert sentence in said
+        assert said.count("\n") == 1
+    # The one next to the line: with a yes there the promise still holds.
+    best = run(capsys, 0, "samples", applied, "cats", "--order", "line", "-n", 1, "--paths")[0].strip()
+    back = tmp_path / "back.txt"
+    back.write_text(f"{best}\n/elsewhere/cup.jpg\n\n")
+    saved = told(capsys, "restore", applied, "cats", back, code=1)
+    assert [problem["about"] for problem in saved["problems"]] == ["/elsewhere/cup.jpg"]
+    assert (saved["saved"], len(saved["restored"])) == (1, 1)
+    run(capsys, 0, "apply", applied, "cats")
+    assert best in search("a cup", "--filter", "cats", "--all", "--paths")[0].splitlines()
+    assert best not in search("a cup", "--filter", "cats@3", "--all", "--paths")[0].splitlines()
+    run(capsys, 0, "undo", applied, "cats", "--row", saved["restored"][0])
+    run(capsys, 0, "apply", applied, "cats")
+    assert paths(search("a cup", "--filter", "cats", "--decision", "drop", "--all", "--paths")[0]) == dropped
+
+
 def test_answers_of_annotation_tools_come_back(capsys: Capture, applied: Path, tmp_path: Path) -> None:
     """Label Studio's own form: the tasks as handed over, each with an annotation; one stranger, one unanswered."""
     out = tmp_path / "tasks.json"
@@ -247,6 +316,12 @@ def test_mistakes_are_one_sentence_and_exit_codes_tell_whose(capsys: Capture, la
         (2, ["label", lake, "cats", lake.parent / "none.csv"], "none.csv"),
         (2, ["export", lake, "cats", "--out", "-"], "was not applied yet"),
         (2, ["decide", lake, "cats", lake.parent], "was not applied yet"),
+        (2, ["samples", lake, "cats"], "was not applied yet"),
+        (2, ["samples", lake, "cats", "--sheet", "cats.gif"], "does not end in .png or .jpg"),
+        (1, ["samples", lake, "catz"], "did you mean 'cats'?"),
+        (2, ["restore", lake, "cats", "--row", 1], "was not applied yet"),
+        (2, ["restore", lake, "cats"], "name what to bring back"),
+        (2, ["restore", lake, "cats", lake.parent / "none.txt"], "none.txt cannot be read"),
         (2, ["show", lake, "cats", "--version", 9], "has no version 9"),
         (2, ["apply", lake, "cats", "--recall", 0.96], "planned for recall 0.95 and shows nothing above it"),
         (2, ["apply", lake, "cats", "--confidence", 95], "95 is not between 0 and 1"),

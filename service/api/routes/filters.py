@@ -16,7 +16,6 @@ from service.api.filter_schemas import (
     ApplyAnswer,
     ApplyRequest,
     DecideAnswer,
-    Decision,
     DeletedAnswer,
     FilterAnswer,
     FilterFacts,
@@ -27,6 +26,7 @@ from service.api.filter_schemas import (
     NewFilter,
     NextAnswer,
     NextRequest,
+    Order,
     PlanAnswer,
     ProgressAnswer,
     SamplesAnswer,
@@ -35,11 +35,11 @@ from service.api.filter_schemas import (
     UndoRequest,
 )
 from service.api.forms import checked, json_of, only_fields
-from service.api.schemas import ErrorAnswer
+from service.api.schemas import Decision, ErrorAnswer
 from service.api.uploaded import decide_uploads, examples_of
 from service.export import export_to
+from service.relevance import Filter, Filters
 from service.relevance.definition import ExampleImage, Target, check_name
-from service.relevance.filters import Filter, Filters
 from service.relevance.reporting.costs import HIGHEST_PRICE, MAX_CURRENCY_CHARS, Prices
 from service.where import Where
 
@@ -293,7 +293,7 @@ def decide(
     "/{name}/samples",
     response_model=SamplesAnswer,
     responses=ERRORS,
-    summary="Images of one decision near the line",
+    summary="Some images of one decision",
 )
 def samples(
     request: Request,
@@ -301,8 +301,14 @@ def samples(
     name: FilterName,
     decision: Decision,
     n: Annotated[int, Query(ge=1, le=MAX_NEXT)] = 24,
+    order: Annotated[
+        Order,
+        Query(description="line: kept or dropped narrowly; random: drawn anew, each with the same chance."),
+    ] = "line",
+    seed: Annotated[int | None, Query(ge=0, lt=2**53, description="Draws the same images again.")] = None,
 ) -> Response:
-    return _json(_filter(request, lake, name).samples(decision, n))
+    """Each with the image most like it that is known to be wanted, and the one known not to be."""
+    return _json(_filter(request, lake, name).samples(decision, n, order=order, seed=seed))
 
 
 @router.get(
@@ -367,6 +373,7 @@ def report(
     "/{name}/ledger", response_class=Response, responses={**ERRORS, **FILE}, summary="Every image's decision"
 )
 def ledger(request: Request, lake: LakeName, name: FilterName, version: Version = None) -> FileResponse:
-    """A Parquet file: row_id, uri, decision, score, probability, label, version."""
+    """A Parquet file: row_id, uri, decision, score, probability, label, version; and of what is known to be wanted and
+    unwanted, the image most like each one: nearest_yes and nearest_no (row ids), with _image (names) and _cosine."""
     path = _filter(request, lake, name).ledger_path(version)
     return FileResponse(path, media_type=PARQUET, filename=f"{name}-{path.stem}.parquet")

@@ -19,6 +19,7 @@ from service.api.schemas import (
     SearchRequest,
     Weight,
 )
+from service.decided import DecidedRows
 from service.hits import Hit
 from service.search import search_page, stream
 
@@ -44,7 +45,7 @@ def search(request: Request, body: SearchRequest) -> Response:
     is_stream = NDJSON in request.headers.get("accept", "")
     plan = make_plan(request.app.state, body, Uploads(), is_stream=is_stream)
     if is_stream:
-        hits = stream(plan.snapshot, plan.query, plan.served.embedder)
+        hits = stream(plan.snapshot, plan.query, plan.served.embedder, plan.rows_decided)
         return StreamingResponse(_lines(plan, hits), media_type=NDJSON)
     return _page(plan)
 
@@ -65,12 +66,15 @@ def search_by_upload(
     images: Annotated[str | None, Form(description='JSON, as in search: [{"row_id": 1}]')] = None,
     vector: Annotated[str | None, Form(description="JSON: a list of numbers")] = None,
     where: Annotated[str | None, Form()] = None,
+    filter: Annotated[str | None, Form(description="Only rows that it decided as decision says.")] = None,
+    decision: Annotated[list[str], Form(description="With filter; none: keep.")] = [],  # noqa: B006
     k: Annotated[int | None, Form(ge=1)] = None,
     min_z: Annotated[Finite | None, Form()] = None,
     collapse: Annotated[bool | None, Form()] = None,
 ) -> Response:
     """As search, with images as further examples. For the next page send `next_cursor` to `POST /v1/search`, alone."""
-    said = {"lake": lake, "where": where, "k": k, "min_z": min_z, "collapse": collapse}
+    said: dict[str, Any] = {"lake": lake, "where": where, "k": k, "min_z": min_z, "collapse": collapse}
+    said |= {"filter": filter, "decision": decision or None}
     for name, text in (("texts", texts), ("images", images), ("vector", vector)):
         if text is not None:
             said[name] = json_of(name, text)
@@ -79,15 +83,27 @@ def search_by_upload(
 
 def _page(plan: Plan) -> Response:
     started = time.perf_counter()
-    page = search_page(plan.snapshot, plan.query, plan.served.embedder)
-    answer = {
+    page = search_page(plan.snapshot, plan.query, plan.served.embedder, plan.rows_decided)
+    answer: dict[str, Any] = {
         "snapshot": plan.snapshot.number,
         "hits": [hit.to_json() for hit in page.hits],
         "next_cursor": None if page.next_offset is None else plan.cursor.at(page.next_offset).encode(),
     }
+    if plan.decided is not None:
+        answer["decided"] = _decided_facts(plan.decided)
     search_s = time.perf_counter() - started
     timing = f"embed;dur={plan.embed_s * 1000:.1f}, search;dur={search_s * 1000:.1f}"
     return Response(orjson.dumps(answer), media_type="application/json", headers={"Server-Timing": timing})
+
+
+def _decided_facts(decided: DecidedRows) -> dict[str, Any]:
+    by = decided.by
+    return {
+        "filter": by.filter,
+        "version": by.version,
+        "decision": by.decisions,
+        "undecided": decided.undecided,
+    }
 
 
 def _lines(plan: Plan, hits: Iterator[Hit]) -> Iterator[bytes]:
@@ -95,7 +111,10 @@ def _lines(plan: Plan, hits: Iterator[Hit]) -> Iterator[bytes]:
 
     Many lines go out at once: each piece is a turn of the event loop and of a thread, which took most of the time.
     """
-    yield orjson.dumps({"snapshot": plan.snapshot.number}) + b"\n"
+    head: dict[str, Any] = {"snapshot": plan.snapshot.number}
+    if plan.decided is not None:
+        head["decided"] = _decided_facts(plan.decided)
+    yield orjson.dumps(head) + b"\n"
     count = 0
     lines: list[bytes] = []
     for hit in hits:

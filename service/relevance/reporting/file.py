@@ -1,4 +1,4 @@
-"""Puts a report where a person wants it: whole, or not at all."""
+"""Puts a report, or a sheet of images, where a person wants it: whole, or not at all."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def check_out(out: Path, *, overwrite: bool = False) -> None:
         raise NotWritten(str(out), f"there is no folder {out.parent}; make it first")
 
 
-def write_report(page: bytes, out: Path) -> None:
+def write_out(data: bytes, out: Path) -> None:
     """:raises NotWritten: if the disk is full, or out cannot be written; then what was there stays."""
     try:
-        replace_file(out, page)
+        replace_file(out, data)
     except OSError as error:
         raise NotWritten(str(out), os_reason(error)) from error

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.relevance.applying import DECISIONS, DROP, KEEP, Standing, stand
+from service.decided import DECISIONS
+from service.relevance.applying import DROP, KEEP, Standing, stand
 from service.relevance.audit import Audit
 from service.relevance.definition import Definition, Target
 from service.relevance.labels import Answer, Record

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from service.relevance.applying import DECISIONS
+from service.decided import DECISIONS
 from service.relevance.martingale import NO, UNKNOWN, YES, Numbers
 from service.relevance.reporting.material import Material
 

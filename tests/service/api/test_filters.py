@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from service.api.app import create_app
 from service.api.config import ServeConfig
 from service.keys import KeyStore
-from tests.lakes import Desk
+from tests.lakes import BLUE, Desk, png
 from tests.service.api.conftest import HOST
 
 REDS, OTHERS = 30, 90
@@ -351,6 +351,88 @@ def test_applying_without_an_audit_is_refused_and_changes_nothing(reds: TestClie
     code, field, message = error(get(reds, "/reds/samples?decision=keep", 422))
     assert (code, field) == ("invalid_request", "filter")
     assert "was not applied yet" in str(message)
+
+
+def search(client: TestClient, body: dict[str, Any], status: int = 200) -> dict[str, Any]:
+    answer = client.post("/v1/search", json=body)
+    assert answer.status_code == status, answer.text
+    document = answer.json()
+    assert isinstance(document, dict)
+    return document
+
+
+def ids(document: dict[str, Any]) -> list[int]:
+    return [hit["row_id"] for hit in document["hits"]]
+
+
+def test_a_search_among_what_was_decided(audited: TestClient, coloured: Desk, tmp_path: Path) -> None:
+    blue = {"texts": [{"text": "blue"}], "k": 1_000}
+    code, field, message = error(search(audited, {**blue, "filter": "reds"}, 422))
+    assert (code, field) == ("invalid_request", "filter")
+    assert "was not applied yet" in str(message)
+    version = post(audited, "/reds/apply", {})["version"]
+    table = pq.read_table(io.BytesIO(audited.get(f"{FILTERS}/reds/ledger").content))
+    decisions = dict(zip(table["row_id"].to_pylist(), table["decision"].to_pylist(), strict=True))
+    everything = ids(search(audited, blue))
+    dropped = [row_id for row_id in everything if decisions[row_id] == "drop"]
+    asked = {**blue, "filter": "reds", "decision": ["drop"]}
+    found = search(audited, asked)
+    assert ids(found) == dropped
+    assert found["decided"] == {"filter": "reds", "version": version, "decision": ["drop"], "undecided": 0}
+    assert "decided" not in search(audited, blue)
+    kept = [row_id for row_id in everything if decisions[row_id] == "keep"]
+    assert ids(search(audited, {**blue, "filter": f"reds@{version}"})) == kept
+    assert ids(search(audited, {**asked, "where": "row_id > 100"})) == [n for n in dropped if n > 100]
+
+    page = search(audited, {**asked, "k": 7})
+    post(audited, "/reds/label", answered([{"row_id": row_id} for row_id in dropped]))
+    post(audited, "/reds/apply", {})  # the next page stays with the version that it was begun with
+    after = search(audited, {"cursor": page["next_cursor"], "k": 8})
+    assert ids(page) + ids(after) == dropped[:15]
+    assert after["decided"]["version"] == version
+    wrong = {**asked, "decision": ["keep"], "cursor": page["next_cursor"]}
+    assert error(search(audited, wrong, 422))[0] == "bad_cursor"
+
+    lines = audited.post(
+        "/v1/search", json=asked, headers={"Accept": "application/x-ndjson"}
+    ).text.splitlines()
+    assert json.loads(lines[0])["decided"]["decision"] == ["drop"]
+    assert json.loads(lines[-1]) == {"end": True, "hits": len(dropped)}
+    files = {"files": ("blue.png", png(BLUE))}
+    form = {"filter": "reds", "decision": ["drop", "ask"], "k": "5"}
+    uploaded = audited.post("/v1/search/upload", files=files, data=form)
+    assert uploaded.status_code == 200, uploaded.text
+    assert set(ids(uploaded.json())) <= set(dropped)
+    assert uploaded.json()["decided"]["decision"] == ["drop", "ask"]
+
+    for body, status, about in (
+        ({"filter": "read"}, 404, ("unknown_filter", "filter", "my has no filter 'read'; did you mean 'reds'?")),
+        ({"filter": "../up"}, 422, ("invalid_request", "name", None)),
+        ({"filter": "reds@x"}, 422, ("invalid_request", "filter", None)),
+        ({"filter": "reds@1"}, 422, ("invalid_request", "version", "version: reds version 1 was not applied")),
+        ({"filter": "reds", "decision": ["maybe"]}, 422, ("invalid_request", "decision[0]", None)),
+        ({"decision": ["drop"]}, 422, ("invalid_request", "decision", None)),
+    ):  # fmt: skip
+        answer = search(audited, {**blue, **body}, status)
+        assert str(tmp_path) not in str(answer)
+        code, field, message = error(answer)
+        assert (code, field) == about[:2], answer
+        assert about[2] in (None, message)
+
+
+def test_samples_are_drawn_and_say_what_they_are_like(audited: TestClient) -> None:
+    dropped = post(audited, "/reds/apply", {})["dropped"]
+    drawn = get(audited, "/reds/samples?decision=drop&n=3&order=random&seed=4")
+    assert drawn == get(audited, "/reds/samples?decision=drop&n=3&order=random&seed=4")
+    assert (drawn["order"], drawn["of"], len(drawn["rows"])) == ("random", dropped, 3)
+    near = drawn["rows"][0]["nearest_no"]
+    assert near["image"] is None
+    assert near["row_id"] > REDS
+    assert 0.9 < near["cosine"] <= 1
+    assert error(get(audited, "/reds/samples?decision=drop&order=best", 422))[:2] == (
+        "invalid_request",
+        "order",
+    )
 
 
 def test_from_a_prompt_to_a_promise(audited: TestClient) -> None:

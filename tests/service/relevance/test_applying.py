@@ -15,9 +15,9 @@ from service.relevance.applying import (
     stand_at,
 )
 from service.relevance.audit import Audit, begin
+from service.relevance.auditing import planned
 from service.relevance.calibration import Calibration
 from service.relevance.definition import Target, Thresholds
-from service.relevance.filters import planned
 from service.relevance.plan import options
 from service.relevance.scorer import Scored
 

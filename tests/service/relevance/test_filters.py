@@ -16,8 +16,9 @@ from indexer.errors import BadRequest, UnknownFilter, UnreadableImage, WhereErro
 from indexer.layout import Layout
 from indexer.sync import sync
 from service.lake import Lake
+from service.relevance import Filter, Filters
 from service.relevance.definition import Target
-from service.relevance.filters import Filter, Filters
+from service.relevance.scorer import vectors_of
 from tests.lakes import BLUE, Desk, png, write
 
 REDS, OTHERS = 30, 90
@@ -141,6 +142,105 @@ def test_the_ledger_has_a_row_for_every_image_and_the_same_bytes_again(lake: Lak
     said = {row_id: label for row_id, label in labels.items() if label}
     assert said
     assert all(decisions[row_id] == ("keep" if label == "yes" else "drop") for row_id, label in said.items())
+
+
+def test_the_ledger_says_what_each_row_is_most_like(lake: Lake) -> None:
+    filter = audited(lake)
+    filter.apply()
+    table = pq.read_table(filter.ledger_path())
+    said = {row_id: answer.label for row_id, answer in filter.answers().items()}
+    ids = np.array(table["row_id"])
+    vectors = dict(zip(ids.tolist(), vectors_of(lake.snapshot, ids), strict=True))
+    assert set(said.values()) == {"yes", "no"}
+    for row in table.to_pylist():
+        for label in ("yes", "no"):
+            others = [row_id for row_id, what in said.items() if what == label and row_id != row["row_id"]]
+            best = max(float(vectors[row["row_id"]] @ vectors[other]) for other in others)
+            near = row[f"nearest_{label}"]
+            assert near in others
+            assert row[f"nearest_{label}_image"] is None
+            assert row[f"nearest_{label}_cosine"] == pytest.approx(min(best, 1), abs=1e-5)
+            assert float(vectors[row["row_id"]] @ vectors[near]) == pytest.approx(best, abs=1e-5)
+
+
+def test_samples_are_those_next_to_the_line_or_drawn(lake: Lake) -> None:
+    filter = audited(lake)
+    with pytest.raises(BadRequest, match="was not applied yet"):
+        filter.samples("drop", order="random")
+    filter.apply()
+    dropped = filter.decided("drop")
+    ids = set(dropped["row_id"].to_pylist())
+    near = filter.samples("drop", 5)
+    assert (near["order"], near["of"], len(near["rows"])) == ("line", len(ids), 5)
+    scores = [row["score"] for row in near["rows"]]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == pytest.approx(max(dropped["score"].to_pylist()), abs=1e-5)
+    drawn = [row["row_id"] for row in filter.samples("drop", 5, order="random", seed=1)["rows"]]
+    assert drawn == [row["row_id"] for row in filter.samples("drop", 5, order="random", seed=1)["rows"]]
+    assert len(set(drawn)) == 5
+    draws = [filter.samples("drop", 40, order="random") for _ in range(9)]
+    rows = [[row["row_id"] for row in draw["rows"]] for draw in draws]
+    assert all(set(each) <= ids and len(set(each)) == 40 for each in rows)
+    assert rows[0] != rows[1]
+    assert set().union(*map(set, rows)) == ids  # all but one chance in 10,000
+    everything = filter.samples("drop", 10_000, order="random")["rows"]
+    assert {row["row_id"] for row in everything} == ids
+    assert set(everything[0]["nearest_yes"]) == {"row_id", "image", "cosine"}
+    for wrong in ({"order": "best"}, {"order": "random", "seed": -1}, {"count": 0}):
+        with pytest.raises(BadRequest):
+            filter.samples("drop", **wrong)
+
+
+def test_a_ledger_of_an_older_version_says_nothing_of_what_is_near(lake: Lake) -> None:
+    filter = audited(lake)
+    filter.apply()
+    table = pq.read_table(filter.ledger_path())
+    old = [name for name in table.column_names if not name.startswith("nearest_")]
+    assert len(table.column_names) == len(old) + 6
+    pq.write_table(table.select(old), filter.ledger_path())
+    row = filter.samples("drop", 1)["rows"][0]
+    assert (row["nearest_yes"], row["nearest_no"]) == (None, None)
+
+
+def test_what_was_dropped_comes_back_as_a_yes_that_can_be_taken_back(lake: Lake) -> None:
+    filter = Filters(lake).create("reds", keep_texts=["red"], target=Target(0.5, None, 0.5))
+    with pytest.raises(BadRequest, match="was not applied yet"):
+        filter.restore([31])
+    answer(filter, filter.next(10))
+    while filter.apply()["refused"]:  # no more answers than it takes: most of what is dropped has none
+        answer(filter, filter.next(5, "audit"))
+    answered, audit = filter.answers(), filter.progress()["audit"]
+    table = filter.decided("drop").to_pylist()
+    # Those drawn last: an answer counts in the audit only once all before it are answered.
+    order = filter._audit_of(filter.last_applied()).order[1].tolist()
+    unseen = sorted(
+        (row for row in table if row["row_id"] not in answered), key=lambda row: -order.index(row["row_id"])
+    )
+    asked = next(row["row_id"] for row in table if answered.get(row["row_id"]))
+    kept = filter.decided("keep")["row_id"][0].as_py()
+    rows = [unseen[0]["row_id"], unseen[1]["uri"], unseen[0]["row_id"], kept, asked, 999, "/gone.png"]
+    saved = filter.restore(rows, "ben")
+    wanted = [unseen[0]["row_id"], unseen[1]["row_id"]]
+    assert (saved["saved"], saved["restored"], saved["version"]) == (3, wanted, filter.last_applied().version)
+    assert [problem["about"] for problem in saved["problems"]] == [
+        str(kept),
+        "999",
+        "/gone.png",
+        f"row {asked}",
+    ]
+    assert "keeps it" in saved["problems"][0]["message"]
+    assert "ann said no" in saved["problems"][3]["message"]
+    assert {filter.answers()[row_id].purpose for row_id in wanted} <= {"picked", "audit"}
+    assert filter.answers()[asked].label == "conflict"
+    filter.undo(asked, "ben")
+    assert filter.progress()["audit"]["answered"] >= audit["answered"]
+    before = filter.last_applied().version
+    filter.apply()
+    assert set(wanted) <= set(filter.decided("keep")["row_id"].to_pylist())
+    assert not set(wanted) & set(filter.decided("keep", version=before)["row_id"].to_pylist())
+    filter.undo(wanted[0])
+    filter.apply()
+    assert wanted[0] in filter.decided("drop")["row_id"].to_pylist()
 
 
 def test_the_audit_repeats_what_is_pending_in_its_order(lake: Lake) -> None:

@@ -6,8 +6,8 @@ import pytest
 from indexer.errors import BadRequest
 from service.relevance.applying import KEEP, Applied, Refusal, apply, overruled
 from service.relevance.audit import Audit, begin
+from service.relevance.auditing import planned
 from service.relevance.definition import Target
-from service.relevance.filters import planned
 from service.relevance.martingale import Evidence
 from service.relevance.promise import Known, chains
 from service.relevance.retarget import retargeted

@@ -9,9 +9,9 @@ from indexer.errors import BadRequest
 from service.relevance import tail
 from service.relevance.applying import KEEP, Applied, Refusal, apply, overruled, stand
 from service.relevance.audit import Audit, begin
+from service.relevance.auditing import planned
 from service.relevance.calibration import Calibration
 from service.relevance.definition import Target
-from service.relevance.filters import planned
 from service.relevance.martingale import NO, UNKNOWN, YES
 from service.relevance.promise import Known, Spared, chains
 from service.relevance.scorer import Scored

@@ -11,11 +11,11 @@ import pytest
 from indexer.errors import BadRequest, NotWritten, UnreadableImage
 from service.lake import Lake
 from service.originals import IndexedImage
-from service.relevance.filters import Filter
+from service.relevance import Filter
 from service.relevance.labels import Answer
 from service.relevance.reporting.costs import Prices
 from service.relevance.reporting.document import document
-from service.relevance.reporting.file import check_out, write_report
+from service.relevance.reporting.file import check_out, write_out
 from service.relevance.reporting.noise import Check, Doubles, agreed_rows, check, seen, warning
 from service.relevance.reporting.summary import summary
 from tests.service.relevance.test_filters import OTHERS, REDS, answer, audited, desk, is_red, lake, red_filter
@@ -166,8 +166,8 @@ def test_a_file_is_never_written_over_unasked(tmp_path: Path) -> None:
     with pytest.raises(NotWritten, match="there is no folder"):
         check_out(tmp_path / "none" / "report.html")
     with pytest.raises(NotWritten, match="cannot be written"):
-        write_report(b"page", tmp_path / "none" / "report.html")
-    write_report(b"page", out)
+        write_out(b"page", tmp_path / "none" / "report.html")
+    write_out(b"page", out)
     assert out.read_bytes() == b"page"
 
 

@@ -1,0 +1,182 @@
+"""The audits of one filter: begins one, plans it, tells how far it is, and what each line would cost before.
+
+Knows no lake: the snapshot's number and the rows' scores come from the caller, and the new version goes back to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from service.relevance import audit as audits
+from service.relevance import plan
+from service.relevance.applying import Standing, forecast, stand
+from service.relevance.audit import Audit
+from service.relevance.calibration import Calibration
+from service.relevance.definition import Definition, now
+from service.relevance.labels import Answer, labels_by_row, labels_used
+from service.relevance.promise import Known, chains, delta_of
+from service.relevance.scorer import Scored
+from service.relevance.tail import TAIL, spared_by_plan
+from service.relevance.teaching import Taught
+
+ASKED_AHEAD = 1_000  # rows that may have been asked for beyond the first that is not answered
+
+
+class Auditing:
+    """A filter's audits on disk, the one in force kept open. Safe from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """:param folder: of the audits, as `filters/<name>/audits`; the first one makes it."""
+        self._folder = folder
+        self._kept: Audit | None = None
+
+    @property
+    def begun(self) -> int:
+        """How many audits were begun so far."""
+        return len(audits.numbers(self._folder))
+
+    def of(self, definition: Definition) -> Audit:
+        """The audit that a version rests on.
+
+        :raises LakeDamaged: if its files cannot be read.
+        """
+        number = definition.audit or 0
+        audit = self._kept  # once: another thread may put another version's in its place
+        if audit is None or audit.design.number != number:
+            audit = self._kept = Audit.load(self._folder, number)
+        return audit
+
+    def begin(
+        self,
+        before: Definition,
+        snapshot: int,
+        scored: Scored,
+        taught: Taught,
+        answers: Mapping[int, Answer],
+        budget: int | None,
+        assume: str | None,
+    ) -> Definition:
+        """Draw and store a new audit; the version that rests on it, which is the caller's to add.
+
+        :param snapshot: the number of the one that was scored.
+        :param scored: its rows that the filter's where keeps, by the taught scorer.
+        :param budget, assume: as `Filter.next` has them.
+        :raises LakeError: if the folder cannot be written.
+        """
+        said = labels_by_row(answers)
+        number = max(audits.numbers(self._folder), default=0) + 1
+        fresh = audits.begin(number, snapshot, before.target, scored, said)
+        planned(fresh, taught.calibration, said, budget, assume).save(self._folder)
+        return replace(
+            before,
+            version=before.version + 1,
+            created_at=now(),
+            parent=before.version,
+            reason=f"audit {number} begun",
+            snapshot=snapshot,
+            scorer=taught.scorer,
+            calibration=taught.calibration,
+            audit=number,
+            thresholds=None,
+            labels=labels_used(answers),
+            measured=dict(taught.facts) or None,
+        )
+
+    def stand(self, definition: Definition, said: Mapping[int, str]) -> Standing | None:
+        """Where the audit stands, with what it was planned to assume; None before one was begun."""
+        if definition.audit is None:
+            return None
+        audit = self.of(definition)
+        return stand(audit, said, definition.calibration, assume=audit.design.assume)
+
+    def purpose_of(self, definition: Definition, said: Mapping[int, str]) -> Callable[[int], str]:
+        """Tells of a row whether the audit in force has asked for it; what a person picked teaches."""
+        if definition.audit is None:
+            return lambda row_id: "teach"
+        audit = self.of(definition)
+        answered = len(audit.prefix(said))
+        drawn = set(audit.draws(answered + ASKED_AHEAD)[1].tolist())
+        return lambda row_id: "audit" if row_id in drawn else "picked"
+
+    def progress(self, definition: Definition, answers: Mapping[int, Answer]) -> dict[str, Any]:
+        """Counts of labels, and how far the audit is."""
+        said = labels_by_row(answers)
+        labels = list(said.values())
+        standing = self.stand(definition, said)
+        audit = None
+        if standing is not None:
+            audit = {**audits.facts(standing.audit, said), **standing.facts()}
+        return {
+            "labels": len(labels),
+            "yes": labels.count("yes"),
+            "no": labels.count("no"),
+            "skipped": labels.count("skip"),
+            "conflicts": labels.count("conflict"),
+            "purpose": "teach" if audit is None else "audit",
+            "audit": audit,
+            "stage": stage_of(definition, len(labels)),
+        }
+
+    def plan(
+        self,
+        definition: Definition,
+        snapshot: int,
+        scored: Scored,
+        calibration: Calibration | None,
+        said: Mapping[int, str],
+    ) -> dict[str, Any]:
+        """What each cut would drop, and about how many labels the next audit would take for it; nothing is stored."""
+        audit = audits.begin(1, snapshot, definition.target, scored, said)
+        rates = forecast(audit, calibration)
+        delta = delta_of(definition.target.confidence, self.begun + 1)
+        wanted = chains(definition.target, audit.sizes, audit.known(said), delta)
+        found = plan.options(audit.sizes, rates, wanted[0]) if wanted else []
+        left = int(audit.sizes.sum())
+        return {
+            "rows": len(scored),
+            "relevant": round(float(audit.sizes @ rates) + audit.known(said).yes),
+            "options": [
+                {
+                    "dropped": option.dropped,
+                    "kept": option.kept,
+                    "recall": round(option.recall, 4),
+                    # Who labels all that is left knows all: no line takes more.
+                    "labels": None if option.labels == np.inf else min(round(option.labels), left),
+                }
+                for option in found
+            ],
+        }
+
+
+def planned(
+    audit: Audit,
+    calibration: Calibration | None,
+    said: Mapping[int, str],
+    budget: int | None = None,
+    assume: str | None = None,
+) -> Audit:
+    """The audit with its draws shared out for its target, for what will be assumed, and for the labels to be spent."""
+    target = audit.design.target
+    known: Known = audit.known(said)
+    delta = delta_of(target.confidence, audit.design.number)
+    spared = spared_by_plan(audit, calibration) if assume == TAIL else None
+    wanted = chains(target, audit.sizes, known, delta, spared)
+    if not wanted:
+        return audit
+    shares, option = plan.shares_of(audit.sizes, forecast(audit, calibration), wanted, budget, spared)
+    labels = None if option is None else int(np.ceil(option.labels))
+    return audits.with_plan(audit, shares, None if option is None else option.cut, labels, budget, assume)
+
+
+def stage_of(definition: Definition, labels: int) -> str:
+    """draft, teach, audit or applied."""
+    if definition.reason == "applied":
+        return "applied"
+    if definition.audit is not None:
+        return "audit"
+    return "teach" if labels else "draft"
