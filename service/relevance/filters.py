@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from indexer.embed import Embedder, Vectors
-from indexer.errors import BadRequest, UnknownRow, UnreadableImage
+from indexer.errors import BadRequest, LakeDamaged, UnknownRow, UnreadableImage
 from indexer.layout import Layout
 from indexer.report import Progress
 from service.export import ExportReport, Handover, export
@@ -47,6 +47,7 @@ from service.relevance.handover import Items, handover_of
 from service.relevance.label_files import read_label_file
 from service.relevance.label_imports import labels_of
 from service.relevance.labels import UNNAMED, Answer, LabelBook, NewLabel, labels_used
+from service.relevance.listing import check_filter_model, listing
 from service.relevance.promise import Known, chains, delta_of
 from service.relevance.reporting.costs import Prices
 from service.relevance.reporting.document import document
@@ -170,7 +171,8 @@ class Filters:
         return self.store.delete(name)
 
     def to_json(self) -> dict[str, Any]:
-        return {"filters": [self.open(name).summary() for name in self.names()]}
+        """All filters, a line each; and what is wrong with those of which there is none. See `listing`."""
+        return listing(self)
 
 
 def _shown(snapshot: Snapshot, examples: Examples) -> Vectors:
@@ -198,11 +200,13 @@ class Filter:
     @property
     def definition(self) -> Definition:
         """The latest version."""
-        return self._store.read(self.name)
+        return self.at(None)
 
     def at(self, version: int | None) -> Definition:
-        """:raises BadRequest: if there is no such version."""
-        return self._store.read(self.name, version)
+        """:raises BadRequest: if there is no such version; WrongModel: if it is of another model than the lake's."""
+        definition = self._store.read(self.name, version)
+        check_filter_model(definition, self.lake)
+        return definition
 
     def versions(self) -> list[int]:
         return self._store.versions(self.name)
@@ -407,12 +411,11 @@ class Filter:
     # -- the audit
 
     def _begin_audit(self, budget: int | None, assume: str | None) -> Definition:
-        with self._store.lock(self.name):
+        with self._store.lock(self.name), self._store.next_audit(self.name) as number:
             before, snapshot = self.definition, self.lake.snapshot
             taught, said = self.taught(snapshot), self._said()
             scored = score_rows(snapshot, taught.scorer, before.where)
             folder = self._folder / "audits"
-            number = max(audits.numbers(folder), default=0) + 1
             fresh = audits.begin(number, snapshot.number, before.target, scored, said)
             audit = planned(fresh, taught.calibration, said, budget, assume)
             audit.save(folder)
@@ -477,7 +480,7 @@ class Filter:
         scored = score_rows(snapshot, taught.scorer, definition.where)
         audit = audits.begin(1, snapshot.number, definition.target, scored, said)
         rates = forecast(audit, taught.calibration)
-        delta = delta_of(definition.target.confidence, len(audits.numbers(self._folder / "audits")) + 1)
+        delta = delta_of(definition.target.confidence, self._store.audits_begun(self.name) + 1)
         wanted = chains(definition.target, audit.sizes, audit.known(said), delta)
         found = plan.options(audit.sizes, rates, wanted[0]) if wanted else []
         left = int(audit.sizes.sum())
@@ -770,8 +773,14 @@ class Filter:
         )
 
     def summary(self) -> dict[str, Any]:
-        """One line of a list of filters."""
+        """One line of a list of filters.
+
+        :raises LakeDamaged: if its labels are gone.
+        """
         definition, labels = self.definition, len(self.answers())
+        if definition.labels is not None and definition.labels.count and not self._book.path.exists():
+            made_with = f"version {definition.version} was made with {definition.labels.count:,} labels"
+            raise LakeDamaged(str(self._book.path), f"it is missing, and {made_with}; put it back")
         return {
             "name": self.name,
             "version": definition.version,
