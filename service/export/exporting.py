@@ -24,11 +24,11 @@ from service.export.fiftyone import FIFTYONE
 from service.export.item import Handover, Item, LeftOut
 from service.export.label_studio import LABEL_STUDIO
 from service.export.parquet import PARQUET
-from service.export.place import alone_at
 from service.export.state import State, Written, entries_of
 from service.export.txt import TXT
 from service.export.webdataset import WEBDATASET
 from service.export.yolo import YOLO
+from service.place import alone_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -202,7 +202,7 @@ class _Export:
         self._already = 0
 
     def run(self, items: Iterable[Item], size: int | None, *, overwrite: bool) -> ExportReport:
-        with alone_at(self._out):
+        with alone_at(self._out, "another export"):
             self._state = State(self._out, self._about)
             return self._run(items, size, overwrite=overwrite)
 

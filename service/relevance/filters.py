@@ -269,7 +269,7 @@ class Filter:
         if purpose == "teach":
             return self._next_to_teach(definition, count)
         if definition.audit is None or again:
-            definition = self._begin_audit(budget, assume)
+            definition = self._begin_audit(budget, assume, again=again)
         audit = self._audit_of(definition)
         standing = self._stand(audit, definition)
         pending = audit.pending(self._said(), count) if standing.asks_on else []
@@ -410,9 +410,11 @@ class Filter:
 
     # -- the audit
 
-    def _begin_audit(self, budget: int | None, assume: str | None) -> Definition:
+    def _begin_audit(self, budget: int | None, assume: str | None, *, again: bool) -> Definition:
         with self._store.lock(self.name), self._store.next_audit(self.name) as number:
             before, snapshot = self.definition, self.lake.snapshot
+            if before.audit is not None and not again:  # somebody else has just begun one
+                return before
             taught, said = self.taught(snapshot), self._said()
             scored = score_rows(snapshot, taught.scorer, before.where)
             folder = self._folder / "audits"

@@ -1,4 +1,4 @@
-"""The place that an export goes to, for one process at a time."""
+"""The place that something goes to which a person asked for, for one process at a time."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from indexer.locks import acquire
 
 
 @contextmanager
-def alone_at(out: Path) -> Iterator[None]:
-    """Keep other exports from a place, by a lock beside it that is gone afterwards.
+def alone_at(out: Path, others: str) -> Iterator[None]:
+    """Keep other writers from a place, by a lock beside it that is gone afterwards.
 
-    Where the file system has no locks, or may not be written, nothing is kept away: the export says what is wrong.
+    Where the file system has no locks, or may not be written, nobody is kept away: the writer says what is wrong.
 
-    :raises LakeLocked: if another process or thread exports there.
+    :param others: who else it may be, for the message: "another export".
+    :raises LakeLocked: if another process or thread writes there.
     """
     path = out.with_name(f"{out.name}.lakesift.lock")
+    if not out.parent.is_dir():  # which the lock would make
+        yield
+        return
     try:
         lock = acquire(path, "no locks")
     except LakeError:
         yield
         return
     if lock is None:
-        raise LakeLocked(str(out), "another export")
+        raise LakeLocked(str(out), others)
     try:
         yield
     finally:
