@@ -325,6 +325,7 @@ def test_a_csv_file_is_whole_under_its_name_or_not_there(tmp_path: Path) -> None
             raise AssertionError("two runs would write one file")
         write_some([])
     assert not list(tmp_path.glob("*.lock"))
+    (tmp_path / "other.csv").unlink()
     with pytest.raises(LakeError, match="cannot be written"), decided_file(tmp_path / "none" / "x.csv"):
         pass
     with pytest.raises(SourceError), decided_file(tmp_path / "half.csv"):
