@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from indexer.errors import BadRequest, LakeError, NotWritten, WhereError
+from indexer.errors import BadRequest, LakeError, WhereError
 from service.arguments import parser
 from service.printing import one_line, print_json
 
@@ -80,7 +80,7 @@ def _told_interrupted() -> int:
 def _run(arguments: argparse.Namespace) -> int:
     try:
         code = VERBS[arguments.verb](arguments)
-        _flush()
+        sys.stdout.flush()
         return code
     except (BadRequest, WhereError) as error:
         return _complain(error, USAGE)
@@ -92,16 +92,10 @@ def _run(arguments: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:  # a full or failing disk under `compact` or `vacuum`; `sync` says it itself
-        return _complain(LakeError(f"{error.filename or 'lake'}: {error.strerror or error}"), FAILED)
-
-
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise NotWritten("standard output", error.strerror or str(error)) from None
+        return _complain(
+            LakeError(f"{error.filename or 'standard output, or the lake'}: {error.strerror or error}"),
+            FAILED,
+        )
 
 
 def _complain(error: LakeError, code: int) -> int:

@@ -385,8 +385,8 @@ def test_ctrl_c_that_a_loading_module_turns_into_its_own_error_is_an_interruptio
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_a_full_disk_behind_standard_output_is_named() -> None:
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         command = [sys.executable, "-m", "service.cli", "models"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=120)
-    said = b"lakesift: standard output cannot be written: No space left on device\n"
+    said = b"lakesift: standard output, or the lake: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, said)
