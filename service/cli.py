@@ -13,9 +13,10 @@ import os
 import shlex
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,42 @@ SHOWN_SKIPPED = 10  # skipped files named at the end of a run; `info --skipped` 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
     arguments = parser().parse_args(argv)
+    with _seeing_interrupts() as interrupted:
+        try:
+            return _run(arguments)
+        except Exception:
+            # Compiled modules turn a Ctrl-C that meets them while they load into errors of their own.
+            if not interrupted():
+                raise
+            return _told_interrupted()
+
+
+@contextmanager
+def _seeing_interrupts() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, whatever became of the KeyboardInterrupt."""
+    seen: list[int] = []
+
+    def see(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    plain = signal.getsignal(signal.SIGINT)
+    if plain is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, see)
+    try:
+        yield lambda: bool(seen)
+    finally:
+        signal.signal(signal.SIGINT, plain)
+
+
+def _told_interrupted() -> int:
+    print("lakesift: interrupted", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         code = VERBS[arguments.verb](arguments)
         sys.stdout.flush()
@@ -50,13 +87,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LakeError as error:
         return _complain(error, FAILED)
     except KeyboardInterrupt:
-        print("lakesift: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _told_interrupted()
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:  # a full or failing disk under `compact` or `vacuum`; `sync` says it itself
-        return _complain(LakeError(f"{error.filename or 'lake'}: {error.strerror or error}"), FAILED)
+        return _complain(
+            LakeError(f"{error.filename or 'standard output, or the lake'}: {error.strerror or error}"),
+            FAILED,
+        )
 
 
 def _complain(error: LakeError, code: int) -> int:

@@ -454,8 +454,8 @@ def _list(filters: Filters, arguments: argparse.Namespace) -> int:
     found = filters.to_json()
     if arguments.json:
         print_json(found)
-        return DONE
-    if not found["filters"]:
+        return _tell_damaged(found)
+    if not found["filters"] and not found["problems"]:
         print(
             f"no filters yet; make one with: lakesift filter new {arguments.lake} NAME --keep TEXT",
             file=sys.stderr,
@@ -465,7 +465,13 @@ def _list(filters: Filters, arguments: argparse.Namespace) -> int:
         print(
             f"{each['name']}  {each['stage']}  version {each['version']}  {wanted}  {each['labels']:,} labels"
         )
-    return DONE
+    return _tell_damaged(found)
+
+
+def _tell_damaged(found: Mapping[str, Any]) -> int:
+    for problem in found["problems"]:
+        print(f"warning: filter {problem['name']} cannot be used: {problem['message']}", file=sys.stderr)
+    return FAILED if found["problems"] else DONE
 
 
 def _show(filters: Filters, arguments: argparse.Namespace) -> int:
@@ -504,7 +510,9 @@ def _diff(filters: Filters, arguments: argparse.Namespace) -> int:
 
 def _copy(filters: Filters, arguments: argparse.Namespace) -> int:
     made = filters.copy(arguments.name, arguments.new_name, labels=arguments.labels)
-    print(f"made filter {made.name}, like {arguments.name}", file=sys.stderr)
+    begun = filters.store.audits_begun(made.name)
+    counts = f"; its next audit counts as number {begun + 1} of both" if begun else ""
+    print(f"made filter {made.name}, like {arguments.name}{counts}", file=sys.stderr)
     return DONE
 
 

@@ -43,6 +43,18 @@ FACTS = {
         "min_z": all(line["z"] >= 2 for line in stream[1:-1]),
         "server": server.returncode,
     }""",
+    "filters.ipynb": """{
+        "tiles": [report.new, applied["rows"], applied["kept"] + applied["dropped"] + applied["asked"]],
+        "refused": refused["refused"],
+        "promised": [applied["refused"], applied["promise"]["recall"], applied["promise"]["confidence"]],
+        "kept": [applied["kept"], paths.items, yolo.items],
+        "relevant": int(truth.sum()),
+        "known_wrongly": int((truth != ledger["decision"].eq("keep"))[ledger["label"].notna()].sum()),
+        "dropped_some": applied["dropped"] > 0,
+        "page": page.startswith("<!doctype html>"),
+        "decided": [image["decision"] for image in decided["images"]],
+        "new_promised": decided["promised"],
+    }""",
     "queries.ipynb": """{
         "queries": len(queries),
         "once": len(set(queries)),
@@ -154,7 +166,29 @@ def check_queries(facts: dict[str, Any]) -> None:
     assert facts == {"queries": 50, "once": 50, "cat": "chelsea.png", "motocycle": "motorcycle", "twenty": 6}
 
 
-CHECKS = {"quickstart.ipynb": check_quickstart, "queries.ipynb": check_queries}
+def check_filters(facts: dict[str, Any]) -> None:
+    """An audit draws anew at every run, so how much is kept differs; what was promised, and how, does not."""
+    kept = facts["kept"][0]
+    assert facts == {
+        "tiles": [560, 560, 560],
+        "refused": True,
+        "promised": [False, 0.85, 0.95],
+        "kept": [kept] * 3,
+        "relevant": 80,
+        "known_wrongly": 0,
+        "dropped_some": True,
+        "page": True,
+        "decided": facts["decided"],
+        "new_promised": False,
+    }
+    assert set(facts["decided"]) <= {"keep", "drop"}
+
+
+CHECKS = {
+    "quickstart.ipynb": check_quickstart,
+    "queries.ipynb": check_queries,
+    "filters.ipynb": check_filters,
+}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)

@@ -146,8 +146,14 @@ class FilterFacts(BaseModel):
     created_at: str
 
 
+class DamagedFilter(BaseModel):
+    name: str
+    message: str = Field(description="What is wrong with it, and the way out.")
+
+
 class FiltersAnswer(BaseModel):
     filters: list[FilterFacts]
+    problems: list[DamagedFilter] = Field(description="Filters that cannot be used; the others can.")
 
 
 class More(BaseModel):

@@ -28,6 +28,7 @@ from service.export.state import State, Written, entries_of
 from service.export.txt import TXT
 from service.export.webdataset import WEBDATASET
 from service.export.yolo import YOLO
+from service.place import alone_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,6 +91,7 @@ def export(
     :param overwrite: replace what another export left in this place.
     :raises BadRequest: if format or chunk is none, or the place holds another export or somebody's files.
     :raises NotWritten: if the disk is full, or out cannot be written.
+    :raises LakeLocked: if another process or thread exports to this place.
     """
     form = _form_of(format)
     if chunk is not None and chunk < 1:
@@ -194,12 +196,17 @@ class _Export:
         self._job = job
         self._out = out
         self._progress = progress
+        self._about = about
         self._check_parent()
-        self._state = State(out, about)
         self._done: list[Written] = []
         self._already = 0
 
     def run(self, items: Iterable[Item], size: int | None, *, overwrite: bool) -> ExportReport:
+        with alone_at(self._out, "another export"):
+            self._state = State(self._out, self._about)
+            return self._run(items, size, overwrite=overwrite)
+
+    def _run(self, items: Iterable[Item], size: int | None, *, overwrite: bool) -> ExportReport:
         try:
             self._state.begin(overwrite=overwrite)
             rest = iter(items)

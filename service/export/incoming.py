@@ -11,6 +11,7 @@ cannot be understood is listed, and the rest is read.
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -125,7 +126,7 @@ def _read(path: Path) -> bytes:
     size = os.stat(path).st_size  # noqa: PTH116 - as elsewhere
     if size > MAX_BYTES:
         raise BadRequest("file", f"{path} has {size:,} bytes; at most {MAX_BYTES:,} are read")
-    return path.read_bytes()
+    return path.read_bytes().removeprefix(codecs.BOM_UTF8)  # which editors on Windows put there
 
 
 class Collected:

@@ -6,7 +6,10 @@ would have to lie among the photos, and two photos of one name in folders that d
 `labels/` is empty: an image without a file there counts as one without objects, so label before you train. The one
 class is named as the filter; data.yaml is yours to change.
 
-Source: https://docs.ultralytics.com/datasets/detect/
+What Ultralytics does not read is left out and told here: it passes over such files without a word.
+
+Sources: https://docs.ultralytics.com/datasets/detect/
+and its reader itself (`ultralytics.data`, 8.4), by hand.
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ import os
 from service.export.chunk import Folder, FolderFormat, Job
 from service.export.item import Handover, Item, LeftOut
 
+# Of our formats all but GIF; heic wants the package pi-heif there.
+READ = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".jp2", ".mpo"}
+SMALLEST_PX = 10  # Ultralytics takes an image with a shorter side for a broken one
 LIST, DATA, IMAGES, LABELS = "images.txt", "data.yaml", "images", "labels"
 
 
@@ -31,6 +37,10 @@ class _Set:
     def add(self, item: Item) -> None:
         if item.path is None:
             raise LeftOut("it is not on this machine's disks, and YOLO reads files there")
+        if item.suffix not in READ:
+            raise LeftOut(f"YOLO reads no {item.suffix} files; convert it first")
+        if min(item.width_px, item.height_px) < SMALLEST_PX:
+            raise LeftOut(f"YOLO reads no images below {SMALLEST_PX} pixels a side")
         name = f"{item.row_id:012d}{item.suffix}"
         # Not pathlib: it interns each name, and a table of all interned strings that grows takes megabytes at once.
         os.symlink(os.fsdecode(item.path), f"{self._images}/{name}")  # noqa: PTH211

@@ -6,7 +6,7 @@ const all = (lake) => `${lakePath(lake)}/filters`;
 const one = (lake, name) => `${all(lake)}/${encodeURIComponent(name)}`;
 const post = async (path, body) => (await ask("POST", path, { body })).answer;
 
-export const list = async (lake) => (await ask("GET", all(lake))).answer.filters;
+export const list = async (lake) => (await ask("GET", all(lake))).answer;
 export const show = async (lake, name) => (await ask("GET", one(lake, name))).answer;
 export const create = (lake, said) => post(all(lake), said);
 

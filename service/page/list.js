@@ -3,12 +3,15 @@
 import { stage, wantedShort } from "./asked.js";
 import { byId, make } from "./dom.js";
 import * as filters from "./filters.js";
+import { notice } from "./messages.js";
 import { count } from "./words.js";
 
-export function showList(lake, found) {
-  byId("none").hidden = found.length > 0;
-  byId("filters").hidden = found.length === 0;
-  byId("filters").replaceChildren(...found.map((each) => item(lake, each)));
+/** @param {{filters: Object[], problems: {name: string, message: string}[]}} found */
+export function showList(lake, { filters: usable, problems }) {
+  byId("none").hidden = usable.length + problems.length > 0;
+  byId("filters").hidden = usable.length === 0;
+  byId("filters").replaceChildren(...usable.map((each) => item(lake, each)));
+  byId("damaged").replaceChildren(...problems.map(({ name, message }) => notice(`${name} cannot be used: ${message}`)));
 }
 
 function item(lake, { name, stage: at, target, where, labels }) {

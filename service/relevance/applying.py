@@ -6,7 +6,7 @@ Knows no lake and no files: an audit, the answers, and out comes the same every 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from service.relevance import plan
 from service.relevance.audit import ANSWERED, Audit
 from service.relevance.calibration import Calibration
 from service.relevance.definition import Target, Thresholds
-from service.relevance.martingale import Evidence, Numbers, parts_for, weigh, weigh_at
+from service.relevance.martingale import UNKNOWN, Evidence, Numbers, parts_for, weigh, weigh_at
 from service.relevance.promise import Chain, Known, chains, delta_of
 from service.relevance.tail import TAIL, Tail, spared_by_plan, tail_of
 
@@ -231,7 +231,12 @@ def apply(
     :param ask: leave rows between two cuts to a person: where recall and precision need different cuts; or, where only
         recall is promised, rows below even odds that cannot be dropped.
     """
-    return decide(stand(audit, answers, calibration, wanted, assume), calibration, ask=ask, assume=assume)
+    found = decide(stand(audit, answers, calibration, wanted, assume), calibration, ask=ask, assume=assume)
+    unsure = audit.prefix(answers).count(UNKNOWN)
+    if isinstance(found, Applied) or not unsure:
+        return found
+    told = f"{unsure:,} audit labels are skips or conflicts, which count as what hurts the promise most: settle those"
+    return replace(found, reason=f"{found.reason}; {told}")
 
 
 def decide(

@@ -35,11 +35,6 @@ class Auditing:
         self._folder = folder
         self._kept: Audit | None = None
 
-    @property
-    def begun(self) -> int:
-        """How many audits were begun so far."""
-        return len(audits.numbers(self._folder))
-
     def of(self, definition: Definition) -> Audit:
         """The audit that a version rests on.
 
@@ -53,6 +48,7 @@ class Auditing:
 
     def begin(
         self,
+        number: int,
         before: Definition,
         snapshot: int,
         scored: Scored,
@@ -63,13 +59,13 @@ class Auditing:
     ) -> Definition:
         """Draw and store a new audit; the version that rests on it, which is the caller's to add.
 
+        :param number: of the audit, as `FilterStore.next_audit` gives it.
         :param snapshot: the number of the one that was scored.
         :param scored: its rows that the filter's where keeps, by the taught scorer.
         :param budget, assume: as `Filter.next` has them.
         :raises LakeError: if the folder cannot be written.
         """
         said = labels_by_row(answers)
-        number = max(audits.numbers(self._folder), default=0) + 1
         fresh = audits.begin(number, snapshot, before.target, scored, said)
         planned(fresh, taught.calibration, said, budget, assume).save(self._folder)
         return replace(
@@ -125,15 +121,19 @@ class Auditing:
     def plan(
         self,
         definition: Definition,
+        number: int,
         snapshot: int,
         scored: Scored,
         calibration: Calibration | None,
         said: Mapping[int, str],
     ) -> dict[str, Any]:
-        """What each cut would drop, and about how many labels the next audit would take for it; nothing is stored."""
+        """What each cut would drop, and about how many labels the next audit would take for it; nothing is stored.
+
+        :param number: of that audit.
+        """
         audit = audits.begin(1, snapshot, definition.target, scored, said)
         rates = forecast(audit, calibration)
-        delta = delta_of(definition.target.confidence, self.begun + 1)
+        delta = delta_of(definition.target.confidence, number)
         wanted = chains(definition.target, audit.sizes, audit.known(said), delta)
         found = plan.options(audit.sizes, rates, wanted[0]) if wanted else []
         left = int(audit.sizes.sum())

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from indexer.errors import LakeError
+from service.place import alone_at
 from service.relevance.gate import Decided
 
 COLUMNS = tuple(each.name for each in fields(Decided))
@@ -26,9 +27,17 @@ def decided_file(path: Path) -> Iterator[Callable[[Iterable[Decided]], None]]:
 
     :param path: a new file.
     :raises LakeError: if there is such a file already, or it cannot be written; then no half of it stays.
+    :raises LakeLocked: if another process or thread writes it.
     """
-    if os.path.lexists(path):
-        raise LakeError(f"{path} is there already; name a new file, or take that one away")
+    with alone_at(path, "another run of `decide`"):
+        if os.path.lexists(path):
+            raise LakeError(f"{path} is there already; name a new file, or take that one away")
+        with _decided_file(path) as write:
+            yield write
+
+
+@contextmanager
+def _decided_file(path: Path) -> Iterator[Callable[[Iterable[Decided]], None]]:
     part = part_of(path)
     with _told(path):
         file = part.open("w", encoding="utf-8", newline="")

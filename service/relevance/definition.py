@@ -18,7 +18,7 @@ from service.relevance.calibration import Calibration
 from service.relevance.fields import Fields, number, whole
 from service.relevance.scorer import Scorer
 
-FORMAT = 1
+FORMAT = 2
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -88,6 +88,15 @@ class LabelsUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Copied:
+    """Whose copy a filter is. A filter and all copies that go back to it share the chance of error of their audits."""
+
+    origin: str  # the name of the filter that was no copy
+    made_at: str  # when that one was made, ISO 8601 with the offset: names can be used again
+    audits: int  # that they had begun by then
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """One version of a filter.
 
@@ -111,14 +120,19 @@ class Definition:
     thresholds: Thresholds | None = None
     labels: LabelsUsed | None = None
     measured: Mapping[str, Any] | None = None  # JSON values: quality with bounds
+    copied: Copied | None = None  # None: made anew
 
     def __post_init__(self) -> None:
         check_name(self.name)
 
     def to_document(self) -> dict[str, Any]:
-        """The definition as JSON values, in the order of the fields."""
+        """The definition as JSON values, in the order of the fields.
+
+        Format 2 is a copy's: lakesift that reads up to 1 would count its audits from one, and must not read it.
+        """
+        copied = {} if self.copied is None else {"copied": _document(self.copied)}
         return {
-            "format": FORMAT,
+            "format": 2 if copied else 1,
             "name": self.name,
             "version": self.version,
             "created_at": self.created_at,
@@ -136,6 +150,7 @@ class Definition:
             "thresholds": _document(self.thresholds),
             "labels": _document(self.labels),
             "measured": None if self.measured is None else dict(self.measured),
+            **copied,
         }
 
     def to_json(self) -> bytes:
@@ -159,7 +174,7 @@ class Definition:
                 raise ValueError(
                     f"it has format {format_}, this lakesift reads up to {FORMAT}: update lakesift"
                 )
-            return _definition(fields)
+            return _definition(fields, has_copied=format_ == 2)
         except (ValueError, BadRequest) as error:
             raise LakeDamaged(path, str(error)) from None
 
@@ -182,7 +197,7 @@ def check_name(name: str, field: str = "name") -> str:
     return name
 
 
-def _document(value: Target | Thresholds | LabelsUsed | None) -> dict[str, Any] | None:
+def _document(value: Target | Thresholds | LabelsUsed | Copied | None) -> dict[str, Any] | None:
     return None if value is None else {name: getattr(value, name) for name in type(value).__slots__}
 
 
@@ -197,7 +212,7 @@ def _examples_document(examples: Examples) -> dict[str, Any]:
     }
 
 
-def _definition(fields: Fields) -> Definition:
+def _definition(fields: Fields, *, has_copied: bool) -> Definition:
     definition = Definition(
         name=fields.text("name"),
         version=fields.whole("version", 1),
@@ -216,9 +231,16 @@ def _definition(fields: Fields) -> Definition:
         thresholds=_thresholds(fields.maybe_inner("thresholds")),
         labels=_labels(fields.maybe_inner("labels")),
         measured=fields.maybe_mapping("measured"),
+        copied=_copied(fields.inner("copied")) if has_copied else None,
     )
     fields.end()
     return definition
+
+
+def _copied(fields: Fields) -> Copied:
+    copied = Copied(check_name(fields.text("origin")), _time(fields.text("made_at")), fields.whole("audits"))
+    fields.end()
+    return copied
 
 
 def _time(text: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from indexer.embed import Embedder
-from indexer.errors import BadRequest
+from indexer.errors import BadRequest, LakeDamaged, WrongModel
 from indexer.report import Progress
 from service.export import ExportReport, Handover, export
 from service.export.reading import reader_of
@@ -65,11 +65,13 @@ class Filter:
     @property
     def definition(self) -> Definition:
         """The latest version."""
-        return self._store.read(self.name)
+        return self.at(None)
 
     def at(self, version: int | None) -> Definition:
-        """:raises BadRequest: if there is no such version."""
-        return self._store.read(self.name, version)
+        """:raises BadRequest: if there is no such version; WrongModel: if it is of another model than the lake's."""
+        definition = self._store.read(self.name, version)
+        _check_model(definition, self.lake)
+        return definition
 
     def versions(self) -> list[int]:
         return self._store.versions(self.name)
@@ -122,7 +124,7 @@ class Filter:
         if purpose == "teach":
             return self._next_to_teach(definition, count)
         if definition.audit is None or again:
-            definition = self._begin_audit(budget, assume)
+            definition = self._begin_audit(budget, assume, again=again)
         audit = self._audit_of(definition)
         standing = self._auditing.stand(definition, self._said())
         pending = audit.pending(self._said(), count) if standing and standing.asks_on else []
@@ -222,13 +224,15 @@ class Filter:
 
     # -- the audit
 
-    def _begin_audit(self, budget: int | None, assume: str | None) -> Definition:
-        with self._store.lock(self.name):
+    def _begin_audit(self, budget: int | None, assume: str | None, *, again: bool) -> Definition:
+        with self._store.lock(self.name), self._store.next_audit(self.name) as number:
             before, snapshot = self.definition, self.lake.snapshot
+            if before.audit is not None and not again:  # somebody else has just begun one
+                return before
             taught = self.taught(snapshot)
             scored = score_rows(snapshot, taught.scorer, before.where)
             definition = self._auditing.begin(
-                before, snapshot.number, scored, taught, self.answers(), budget, assume
+                number, before, snapshot.number, scored, taught, self.answers(), budget, assume
             )
             self._store.add(definition)
             return definition
@@ -249,7 +253,10 @@ class Filter:
         snapshot, definition = self.lake.snapshot, self.definition
         taught = self.taught(snapshot)
         scored = score_rows(snapshot, taught.scorer, definition.where)
-        return self._auditing.plan(definition, snapshot.number, scored, taught.calibration, self._said())
+        number = self._store.audits_begun(self.name) + 1
+        return self._auditing.plan(
+            definition, number, snapshot.number, scored, taught.calibration, self._said()
+        )
 
     # -- applying
 
@@ -449,8 +456,14 @@ class Filter:
         )
 
     def summary(self) -> dict[str, Any]:
-        """One line of a list of filters."""
+        """One line of a list of filters.
+
+        :raises LakeDamaged: if its labels are gone.
+        """
         definition, labels = self.definition, len(self.answers())
+        if definition.labels is not None and definition.labels.count and not self._book.path.exists():
+            made_with = f"version {definition.version} was made with {definition.labels.count:,} labels"
+            raise LakeDamaged(str(self._book.path), f"it is missing, and {made_with}; put it back")
         return {
             "name": self.name,
             "version": definition.version,
@@ -461,3 +474,15 @@ class Filter:
             "labels": labels,
             "created_at": definition.created_at,
         }
+
+
+def _check_model(definition: Definition, lake: Lake) -> None:
+    """:raises WrongModel: if its scorer cannot be compared with the lake's vectors, as one put into another lake."""
+    theirs, ours = definition.model, lake.manifest.fingerprint
+    if dict(theirs) == dict(ours):
+        return
+    keys = [key for key in {**ours, **theirs} if theirs.get(key) != ours.get(key)]
+    expected, found = (", ".join(f"{key} {model.get(key)}" for key in keys) for model in (ours, theirs))
+    raise WrongModel(
+        str(lake.folder), expected, f"filter {definition.name} of {found}", "make the filter anew"
+    )

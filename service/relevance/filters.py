@@ -17,6 +17,7 @@ from service.query import Query, query_vector
 from service.relevance.definition import Definition, ExampleImage, Examples, Target, now
 from service.relevance.filter import Filter
 from service.relevance.fitting import draft
+from service.relevance.listing import listing
 from service.relevance.scorer import score_rows, vectors_of
 from service.relevance.store import FilterStore
 from service.snapshot import Snapshot
@@ -118,7 +119,8 @@ class Filters:
         return self.store.delete(name)
 
     def to_json(self) -> dict[str, Any]:
-        return {"filters": [self.open(name).summary() for name in self.names()]}
+        """All filters, a line each; and what is wrong with those of which there is none. See `listing`."""
+        return listing(self)
 
 
 def _shown(snapshot: Snapshot, examples: Examples) -> Vectors:

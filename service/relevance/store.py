@@ -19,8 +19,9 @@ from indexer.durable import fsync_folder, make_folder, write_file
 from indexer.errors import BadRequest, FilterExists, LakeDamaged, LakeError, LakeLocked, UnknownFilter
 from indexer.layout import Layout
 from indexer.locks import acquire
-from service.relevance.definition import NAME, Definition, check_name, now
-from service.relevance.labels import LabelBook
+from service.relevance.audit import numbers
+from service.relevance.definition import NAME, Copied, Definition, check_name, now
+from service.relevance.labels import LOCK_WAIT_S, LabelBook
 
 _VERSION = re.compile(r"(?!0+$)[0-9]{6}|[1-9][0-9]{6,}")
 LONGEST_LIST_SHOWN = 8  # of numbers, in a diff
@@ -33,9 +34,15 @@ class FilterStore:
         self._layout = layout
 
     def names(self) -> list[str]:
-        """All filters, in the order of the alphabet."""
-        folders = self._layout.filters.iterdir() if self._layout.filters.is_dir() else ()
-        return sorted(folder.name for folder in folders if NAME.fullmatch(folder.name) and _versions(folder))
+        """All filters, in the order of the alphabet; those that cannot be looked into as well.
+
+        :raises LakeDamaged: if the folder of filters cannot be read.
+        """
+        try:
+            folders = list(self._layout.filters.iterdir()) if self._layout.filters.is_dir() else []
+        except OSError as error:
+            raise LakeDamaged(str(self._layout.filters), error.strerror or str(error)) from None
+        return sorted(folder.name for folder in folders if NAME.fullmatch(folder.name) and _is_filter(folder))
 
     def versions(self, name: str) -> list[int]:
         """The numbers of a filter's versions, rising; at least one.
@@ -74,10 +81,7 @@ class FilterStore:
         if version not in versions:
             raise BadRequest("version", f"{name!r} has no version {version}; its latest is {versions[-1]}")
         path = _file(folder, version)
-        try:
-            definition = Definition.from_json(path.read_bytes(), str(path))
-        except OSError as error:
-            raise LakeDamaged(str(path), error.strerror or str(error)) from None
+        definition = _read(path)
         if (definition.name, definition.version) != (name, version):
             raise LakeDamaged(
                 str(path), f"it says that it is version {definition.version} of {definition.name!r}"
@@ -119,7 +123,8 @@ class FilterStore:
     def copy(self, name: str, new_name: str, *, labels: bool = False) -> Definition:
         """Make a filter like another's latest version: a version 1 without that one's audit, thresholds and measures.
 
-        A promise belongs to the labels that were drawn for it, so it is not copied.
+        A promise belongs to the labels that were drawn for it, so it is not copied. Its audits count on with those of
+        the filter, see `audits_begun`.
 
         :param labels: True copies the labels and the calibration that follows from them; what was labelled for an
             audit teaches in the copy.
@@ -140,11 +145,62 @@ class FilterStore:
             thresholds=None,
             labels=source.labels if labels else None,
             measured=None,
+            copied=replace(self._origin(name), audits=self.audits_begun(name)),
         )
         path = self.add(copied)
         if labels:
-            self.labels(name).copy_to(path.parent)
+            try:
+                self.labels(name).copy_to(path.parent)
+            except (
+                BaseException
+            ):  # a full disk, Ctrl-C: rather no copy than one without the labels it was made with
+                with suppress(OSError):
+                    path.unlink()
+                raise
         return copied
+
+    def audits_begun(self, name: str) -> int:
+        """How many audits a filter and its copies have begun in all; or what it was copied from, and copies of that.
+
+        They share one chance of error, so that copying is no way to try again; what was deleted counts as well.
+
+        :raises UnknownFilter: if there is none of this name; LakeDamaged: if its first version cannot be read.
+        """
+        origin = self._origin(name)
+        begun = [origin.audits]
+        for folder in self._folders():
+            with suppress(LakeDamaged):  # nothing can be promised of a filter without its first version
+                theirs = _origin_of(_read(_file(folder, 1)))
+                if (theirs.origin, theirs.made_at) == (origin.origin, origin.made_at):
+                    begun += [theirs.audits, *numbers(folder / "audits")]
+        return max(begun)
+
+    @contextmanager
+    def next_audit(self, name: str) -> Iterator[int]:
+        """The number of a filter's next audit. The block saves it, and nobody begins another in this lake till it ends.
+
+        :raises LakeLocked: if another has been beginning one for long.
+        """
+        lock = acquire(
+            self._layout.filters / "audits.lock",
+            f"{self._layout.filters} lies on a file system without locks; move the lake to a local disk",
+            wait_s=LOCK_WAIT_S,
+        )
+        if lock is None:
+            raise LakeLocked(str(self._layout.filters), "another process or request")
+        try:
+            yield self.audits_begun(name) + 1
+        finally:
+            lock.release()
+
+    def _origin(self, name: str) -> Copied:
+        return _origin_of(self.read(name, 1))
+
+    def _folders(self) -> list[Path]:
+        """Of all filters, deleted ones too."""
+        deleted = self._layout.filters / ".deleted"
+        gone = deleted.iterdir() if deleted.is_dir() else ()
+        return [*(self._place(name) for name in self.names()), *gone]
 
     def delete(self, name: str) -> Path:
         """Take a filter out of service; nothing of it is lost.
@@ -228,8 +284,38 @@ def _summary(value: Any) -> Any:
 
 
 def _versions(folder: Path) -> list[int]:
-    """The numbers of the version files in a folder, rising."""
-    return sorted(int(path.stem) for path in folder.glob("*.json") if _VERSION.fullmatch(path.stem))
+    """The numbers of the version files in a folder, rising.
+
+    :raises LakeDamaged: if the folder is there and cannot be looked into.
+    """
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 glob would take a folder that is locked for an empty one
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise LakeDamaged(str(folder), error.strerror or str(error)) from None
+    stems = [name.removesuffix(".json") for name in names if name.endswith(".json")]
+    return sorted(int(stem) for stem in stems if _VERSION.fullmatch(stem))
+
+
+def _is_filter(folder: Path) -> bool:
+    try:
+        return bool(_versions(folder))
+    except LakeDamaged:  # which is said by whoever reads it
+        return True
+
+
+def _read(path: Path) -> Definition:
+    """:raises LakeDamaged: if it is no filter's version that can be read."""
+    try:
+        return Definition.from_json(path.read_bytes(), str(path))
+    except OSError as error:
+        raise LakeDamaged(str(path), error.strerror or str(error)) from None
+
+
+def _origin_of(first: Definition) -> Copied:
+    """:param first: a filter's first version."""
+    return first.copied or Copied(first.name, first.created_at, 0)
 
 
 def _file(folder: Path, version: int) -> Path:

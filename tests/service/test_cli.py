@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from PIL import Image
 
 from service.arguments import parser
+from service.cli import VERBS as VERBS_RUN
 from service.cli import main
 from tests.conftest import sample_folders
 
@@ -355,3 +358,35 @@ def test_compact_leaves_the_rows_of_deleted_photos_behind(tmp_path: Path, capsys
     facts = answer(capsys, "compact", lake, "--json")
     assert (facts["segments_before"], facts["segments"], facts["rows"]) == (1, 1, 2)
     assert answer(capsys, "info", lake, "--json")["deleted_rows"] == 0
+
+
+def test_ctrl_c_that_a_loading_module_turns_into_its_own_error_is_an_interruption(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As compiled modules do: ImportError: initialization failed."""
+
+    def loads(arguments: argparse.Namespace) -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+        return 0
+
+    def fails(arguments: argparse.Namespace) -> int:
+        raise ImportError("a real one")
+
+    monkeypatch.setitem(VERBS_RUN, "models", loads)
+    assert complaint(capsys, 130, "models") == "lakesift: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.setitem(VERBS_RUN, "models", fails)
+    with pytest.raises(ImportError, match="a real one"):
+        main(["models"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_behind_standard_output_is_named() -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "service.cli", "models"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=120)
+    said = b"lakesift: standard output, or the lake: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)

@@ -8,6 +8,7 @@ from pathlib import Path
 from indexer.durable import replace_file
 from indexer.errors import BadRequest, NotWritten
 from indexer.sources.local import os_reason
+from service.place import alone_at
 
 
 def check_out(out: Path, *, overwrite: bool = False) -> None:
@@ -21,8 +22,12 @@ def check_out(out: Path, *, overwrite: bool = False) -> None:
 
 
 def write_out(data: bytes, out: Path) -> None:
-    """:raises NotWritten: if the disk is full, or out cannot be written; then what was there stays."""
+    """:raises NotWritten: if the disk is full, or out cannot be written; then what was there stays.
+
+    :raises LakeLocked: if another process or thread writes it.
+    """
     try:
-        replace_file(out, data)
+        with alone_at(out, "another command"):
+            replace_file(out, data)
     except OSError as error:
         raise NotWritten(str(out), os_reason(error)) from error

@@ -219,7 +219,7 @@ def warning(doubles: Doubles, checks: Sequence[Check]) -> str | None:
 def seen(doubles: Doubles, labellers: int) -> str:
     """What is known of wrong answers, in a few sentences."""
     if not labellers:
-        return "Nobody has labelled yet."
+        return "Nobody has answered yes or no yet."
     if not doubles.pairs:
         who = "One person labelled" if labellers == 1 else "No image was answered by two people"
         return (

@@ -111,7 +111,7 @@ def audited(reds: TestClient) -> TestClient:
 
 
 def test_a_lake_has_no_filters_at_first(client: TestClient) -> None:
-    assert get(client, "") == {"filters": []}
+    assert get(client, "") == {"filters": [], "problems": []}
 
 
 def test_a_new_filter_is_a_draft_and_listed(client: TestClient, coloured: Desk) -> None:
@@ -126,7 +126,7 @@ def test_a_new_filter_is_a_draft_and_listed(client: TestClient, coloured: Desk) 
         "labels": 0,
         "created_at": "",
     }
-    assert get(client, "") == {"filters": [made]}
+    assert get(client, "") == {"filters": [made], "problems": []}
 
 
 def test_a_filter_is_shown_as_its_file_has_it_and_with_its_progress(reds: TestClient) -> None:
@@ -188,7 +188,7 @@ def test_a_filter_that_cannot_be_made_says_why(
     found = error(post(client, "", body, status))
     assert found[:2] == (code, field)
     assert said in str(found[2])
-    assert get(client, "") == {"filters": []}
+    assert get(client, "") == {"filters": [], "problems": []}
 
 
 def test_a_name_that_is_taken(reds: TestClient) -> None:
@@ -222,7 +222,7 @@ def test_a_deleted_filter_is_gone_and_its_name_free_again(reds: TestClient, tmp_
     assert deleted.status_code == 200
     assert deleted.json()["deleted"] == "reds"
     assert (tmp_path / "my.lake" / deleted.json()["kept_in"] / "labels.jsonl").is_file()
-    assert get(reds, "") == {"filters": []}
+    assert get(reds, "") == {"filters": [], "problems": []}
     get(reds, "/reds", 404)
     post(reds, "", REDS_ASKED, 201)
     assert get(reds, "/reds/audit")["progress"] == NOT_YET  # nothing of the one before

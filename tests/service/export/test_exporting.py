@@ -6,6 +6,8 @@ import io
 import json
 import os
 import resource
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.errors import BadRequest, ImageGone, ImageUnreachable, LakeDamaged, NotWritten
+from indexer.errors import BadRequest, ImageGone, ImageUnreachable, LakeDamaged, LakeLocked, NotWritten
 from service.export import FORMATS, Item, export
 from tests.bad_images import as_nobody
 from tests.service.export.things import HANDOVER, Stopped, item, items, names, stopping_after, url
@@ -176,6 +178,65 @@ def test_other_images_of_the_same_version_are_not_mixed_in(tmp_path: Path) -> No
     with pytest.raises(BadRequest, match=r"kept-00002.csv was written from other images than now"):
         export(items(2), HANDOVER, "csv", tmp_path / "kept.csv", 2)
     assert export(items(3), HANDOVER, "txt", tmp_path / "kept.txt", overwrite=True).items == 3
+
+
+EXPORTING = """
+import sys
+from pathlib import Path
+from indexer.errors import LakeError
+from service.export import export
+from tests.service.export.things import HANDOVER, items
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    report = export(items(3_000), HANDOVER, sys.argv[1], Path(sys.argv[2]), 500)
+except LakeError as error:
+    print(f"{type(error).__name__}: {error}")
+else:
+    print("done", report.items)
+"""
+
+
+@pytest.mark.parametrize("format", ["txt", "yolo"])
+def test_two_processes_at_one_place_do_not_mix(tmp_path: Path, format: str) -> None:
+    out = tmp_path / "kept"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", EXPORTING, format, str(out)],
+            cwd=Path(__file__).parents[3],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in started:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = sorted(process.communicate(timeout=120)[0] for process in started)
+    assert [process.returncode for process in started] == [0, 0]
+    locked = f"LakeLocked: {out} is being written by another export; wait for it to end, or stop it\n"
+    assert said in ([locked, "done 3000\n"], ["done 3000\n", "done 3000\n"])
+    assert names(tmp_path) == [f"kept-{number:05d}" for number in range(1, 7)]
+    assert export(items(3_000), HANDOVER, format, out, 500).already == 6
+
+
+def test_who_comes_while_another_exports_there_is_told_and_changes_nothing(tmp_path: Path) -> None:
+    def meanwhile() -> Iterator[Item]:
+        with pytest.raises(LakeLocked) as caught:
+            export(items(3), HANDOVER, "csv", tmp_path / "kept.txt", overwrite=True)
+        told.append(str(caught.value))
+        export(items(1), HANDOVER, "txt", tmp_path / "other.txt")
+        yield from items(2)
+
+    told: list[str] = []
+    export(meanwhile(), HANDOVER, "txt", tmp_path / "kept.txt")
+    assert told == [f"{tmp_path}/kept.txt is being written by another export; wait for it to end, or stop it"]
+    assert lines(tmp_path / "kept.txt") == ["/photos/1.jpg", "/photos/2.jpg"]
+    assert names(tmp_path) == ["kept.txt", "other.txt"], "no lock stays behind"
 
 
 def test_somebodys_file_is_not_overwritten_unless_asked(tmp_path: Path) -> None:

@@ -86,6 +86,13 @@ def test_the_annotations_of_these_tests_are_ones_that_label_studio_takes() -> No
     assert not interface.validate_annotation(annotation(choice("table")))
 
 
+def test_a_byte_order_mark_is_no_reason_to_refuse_a_file(tmp_path: Path) -> None:
+    path = answered(tmp_path, [annotation(choice("keep"))])
+    found = read_labels(path, "label_studio")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_labels(path, "label_studio") == found
+
+
 def test_a_box_of_a_named_category_is_a_yes_and_one_of_others_a_no(tmp_path: Path) -> None:
     path = answered(
         tmp_path, [annotation(box("chair"), box("bed"))], [annotation(box("chair"))], [annotation()]

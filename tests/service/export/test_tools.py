@@ -243,7 +243,7 @@ def test_fiftyones_data_and_labels_have_the_same_names(tmp_path: Path) -> None:
     assert report.skipped == [("s3://shop/c.jpg", reason)]
 
 
-# -- YOLO: Ultralytics' trainer is AGPL and brings torch
+# -- YOLO: Ultralytics' trainer is AGPL and brings torch; its YOLODataset read an export by hand
 
 
 def test_yolos_images_are_links_whose_labels_go_beside_them(tmp_path: Path) -> None:
@@ -260,6 +260,24 @@ def test_yolos_images_are_links_whose_labels_go_beside_them(tmp_path: Path) -> N
         ODD,
     ]
     assert names(folder / "labels") == []
+
+
+def test_what_ultralytics_passes_over_without_a_word_is_left_out_and_told(tmp_path: Path) -> None:
+    given = [
+        item(1),
+        item(2, "/photos/2.gif", columns={"format": "gif"}),
+        item(3, width_px=9),
+        item(4, "/photos/4.raw", columns={"format": None}),
+        item(5, "/photos/5", columns={"format": "heif"}, width_px=10, height_px=10),
+    ]
+    report = export(given, HANDOVER, "yolo", tmp_path / "kept")
+    assert report.skipped == [
+        ("/photos/2.gif", "YOLO reads no .gif files; convert it first"),
+        ("/photos/3.jpg", "YOLO reads no images below 10 pixels a side"),
+        ("/photos/4.raw", "YOLO reads no .raw files; convert it first"),
+    ]
+    assert names(tmp_path / "kept" / "images") == ["000000000001.jpg", "000000000005.heic"]
+    assert len((tmp_path / "kept" / "images.txt").read_text().splitlines()) == 2
 
 
 def test_yolos_data_are_yaml_with_one_class(tmp_path: Path) -> None:

@@ -511,3 +511,19 @@ def test_nothing_moves_while_one_labels(visit: Visit, served: Served, lake: Path
         press(visitor, "y")
     counted(visitor, 5, "5 yes, 0 no")
     assert visitor.shifted == []
+
+
+def test_a_damaged_filter_is_named_and_the_others_are_listed(
+    visit: Visit, served: Served, lake: Path
+) -> None:
+    make_filter(lake)
+    with Lake.open(lake) as opened:
+        Filters(opened).copy("animals", "broken")
+    (lake / "filters" / "broken" / "000001.json").write_text("{")
+    visitor = visit(served)
+    page = visitor.page
+    page.goto(f"{visitor.url}/label?lake=photos")
+    expect(page.locator(".filter-name")).to_have_text(["animals"])
+    expect(page.locator("#damaged .notice")).to_contain_text("broken cannot be used: ")
+    expect(page.locator("#damaged .notice")).to_contain_text("broken/000001.json is damaged: ")
+    expect(page.locator("#none")).to_be_hidden()

@@ -64,6 +64,18 @@ def test_without_answers_it_refuses_and_says_how_many_are_missing() -> None:
     assert "0 audit labels do not yet show recall 0.9" in found.reason
 
 
+def test_a_refusal_names_the_skips_and_conflicts_that_stand_in_its_way() -> None:
+    audit = hundred()
+    said = dict.fromkeys(audit.order[1][:9].tolist(), "skip")
+    said |= dict.fromkeys(audit.order[1][9:11].tolist(), "conflict")
+    found = apply(audit, said, None)
+    assert isinstance(found, Refusal)
+    assert found.reason.endswith(
+        "; 11 audit labels are skips or conflicts, which count as what hurts the promise most: settle those"
+    )
+    assert "skips" not in apply(audit, {}, None).reason  # type: ignore[union-attr]
+
+
 def test_a_line_that_misses_too_much_is_never_promised() -> None:
     audit = hundred()
     relevant = {1, 2, 3, 41, 61, 81}  # each band past the second holds a sixth

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from indexer.errors import BadRequest, LakeDamaged
 from service.relevance.calibration import Calibration
 from service.relevance.definition import (
+    Copied,
     Definition,
     ExampleImage,
     Examples,
@@ -65,6 +67,20 @@ def test_the_bytes_are_these() -> None:
     assert " ".join(json.loads(FULL.to_json())) == fields
 
 
+def test_a_copy_is_of_format_2_and_what_is_none_stays_as_it_was() -> None:
+    copy = replace(FULL, copied=Copied("hospital", "2026-02-01T12:00:00.000+01:00", 3))
+    document = json.loads(copy.to_json())
+    assert document.pop("copied") == {
+        "origin": "hospital",
+        "made_at": "2026-02-01T12:00:00.000+01:00",
+        "audits": 3,
+    }
+    assert document == {**json.loads(FULL.to_json()), "format": 2}
+    assert Definition.from_json(copy.to_json(), "x.json") == copy
+    with pytest.raises(LakeDamaged, match="it has the unknown field copied"):
+        Definition.from_json(json.dumps({**json.loads(FULL.to_json()), "copied": None}).encode(), "x.json")
+
+
 def test_what_is_not_finite_is_not_written() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         definition(measured={"recall": float("nan")}).to_json()
@@ -80,7 +96,8 @@ def test_every_cut_of_the_file_is_damage_that_names_it() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        ("format", 2, "it has format 2, this lakesift reads up to 1: update lakesift"),
+        ("format", 3, "it has format 3, this lakesift reads up to 2: update lakesift"),
+        ("format", 2, "it has no field copied"),
         ("format", "1", "format is not a whole number from 1"),
         ("version", 0, "version is not a whole number from 1"),
         ("version", True, "version is not a whole number from 1"),

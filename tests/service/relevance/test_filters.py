@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,36 @@ def test_teaching_begins_with_what_fits_best(lake: Lake) -> None:
     assert is_red(reddest)
     assert reddest["score"] > 0.9
     assert reddest["probability"] is None
+
+
+def test_two_who_begin_an_audit_at_once_begin_one(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = red_filter(lake), Filters(lake).open("reds")
+    lock = second._store.lock
+    found: list[dict[str, Any]] = []
+
+    @contextmanager
+    def lock_after_the_other(name: str) -> Iterator[None]:
+        found.append(first.next(3, "audit"))  # between the second's look at the filter and its turn
+        with lock(name):
+            yield
+
+    monkeypatch.setattr(second._store, "lock", lock_after_the_other)
+    assert second.next(3, "audit") == found[0]
+    assert second.versions() == [1, 2]
+    assert second.progress()["audit"]["number"] == 1
+
+
+def test_a_copy_goes_on_counting_the_audits_of_its_source(lake: Lake) -> None:
+    filters, filter = Filters(lake), audited(lake)
+    needed = filter.plan()["options"]
+    copied = filters.copy("reds", "again", labels=True)
+    copied.next(1, "audit")
+    design = copied._audit_of(copied.definition).design
+    assert (design.number, copied.progress()["audit"]["number"], copied.definition.audit) == (2, 2, 2)
+    assert filter.plan()["options"] != needed, "a third audit has less to spend"
+    filter.next(1, "audit", again=True)
+    assert filter.definition.audit == 3
+    assert Filters(lake).open("again").apply()["refused"] is True
 
 
 def test_what_was_answered_is_not_asked_again(lake: Lake) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from indexer.errors import BadRequest, LakeError, SourceError
+from indexer.errors import BadRequest, LakeError, LakeLocked, SourceError
 from indexer.segment import lake_schema
 from service.lake import Lake
 from service.relevance import Filter, Filters, Target
@@ -319,6 +319,13 @@ def test_a_csv_file_is_whole_under_its_name_or_not_there(tmp_path: Path) -> None
     )
     with pytest.raises(LakeError, match="is there already"), decided_file(path):
         pass
+    with decided_file(tmp_path / "other.csv") as write_some:
+        busy = r"other\.csv is being written by another run of `decide`; wait"
+        with pytest.raises(LakeLocked, match=busy), decided_file(tmp_path / "other.csv"):
+            raise AssertionError("two runs would write one file")
+        write_some([])
+    assert not list(tmp_path.glob("*.lock"))
+    (tmp_path / "other.csv").unlink()
     with pytest.raises(LakeError, match="cannot be written"), decided_file(tmp_path / "none" / "x.csv"):
         pass
     with pytest.raises(SourceError), decided_file(tmp_path / "half.csv"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from indexer.compact import vacuum
 from indexer.errors import BadRequest, LakeDamaged, LakeError, LakeLocked, UnknownFilter
 from indexer.layout import Layout
 from service.relevance.calibration import Calibration
-from service.relevance.definition import ExampleImage, Examples, LabelsUsed, Target, Thresholds
+from service.relevance.definition import Copied, ExampleImage, Examples, LabelsUsed, Target, Thresholds
 from service.relevance.labels import LabelBook, NewLabel
 from service.relevance.scorer import Scorer
 from service.relevance.store import FilterStore, diff
@@ -191,7 +192,10 @@ def test_a_copy_has_the_rule_and_no_promise(store: FilterStore) -> None:
     copied = store.copy("hospital", "clinic")
     assert copied == store.read("clinic")
     assert copied == definition(
-        "clinic", created_at=copied.created_at, reason="copied from version 2 of hospital"
+        "clinic",
+        created_at=copied.created_at,
+        reason="copied from version 2 of hospital",
+        copied=Copied("hospital", definition().created_at, 0),
     )
     assert store.labels("clinic").records() == []
     assert store.read("hospital").audit == 1
@@ -213,6 +217,67 @@ def test_a_copy_with_labels_is_taught_by_what_was_audited(store: FilterStore) ->
     store.labels("clinic").add([NewLabel(9, "yes")])
     assert sorted(store.labels("hospital").answers()) == [1, 2]
     assert store.labels("hospital").answers()[1].purpose == "audit"
+
+
+def begin_audit(store: FilterStore, name: str) -> int:
+    """As `Filter` does, as far as counting goes."""
+    with store.next_audit(name) as number:
+        folder = store.folder(name) / "audits"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number:06d}.json").write_text("{}")
+    return number
+
+
+def test_the_audits_of_a_filter_and_all_its_copies_are_counted_together(store: FilterStore) -> None:
+    store.add(definition())
+    store.add(definition("office", created_at="2026-03-02T12:00:00.000+01:00"))
+    early = store.copy("hospital", "early")
+    assert begin_audit(store, "hospital") == 1
+    late = store.copy("hospital", "late")
+    later = store.copy("late", "later")
+    assert [copy.copied and copy.copied.audits for copy in (early, late, later)] == [0, 1, 1]
+    assert {copy.copied and copy.copied.origin for copy in (early, late, later)} == {"hospital"}
+    assert begin_audit(store, "early") == 2, "one made before the first audit is no other try either"
+    assert begin_audit(store, "later") == 3
+    assert begin_audit(store, "hospital") == 4
+    store.delete("hospital")
+    assert begin_audit(store, "late") == 5, "what was deleted counts"
+    assert store.audits_begun("office") == 0
+    store.add(definition(created_at="2026-04-01T12:00:00.000+02:00"))
+    assert store.audits_begun("hospital") == 0, "of the same name, made anew"
+
+
+def test_a_copy_remembers_what_was_begun_when_its_source_is_gone_for_good(store: FilterStore) -> None:
+    store.add(definition())
+    assert [begin_audit(store, "hospital") for _ in range(2)] == [1, 2]
+    store.copy("hospital", "clinic")
+    shutil.rmtree(store.delete("hospital"))
+    assert begin_audit(store, "clinic") == 3
+
+
+def test_one_audit_begins_at_a_time(store: FilterStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.relevance.store.LOCK_WAIT_S", 0.05)
+    store.add(definition())
+    store.copy("hospital", "clinic")
+    with (
+        store.next_audit("hospital"),
+        pytest.raises(LakeLocked, match="filters is being written by another process or request"),
+        store.next_audit("clinic"),
+    ):
+        raise AssertionError("two copies would begin an audit of one number")
+
+
+def test_a_copy_whose_labels_cannot_be_written_is_none(store: FilterStore, tmp_path: Path) -> None:
+    labelled(store)
+    clinic = tmp_path / "filters" / "clinic"
+    clinic.mkdir()
+    (clinic / "labels.jsonl").mkdir()  # where a file has to go
+    with pytest.raises(LakeError, match="no label was saved"):
+        store.copy("hospital", "clinic", labels=True)
+    assert store.names() == ["hospital"]
+    (clinic / "labels.jsonl").rmdir()
+    store.copy("hospital", "clinic", labels=True)
+    assert sorted(store.labels("clinic").answers()) == [1, 2]
 
 
 def test_a_deleted_filter_is_moved_away_whole(store: FilterStore, tmp_path: Path) -> None:
