@@ -94,6 +94,23 @@ def test_commands_are_ones_the_cli_knows() -> None:
         parser().parse_args(shlex.split(command)[1:])  # one that does not parse exits
 
 
+def test_links_lead_to_files_and_to_headings_of_theirs() -> None:
+    pages = [README, *sorted((README.parent / "docs").glob("*.md"))]
+    links = [
+        (page, *target.partition("#")[::2])
+        for page in pages
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text())
+    ]
+    assert len(links) >= 5
+    for page, name, heading in links:
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{page.name}: {name}"
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", target.read_text(), re.M)
+            anchors = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert heading in anchors, f"{page.name}: {name}#{heading}"
+
+
 def test_requests_are_answered_as_shown(my_lake: Path, tmp_path: Path) -> None:
     for name, photo in (("cat.jpg", "chelsea.png"), ("drawing.png", "coffee.png")):
         shutil.copy(_photo(photo), name)
