@@ -536,8 +536,8 @@ def _tell_progress(progress: Mapping[str, Any]) -> None:
         )
         if audit["holds"]:
             state = "the promise holds, and can be applied"
-            if audit["more"]:
-                state += f"; {audit['more']['labels']:,} more labels may drop {audit['more']['drop']:,} more images"
+            if more := audit["more"]:
+                state += f"; {more['labels']:,} more labels (half an annotation each) may drop {more['drop']:,} more"
         print(f"audit {audit['number']}: {audit['answered']:,} answered, {state}", file=sys.stderr)
 
 

@@ -57,7 +57,7 @@ export function counts({ yes, no, skipped, conflicts }) {
 export function audited({ answered, holds, still_needed: needed, more }, stage) {
   const said = `${count(answered)} answered`;
   if (holds && more) {
-    const text = `${said}. The promise holds. About ${count(more.labels)} more labels may drop ${images(more.drop)} more.`;
+    const text = `${said}. The promise holds. About ${count(more.labels)} more labels, each half the work of an annotation, may drop ${images(more.drop)} more.`;
     return { text, share: 1 };
   }
   if (holds) return { text: `${said}. The promise holds, and ${stage === "applied" ? "is" : "can be"} applied.`, share: 1 };
