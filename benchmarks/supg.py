@@ -2,7 +2,10 @@
 
 Kang et al., "Approximate selection with guarantees using proxies", PVLDB 13(11), 2020: sample with replacement by the
 square root of the proxy mixed with a tenth of uniform weight; take the threshold that reaches the target on the sample,
-raise the target by normal-approximation bounds of both sides, and take the threshold of the raised target.
+raise the target by normal-approximation bounds of both sides, and take the threshold of the raised target. Where the
+lower bound of what lies below is not above 0 the raised target is 1 or more, and every row is kept, as the authors' own
+code does; taking the lowest sampled relevant row instead broke as many promises on their TACRED scores (10 % of 300
+runs) and kept 7 % in the median, not all.
 """
 
 from __future__ import annotations
@@ -38,7 +41,9 @@ def select(
     first = _threshold(proxy[sample], mass, recall)
     above = np.where(proxy[sample] >= first, mass, 0.0)
     raised = _upper(above, delta / 2)
-    low = max(_lower(mass - above, delta / 2), 0.0)
+    low = _lower(mass - above, delta / 2)
+    if low <= 0:
+        return np.ones(len(proxy), bool)
     return np.asarray(kept | (proxy >= _threshold(proxy[sample], mass, raised / (raised + low))))
 
 

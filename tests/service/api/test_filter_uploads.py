@@ -178,7 +178,7 @@ def test_a_caller_s_mistakes_are_a_sentence_each_and_make_nothing(client: TestCl
     assert refusal(client.post(UPLOAD, json={"name": "reds"}), 415)[0] == "unsupported_media_type"
     other = make(client, name="reds", keep=[red], path=UPLOAD.replace("/my/", "/no/"))
     assert refusal(other, 404)[0] == "unknown_lake"
-    assert client.get(FILTERS).json() == {"filters": []}
+    assert client.get(FILTERS).json() == {"filters": [], "problems": []}
 
 
 def test_what_is_wrong_in_words_is_told_before_any_image_is_decoded(client: TestClient) -> None:
@@ -203,4 +203,4 @@ def test_another_site_s_page_makes_nothing(client: TestClient) -> None:
     fields: list[Any] = [("name", (None, "reds")), ("keep_images", ("a.png", png(RED)))]
     answer = client.post(UPLOAD, files=fields, headers={"Origin": "https://evil.example"})
     assert refusal(answer, 403)[0] == "origin_not_allowed"
-    assert client.get(FILTERS).json() == {"filters": []}
+    assert client.get(FILTERS).json() == {"filters": [], "problems": []}
