@@ -153,9 +153,16 @@ def _plan(filters: Filters, arguments: argparse.Namespace) -> int:
 
 
 def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
-    answer = filters.open(arguments.name).apply(
-        ask=arguments.ask, recall=arguments.recall, confidence=arguments.confidence, assume=arguments.assume
-    )
+    from service.progress import TerminalProgress
+
+    with TerminalProgress() as progress:
+        answer = filters.open(arguments.name).apply(
+            ask=arguments.ask,
+            recall=arguments.recall,
+            confidence=arguments.confidence,
+            assume=arguments.assume,
+            progress=progress,
+        )
     if arguments.json or answer["refused"]:
         print_json(answer)
     if answer["refused"]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from indexer.errors import BadRequest
+from indexer.report import Progress
 from service.decided import DECISIONS
 from service.relevance import ledger
 from service.relevance.applying import Applied, Refusal, overruled
@@ -41,6 +42,7 @@ class Decisions:
         snapshot: Snapshot,
         answers: Mapping[int, Answer],
         found: Applied,
+        progress: Progress,
     ) -> Definition:
         """Write the ledger, then the version that names it; whole and durable when this returns.
 
@@ -64,9 +66,11 @@ class Decisions:
         )
         uris, paths = uris_of(snapshot, audit.row_ids)
         labels = [said.get(row_id) for row_id in audit.row_ids.tolist()]
-        yes, no = (
-            nearest_of(snapshot, audit.row_ids, side) for side in known_sides(snapshot, definition, said)
-        )
+        sides = []
+        for name, side in zip(("wanted", "unwanted"), known_sides(snapshot, definition, said), strict=True):
+            if len(side.row_ids):
+                progress.stage(f"like what is {name}", len(audit.row_ids))
+            sides.append(nearest_of(snapshot, audit.row_ids, side, progress.advance))
         ledger.write(
             self._folder,
             definition.version,
@@ -76,8 +80,7 @@ class Decisions:
             decisions,
             labels,
             before.calibration,
-            yes,
-            no,
+            *sides,
         )
         self._store.add(definition)
         return definition

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from indexer.embed import Embedder
 from indexer.errors import BadRequest, LakeDamaged, WrongModel
-from indexer.report import Progress
+from indexer.report import Progress, Silent
 from service.export import ExportReport, Handover, export
 from service.export.reading import reader_of
 from service.lake import Lake
@@ -267,6 +267,7 @@ class Filter:
         recall: float | None = None,
         confidence: float | None = None,
         assume: str | None = None,
+        progress: Progress | None = None,
     ) -> dict[str, Any]:
         """Decide every row, with the promise; or refuse, and say what is missing. A refusal changes nothing.
 
@@ -274,6 +275,7 @@ class Filter:
         :param recall: promised instead of the filter's, where the audit is valid for it: not above it.
         :param confidence: likewise, any. See `retarget.py` for what it then means.
         :param assume: "tail": below a line the log-odds of relevance go on falling; see `tail.py`. None: nothing.
+        :param progress: told as the ledger is worked out; a million rows take a minute.
         :raises BadRequest: if the audit is not valid for that.
         """
         with self._store.lock(self.name):
@@ -289,7 +291,10 @@ class Filter:
             if isinstance(found, Refusal):
                 return refused_json(definition, found)
             snapshot = self.lake.at(audit.design.snapshot)
-            return applied_json(self._decisions.commit(definition, audit, snapshot, answers, found))
+            committed = self._decisions.commit(
+                definition, audit, snapshot, answers, found, progress or Silent()
+            )
+            return applied_json(committed)
 
     def _not_audited(self, definition: Definition) -> dict[str, Any]:
         reason = (

@@ -6,7 +6,7 @@ never its own neighbour. Cosines are of the stored vectors, as a search by that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,10 +104,13 @@ def spread(vectors: Vectors, count: int) -> Positions:
     return np.sort(np.array(chosen, np.int64))
 
 
-def nearest_of(snapshot: Snapshot, row_ids: Positions, known: Known) -> Nearest:
+def nearest_of(
+    snapshot: Snapshot, row_ids: Positions, known: Known, advance: Callable[[int], None] | None = None
+) -> Nearest:
     """The nearest of one side for each row; of equals the first, images from outside before rows.
 
     :param row_ids: int64, (n,); of a row that the snapshot has not, nothing is known.
+    :param advance: told how many more rows are done, up to those there are.
     """
     at = np.full(len(row_ids), NOBODY, np.int64)
     cosines = np.zeros(len(row_ids), np.float32)
@@ -124,6 +127,8 @@ def nearest_of(snapshot: Snapshot, row_ids: Positions, known: Known) -> Nearest:
             some = blocks[start : start + BLOCKS_AT_ONCE]
             for block, (best, cosine) in zip(some, for_each(compare, some, parallel=parallel), strict=True):
                 at[block], cosines[block] = best, cosine
+                if advance is not None:
+                    advance(len(block))
     return Nearest(
         [int(known.row_ids[best]) or None if best != NOBODY else None for best in at.tolist()],
         [known.names[best] if best != NOBODY else None for best in at.tolist()],

@@ -100,3 +100,11 @@ def test_no_more_than_so_many_answers_are_compared(lake: Lake, monkeypatch: pyte
     monkeypatch.setattr(nearest, "MOST_COMPARED", 2)
     yes, _ = found(lake.snapshot, {1: "yes", 2: "yes", 3: "yes"}, [5, 6], Examples(), Examples())
     assert yes == [(1, None, 2**-0.5), (1, None, 0.8)]
+
+
+def test_who_waits_is_told_how_many_rows_are_done(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nearest, "BLOCK_ROWS", 4)
+    wanted, _ = known_sides(lake.snapshot, definition(keep=Examples((), (1,))), {})
+    told: list[int] = []
+    nearest_of(lake.snapshot, np.arange(1, 7), wanted, told.append)
+    assert told == [4, 2]
