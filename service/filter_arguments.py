@@ -213,7 +213,8 @@ def _add_apply(actions: Verbs) -> None:
         "--assume",
         choices=["tail"],
         help="tail: below a line the log-odds of relevance go on falling with the score at least as fast as the audit "
-        "shows above it; may drop more for fewer labels, and the promise is worth what that is (default: nothing)",
+        "shows above it; saves labels where few images are relevant and the scores are good, costs some elsewhere; the "
+        "promise is worth what that is (default: nothing)",
     )
     parser.add_argument(
         "--ask",
