@@ -434,17 +434,17 @@ def _train(arguments: argparse.Namespace) -> int:
     training = Training.check(
         arguments.data, arguments.out, base=arguments.base, name=arguments.name, seed=arguments.seed
     )
-    return run_training(training, load_fit(), arguments.steps)
+    return run_training(training, load_fit(), arguments.steps, arguments.fine_tune)
 
 
-def run_training(training: Training, fit: Fit, steps: int | None) -> int:
+def run_training(training: Training, fit: Fit, steps: int | None, fine_tune: int) -> int:
     """Fit, showing how far it is; then the report, and what to do with the model. Returns the exit code."""
     from service.progress import StageProgress
 
     for note in training.notes:
         print(f"note: {note}", file=sys.stderr)
     with StageProgress() as progress:
-        report = training.run(fit, steps, progress)
+        report = training.run(fit, steps, fine_tune, progress)
     for line in report.lines:
         print(line)
     model = shlex.quote(f"builtin@{training.out}")

@@ -37,6 +37,7 @@ class Fit(Protocol):
         name: str,
         seed: int,
         steps: int | None,
+        fine_tune: int,
         on_progress: Callable[[str, int, int], None],
     ) -> FitReport: ...
 
@@ -74,7 +75,9 @@ class Training:
             raise BadRequest("DATA", "there is nothing to train on: all images are for validation or test")
         return cls(sets, out, base, name, seed, tuple(_notes(read_sets, leaks)))
 
-    def run(self, fit: Fit, steps: int | None, on_progress: Callable[[str, int, int], None]) -> FitReport:
+    def run(
+        self, fit: Fit, steps: int | None, fine_tune: int, on_progress: Callable[[str, int, int], None]
+    ) -> FitReport:
         """:param steps: None for fit's own choice."""
         self.out.parent.mkdir(parents=True, exist_ok=True)
         return fit(
@@ -84,6 +87,7 @@ class Training:
             name=self.name,
             seed=self.seed,
             steps=steps,
+            fine_tune=fine_tune,
             on_progress=on_progress,
         )
 

@@ -107,6 +107,16 @@ def convolutions(variant: Variant) -> Iterator[Convolution]:
     yield Convolution("_conv_head", "_bn1")
 
 
+def last_block(variant: Variant) -> list[Convolution]:
+    """The convolutions of the last block and the one after it, whose mean over the image is the features.
+
+    No input is added in it, so they run one after another.
+    """
+    *_, block = blocks(variant)
+    assert block.expands and not block.adds_input and block.stride == 1
+    return list(convolutions(variant))[-4:]
+
+
 def folded(variant: Variant, weights: Tensors) -> Arrays:
     """A checkpoint's arrays without its normalisations: "<convolution>.weight" and ".bias", "_fc.weight" and ".bias".
 

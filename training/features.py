@@ -1,6 +1,6 @@
-"""What the heads are trained on: each image's pooled features, and each text's sentence vector.
+"""What is trained on: each image's pooled features, or what the last block takes, and each text's sentence vector.
 
-Both come from the parts that training leaves as they are, so they are computed once and kept in the user's
+All come from the parts that training leaves as they are, so they are computed once and kept in the user's
 cache folder: a second training on the same images starts at once.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -19,13 +21,13 @@ from numpy.typing import NDArray
 
 from indexer.config import ReadLimits
 from indexer.embed import InputShape, Pixels
-from indexer.embed.model_cache import cached
+from indexer.embed.model_cache import cache_folder, cached
 from indexer.embed.runtime import open_session
 from indexer.embed.tokens import TextTokenizer
-from indexer.errors import UnreadableImage
+from indexer.errors import BadRequest, UnreadableImage
 from indexer.images import read_file
 from training.arrays import Floats, ImageArrays, ModelArrays, TextArrays
-from training.graphs import image_graph, text_graph
+from training.graphs import image_graph, map_shape, text_graph, trunk_graph
 
 Halves = NDArray[np.float16]
 OnProgress = Callable[[str, int, int], None]  # what is done, done, in all
@@ -41,26 +43,69 @@ def image_features(name: str, paths: Sequence[Path], image: ImageArrays, on_prog
     """
     bare = image_graph(replace(image, class_table=None, head=None))
     key = _key([hashlib.sha256(bare).hexdigest(), *map(_state, paths)])
-    side_px = image.variant.side_px
 
     def compute() -> bytes:
-        session, rows = open_session(bare), []
-        for batch in _batches(paths, InputShape(side_px, side_px)):
-            read = [pixels for pixels in batch if pixels is not None]
-            pooled = iter(session.run(None, {"pixels": np.stack(read)})[0] if read else ())
-            width = len(image.backbone["_conv_head.bias"])
-            rows += [np.zeros(width, np.float32) if pixels is None else next(pooled) for pixels in batch]
-            on_progress(f"looking at {name}", len(rows), len(paths))
-        return _saved(np.asarray(rows, np.float16))
+        rows = np.zeros((len(paths), len(image.backbone["_conv_head.bias"])), np.float16)
+        _fill(rows, name, paths, bare, image.variant.side_px, on_progress)
+        return _saved(rows)
 
     return np.asarray(_loaded(cached(f"features-{key}", ".npy", compute)), np.float16)
 
 
+def image_maps(name: str, paths: Sequence[Path], image: ImageArrays, on_progress: OnProgress) -> Halves:
+    """float16, (n, channels, side, side): what the last block takes; zeros where an image cannot be read.
+
+    They stay on disk, in the cache folder, and are read where they are used: 34 kB an image with Lite2.
+
+    :raises BadRequest: if the cache folder cannot be written, or has no room for them.
+    """
+    trunk = trunk_graph(image)
+    key = _key([hashlib.sha256(trunk).hexdigest(), *map(_state, paths)])
+    path = cache_folder() / "maps" / f"{key}.npy"
+    if not path.is_file():
+        beside = path.with_name(f".{uuid.uuid4().hex}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shape = len(paths), *map_shape(image)
+            _check_room(path.parent, int(np.prod(shape)) * 2)
+            rows = np.lib.format.open_memmap(beside, "w+", np.float16, shape)
+            _fill(rows, name, paths, trunk, image.variant.side_px, on_progress)
+            rows.flush()
+            beside.replace(path)
+        except OSError as error:
+            raise BadRequest(str(path.parent), f"cannot be written ({error.strerror})") from error
+        finally:
+            beside.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+
+
+def _check_room(folder: Path, wanted_bytes: int) -> None:
+    free = shutil.disk_usage(folder).free  # a full disk under a memory map ends the process, not the write
+    if wanted_bytes > free:
+        raise BadRequest(
+            str(folder),
+            f"{wanted_bytes / 1e9:.1f} GB of features go there, and {free / 1e9:.1f} GB are free; name another with "
+            "LAKESIFT_CACHE, or train without --fine-tune",
+        )
+
+
+def _fill(
+    rows: Halves, name: str, paths: Sequence[Path], graph: bytes, side_px: int, on_progress: OnProgress
+) -> None:
+    """What the graph says of each image that can be read, in its row."""
+    session, done = open_session(graph), 0
+    for batch in _batches(paths, InputShape(side_px, side_px)):
+        read = [index for index, pixels in enumerate(batch, done) if pixels is not None]
+        if read:
+            pixels = np.stack([pixels for pixels in batch if pixels is not None])
+            rows[read] = session.run(None, {"pixels": pixels})[0]
+        done += len(batch)
+        on_progress(f"looking at {name}", done, len(paths))
+
+
 def sentence_vectors(texts: Sequence[str], model: ModelArrays, on_progress: OnProgress) -> Floats:
     """float32, (n, width): the text tower's mean over its tokens, before the head."""
-    bare = text_graph(
-        TextArrays(model.text.bert, model.text.attention_heads, head=None), words_in_4_bits=True
-    )
+    bare = text_graph(TextArrays(model.text.bert, model.text.attention_heads, head=None), in_4_bits=True)
     key = _key([hashlib.sha256(bare).hexdigest(), str(model.most_tokens), *texts])
 
     def compute() -> bytes:

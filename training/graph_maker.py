@@ -43,10 +43,16 @@ class GraphMaker:
             self.constants.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
         return name
 
-    def weight(self, name: str, values: Floats) -> str:
-        """A matrix (out, in), or kernels (out, ...): 8 bits and a scale an output channel, unpacked at load."""
+    def weight(self, name: str, values: Floats, *, in_4_bits: bool = False) -> str:
+        """A matrix (out, in), or kernels (out, ...): 8 bits and a scale an output channel, unpacked at load.
+
+        :param in_4_bits: a matrix in 4 bits, in blocks of its columns, instead.
+        """
         if not self.in_8_bits:
             return self.constant(name, values)
+        if in_4_bits:
+            integers, scales = self._stored_4(name, to_4_bits(values))
+            return self.add("DequantizeLinear", integers, scales, axis=1, block_size=BLOCK)
         quantised = to_8_bits(values)
         integers, scales = self._stored_8(name, quantised)
         return self.add("DequantizeLinear", integers, scales, axis=0)
@@ -62,9 +68,12 @@ class GraphMaker:
         half = self.constant(f"{name}.half", values.astype(np.float16))
         return self.add("Cast", half, to=TensorProto.FLOAT)
 
-    def linear(self, x: str, name: str, weight: Floats, bias: Floats | None) -> str:
+    def linear(
+        self, x: str, name: str, weight: Floats, bias: Floats | None, *, in_4_bits: bool = False
+    ) -> str:
         """weight @ x + bias on the last axis of x, which may have any number of axes."""
-        transposed = self.add("Transpose", self.weight(name, weight), perm=[1, 0])  # folded away at load
+        stored = self.weight(name, weight, in_4_bits=in_4_bits)
+        transposed = self.add("Transpose", stored, perm=[1, 0])  # folded away at load
         y = self.add("MatMul", x, transposed)
         return y if bias is None else self.add("Add", y, self.constant(_bias_of(name), bias))
 
@@ -95,15 +104,21 @@ class GraphMaker:
         return y if head.skip is None else self.add("Add", y, self.linear(x, "head.skip", head.skip, None))
 
     def serialised(
-        self, vectors: str, inputs: Sequence[ValueInfoProto], columns: int, facts: Mapping[str, str]
+        self,
+        vectors: str,
+        inputs: Sequence[ValueInfoProto],
+        shape: tuple[int, ...],
+        facts: Mapping[str, str],
+        kind: TensorProto.DataType = TensorProto.FLOAT,
     ) -> bytes:
         """The whole model, checked.
 
-        :param vectors: the name of the result, (n, columns).
+        :param vectors: the name of the result.
+        :param shape: of the result, without its first axis, which is that of the inputs.
         :param facts: kept beside the graph, for those who read the arrays back.
         """
         self.add("Identity", vectors, output=OUTPUT)
-        result = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", columns])
+        result = helper.make_tensor_value_info(OUTPUT, kind, ["n", *shape])
         graph = helper.make_graph(self.nodes, "tower", list(inputs), [result], self.constants)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
         model = helper.make_model(
@@ -117,15 +132,21 @@ class GraphMaker:
         integers = self.constant(f"{name}.int8", quantised.integers)
         return integers, self.constant(f"{name}.scale", quantised.scales)
 
-    def _look_up_4_bits(self, name: str, quantised: Quantised, ids: str) -> str:
+    def _stored_4(self, name: str, quantised: Quantised) -> tuple[str, str]:
         shape, content = quantised.integers.shape, packed(quantised.integers)
         tensor = helper.make_tensor(f"{name}.int4", TensorProto.INT4, shape, content, raw=True)
         self.constants.append(tensor)
-        scales = self.constant(f"{name}.scale", quantised.scales)
+        halves = self.constant(f"{name}.scale", quantised.scales.astype(np.float16))
+        return tensor.name, self.add(
+            "Cast", halves, to=TensorProto.FLOAT
+        )  # products in fp16 would be rounded
+
+    def _look_up_4_bits(self, name: str, quantised: Quantised, ids: str) -> str:
+        integers, scales = self._stored_4(name, quantised)
         # ONNX has no Gather of 4 bits; this operator of ONNX Runtime's own is in every build for processors.
         return self.add(
             "GatherBlockQuantized",
-            tensor.name,
+            integers,
             ids,
             scales,
             domain="com.microsoft",
@@ -142,7 +163,7 @@ def read_constants(model: ModelProto) -> Arrays:
     for name, constant in stored.items():
         own, _, kind = name.rpartition(".")
         if kind in ("int8", "int4"):
-            scales = numpy_helper.to_array(stored[f"{own}.scale"])
+            scales = numpy_helper.to_array(stored[f"{own}.scale"]).astype(np.float32)
             arrays[own] = Quantised(
                 _integers(constant), scales[:, 0] if scales.shape[1:] == (1,) else scales
             ).values()

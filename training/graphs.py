@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from training.arrays import Arrays, Head, ImageArrays, TextArrays, Variant, head_of
-from training.efficientnet_lite import Convolution, blocks, convolutions, same_padding
+from training.efficientnet_lite import Convolution, blocks, convolutions, last_block, same_padding
 from training.graph_maker import GraphMaker, read_constants
 
 PIXEL_MEAN, PIXEL_SCALE = 127.0, 128.0  # input = (pixel - 127) / 128
@@ -35,29 +35,47 @@ def image_graph(arrays: ImageArrays, *, in_8_bits: bool = True) -> bytes:
     x, width = _with_head(graph, x, arrays.head, width)
     pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", side, side, 3])
     variant = {key: repr(getattr(arrays.variant, key)) for key in ("width", "depth", "side_px")}
-    return graph.serialised(x, [pixels], width, variant)
+    return graph.serialised(x, [pixels], (width,), variant)
 
 
-def text_graph(arrays: TextArrays, *, in_8_bits: bool = True, words_in_4_bits: bool = False) -> bytes:
+def trunk_graph(arrays: ImageArrays) -> bytes:
+    """An ONNX model: "pixels" as above -> "vectors" float16 (n, channels, side, side): what the last block takes."""
+    graph, side = GraphMaker(), arrays.variant.side_px
+    x = graph.add("Cast", _trunk(graph, arrays)[0], to=TensorProto.FLOAT16)
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", side, side, 3])
+    return graph.serialised(x, [pixels], map_shape(arrays), {}, TensorProto.FLOAT16)
+
+
+def map_shape(arrays: ImageArrays) -> tuple[int, int, int]:
+    """Channels and sides of what the last block takes of one image."""
+    channels = arrays.backbone[f"{last_block(arrays.variant)[0].name}.weight"].shape[1]
+    side_px = arrays.variant.side_px
+    for convolution in convolutions(arrays.variant):
+        side_px = math.ceil(side_px / convolution.stride)
+    return channels, side_px, side_px
+
+
+def text_graph(arrays: TextArrays, *, in_8_bits: bool = True, in_4_bits: bool = False) -> bytes:
     """An ONNX model: "input_ids", "attention_mask" int64 (n, tokens) -> "vectors" float32 (n, columns of the head).
 
     There may be as many tokens as there are positions; at least one of each text must be in its mask.
 
-    :param words_in_4_bits: store the table of words in 4 bits in blocks of 32 columns, half the size of 8.
+    :param in_4_bits: store the table of words and the wide layers (the two that are four times as wide on one
+        side) in 4 bits in blocks of 32 columns, half the size of 8.
     """
     graph, width = GraphMaker(in_8_bits=in_8_bits), arrays.bert[WORDS].shape[1]
-    x = _embedded(graph, arrays, words_in_4_bits)
+    x = _embedded(graph, arrays, in_4_bits)
     hidden = graph.add("Unsqueeze", "mask", graph.constant("axes.1.2", np.array([1, 2])))  # (n, 1, 1, tokens)
     one = graph.constant("one", np.array(1, np.float32))
     hidden = graph.add(
         "Mul", graph.add("Sub", one, hidden), graph.constant("masked", np.array(MASKED, np.float32))
     )
     for index in range(arrays.layers):
-        x = _bert_layer(graph, x, hidden, arrays, f"encoder.layer.{index}")
+        x = _bert_layer(graph, x, hidden, arrays, f"encoder.layer.{index}", in_4_bits)
     x, width = _with_head(graph, _mean(graph, x), arrays.head, width)
     names = ("input_ids", "attention_mask")
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "tokens"]) for name in names]
-    return graph.serialised(x, inputs, width, {"attention_heads": str(arrays.attention_heads)})
+    return graph.serialised(x, inputs, (width,), {"attention_heads": str(arrays.attention_heads)})
 
 
 def read_image_graph(content: bytes) -> ImageArrays:
@@ -111,21 +129,28 @@ def _with_head(graph: GraphMaker, x: str, head: Head | None, width: int) -> tupl
 
 def _pooled_features(graph: GraphMaker, arrays: ImageArrays) -> str:
     """(n, features)"""
+    x, side_px = _trunk(graph, arrays)
+    for convolution in last_block(arrays.variant):
+        x, side_px = _convolve(graph, x, convolution, arrays, side_px)
+    return graph.add("Flatten", graph.add("GlobalAveragePool", x))
+
+
+def _trunk(graph: GraphMaker, arrays: ImageArrays) -> tuple[str, int]:
+    """All before the last block; its name, (n, channels, side, side), and the side."""
     # Transposed while still bytes: a quarter of the traffic.
     x = graph.add("Cast", graph.add("Transpose", "pixels", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
     x = graph.add("Sub", x, graph.constant("pixel_mean", np.array(PIXEL_MEAN, np.float32)))
     x = graph.add("Mul", x, graph.constant("pixel_scale", np.array(1 / PIXEL_SCALE, np.float32)))
-    stem, *body, last = convolutions(arrays.variant)
+    stem, *body = convolutions(arrays.variant)
     x, side_px = _convolve(graph, x, stem, arrays, arrays.variant.side_px)
     parts = iter(body)
-    for block in blocks(arrays.variant):
+    for block in list(blocks(arrays.variant))[:-1]:
         start = x
         for _ in range(3 if block.expands else 2):
             x, side_px = _convolve(graph, x, next(parts), arrays, side_px)
         if block.adds_input:
             x = graph.add("Add", x, start)
-    x, _ = _convolve(graph, x, last, arrays, side_px)
-    return graph.add("Flatten", graph.add("GlobalAveragePool", x))
+    return x, side_px
 
 
 def _convolve(
@@ -163,9 +188,9 @@ def _mixture(graph: GraphMaker, features: str, arrays: ImageArrays) -> str:
     return graph.linear(probabilities, "class_table", arrays.class_table.T, None)
 
 
-def _embedded(graph: GraphMaker, arrays: TextArrays, words_in_4_bits: bool) -> str:
+def _embedded(graph: GraphMaker, arrays: TextArrays, in_4_bits: bool) -> str:
     """(n, tokens, width). Also makes "mask", the mask in fp32."""
-    x = graph.look_up(WORDS, arrays.bert[WORDS], "input_ids", in_4_bits=words_in_4_bits)
+    x = graph.look_up(WORDS, arrays.bert[WORDS], "input_ids", in_4_bits=in_4_bits)
     start, axis = (graph.constant(f"axis.{value}", np.array([value])) for value in (0, 1))
     end = graph.add("Slice", graph.add("Shape", "input_ids"), axis, graph.constant("axis.2", np.array([2])))
     positions = graph.weight(POSITIONS, arrays.bert[POSITIONS])
@@ -174,7 +199,9 @@ def _embedded(graph: GraphMaker, arrays: TextArrays, words_in_4_bits: bool) -> s
     return _bert_norm(graph, x, arrays, "embeddings.LayerNorm")
 
 
-def _bert_layer(graph: GraphMaker, x: str, hidden: str, arrays: TextArrays, layer: str) -> str:
+def _bert_layer(
+    graph: GraphMaker, x: str, hidden: str, arrays: TextArrays, layer: str, in_4_bits: bool
+) -> str:
     """(n, tokens, width) -> the same.
 
     :param hidden: (n, 1, 1, tokens), added to the scores: very low where a token does not count.
@@ -191,8 +218,8 @@ def _bert_layer(graph: GraphMaker, x: str, hidden: str, arrays: TextArrays, laye
     seen = graph.add("Reshape", graph.add("Transpose", seen, perm=[0, 2, 1, 3]), joined)
     seen = _bert_linear(graph, seen, arrays, f"{layer}.attention.output.dense")
     x = _bert_norm(graph, graph.add("Add", seen, x), arrays, f"{layer}.attention.output.LayerNorm")
-    wide = graph.add("Gelu", _bert_linear(graph, x, arrays, f"{layer}.intermediate.dense"))
-    narrow = _bert_linear(graph, wide, arrays, f"{layer}.output.dense")
+    wide = graph.add("Gelu", _bert_linear(graph, x, arrays, f"{layer}.intermediate.dense", in_4_bits))
+    narrow = _bert_linear(graph, wide, arrays, f"{layer}.output.dense", in_4_bits)
     return _bert_norm(graph, graph.add("Add", narrow, x), arrays, f"{layer}.output.LayerNorm")
 
 
@@ -203,8 +230,9 @@ def _attention_part(graph: GraphMaker, x: str, arrays: TextArrays, layer: str, p
     return graph.add("Transpose", graph.add("Reshape", y, split), perm=[0, 2, 1, 3])
 
 
-def _bert_linear(graph: GraphMaker, x: str, arrays: TextArrays, name: str) -> str:
-    return graph.linear(x, f"{name}.weight", arrays.bert[f"{name}.weight"], arrays.bert[f"{name}.bias"])
+def _bert_linear(graph: GraphMaker, x: str, arrays: TextArrays, name: str, in_4_bits: bool = False) -> str:
+    weight, bias = arrays.bert[f"{name}.weight"], arrays.bert[f"{name}.bias"]
+    return graph.linear(x, f"{name}.weight", weight, bias, in_4_bits=in_4_bits)
 
 
 def _bert_norm(graph: GraphMaker, x: str, arrays: TextArrays, name: str) -> str:

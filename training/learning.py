@@ -13,8 +13,10 @@ from torch.nn import functional
 
 from training.arrays import ModelArrays
 from training.datasets import DataSet, Example
-from training.features import Halves, OnProgress, image_features, sentence_vectors
+from training.features import Halves, OnProgress, image_features, image_maps, sentence_vectors
+from training.graphs import map_shape
 from training.imagenet import GROUPS, class_names, coarse_table, ungrouped
+from training.last_block import LastBlock
 from training.objective import Inputs, LearningSet, Teacher
 from training.wordings import PLURALS, WORDINGS, plurals, wordings
 
@@ -38,6 +40,7 @@ class Seen:
     examples: tuple[Example, ...]
     features: Halves
     unreadable: int
+    maps: Halves | None = None  # (n, channels, side, side): what the last block takes, where it is to learn
 
 
 class ImageInputs:
@@ -51,23 +54,44 @@ class ImageInputs:
 
     def __call__(self, features: Halves) -> Inputs:
         """:param features: (n, features)."""
-        x = torch.tensor(features.astype(np.float32))
-        scores = functional.linear(x, self._weight, self._bias)
+        return self.of(torch.tensor(features.astype(np.float32)))
+
+    def of(self, features: Tensor) -> Inputs:
+        """:param features: (n, features)."""
+        scores = functional.linear(features, self._weight, self._bias)
         mixture = torch.softmax(scores / self._temperature, -1) @ self._table
-        return Inputs(torch.cat([x, mixture], 1), torch.softmax(scores, -1))
+        both = torch.cat([features, mixture], 1)
+        return Inputs(both, torch.softmax(scores, -1), both)
 
 
-def seen(one: DataSet, split: str, model: ModelArrays, on_progress: OnProgress) -> Seen:
-    """The images of one split through the backbone; those that cannot be read are left out and counted."""
+def seen(
+    one: DataSet, split: str, model: ModelArrays, on_progress: OnProgress, *, with_maps: bool = False
+) -> Seen:
+    """The images of one split through the backbone; those that cannot be read are left out and counted.
+
+    :param with_maps: keep what the last block takes, too.
+    """
     examples = [example for example in one.examples if example.split == split]
     if not examples:
         width = len(model.image.backbone["_conv_head.bias"])
-        return Seen(one, (), np.empty((0, width), np.float16), 0)
+        maps = np.empty((0, *map_shape(model.image)), np.float16) if with_maps else None
+        return Seen(one, (), np.empty((0, width), np.float16), 0, maps)
     paths = [example.path for example in examples]
-    features = image_features(one.name, paths, model.image, on_progress)
-    readable = np.asarray(features.any(axis=1))
+    maps = None
+    if with_maps:
+        maps = image_maps(one.name, paths, model.image, on_progress)
+        readable = np.asarray(maps[:, 0].any(axis=(1, 2)))
+        if not readable.all():
+            maps = maps[readable]
+        features = LastBlock(model.image).features(
+            maps, lambda done: on_progress(f"pooling {one.name}", done, len(maps))
+        )
+    else:
+        features = image_features(one.name, paths, model.image, on_progress)
+        readable = np.asarray(features.any(axis=1))
+        features = features[readable]
     kept = tuple(example for example, fine in zip(examples, readable, strict=True) if fine)
-    return Seen(one, kept, features[readable], len(examples) - len(kept))
+    return Seen(one, kept, features, len(examples) - len(kept), maps)
 
 
 def learning_set(images: Seen, texts: Texts) -> tuple[LearningSet, list[int]]:
@@ -85,7 +109,9 @@ def learning_set(images: Seen, texts: Texts) -> tuple[LearningSet, list[int]]:
     else:
         own_texts = [np.array([own.add(text) for text in example.texts]) for example in images.examples]
     same = np.arange(len(own.positions), dtype=np.int64)
-    made = LearningSet(one.name, images.features, torch.empty(0), same, own_texts, labels, classes)
+    made = LearningSet(
+        one.name, images.features, torch.empty(0), same, own_texts, labels, classes, images.maps
+    )
     return made, [texts.add(text) for text in own.positions]
 
 

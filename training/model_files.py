@@ -20,7 +20,7 @@ def write_model_folder(
     model: ModelArrays,
     documents: Mapping[str, str] | None = None,
     *,
-    words_in_4_bits: bool = False,
+    in_4_bits: bool = False,
 ) -> None:
     """Write a folder that `builtin@FOLDER` takes; it appears whole, under its name, or not at all.
 
@@ -30,7 +30,7 @@ def write_model_folder(
     """
     files = {
         IMAGE_TOWER: image_graph(model.image),
-        TEXT_TOWER: text_graph(model.text, words_in_4_bits=words_in_4_bits),
+        TEXT_TOWER: text_graph(model.text, in_4_bits=in_4_bits),
         TOKENIZER: model.tokenizer,
     }
     contents = files | {name: text.encode() for name, text in (documents or {}).items()}

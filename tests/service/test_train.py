@@ -40,9 +40,11 @@ class Fitted:
         name: str,
         seed: int,
         steps: int | None,
+        fine_tune: int,
         on_progress: Callable[[str, int, int], None],
     ) -> Report:
         self.given = {"sets": sets, "out": out, "base": base, "name": name, "seed": seed, "steps": steps}
+        self.given["fine_tune"] = fine_tune
         for stage in ("reading", "training"):
             for done in (0, 2, 4):
                 on_progress(stage, done, 4)
@@ -76,10 +78,10 @@ def refused(capsys: Capture, code: int, *arguments: object) -> str:
 
 def test_a_training_is_fitted_shown_and_told(pets: Path, tmp_path: Path, capsys: Capture) -> None:
     fit, out = Fitted(), tmp_path / "new folder" / "my.model"
-    assert run_training(check(pets, out), fit, steps=7) == 0
+    assert run_training(check(pets, out), fit, steps=7, fine_tune=2) == 0
     (data,) = fit.given.pop("sets")
     assert "1.png" not in [example.path.name for example in data.part("train")]
-    assert fit.given == {"out": out, "base": "builtin", "name": "my", "seed": 3, "steps": 7}
+    assert fit.given == {"out": out, "base": "builtin", "name": "my", "seed": 3, "steps": 7, "fine_tune": 2}
     assert out.parent.is_dir()
     told, talk = capsys.readouterr()
     assert told == "It knows 2 classes.\nIt is right 9 times of 10.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ from PIL import Image
 
 from indexer.embed.builtin import PACKAGED, BuiltinEmbedder
 from indexer.errors import BadRequest
+from training.arrays import LITE2
 from training.datasets import read
+from training.efficientnet_lite import last_block
 from training.fit import FitReport, fit
+from training.model_files import read_arrays
 
 COLOURS = {"glorp": (220, 30, 30), "zindle": (30, 30, 220)}  # words that no model knows
 
@@ -36,14 +40,16 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 Progress = list[tuple[str, int, int]]
 
 
-def trained(data: Path, out: Path, base: str, steps: int) -> tuple[FitReport, Progress]:
+def trained(data: Path, out: Path, base: str, steps: int, fine_tune: int = 0) -> tuple[FitReport, Progress]:
     progress: Progress = []
 
     def note(stage: str, done: int, total: int) -> None:
         progress.append((stage, done, total))
 
     sets = [read(data, 0)]
-    report = fit(sets, out, base=base, name="mine", seed=0, steps=steps, on_progress=note)
+    report = fit(
+        sets, out, base=base, name="mine", seed=0, steps=steps, fine_tune=fine_tune, on_progress=note
+    )
     return report, progress
 
 
@@ -105,6 +111,35 @@ def test_from_the_pretrained_parts(colours: Path, tmp_path: Path) -> None:
     model = BuiltinEmbedder(tmp_path / "new.model")
     assert model.dim == 512
     assert sum(path.stat().st_size for path in (tmp_path / "new.model").iterdir()) < 30_000_000
+
+
+def test_the_last_block_learns_too(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapted: tuple[Path, FitReport, Progress]
+) -> None:
+    monkeypatch.setenv("LAKESIFT_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "tuned.model"
+    report, progress = trained(colours, out, "builtin", 20, fine_tune=3)
+    assert (report.examples, report.unreadable) == (30, 1)
+    assert report.measures == {"colours top-1": 1.0}
+    assert ("fine-tuning", 3, 3) in progress and ("pooling colours", 30, 30) in progress
+    assert "--steps 20 --fine-tune 3 --out tuned.model" in (out / "MODEL_CARD.md").read_text()
+    before, after = read_arrays(PACKAGED).image.backbone, read_arrays(out).image.backbone
+    changed = {name for name in before if np.abs(before[name] - after[name]).max() > 1e-6}
+    tuned = {f"{part.name}.{kind}" for part in last_block(LITE2) for kind in ("weight", "bias")}
+    assert changed == tuned
+    (maps, _) = sorted((tmp_path / "cache" / "maps").iterdir(), key=lambda path: -path.stat().st_size)
+    assert np.load(maps, mmap_mode="r").shape == (31, 208, 9, 9)  # the broken image is a row of zeros
+
+
+def test_no_room_for_what_the_last_block_takes(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKESIFT_CACHE", str(tmp_path))
+    full = type(shutil.disk_usage("/"))(10**12, 10**12 - 5_000, 5_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
+    with pytest.raises(BadRequest, match=r"0\.0 GB of features go there, and 0\.0 GB are free; name another"):
+        trained(colours, tmp_path / "out", "builtin", 1, fine_tune=1)
+    assert list((tmp_path / "maps").iterdir()) == []
 
 
 def test_a_folder_that_is_there_is_refused(colours: Path, tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ def test_what_is_read_back_is_within_half_a_step_of_what_was_written() -> None:
 def test_written_read_and_written_again_is_the_same_model() -> None:
     model = tiny_model()
     for four in (False, True):
-        once = text_graph(model.text, words_in_4_bits=four)
-        again = text_graph(read_text_graph(once), words_in_4_bits=four)
+        once = text_graph(model.text, in_4_bits=four)
+        again = text_graph(read_text_graph(once), in_4_bits=four)
         assert np.abs(run_text(once) - run_text(again)).max() < 1e-5
     once = image_graph(model.image)
     again = image_graph(read_image_graph(once))
@@ -139,7 +139,7 @@ def test_written_read_and_written_again_is_the_same_model() -> None:
 
 
 def test_words_in_4_bits_are_looked_up_as_they_were_stored() -> None:
-    content = text_graph(tiny_model().text, words_in_4_bits=True)
+    content = text_graph(tiny_model().text, in_4_bits=True)
     unpacked = text_graph(read_text_graph(content), in_8_bits=False)
     assert np.abs(run_text(content) - run_text(unpacked)).max() < 1e-5
     assert len(content) < len(text_graph(tiny_model().text))
@@ -172,7 +172,7 @@ def test_the_sentence_encoder_is_the_published_one_and_8_bits_cost_little() -> N
         for content in (
             text_graph(arrays, in_8_bits=False),
             text_graph(arrays),
-            text_graph(arrays, words_in_4_bits=True),
+            text_graph(arrays, in_4_bits=True),
         )
     )
     assert np.abs(plain - theirs).max() < 1e-4
@@ -180,7 +180,7 @@ def test_the_sentence_encoder_is_the_published_one_and_8_bits_cost_little() -> N
         cosines(plain, published(SENTENCES)[batch.positions]).min() > 0.98
     )  # that one has int8 weights of its own
     assert cosines(plain, small).min() > 0.995
-    assert cosines(plain, smaller).min() > 0.98
+    assert cosines(plain, smaller).min() > 0.9  # to nearest; see training/rounding.py
 
 
 def published(sentences: list[str]) -> Floats:

@@ -13,11 +13,13 @@ from indexer.embed.runtime import open_session
 from indexer.embed.tokens import TextTokenizer
 from tests.tiny_model import TINY, tiny_model
 from training.arrays import Head, Linear, Norm
-from training.graphs import image_graph, text_graph
+from training.efficientnet_lite import last_block
+from training.graphs import image_graph, map_shape, text_graph, trunk_graph
 from training.heads import LearningHead, fresh
 from training.imagenet import GROUPS, class_names, coarse_table, members, ungrouped
+from training.last_block import LastBlock
 from training.learning import ImageInputs
-from training.objective import LearningSet, Objective, Teacher
+from training.objective import Anchor, Inputs, LearningSet, Objective, Teacher
 from training.starting import TOKENIZER, sentence_encoder
 from training.vocabulary import without_other_scripts
 from training.wordings import PLURALS, WORDINGS, plurals, wordings
@@ -137,5 +139,65 @@ def test_classes_by_hand() -> None:
     loss, _, labels = made._classes(
         0, np.array([0, 1]), vectors
     )  # the second is on the axis of the other class
-    assert float(loss.detach()) == pytest.approx(10, abs=1e-4)
+    # Of an image: 0 and 20. Of a class, scores of 20 cosine - 5: log(1 + e^-15) + log(1 + e^-5) = 0.0067, and
+    # log(1 + e^5) + log(1 + e^15) = 20.0067.
+    assert float(loss.detach()) == pytest.approx((0 + 20) / 2 + 0.5 * (0.0067 + 20.0067) / 2, abs=1e-3)
     assert list(labels) == [0, 0]
+
+
+def test_the_last_block_computes_what_the_graph_does() -> None:
+    """Trunk and block, one after the other, are the bare tower."""
+    image = tiny_model().image
+    pixels = np.random.default_rng(1).integers(0, 256, (3, TINY.side_px, TINY.side_px, 3), np.uint8)
+    bare = image_graph(replace(image, class_table=None, head=None))
+    whole = open_session(bare).run(None, {"pixels": pixels})[0]
+    maps = open_session(trunk_graph(image)).run(None, {"pixels": pixels})[0]
+    assert maps.shape == (3, *map_shape(image)) and maps.dtype == np.float16
+    told: list[int] = []
+    ours = LastBlock(image).features(maps, told.append)
+    assert np.abs(ours - whole).max() < 0.02 * np.abs(whole).max()  # fp16, and weights in 8 bits
+    assert told == [3]
+
+
+def test_the_last_block_gives_its_arrays_back() -> None:
+    image = tiny_model().image
+    block = LastBlock(image)
+    names = [part.name for part in last_block(TINY)]
+    assert names == [
+        "_blocks.7._expand_conv",
+        "_blocks.7._depthwise_conv",
+        "_blocks.7._project_conv",
+        "_conv_head",
+    ]
+    arrays = block.arrays()
+    assert sorted(arrays) == sorted(f"{name}.{part}" for name in names for part in ("weight", "bias"))
+    assert all(np.array_equal(values, image.backbone[name]) for name, values in arrays.items())
+    with torch.no_grad():
+        next(block.parameters()).add_(1)
+    assert not np.array_equal(block.arrays()[f"{names[0]}.weight"], arrays[f"{names[0]}.weight"])
+
+
+def test_a_moved_last_block_is_held_by_where_images_were() -> None:
+    """The image was on the first axis and is on the second: it moved by the square of sqrt 2."""
+    eye = np.eye(2, dtype=np.float32)
+    same = LearningHead(Head((Linear(eye, np.zeros(2, np.float32)),)), 0, 0)
+    teacher = Teacher([torch.tensor(eye)], [torch.tensor(eye)], torch.tensor(eye))
+    made = Objective(same, same, [], teacher, np.random.default_rng(0), Anchor(same, same))
+    inputs = Inputs(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+    assert float(made._drift([(inputs.seen, inputs)]).detach()) == pytest.approx(2)
+
+
+def test_likeness_follows_the_backbone_by_hand() -> None:
+    """Three images: to the backbone the first two are alike and the third opposite; nothing else counts.
+
+    Centred, (1), (1), (-2) over 3 are 1, 1 and -1: cosines 1 and -1, so that the first two expect each other (e^-20
+    for the third), and the third both in equal shares. Where vectors say so, too, the divergence is 0; where all are
+    one vector, log 2, log 2 and 0.
+    """
+    made, _ = objective(None)
+    seen = torch.tensor([[2.0, 0], [2.0, 0], [-1.0, 0]])
+    inputs = Inputs(seen, torch.zeros(3, 2), seen)
+    alike = torch.tensor([[1.0, 0], [1.0, 0], [-1.0, 0]])
+    assert float(made._likeness([(alike, inputs)])) == pytest.approx(0, abs=1e-5)
+    one = torch.tensor([[1.0, 0]] * 3)
+    assert float(made._likeness([(one, inputs)])) == pytest.approx(2 / 3 * np.log(2), abs=1e-5)
