@@ -64,12 +64,12 @@ class StageProgress(TerminalProgress):
     def __init__(self) -> None:
         super().__init__(unit="")
         self._stage = ""
-        self._done = 0
+        self._total = self._done = 0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """:param done: of total, in this stage; it may be told as often as one likes."""
-        if stage != self._stage or done < self._done:
+        if (stage, total) != (self._stage, self._total) or done < self._done:
             self.stage(stage, total)
-            self._stage, self._done = stage, 0
+            self._stage, self._total, self._done = stage, total, 0
         self.advance(done - self._done)
         self._done = done
