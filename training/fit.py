@@ -306,7 +306,7 @@ def _write(
         f"to {DIM}",
         side_px=model.image.variant.side_px,
         sets=sets,
-        splits="The train split of each was learnt from, the validate split measured below, the test split not read.",
+        splits="The train split of each was learnt from, the validate split measured above, the test split not read.",
         seed=seed,
         steps=steps,
         measured=_table(report.measures),
