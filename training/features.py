@@ -12,6 +12,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -75,8 +76,9 @@ def image_maps(name: str, paths: Sequence[Path], image: ImageArrays, on_progress
         except OSError as error:
             raise BadRequest(str(path.parent), f"cannot be written ({error.strerror})") from error
         finally:
-            beside.unlink(missing_ok=True)
-    return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+            with suppress(OSError):  # it must not hide what went wrong
+                beside.unlink()
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))  # still on disk
 
 
 def _check_room(folder: Path, wanted_bytes: int) -> None:
@@ -84,7 +86,7 @@ def _check_room(folder: Path, wanted_bytes: int) -> None:
     if wanted_bytes > free:
         raise BadRequest(
             str(folder),
-            f"{wanted_bytes / 1e9:.1f} GB of features go there, and {free / 1e9:.1f} GB are free; name another with "
+            f"{wanted_bytes / 1e6:,.0f} MB of features go there, and {free / 1e6:,.0f} MB are free; name another with "
             "LAKESIFT_CACHE, or train without --fine-tune",
         )
 

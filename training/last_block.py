@@ -72,7 +72,7 @@ def _convolution(kernel: Floats, bias: Floats) -> nn.Conv2d:
     out, width, size, _ = kernel.shape
     groups = out if width == 1 else 1
     made = nn.Conv2d(width * groups, out, size, padding=size // 2, groups=groups)
-    made.weight.data, made.bias.data = torch.tensor(kernel), torch.tensor(bias)  # type: ignore[union-attr]
+    made.weight, made.bias = nn.Parameter(torch.tensor(kernel)), nn.Parameter(torch.tensor(bias))
     return made
 
 

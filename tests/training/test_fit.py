@@ -135,11 +135,20 @@ def test_no_room_for_what_the_last_block_takes(
     colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAKESIFT_CACHE", str(tmp_path))
-    full = type(shutil.disk_usage("/"))(10**12, 10**12 - 5_000, 5_000)
+    full = type(shutil.disk_usage("/"))(10**12, 10**12 - 500_000, 500_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
-    with pytest.raises(BadRequest, match=r"0\.0 GB of features go there, and 0\.0 GB are free; name another"):
+    with pytest.raises(BadRequest, match=r"1 MB of features go there, and 0 MB are free; name another"):
         trained(colours, tmp_path / "out", "builtin", 1, fine_tune=1)
     assert list((tmp_path / "maps").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("LAKESIFT_CACHE", str(tmp_path / "file"))
+    with pytest.raises(BadRequest, match=r"file.maps: cannot be written \(Not a directory\)"):
+        trained(colours, tmp_path / "out", "builtin", 1, fine_tune=1)
 
 
 def test_a_folder_that_is_there_is_refused(colours: Path, tmp_path: Path) -> None:
