@@ -224,6 +224,11 @@ def bands(scores: NDArray[np.float32]) -> list[int]:
     return np.diff(kept).tolist()
 
 
+def fresh_seed() -> str:
+    """256 bits of the operating system's randomness, hex: no one can tell an audit's draws beforehand."""
+    return secrets.token_hex(32)
+
+
 def begin(number: int, snapshot: int, target: Target, scored: Scored, answers: Mapping[int, str]) -> Audit:
     """The population of a new audit; its shares are even, and `planned` by `plan.planned` before it is saved.
 
@@ -239,7 +244,7 @@ def begin(number: int, snapshot: int, target: Target, scored: Scored, answers: M
     total = max(sum(sizes), 1)
     design = Design(
         number=number,
-        seed=secrets.token_hex(32),
+        seed=fresh_seed(),
         snapshot=snapshot,
         target=target,
         edges=tuple(float(edge) for edge in lowest[:-1]),

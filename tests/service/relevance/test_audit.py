@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from indexer.errors import LakeDamaged, LakeError
-from service.relevance.audit import Audit, bands, begin, numbers, with_plan
+from service.relevance.audit import Audit, bands, begin, fresh_seed, numbers, with_plan
 from service.relevance.definition import Target
 from service.relevance.martingale import NO, UNKNOWN, YES
 from service.relevance.promise import Known
@@ -46,6 +46,14 @@ def test_every_row_is_drawn_once_and_the_seed_decides_the_order() -> None:
     other = Audit(replace(audit.design, seed="07" * 32), audit.row_ids, audit.scores, audit.strata)
     assert other.order[1].tolist() != rows.tolist()
     assert begun().design.seed != audit.design.seed
+
+
+def test_a_real_seed_is_256_bits_that_never_come_again() -> None:
+    seeds = {fresh_seed() for _ in range(100)}
+    assert len(seeds) == 100
+    assert {len(seed) for seed in seeds} == {64}
+    # 25,600 bits, half of them set; six standard errors of 80 either side
+    assert abs(sum(int(seed, 16).bit_count() for seed in seeds) - 12_800) < 480
 
 
 def test_the_order_of_a_seed_is_fixed_for_ever() -> None:
