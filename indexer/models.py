@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from indexer.embed import Embedder
 from indexer.embed.catalog import load_embedder
 from indexer.errors import BadRequest, ModelUnavailable, WrongModel
 from indexer.manifest import Manifest
+
+WAY_OUT = (
+    "use the model it was built with, or index its sources into a new lake; "
+    "`lakesift filter copy --into` takes its filters and labels there"
+)
+_SHA256 = re.compile("[0-9a-f]{64}")
+DIGEST_SHOWN = 12  # digits of a hash that tell two models apart
 
 
 def load_model_of(manifest: Manifest, *, precision: str | None = None, device: str | None = None) -> Embedder:
@@ -27,7 +37,18 @@ def check_model(lake: str, manifest: Manifest, embedder: Embedder) -> None:
     theirs, ours = manifest.fingerprint, embedder.fingerprint
     if theirs == ours:
         return
+    expected, found = what_differs(theirs, ours)
+    expected, found = f"{manifest.model_id} ({expected})", f"{embedder.model_id} ({found})"
+    raise WrongModel(lake, expected, found, WAY_OUT)
+
+
+def what_differs(theirs: Mapping[str, str | int], ours: Mapping[str, str | int]) -> tuple[str, str]:
+    """Of two fingerprints, what the one has otherwise than the other: "weights 5b8dc9c3c822", and the other's."""
     keys = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
-    expected = f"{manifest.model_id} ({', '.join(f'{key} {theirs.get(key)}' for key in keys)})"
-    found = f"{embedder.model_id} ({', '.join(f'{key} {ours.get(key)}' for key in keys)})"
-    raise WrongModel(lake, expected, found, "use the lake's own model, or index into a new lake")
+    their, our = (", ".join(f"{key} {_short(model.get(key))}" for key in keys) for model in (theirs, ours))
+    return their, our
+
+
+def _short(value: str | int | None) -> str:
+    text = str(value)
+    return text[:DIGEST_SHOWN] if _SHA256.fullmatch(text) else text

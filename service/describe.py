@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from indexer.errors import ModelUnavailable, WrongModel
 from indexer.layout import Layout
-from indexer.manifest import check_files, read_manifest
+from indexer.manifest import Manifest, check_files, read_manifest
+from indexer.models import check_model, load_model_of
 from indexer.tables import read_skipped
 
 
@@ -33,7 +35,7 @@ def describe(folder: Path, *, with_skipped: bool = False) -> dict[str, Any]:
         "skipped": sum(entry.rows for entry in manifest.skipped),
         "size_bytes": manifest.size_bytes,
         "fingerprint": dict(manifest.fingerprint),
-        "problems": [*problems, *opened.problems],
+        "problems": [*problems, *opened.problems, *_model_problems(folder, manifest)],
     }
     if with_skipped:
         rows = read_skipped(layout, manifest).to_pylist()
@@ -41,3 +43,14 @@ def describe(folder: Path, *, with_skipped: bool = False) -> dict[str, Any]:
             {"uri": row["uri"], "reason": row["reason"], "when": row["when"].isoformat()} for row in rows
         ]
     return facts
+
+
+def _model_problems(folder: Path, manifest: Manifest) -> list[str]:
+    """Whether a model of ours is still the one the lake was built with. Others would take seconds to load."""
+    if manifest.model_id.partition("@")[0] != "builtin":
+        return []
+    try:
+        check_model(str(folder), manifest, load_model_of(manifest))
+    except (ModelUnavailable, WrongModel) as error:
+        return [str(error)]
+    return []

@@ -437,15 +437,25 @@ def _add_looks(actions: Verbs) -> None:
     differ.add_argument("before", type=positive, metavar="N", help="the older version")
     differ.add_argument("after", type=positive, metavar="M", help="the newer version")
     add_json(differ)
-    copy = add_verb(actions, "copy", "make a filter like another, without its audit and promise", [
+    copy = add_verb(actions, "copy", "make a filter like another, here or in another lake, without its promise", [
         "lakesift filter copy my.lake hospital clinic",
-        "lakesift filter copy my.lake hospital clinic --labels",
+        "lakesift filter copy my.lake hospital --labels --into new.lake",
     ])  # fmt: skip
     _lake_and_name(copy)
-    copy.add_argument("new_name", metavar="NEW_NAME", help="the copy's name")
+    copy.add_argument(
+        "new_name", metavar="NEW_NAME", nargs="?", help="the copy's name (default: the same, in another lake)"
+    )
     copy.add_argument(
         "--labels", action="store_true", help="copy the labels too (default: begin without any)"
     )
+    copy.add_argument(
+        "--into",
+        type=Path,
+        metavar="NEW_LAKE",
+        help="another lake, as of another model: examples and labels are found again there by their images' bytes "
+        "(default: the filter's own lake)",
+    )
+    add_json(copy)
     delete = add_verb(actions, "delete", "take a filter out of service; its files are kept, and you are told where", [
         "lakesift filter delete my.lake hospital",
         "lakesift filter delete my.lake hospital-old",

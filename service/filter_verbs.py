@@ -516,11 +516,50 @@ def _diff(filters: Filters, arguments: argparse.Namespace) -> int:
 
 
 def _copy(filters: Filters, arguments: argparse.Namespace) -> int:
+    if arguments.into is not None:
+        return _copy_into(filters, arguments)
+    if arguments.new_name is None:
+        raise BadRequest("name", "the copy needs a name of its own, unless it goes --into another lake")
     made = filters.copy(arguments.name, arguments.new_name, labels=arguments.labels)
-    begun = filters.store.audits_begun(made.name)
-    counts = f"; its next audit counts as number {begun + 1} of both" if begun else ""
-    print(f"made filter {made.name}, like {arguments.name}{counts}", file=sys.stderr)
+    if arguments.json:
+        print_json(made.summary())
+    print(f"made filter {made.name}, like {arguments.name}{_audits_before(filters, made)}", file=sys.stderr)
     return DONE
+
+
+def _copy_into(filters: Filters, arguments: argparse.Namespace) -> int:
+    from service.lake import Lake
+    from service.relevance import Filters
+
+    with Lake.open(arguments.into) as lake:
+        there = Filters(lake)
+        carried = filters.carry(arguments.name, there, arguments.new_name, labels=arguments.labels)
+        if arguments.json:
+            print_json(carried.to_json())
+        print(
+            f"made filter {carried.filter.name} in {arguments.into}, like {arguments.name} in {arguments.lake}"
+            f"{_audits_before(there, carried.filter)}",
+            file=sys.stderr,
+        )
+        here, now = carried.average_precision_here, carried.average_precision_there
+        if arguments.labels:
+            ranks = (
+                ""
+                if here is None or now is None
+                else (
+                    f"; cross-validated on them, its best scorer has an average precision of {now:.2f}, in "
+                    f"{arguments.lake} {here:.2f}"
+                )
+            )
+            print(f"{carried.labels:,} labels taken along{ranks}", file=sys.stderr)
+        for sentence in carried.left_out:
+            print(f"warning: {sentence}", file=sys.stderr)
+    return FAILED if carried.left_out else DONE
+
+
+def _audits_before(filters: Filters, made: Filter) -> str:
+    begun = filters.store.audits_begun(made.name)
+    return f"; its next audit counts as number {begun + 1} of both" if begun else ""
 
 
 def _delete(filters: Filters, arguments: argparse.Namespace) -> int:

@@ -234,6 +234,14 @@ class Snapshot:
         numbers, positions = self.locate(places[at : at + 1])
         return self.parts[int(numbers[0])], int(positions[0])
 
+    def places_of(self, row_ids: Positions) -> tuple[Positions, Positions, Positions]:
+        """int64, (n,) each: those of these rows that live, in their order, their parts and their positions there."""
+        ids, places = self.places
+        at = np.searchsorted(ids, row_ids)
+        known = at < len(ids)
+        known[known] = ids[at[known]] == row_ids[known]
+        return (row_ids[known], *self.locate(places[at[known]]))
+
     @cached_property
     def background(self) -> Vectors:
         """float32, (n, dim): the up to 10,000 live rows with the smallest hash(row_id), what z scores compare with."""

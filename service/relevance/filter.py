@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from indexer.embed import Embedder
 from indexer.errors import BadRequest, LakeDamaged, WrongModel
+from indexer.models import what_differs
 from indexer.report import Progress, Silent
 from service.export import ExportReport, Handover, export
 from service.export.reading import reader_of
@@ -486,8 +487,10 @@ def _check_model(definition: Definition, lake: Lake) -> None:
     theirs, ours = definition.model, lake.manifest.fingerprint
     if dict(theirs) == dict(ours):
         return
-    keys = [key for key in {**ours, **theirs} if theirs.get(key) != ours.get(key)]
-    expected, found = (", ".join(f"{key} {model.get(key)}" for key in keys) for model in (ours, theirs))
+    expected, found = what_differs(ours, theirs)
     raise WrongModel(
-        str(lake.folder), expected, f"filter {definition.name} of {found}", "make the filter anew"
+        str(lake.folder),
+        expected,
+        f"filter {definition.name} of {found}",
+        "take it from its own lake with `lakesift filter copy --into`, or make it anew",
     )

@@ -14,6 +14,7 @@ from indexer.errors import BadRequest, UnreadableImage
 from indexer.layout import Layout
 from service.lake import Lake
 from service.query import Query, query_vector
+from service.relevance.carrying import Carried, carry
 from service.relevance.definition import Definition, ExampleImage, Examples, Target, now
 from service.relevance.filter import Filter
 from service.relevance.fitting import draft
@@ -57,13 +58,23 @@ class Filters:
         snapshot = self.lake.snapshot
         keep = self._examples(snapshot, keep_texts, keep_images, keep_rows)
         drop = self._examples(snapshot, drop_texts, drop_images, drop_rows)
-        scorer = draft(
-            keep.texts,
-            drop.texts,
-            _shown(snapshot, keep),
-            _shown(snapshot, drop),
-            self._embedder,
-        )
+        self.store.add(self.drafted(snapshot, name, keep, drop, where, target or Target()))
+        return self.open(name)
+
+    def drafted(
+        self,
+        snapshot: Snapshot,
+        name: str,
+        keep: Examples,
+        drop: Examples,
+        where: str | None,
+        target: Target,
+    ) -> Definition:
+        """A version 1 that is not saved yet.
+
+        :raises BadRequest: as for `create`.
+        """
+        shown = _shown(snapshot, keep), _shown(snapshot, drop)
         definition = Definition(
             name=name,
             version=1,
@@ -73,15 +84,14 @@ class Filters:
             keep=keep,
             drop=drop,
             where=where,
-            target=target or Target(),
+            target=target,
             model=dict(snapshot.manifest.fingerprint),
             snapshot=snapshot.number,
-            scorer=scorer,
+            scorer=draft(keep.texts, drop.texts, *shown, self._embedder),
         )
-        if not len(score_rows(snapshot, scorer, where)):
+        if not len(score_rows(snapshot, definition.scorer, where)):
             raise BadRequest("where", "no image of the lake is left by it")
-        self.store.add(definition)
-        return self.open(name)
+        return definition
 
     def _examples(
         self,
@@ -113,6 +123,19 @@ class Filters:
         """A filter of its own, like another's latest version. See `FilterStore.copy`."""
         self.store.copy(name, new_name, labels=labels)
         return self.open(new_name)
+
+    def carry(
+        self, name: str, into: Filters, new_name: str | None = None, *, labels: bool = False
+    ) -> Carried:
+        """Make a filter of another lake like one of this: its texts, examples, where and target. See `carrying`.
+
+        :param new_name: None: the same.
+        :param labels: True takes the labels along, too.
+        :raises BadRequest: if it is the same lake, no text or example is left, none of the labelled images is in the
+            other lake, or the name is taken there.
+        :raises WhereError: if where is not understood there, as of a column that the other lake has not.
+        """
+        return carry(self, name, into, new_name or name, labels=labels)
 
     def delete(self, name: str) -> Path:
         """Take it out of service; where it lies now. See `FilterStore.delete`."""

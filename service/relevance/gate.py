@@ -22,9 +22,10 @@ from service.lake import Lake
 from service.relevance import drift
 from service.relevance.applying import likely_cut
 from service.relevance.audit import Audit
+from service.relevance.by_content import contents_of
 from service.relevance.definition import Definition, Thresholds
 from service.relevance.scorer import Scorer
-from service.snapshot import Positions, Snapshot
+from service.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from service.where import Where
@@ -218,7 +219,8 @@ class Gates:
         if unknown:
             found = dict(self._digests)
             for snapshot in {s.number: s for s in (self._audited(audit), self._lake.snapshot)}.values():
-                found |= _digests(snapshot, np.array(unknown, np.int64))
+                seen = contents_of(snapshot, unknown)
+                found |= {row_id: content.sha256 for row_id, content in seen.items()}
             self._digests = found
         labels: dict[str, set[str]] = {}
         for row_id, label in answers.items():
@@ -267,14 +269,14 @@ def _near(snapshot: Snapshot, audit: Audit, lines: Thresholds, scorer: Scorer) -
     ends = [np.abs(audit.scores - np.float32(line)) <= reach for line in (lines.keep, lines.drop)]
     here = np.flatnonzero(ends[0] | ends[1])
     scores = dict(zip(audit.row_ids[here].tolist(), audit.scores[here].tolist(), strict=True))
-    found = _digests(snapshot, audit.row_ids[here])
-    return {digest: scores[row_id] for row_id, digest in found.items()}
+    found = contents_of(snapshot, audit.row_ids[here])
+    return {content.sha256: scores[row_id] for row_id, content in found.items()}
 
 
 def _different(snapshot: Snapshot, audit: Audit) -> float:
     """The effective number of the images audited, from a sample of them."""
     every = -(-len(audit.row_ids) // drift.MOST_COMPARED) or 1
-    _, numbers, positions = _places(snapshot, audit.row_ids[::every])
+    _, numbers, positions = snapshot.places_of(audit.row_ids[::every])
     hashes, vectors = [np.empty(0, np.uint64)], [np.empty((0, snapshot.manifest.dim), np.float32)]
     for number in np.unique(numbers).tolist():
         part, here = snapshot.parts[number], positions[numbers == number]
@@ -282,26 +284,6 @@ def _different(snapshot: Snapshot, audit: Audit) -> float:
         vectors.append(ann.vectors_at(part.segment.index, here))
     found = drift.effective(drift.groups(np.concatenate(hashes), np.concatenate(vectors)))
     return found or float(len(audit.row_ids))  # none of them is left to look at
-
-
-def _digests(snapshot: Snapshot, row_ids: Positions) -> dict[int, str]:
-    """row_id -> sha256, of those of these rows that the snapshot has."""
-    ids, numbers, positions = _places(snapshot, row_ids)
-    found: dict[int, str] = {}
-    for number in np.unique(numbers).tolist():
-        here = numbers == number
-        digests = snapshot.parts[number].table["sha256"].take(pa.array(positions[here])).to_pylist()
-        found.update(zip(ids[here].tolist(), digests, strict=True))
-    return found
-
-
-def _places(snapshot: Snapshot, row_ids: Positions) -> tuple[Positions, Positions, Positions]:
-    """int64, (n,) each: those of these rows that the snapshot has, their parts and their positions there."""
-    ids, places = snapshot.places
-    at = np.searchsorted(ids, row_ids)
-    known = at < len(ids)
-    known[known] = ids[at[known]] == row_ids[known]
-    return (row_ids[known], *snapshot.locate(places[at[known]]))
 
 
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:

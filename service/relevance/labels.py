@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -176,14 +176,16 @@ class LabelBook:
         """All lines about a row, undone ones and undos too, oldest first."""
         return [record for record in self.records() if record.row_id == row_id]
 
-    def copy_to(self, folder: Path) -> None:
+    def copy_to(self, folder: Path, row_of: Callable[[int], int | None] = lambda row_id: row_id) -> None:
         """Write this book beside another filter. What was an audit's label here teaches there: it was not drawn for it.
 
         :param folder: of a filter that nobody labels yet.
+        :param row_of: the row of the other filter's lake that is this row; None: it has none, and its lines stay here.
         """
         records = [
-            replace(record, purpose="teach") if record.purpose == "audit" else record
+            replace(record, row_id=row_id, purpose="teach" if record.purpose == "audit" else record.purpose)
             for record in self.records()
+            if (row_id := row_of(record.row_id)) is not None
         ]
         if records:
             other = LabelBook(folder)

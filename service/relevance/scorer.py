@@ -234,13 +234,9 @@ def vectors_of(snapshot: Snapshot, row_ids: Collection[int] | Positions) -> Vect
     :raises BadRequest: if the snapshot has no row of such a number.
     """
     wanted = np.asarray(list(row_ids), np.int64)
-    ids, places = snapshot.places
-    at = np.searchsorted(ids, wanted)
-    known = at < len(ids)
-    known[known] = ids[at[known]] == wanted[known]
-    if not known.all():
-        raise BadRequest("row_id", f"there is no row {wanted[~known][0]} in this lake")
-    numbers, positions = snapshot.locate(places[at])
+    known, numbers, positions = snapshot.places_of(wanted)
+    if len(known) < len(wanted):
+        raise BadRequest("row_id", f"there is no row {wanted[~np.isin(wanted, known)][0]} in this lake")
     vectors = np.empty((len(wanted), snapshot.manifest.dim), np.float32)
     for number in np.unique(numbers).tolist():
         here = numbers == number

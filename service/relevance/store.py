@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -145,19 +145,40 @@ class FilterStore:
             thresholds=None,
             labels=source.labels if labels else None,
             measured=None,
-            copied=replace(self._origin(name), audits=self.audits_begun(name)),
+            copied=self.copied_from(name),
         )
-        path = self.add(copied)
-        if labels:
-            try:
-                self.labels(name).copy_to(path.parent)
-            except (
-                BaseException
-            ):  # a full disk, Ctrl-C: rather no copy than one without the labels it was made with
-                with suppress(OSError):
-                    path.unlink()
-                raise
+        self.add_copy(copied, self.labels(name) if labels else None)
         return copied
+
+    def add_copy(
+        self,
+        definition: Definition,
+        book: LabelBook | None,
+        row_of: Callable[[int], int | None] = lambda row_id: row_id,
+    ) -> None:
+        """Write a filter's version 1 and, beside it, the labels of another filter.
+
+        :param row_of: see `LabelBook.copy_to`.
+        :raises LakeError: as for `add`, and then there is neither.
+        """
+        path = self.add(definition)
+        if book is None:
+            return
+        try:
+            book.copy_to(path.parent, row_of)
+        except (
+            BaseException
+        ):  # a full disk, Ctrl-C: rather no copy than one without the labels it was made with
+            with suppress(OSError):
+                path.unlink()
+            raise
+
+    def copied_from(self, name: str) -> Copied:
+        """What a copy of this filter, made now, keeps of where it is from.
+
+        :raises UnknownFilter: if there is none of this name; LakeDamaged: if its first version cannot be read.
+        """
+        return replace(self._origin(name), audits=self.audits_begun(name))
 
     def audits_begun(self, name: str) -> int:
         """How many audits a filter and its copies have begun in all; or what it was copied from, and copies of that.

@@ -347,10 +347,50 @@ def test_what_is_there_can_be_seen_copied_and_taken_away(capsys: Capture, lake: 
     label(capsys, lake, found["rows"], set())
     _, said = run(capsys, 0, "undo", lake, "cats")
     assert said == f"took back no of row {found['rows'][1]['row_id']}\n"
-    run(capsys, 0, "copy", lake, "cats", "kittens")
+    _, said = run(capsys, 0, "copy", lake, "cats", "kittens")
+    assert said == "made filter kittens, like cats\n"
+    assert told(capsys, "copy", lake, "cats", "lions", "--labels")["labels"] == 1
+    run(capsys, 0, "delete", lake, "lions")
     _, said = run(capsys, 0, "delete", lake, "cats")
     assert "its files lie in" in said
     assert [each["name"] for each in told(capsys, "list", lake)["filters"]] == ["kittens"]
+
+
+def test_a_filter_goes_into_another_lake_with_its_labels(capsys: Capture, lake: Path, tmp_path: Path) -> None:
+    """Two of the sample photos under other names and row ids: a cat, and a cup of coffee."""
+    rows = {Path(row["uri"]).name: row for row in told_rows(capsys, lake)}
+    for name, photo in (("0.png", "coffee.png"), ("1.png", "chelsea.png")):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(Path(rows[photo]["uri"]).read_bytes())
+    new = tmp_path / "new.lake"
+    assert main(["index", str(tmp_path / "photos"), "--into", str(new)]) == 0
+    run(capsys, 0, "new", lake, "cats", "--keep", "a cat", "--recall", 0.8)
+    label(capsys, lake, [rows[name] for name in ("chelsea.png", "coffee.png")], {"chelsea.png"})
+    out, said = run(capsys, 0, "copy", lake, "cats", "--labels", "--into", new)
+    assert (out, said) == ("", f"made filter cats in {new}, like cats in {lake}\n2 labels taken along\n")
+    shown, said = run(capsys, 0, "show", new, "cats")
+    assert "keep: a cat\nwanted: recall at least 0.8, with confidence 0.95\n" in shown
+    assert said == "2 labels: 1 yes, 1 no\n"
+    label(capsys, lake, [rows["rocket.jpg"]], set())
+    copied = told(capsys, "copy", lake, "cats", "more", "--labels", "--into", new, code=1)
+    assert (copied["name"], copied["labels"], copied["average_precision"]) == ("more", 2, None)
+    assert copied["left_out"] == [f"1 of 3 labels were left out: no image in {new} has the bytes of theirs"]
+    again = run(capsys, 2, "copy", lake, "cats", "--into", new)[1]
+    assert (
+        again == "lakesift: name: there is a filter 'cats' already; choose another name, or delete that one\n"
+    )
+    _, said = run(capsys, 2, "copy", lake, "cats")
+    assert "name: the copy needs a name of its own, unless it goes --into another lake" in said
+    _, said = run(capsys, 1, "copy", lake, "cats", "--into", tmp_path / "photos")
+    assert "is not a lake" in said
+
+
+def told_rows(capsys: Capture, lake: Path) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert main(["search", str(lake), "a photo", "-k", "100", "--json"]) == 0
+    hits = json.loads(capsys.readouterr().out)["hits"]
+    assert isinstance(hits, list)
+    return hits
 
 
 def test_lines_of_a_file_that_cannot_be_used_are_told_and_exit_with_1(capsys: Capture, lake: Path) -> None:

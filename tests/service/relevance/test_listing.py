@@ -60,7 +60,8 @@ DAMAGE: dict[Callable[[Path], None], str] = {
     of_the_future: "dogs/000001.json is damaged: it has format 9, this lakesift reads up to 2: update lakesift",
     without_labels: "dogs/labels.jsonl is damaged: it is missing, and version 2 was made with 2 labels; put it back",
     half_a_book: "dogs/labels.jsonl is damaged: line 1 is not a label (it has no field seq)",
-    of_another_model: "but this is filter dogs of name others; make the filter anew",
+    of_another_model: "but this is filter dogs of name others; take it from its own lake "
+    "with `lakesift filter copy --into`, or make it anew",
     a_folder_in_its_place: "dogs/000001.json is damaged: Is a directory",
 }
 
@@ -165,7 +166,7 @@ def test_what_uses_a_filter_of_another_model_refuses(desk: Desk) -> None:
     with Lake.open(desk.lake, desk.model) as lake:
         filter = Filters(lake).open("dogs")
         for use in (filter.next, filter.plan, filter.apply, filter.report, filter.progress):
-            with pytest.raises(WrongModel, match=r"my\.lake was built with name .*make the filter anew"):
+            with pytest.raises(WrongModel, match=r"my\.lake was built with name .*or make it anew"):
                 use()
 
 
