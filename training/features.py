@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -61,14 +62,13 @@ def image_maps(name: str, paths: Sequence[Path], image: ImageArrays, on_progress
     :raises BadRequest: if the cache folder cannot be written, or has no room for them.
     """
     trunk = trunk_graph(image)
-    key = _key([hashlib.sha256(trunk).hexdigest(), *map(_state, paths)])
-    path = cache_folder() / "maps" / f"{key}.npy"
+    path = _maps_file(trunk, paths)
     if not path.is_file():
         beside = path.with_name(f".{uuid.uuid4().hex}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             shape = len(paths), *map_shape(image)
-            _check_room(path.parent, int(np.prod(shape)) * 2)
+            _check_room(path.parent, len(paths), image)
             rows = np.lib.format.open_memmap(beside, "w+", np.float16, shape)
             _fill(rows, name, paths, trunk, image.variant.side_px, on_progress)
             rows.flush()
@@ -81,13 +81,33 @@ def image_maps(name: str, paths: Sequence[Path], image: ImageArrays, on_progress
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))  # still on disk
 
 
-def _check_room(folder: Path, wanted_bytes: int) -> None:
+def check_room_for_maps(splits: Iterable[Sequence[Path]], image: ImageArrays) -> None:
+    """Before the first image of many is looked at: whether there is room for what is not in the cache yet.
+
+    :raises BadRequest: as `image_maps`, which looks again.
+    """
+    trunk, folder = trunk_graph(image), cache_folder() / "maps"
+    missing = sum(len(paths) for paths in splits if not _maps_file(trunk, paths).is_file())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadRequest(str(folder), f"cannot be written ({error.strerror})") from error
+    _check_room(folder, missing, image)
+
+
+def _maps_file(trunk: bytes, paths: Sequence[Path]) -> Path:
+    key = _key([hashlib.sha256(trunk).hexdigest(), *map(_state, paths)])
+    return cache_folder() / "maps" / f"{key}.npy"
+
+
+def _check_room(folder: Path, images: int, image: ImageArrays) -> None:
+    wanted_bytes = images * math.prod(map_shape(image)) * np.dtype(np.float16).itemsize
     free = shutil.disk_usage(folder).free  # a full disk under a memory map ends the process, not the write
     if wanted_bytes > free:
         raise BadRequest(
             str(folder),
-            f"{wanted_bytes / 1e6:,.0f} MB of features go there, and {free / 1e6:,.0f} MB are free; name another with "
-            "LAKESIFT_CACHE, or train without --fine-tune",
+            f"{math.ceil(wanted_bytes / 1e6):,} MB of features go there, and {int(free / 1e6):,} MB are free; name "
+            "another with LAKESIFT_CACHE, or train without --fine-tune",
         )
 
 

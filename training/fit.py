@@ -24,8 +24,8 @@ from indexer.errors import BadRequest
 from training import starting
 from training.arrays import LITE2, Floats, ImageArrays, ModelArrays
 from training.card import CardFacts, CardSet, card
-from training.datasets import DataSet
-from training.features import Halves, OnProgress, sentence_vectors
+from training.datasets import DataSet, Split
+from training.features import Halves, OnProgress, check_room_for_maps, sentence_vectors
 from training.graphs import image_graph, text_graph
 from training.heads import LearningHead, fresh
 from training.imagenet import class_names
@@ -53,6 +53,7 @@ HIDDEN = 768
 STEPS, ADAPT_STEPS = 1200, 300
 RATE, ADAPT_RATE, FINE_TUNE_RATE = 1e-3, 2e-4, 2e-4
 FINE_TUNE_SHARE = 0.5  # of a step's usual examples
+SPLITS: tuple[Split, Split] = ("train", "validate")  # what is looked at; the test split is not read
 WARM_UP_STEPS = 50
 WEIGHT_DECAY = 0.05
 DROPOUT = 0.3
@@ -106,9 +107,12 @@ def fit(
     started = time.monotonic()
     torch.manual_seed(seed)
     model, finished = _base(base, sets)
+    if fine_tune:
+        check_room_for_maps(
+            ([example.path for example in one.part(split)] for one in sets for split in SPLITS), model.image
+        )
     train, validate = (
-        [seen(one, split, model, on_progress, with_maps=fine_tune > 0) for one in sets]
-        for split in ("train", "validate")
+        [seen(one, split, model, on_progress, with_maps=fine_tune > 0) for one in sets] for split in SPLITS
     )
     if max(len(one.examples) for one in train) < MIN_EXAMPLES:
         raise BadRequest("data", f"fewer than {MIN_EXAMPLES} images to learn from; give more")

@@ -135,11 +135,22 @@ def test_no_room_for_what_the_last_block_takes(
     colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAKESIFT_CACHE", str(tmp_path))
-    full = type(shutil.disk_usage("/"))(10**12, 10**12 - 500_000, 500_000)
+    # 31 images to learn from and 10 to validate on, 208 x 9 x 9 halves each: 1.04 MB, and 0.34 MB.
+    full = type(shutil.disk_usage("/"))(10**12, 10**12 - 1_200_000, 1_200_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
-    with pytest.raises(BadRequest, match=r"1 MB of features go there, and 0 MB are free; name another"):
-        trained(colours, tmp_path / "out", "builtin", 1, fine_tune=1)
-    assert list((tmp_path / "maps").iterdir()) == []
+    looked_at: Progress = []
+    with pytest.raises(BadRequest, match=r"2 MB of features go there, and 1 MB are free; name another"):
+        fit(
+            [read(colours, 0)],
+            tmp_path / "out",
+            base="builtin",
+            name="mine",
+            seed=0,
+            steps=1,
+            fine_tune=1,
+            on_progress=lambda *step: looked_at.append(step),
+        )
+    assert (looked_at, list((tmp_path / "maps").iterdir())) == ([], []), "the first set alone would fit"
 
 
 def test_a_cache_that_cannot_be_written(
