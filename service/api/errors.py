@@ -145,10 +145,12 @@ def describe(errors: Sequence[Any]) -> tuple[str | None, str]:
     path = [part for part in first["loc"] if part not in ("body", "query", "path", "header")]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".") or None
     if field is None:
-        return None, 'the body must be a JSON object, as {"texts": [{"text": "a cat"}]}; /docs describes it'
+        return None, 'the body must be a JSON object, as {"texts": ["a cat"]}; /docs describes it'
     message = str(first["msg"])
     if first["type"] == "extra_forbidden":
         message = "there is no such field; /docs lists those there are"
+    if first["type"] in ("model_type", "model_attributes_type"):
+        message = "input should be a JSON object; /docs has its fields"
     if first["type"] == "string_pattern_mismatch" and field == "cursor":
         message = NOT_A_CURSOR
     return field, f"{field}: {message[:1].lower()}{message[1:]}"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -65,13 +66,42 @@ class RowExample(Strict):
     weight: Weight = 1.0
 
 
+def _text_alone(said: Any) -> Any:
+    if isinstance(said, str):
+        return {"text": said}
+    if isinstance(said, dict | TextExample):
+        return said
+    raise PydanticCustomError("not_a_text", 'write it as "a cat", or as {"text": "a cat", "weight": 1}')
+
+
+def _row_alone(said: Any) -> Any:
+    if isinstance(said, int) and not isinstance(said, bool):
+        return {"row_id": said}
+    if isinstance(said, dict | RowExample):
+        return said
+    raise PydanticCustomError("not_a_row", 'write it as 7, or as {"row_id": 7, "weight": 1}')
+
+
+# An example alone, without its object, has weight 1.
+SaidText = Annotated[TextExample, BeforeValidator(_text_alone, json_schema_input_type=Text | TextExample)]
+SaidRow = Annotated[RowExample, BeforeValidator(_row_alone, json_schema_input_type=RowId | RowExample)]
+
+
 class SearchRequest(Strict):
     """What is wanted and unwanted; the query's vector is the weighted sum of the examples, normalised."""
 
     lake: str | None = Field(None, max_length=255, description="May be left out where one lake is served.")
-    texts: list[TextExample] = Field([], fail_fast=True, max_length=MAX_EXAMPLES)
-    images: list[RowExample] = Field(
-        [], fail_fast=True, max_length=MAX_EXAMPLES, description="Rows of the lake as examples."
+    texts: list[SaidText] = Field(
+        [],
+        fail_fast=True,
+        max_length=MAX_EXAMPLES,
+        description='"a cat" is short for {"text": "a cat", "weight": 1}.',
+    )
+    images: list[SaidRow] = Field(
+        [],
+        fail_fast=True,
+        max_length=MAX_EXAMPLES,
+        description='Rows of the lake as examples; 7 is short for {"row_id": 7, "weight": 1}.',
     )
     vector: list[Finite] | None = Field(
         None,
@@ -111,7 +141,7 @@ class SearchRequest(Strict):
         extra="forbid",
         json_schema_extra={
             "examples": [
-                {"texts": [{"text": "a cat"}], "k": 10},
+                {"texts": ["a cat"], "k": 10},
                 {
                     "texts": [{"text": "a street"}, {"text": "rain", "weight": -0.5}],
                     "images": [{"row_id": 1, "weight": 1}],

@@ -62,8 +62,8 @@ def search_by_upload(
     files: Annotated[list[UploadFile], File(description="The example images.")],
     weights: Annotated[list[Weight], Form(description="One an image; none: 1 each.")] = [],  # noqa: B006
     lake: Annotated[str | None, Form()] = None,
-    texts: Annotated[str | None, Form(description='JSON, as in search: [{"text": "a cat"}]')] = None,
-    images: Annotated[str | None, Form(description='JSON, as in search: [{"row_id": 1}]')] = None,
+    texts: Annotated[str | None, Form(description='JSON, as in search: ["a cat"]')] = None,
+    images: Annotated[str | None, Form(description="JSON, as in search: [7]")] = None,
     vector: Annotated[str | None, Form(description="JSON: a list of numbers")] = None,
     where: Annotated[str | None, Form()] = None,
     filter: Annotated[str | None, Form(description="Only rows that it decided as decision says.")] = None,

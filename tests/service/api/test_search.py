@@ -106,6 +106,21 @@ def test_by_a_ready_vector_of_any_length(client: TestClient) -> None:
         assert found(client, vector=[0, 0, length], k=1) == [(1, 1.0)]
 
 
+def test_a_text_or_a_row_alone_has_weight_1(client: TestClient) -> None:
+    assert found(client, texts=["yellow", text("red", -1)]) == found(
+        client, texts=[text("yellow"), text("red", -1)]
+    )
+    assert found(client, images=[4, row(2, -(0.5**0.5))]) == found(
+        client, images=[row(4), row(2, -(0.5**0.5))]
+    )
+    form = {"texts": '["red"]', "images": "[2]"}
+    answer = client.post("/v1/search/upload", data=form, files=[("files", ("a.png", png(BLUE)))])
+    first = answer.json()["hits"][
+        0
+    ]  # red, green and blue are as much wanted: white, to which yellow is nearest
+    assert (first["row_id"], first["score"]) == (4, pytest.approx((2 / 3) ** 0.5, abs=2e-4))
+
+
 def test_texts_rows_and_a_vector_add_up(client: TestClient) -> None:
     # red + green (row 2) + 0 blue: yellow exactly
     assert found(client, texts=[text("red")], images=[row(2)], k=1) == [(4, pytest.approx(1, abs=2e-4))]
@@ -429,6 +444,12 @@ def test_what_cancels_out(client: TestClient) -> None:
         ({"texts": [text("red", 1e9)]}, "texts[0].weight", "1000"),
         ({"texts": [{"words": "red"}]}, "texts[0].text", "required"),
         ({"texts": "red"}, "texts", "list"),
+        ({"texts": ["red", " "]}, "texts[1].text", "it is empty; say what you look for"),
+        ({"texts": ["red", 5]}, "texts[1]", 'write it as "a cat", or as {"text": "a cat", "weight": 1}'),
+        ({"images": [0]}, "images[0].row_id", "greater"),
+        ({"images": [99]}, "images[0].row_id", "there is no row 99 in my"),
+        ({"images": ["7"]}, "images[0]", 'write it as 7, or as {"row_id": 7, "weight": 1}'),
+        ({"images": [True]}, "images[0]", "write it as 7"),
         ({"texts": [text("red")] * 65}, "texts", "64"),
         ({"text": "red"}, "text", "no such field"),
         ({"images": [row(99)]}, "images[0].row_id", "there is no row 99 in my"),
