@@ -50,7 +50,9 @@ export function fit(hit) {
 /** A sentence of the server's as a sentence of the page's: a capital, no field in front, a full stop. */
 export function sentence(message, field = null) {
   const bare = field && message.startsWith(`${field}: `) ? message.slice(field.length + 2) : message;
-  const text = bare.charAt(0).toUpperCase() + bare.slice(1);
+  const [first] = bare.split(" ", 1);
+  const isName = /[./_\d]/.test(first.slice(0, -1)); // as my.lake or /photos/a.jpg, which stay as they are spelt
+  const text = isName ? bare : bare.charAt(0).toUpperCase() + bare.slice(1);
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 

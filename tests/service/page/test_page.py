@@ -18,6 +18,7 @@ from service.api.config import ServeConfig
 from service.api.routes.page import FOLDER
 from service.keys import KeyStore
 from tests.conftest import sample_folders
+from tests.fakes import ColourEmbedder
 from tests.lakes import BLUE, GREEN, RED, Desk, png, write
 from tests.service.page.conftest import Served, Visit, Visitor, serving
 
@@ -791,6 +792,27 @@ def test_a_lake_with_damage_says_so_and_shows_the_rest(visit: Visit, tmp_path: P
         expect(visitor.page.locator("#notices summary")).to_have_text("1 problem with this lake")
         visitor.page.click("#notices summary")
         expect(visitor.page.locator("#notices li")).to_contain_text(vectors.name)
+
+
+def test_a_lake_of_another_model_shows_its_images_and_says_why_no_text_is_found(
+    visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path)
+    desk.add("red.png", RED)
+    desk.index()
+    monkeypatch.chdir(tmp_path)
+    lakes = {"my": Path("my.lake")}
+    with serving(tmp_path / "state", lakes, embedder=ColourEmbedder(weights="1")) as served:
+        visitor = visit(served)
+        visitor.refusals = {503}
+        visitor.open()
+        assert visitor.names == ["red.png"]
+        visitor.search("red")
+        expect(visitor.page.locator("#message p").first).to_have_text(
+            "my.lake was built with colours (weights 0), but this is colours (weights 1); "  # no capital: it is a name
+            "use the model it was built with, or index its sources into a new lake; "
+            "`lakesift filter copy --into` takes its filters and labels there."
+        )
 
 
 def needed_by(module: str) -> set[str]:
