@@ -11,8 +11,8 @@ from indexer.errors import BadRequest, ModelUnavailable, WrongModel
 from indexer.manifest import Manifest
 
 WAY_OUT = (
-    "use the model it was built with, or index its sources into a new lake; "
-    "`lakesift filter copy --into` takes its filters and labels there"
+    "use the model it was built with, or make a new lake: `lakesift index --sources-of` takes its sources there, "
+    "`lakesift filter copy --into` its filters and labels"
 )
 _SHA256 = re.compile("[0-9a-f]{64}")
 DIGEST_SHOWN = 12  # digits of a hash that tell two models apart

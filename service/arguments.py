@@ -99,7 +99,7 @@ def _add_index(verbs: Verbs) -> None:
     ])  # fmt: skip
     parser.add_argument(
         "sources",
-        nargs="+",
+        nargs="*",
         metavar="SOURCE",
         help="a folder, a glob in quotes, a URL, or a text file with one path a line",
     )
@@ -118,6 +118,12 @@ def _add_index(verbs: Verbs) -> None:
     )
     parser.add_argument(
         "--columns", metavar="TABLE", help="a CSV or Parquet table of your own metadata, joined by path"
+    )
+    parser.add_argument(
+        "--sources-of",
+        type=Path,
+        metavar="OTHER_LAKE",
+        help="all sources of another lake, with their tables, as for another model (default: those named)",
     )
     _add_writing(parser)
 
@@ -362,7 +368,7 @@ _TRAIN_TELLS = """a model that knows what is in your lake:
       /photos/0017.jpg,wheelchair
       /photos/0042.jpg,empty corridor
   train as in the second example, then build a lake with the new model
-      lakesift index /photos --into new.lake --model builtin@my.model
+      lakesift index --sources-of my.lake --into new.lake --model builtin@my.model
 
 Needs: pip install 'lakesift[train]'. Images that any DATA holds for validation or test are taken out of every
 training part. Ctrl-C leaves nothing behind."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from indexer.errors import BadRequest, LakeError, WhereError
 from service.arguments import parser
@@ -107,10 +107,17 @@ def _complain(error: LakeError, code: int) -> int:
 
 
 def _index(arguments: argparse.Namespace) -> int:
-    from indexer.manifest import SourceEntry
+    from indexer.layout import Layout
+    from indexer.manifest import SourceEntry, read_manifest
 
     columns = None if arguments.columns is None else str(Path(arguments.columns).expanduser().resolve())
     add = [SourceEntry(source, columns) for source in arguments.sources]
+    if arguments.sources_of is not None:
+        add += read_manifest(Layout(arguments.sources_of))[0].sources
+    if not add:
+        raise BadRequest(
+            "SOURCE", "name what to index: a folder, a glob, a URL or a list; or --sources-of a lake"
+        )
     return _run_sync(arguments, arguments.into, add, {})
 
 
@@ -128,8 +135,7 @@ def _run_sync(arguments: argparse.Namespace, lake: Path, add: list[Any], roots: 
     from indexer.sync import sync
     from service.progress import TerminalProgress
 
-    stop = _StopOnSignal()
-    with TerminalProgress() as progress:
+    with _StopOnSignal() as stop, TerminalProgress() as progress:
         report = sync(
             lake,
             _loader(arguments, lake),
@@ -192,12 +198,24 @@ def _config(arguments: argparse.Namespace) -> IndexConfig:
 
 
 class _StopOnSignal:
-    """Turns the first Ctrl-C or SIGTERM into a request to stop after a last commit; a second one stops at once."""
+    """Turns the first Ctrl-C or SIGTERM into a request to stop after a last commit; a second one stops at once.
+
+    A context manager: afterwards signals do what they did before.
+    """
 
     def __init__(self) -> None:
         self._asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
         for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, self._ask)
+            self._before[name] = signal.signal(name, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, handler in self._before.items():
+            if handler is not None:  # one that was not set from Python, which cannot be set again
+                signal.signal(name, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self._asked:

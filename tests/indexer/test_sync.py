@@ -551,8 +551,8 @@ def test_another_model_is_refused_with_what_differs(two: Desk) -> None:
         two.sync(load=lambda manifest: ColourEmbedder(weights="1"))
     assert str(caught.value) == (
         f"{two.lake} was built with colours (weights 0), but this is colours (weights 1); "
-        "use the model it was built with, or index its sources into a new lake; "
-        "`lakesift filter copy --into` takes its filters and labels there"
+        "use the model it was built with, or make a new lake: `lakesift index --sources-of` takes its sources there, "
+        "`lakesift filter copy --into` its filters and labels"
     )
     assert two.sync().new == 1
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,30 @@ def test_index_reports_in_json_and_in_words(tmp_path: Path, capsys: Capture) -> 
     assert re.search(r"indexed: 1 images \(1 unchanged, 1 skipped\) in [\d.]+ s -> ", capsys.readouterr().err)
 
 
+def test_the_sources_of_another_lake_with_their_tables(tmp_path: Path, capsys: Capture) -> None:
+    for folder in ("p", "q"):
+        photo(tmp_path / folder / "a.png", (10, 200, 10))
+    (tmp_path / "wards.csv").write_text("path,ward\na.png,7\n")
+    old, new = str(tmp_path / "old.lake"), str(tmp_path / "new.lake")
+    wards = str(tmp_path / "wards.csv")
+    answer(capsys, "index", str(tmp_path / "p"), "--into", old, "--columns", wards, "--json")
+    answer(capsys, "index", str(tmp_path / "q"), "--into", old, "--json")
+    answer(capsys, "index", "--sources-of", old, "--into", new, "--json")
+    facts = [answer(capsys, "info", lake, "--json") for lake in (old, new)]
+    assert facts[0]["sources"] == facts[1]["sources"] == [str(tmp_path / "p"), str(tmp_path / "q")]
+    hits = {hit["uri"]: hit["columns"].get("ward") for hit in answer_rows(capsys, new)}
+    assert hits == {str(tmp_path / "p" / "a.png"): 7, str(tmp_path / "q" / "a.png"): None}
+    said = complaint(capsys, 2, "index", "--into", new)
+    assert "SOURCE: name what to index: a folder, a glob, a URL or a list; or --sources-of a lake" in said
+    said = complaint(capsys, 1, "index", "--sources-of", str(tmp_path / "p"), "--into", new)
+    assert f"{tmp_path}/p is not a lake" in said
+    (tmp_path / "q" / "a.png").unlink()
+    (tmp_path / "q").rmdir()
+    said = complaint(capsys, 1, "index", "--sources-of", old, "--into", str(tmp_path / "third.lake"))
+    assert f"{tmp_path}/q: there is no such file or folder" in said
+    assert not (tmp_path / "third.lake").exists()
+
+
 def test_info_lists_skipped_files_with_their_reason(tmp_path: Path, capsys: Capture) -> None:
     photo(tmp_path / "p" / "a.png", (10, 200, 10))
     (tmp_path / "p" / "empty.jpg").touch()
@@ -360,8 +385,27 @@ def test_compact_leaves_the_rows_of_deleted_photos_behind(tmp_path: Path, capsys
     assert answer(capsys, "info", lake, "--json")["deleted_rows"] == 0
 
 
+@pytest.fixture
+def sigint() -> Iterator[Callable[[Any], object]]:
+    """Sets what Ctrl-C does, for one test. At first that depends on who started the tests: in a job that a script put
+    into the background it is ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    yield lambda handler: signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_what_ctrl_c_did_before_a_run_it_does_after_it(
+    tmp_path: Path, sigint: Callable[[Any], object]
+) -> None:
+    photo(tmp_path / "p" / "a.png", (10, 200, 10))
+    for handler in (signal.SIG_IGN, signal.default_int_handler):
+        sigint(handler)
+        assert main(["index", str(tmp_path / "p"), "--into", str(tmp_path / "l")]) == 0
+        assert signal.getsignal(signal.SIGINT) is handler
+
+
 def test_ctrl_c_that_a_loading_module_turns_into_its_own_error_is_an_interruption(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, sigint: Callable[[Any], object]
 ) -> None:
     """As compiled modules do: ImportError: initialization failed."""
 
@@ -375,6 +419,7 @@ def test_ctrl_c_that_a_loading_module_turns_into_its_own_error_is_an_interruptio
     def fails(arguments: argparse.Namespace) -> int:
         raise ImportError("a real one")
 
+    sigint(signal.default_int_handler)
     monkeypatch.setitem(VERBS_RUN, "models", loads)
     assert complaint(capsys, 130, "models") == "lakesift: interrupted\n"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

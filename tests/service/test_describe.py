@@ -27,7 +27,8 @@ def test_the_packaged_model_of_another_time_is_told(tmp_path: Path) -> None:
     assert described(tmp_path, model)["problems"] == [
         f"{tmp_path}/my.lake was built with builtin (name builtin@lakesift-0, weights 0123456789ab, dim 3), but this "
         f"is builtin (name {ours['name']}, weights {str(ours['weights'])[:12]}, dim 512); use the model it was built "
-        "with, or index its sources into a new lake; `lakesift filter copy --into` takes its filters and labels there"
+        "with, or make a new lake: `lakesift index --sources-of` takes its sources there, `lakesift filter copy "
+        "--into` its filters and labels"
     ]
 
 

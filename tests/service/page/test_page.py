@@ -810,8 +810,8 @@ def test_a_lake_of_another_model_shows_its_images_and_says_why_no_text_is_found(
         visitor.search("red")
         expect(visitor.page.locator("#message p").first).to_have_text(
             "my.lake was built with colours (weights 0), but this is colours (weights 1); "  # no capital: it is a name
-            "use the model it was built with, or index its sources into a new lake; "
-            "`lakesift filter copy --into` takes its filters and labels there."
+            "use the model it was built with, or make a new lake: `lakesift index --sources-of` takes its sources "
+            "there, `lakesift filter copy --into` its filters and labels."
         )
 
 
