@@ -97,21 +97,21 @@ class _Move:
         """A picture from outside the lake is a row there, where its vector is of another model."""
         rows = [self._same[row_id] for row_id in examples.row_ids if row_id in self._same]
         self.left_out += [
-            f"example row {row_id} was left out: no image in {self._lake} has its bytes"
+            f"example row {row_id} was left out: {self._lake} has no image of the same bytes"
             for row_id in examples.row_ids
             if row_id not in self._same
         ]
-        if self._same_model:
-            return replace(examples, row_ids=tuple(rows))
-        rows += [row_id for image in examples.images for row_id in self._row_of(image)]
-        return Examples(examples.texts, tuple(dict.fromkeys(rows)))
+        if not self._same_model:
+            rows += [row_id for image in examples.images for row_id in self._row_of(image)]
+        images = examples.images if self._same_model else ()
+        return Examples(examples.texts, tuple(dict.fromkeys(rows)), images)
 
     def _row_of(self, image: ExampleImage) -> list[int]:
         found = sorted(self._rows.get(image.sha256, {}).values())[:1]
         if not found:
             self.left_out.append(
-                f"example {image.name} was left out: its vector is of another model, and no image in {self._lake} has "
-                "its bytes"
+                f"example {image.name} was left out: its vector is of another model, and {self._lake} has no image of "
+                "the same bytes"
             )
         return found
 
@@ -138,7 +138,7 @@ def _labels_left_out(there: Filters, missing: int, said: int) -> list[str]:
     if not missing:
         return []
     return [
-        f"{missing:,} of {said:,} labels were left out: no image in {there.lake.folder} has the bytes of theirs"
+        f"{missing:,} of {said:,} labels were left out: {there.lake.folder} has no images of the same bytes as theirs"
     ]
 
 

@@ -100,8 +100,8 @@ def test_what_was_said_of_an_image_is_said_of_its_row_there(old: Desk, new: Desk
     assert made.scorer.keep.round(3).tolist() == [[0, 0, 1]], "red, as the other model has it"
     assert made.scorer.drop.round(3).tolist() == [[1, 0, 0]]
     assert carried.left_out == (
-        f"example row 5 was left out: no image in {new.lake} has its bytes",
-        f"1 of 3 labels were left out: no image in {new.lake} has the bytes of theirs",
+        f"example row 5 was left out: {new.lake} has no image of the same bytes",
+        f"1 of 3 labels were left out: {new.lake} has no images of the same bytes as theirs",
     )
     assert said(here) == {1: "yes", 2: "no", 5: "yes"}, "nothing changed here"
 
@@ -220,7 +220,7 @@ def test_an_example_photo_is_a_row_there_where_the_model_is_another(
     made = carried.filter.definition
     assert (made.keep.row_ids, made.drop.row_ids, made.keep.images) == ((4,), (2,), ())
     assert carried.left_out == (
-        f"example gone.png was left out: its vector is of another model, and no image in {new.lake} has its bytes",
+        f"example gone.png was left out: its vector is of another model, and {new.lake} has no image of the same bytes",
     )
 
 
