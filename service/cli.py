@@ -112,6 +112,10 @@ def _index(arguments: argparse.Namespace) -> int:
 
     columns = None if arguments.columns is None else str(Path(arguments.columns).expanduser().resolve())
     add = [SourceEntry(source, columns) for source in arguments.sources]
+    if columns is not None and not add:
+        raise BadRequest(
+            "--columns", "a table is for the SOURCEs that are named; those of another lake keep their own"
+        )
     if arguments.sources_of is not None:
         add += read_manifest(Layout(arguments.sources_of))[0].sources
     if not add:

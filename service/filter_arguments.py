@@ -439,11 +439,11 @@ def _add_looks(actions: Verbs) -> None:
     add_json(differ)
     copy = add_verb(actions, "copy", "make a filter like another, here or in another lake, without its promise", [
         "lakesift filter copy my.lake hospital clinic",
-        "lakesift filter copy my.lake hospital --labels --into new.lake",
+        "lakesift filter copy my.lake hospital hospital --labels --into new.lake",
     ])  # fmt: skip
     _lake_and_name(copy)
     copy.add_argument(
-        "new_name", metavar="NEW_NAME", nargs="?", help="the copy's name (default: the same, in another lake)"
+        "new_name", metavar="NEW_NAME", help="the copy's name; in another lake it may be the same"
     )
     copy.add_argument(
         "--labels", action="store_true", help="copy the labels too (default: begin without any)"

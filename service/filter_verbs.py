@@ -518,8 +518,6 @@ def _diff(filters: Filters, arguments: argparse.Namespace) -> int:
 def _copy(filters: Filters, arguments: argparse.Namespace) -> int:
     if arguments.into is not None:
         return _copy_into(filters, arguments)
-    if arguments.new_name is None:
-        raise BadRequest("name", "the copy needs a name of its own, unless it goes --into another lake")
     made = filters.copy(arguments.name, arguments.new_name, labels=arguments.labels)
     if arguments.json:
         print_json(made.summary())

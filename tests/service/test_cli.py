@@ -240,6 +240,10 @@ def test_the_sources_of_another_lake_with_their_tables(tmp_path: Path, capsys: C
     assert hits == {str(tmp_path / "p" / "a.png"): 7, str(tmp_path / "q" / "a.png"): None}
     said = complaint(capsys, 2, "index", "--into", new)
     assert "SOURCE: name what to index: a folder, a glob, a URL or a list; or --sources-of a lake" in said
+    said = complaint(capsys, 2, "index", "--sources-of", old, "--columns", wards, "--into", new)
+    assert (
+        "--columns: a table is for the SOURCEs that are named; those of another lake keep their own" in said
+    )
     said = complaint(capsys, 1, "index", "--sources-of", str(tmp_path / "p"), "--into", new)
     assert f"{tmp_path}/p is not a lake" in said
     (tmp_path / "q" / "a.png").unlink()
