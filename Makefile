@@ -1,4 +1,5 @@
-# Two commands: `make run` (LAKE=folder of photos; without it, sample photos; PORT=) and `make test`.
+# `make run` (LAKE=folder of photos; without it, sample photos; PORT=), `make check` while you work, `make test` before you
+# are done; `make docs`, `make pictures`, `make bench`.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,12 +7,13 @@ BIN := $(VENV)/bin
 LAKE ?=
 QUERY ?= a cat
 PORT ?= 8377
+PYTEST_FLAGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The folders of photos inside two installed packages, found without importing them.
 SAMPLES := $(BIN)/python -c "from importlib.util import find_spec; from pathlib import Path; \
   print(*[Path(find_spec(m).origin).parent / d for m, d in (('skimage', 'data'), ('sklearn', 'datasets/images'))])"
 
-.PHONY: run test check bench clean
+.PHONY: run lint check test docs pictures bench wheel audit clean
 
 run: $(VENV)/.run
 ifeq ($(LAKE),)
@@ -25,14 +27,45 @@ else
 	$(BIN)/lakesift serve "$(notdir $(abspath $(LAKE))).lake" --port $(PORT)
 endif
 
-test: $(VENV)/.test
+# What needs no test to be run.
+lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+# While you work: under three minutes on two cores.
+check: lint
+	$(BIN)/python -m pytest -m quick -n 2 --dist loadfile
+
+# Everything. The tests build the docs, too, and fail on a broken link. PYTEST_FLAGS='-n 2' for two processes.
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+# The pages as a site: docs/site/index.html. A warning, as of a broken link, is an error.
+docs: $(VENV)/.test
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/site
+
+# The pictures of README and docs; look at them before they are committed.
+pictures: $(VENV)/.test
+	$(BIN)/python docs/pictures.py
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
+
+# dist/: the wheel and the sources, the same bytes whoever builds them (tests/test_packaging.py).
+wheel: $(VENV)/.test
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/python -c "from hatchling.build import build_sdist; build_sdist('dist')"
+
+# Asks the public lists of known holes, so it needs the network: about the versions that the tests run with, then about the
+# oldest that pyproject.toml allows. What a list does not know fails, too.
+audit: $(VENV)/.test
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+	$(BIN)/python -m tests.floors > build/audit/floors.txt
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement build/audit/floors.txt
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -43,7 +76,9 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	# Its client is asked to speak to the service; what it needs itself would be gigabytes.
+	$(PIP) install --no-deps --upgrade --target $(VENV)/others clip-retrieval==2.45.0
 	@touch $@ $(VENV)/.run
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache sample.lake
+	rm -rf $(VENV) build dist docs/site *.egg-info .mypy_cache .ruff_cache .pytest_cache sample.lake

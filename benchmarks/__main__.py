@@ -10,15 +10,20 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.codes import measure_codes
 from benchmarks.command import measure_command
+from benchmarks.containers import measure_containers
 from benchmarks.indexing import measure_indexing
+from benchmarks.listing import measure_listing
 from benchmarks.machine import describe_machine
 from benchmarks.measure import Measurement, table
 from benchmarks.memory import measure_memory
+from benchmarks.moments import measure_moments
 from benchmarks.resync import measure_resync
 from benchmarks.scoring import measure_scoring
 from benchmarks.search import measure_search
 from benchmarks.service import measure_service
+from benchmarks.shards import measure_shards
 from benchmarks.soak import measure_soak
 from benchmarks.thumbnails import measure_thumbnails
 from benchmarks.where import measure_where
@@ -26,7 +31,11 @@ from benchmarks.where import measure_where
 NAMES = (
     "indexing",
     "resync",
+    "listing",
+    "shards",
+    "moments",
     "search",
+    "codes",
     "where",
     "scoring",
     "memory",
@@ -34,6 +43,7 @@ NAMES = (
     "service",
     "thumbnails",
     "soak",
+    "containers",
 )
 
 
@@ -54,20 +64,36 @@ def main() -> int:
         from benchmarks.filtering import main as filtering
 
         return filtering(sys.argv[2:])
+    if sys.argv[1:2] == ["hints"]:
+        from benchmarks.hints import main as hints
+
+        return hints(sys.argv[2:])
+    if sys.argv[1:2] == ["stillness"]:
+        from benchmarks.stillness import main as stillness
+
+        return stillness(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
         epilog="Measured apart, each with --help: how well models find (python -m benchmarks quality), how fast "
-        "filters learn (teaching), whether promises are kept (coverage), and a filter on labelled photos (filtering)",
+        "filters learn (teaching), whether promises are kept (coverage), a filter on labelled photos (filtering), "
+        "how often search says wrongly that nothing stands out (hints), and what still scenes look like (stillness)",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="small sizes, one round: does it run at all?")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes, one round: does it run at all?"
+    )
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help="index these photos as well")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NAMES):
-        parser.error(f"there is no benchmark {' or '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
+        parser.error(
+            f"there is no benchmark {' or '.join(sorted(unknown))}; choose from {', '.join(NAMES)}"
+        )
     measurements: list[Measurement] = []
-    # Subprocesses that the benchmarks start must find these packages, from whatever folder they are run.
+    # Subprocesses that the benchmarks start must find these packages, from whatever folder they are
+    # run.
     os.chdir(Path(__file__).resolve().parents[1])
     with tempfile.TemporaryDirectory(prefix="lakesift-bench-") as folder:
         for name in arguments.names or NAMES:
@@ -87,7 +113,12 @@ def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterat
         return measure_indexing(workspace, photos, quick=quick)
     measures = {
         "resync": measure_resync,
+        "listing": measure_listing,
+        "shards": measure_shards,
+        "containers": measure_containers,
+        "moments": measure_moments,
         "search": measure_search,
+        "codes": measure_codes,
         "where": measure_where,
         "scoring": measure_scoring,
         "memory": measure_memory,

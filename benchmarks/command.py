@@ -1,4 +1,6 @@
-"""How long a person waits for the command: help, and a search of a small lake, from a new process."""
+"""How long a person waits for the command:
+help, and a search of a small lake, from a new process.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.measure import Measurement, in_turn
 from benchmarks.photos import make_photos
+from indexer.processes import python_command
 
 HELP_BUDGET_S = 0.5
 SEARCH_BUDGET_S = 1.5  # "about a second"
@@ -25,7 +28,7 @@ def measure_command(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
         "lakesift search LAKE TEXT --where ...": partial(
             _lakesift, "search", str(lake), "a cat", "--where", "width_px >= 500"
         ),
-        "python -c pass": partial(subprocess.run, [sys.executable, "-c", "pass"], check=True),
+        "python -c pass": partial(subprocess.run, [sys.executable, "-I", "-c", "pass"], check=True),
     }
     seconds = dict(zip(jobs, in_turn(list(jobs.values()), 1 if quick else 7), strict=True))
     yield Measurement("lakesift --help", seconds["lakesift --help"], "s", at_most=HELP_BUDGET_S)
@@ -35,4 +38,4 @@ def measure_command(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
 
 
 def _lakesift(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "service.cli", *arguments], capture_output=True, check=True)
+    subprocess.run(python_command("service.cli", *arguments), capture_output=True, check=True)

@@ -1,17 +1,19 @@
-"""Is the promise kept? Thousands of simulated audits, by the product's own code, and SUPG's on the same rows.
+"""Is the promise kept? Thousands of simulated audits,
+by the product's own code, and SUPG's on the same rows.
 
-Each run draws a population with scores, teaches a calibration with 60 answers as a filter would, plans an audit, and
-looks at it after 50, 200, 500, 1,000 and 2,000 labels. It is broken when at any look a recall was promised that the
-kept rows do not have. No cell may have so many broken runs that a one-sided binomial test against the stated level
-rejects at 0.001; refusals count as not broken.
+Each run draws a population with scores, teaches a calibration with 60 answers as a filter would,
+plans an audit, and looks at it after 50, 200, 500, 1,000 and 2,000 labels. It is broken when at any
+look a recall was promised that the kept rows do not have. No cell may have so many broken runs that
+a one-sided binomial test against the stated level rejects at 0.001; refusals count as not broken.
 
-The populations are drawn; or they are real: `--scores` reads files of scores with their truth (a CSV with the columns
-label and score or proxy_score, such as SUPG's), `--lake` scores the photos of a lake by a text, and their folders know
-what is relevant. Then only the teaching sample, the audit's draws and SUPG's differ from run to run.
+The populations are drawn; or they are real: `--scores` reads files of scores with their truth (a
+CSV with the columns label and score or proxy_score, such as SUPG's), `--lake` scores the photos of
+a lake by a text, and their folders know what is relevant. Then only the teaching sample, the
+audit's draws and SUPG's differ from run to run.
 
-With `--assume tail` audits are planned for that, and applied with it. The scores of "good" and "poor" are normal, so
-their log-odds are straight lines and the assumption is true; where they are "ties" or "far tail" it is not, and may
-break.
+With `--assume tail` audits are planned for that, and applied with it. The scores of "good" and
+"poor" are normal, so their log-odds are straight lines and the assumption is true; where they are
+"ties" or "far tail" it is not, and may break.
 """
 
 from __future__ import annotations
@@ -30,12 +32,20 @@ from numpy.typing import NDArray
 from benchmarks.machine import describe_machine
 from benchmarks.real_scores import Population, of_lake, read
 from benchmarks.supg import select
-from service.relevance import audit as audits
-from service.relevance.applying import KEEP, Applied, Refusal, apply, decide, overruled, stand_at
-from service.relevance.auditing import planned
-from service.relevance.calibration import Calibration
 from service.relevance.definition import Target
-from service.relevance.scorer import Scored
+from service.relevance.promise import audit as audits
+from service.relevance.promise.applying import (
+    KEEP,
+    Applied,
+    Refusal,
+    apply,
+    decide,
+    overruled,
+    stand_at,
+)
+from service.relevance.promise.auditing import planned
+from service.relevance.scoring.calibration import Calibration
+from service.relevance.scoring.scorer import Scored
 
 LOOKS = (50, 200, 500, 1_000, 2_000)
 PREVALENCES = (0.001, 0.01, 0.05, 0.2, 0.5)
@@ -69,20 +79,35 @@ class Cell:
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks coverage", description=__doc__)
     parser.add_argument("--runs", type=int, default=2_000, help="of each cell (default: 2,000)")
-    parser.add_argument("--rows", type=int, default=5_000, help="of each population (default: 5,000)")
-    parser.add_argument("--recall", type=float, default=0.9, help="promised (default: 0.9)")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the promise (default: 0.95)")
-    parser.add_argument("--scorers", nargs="+", default=SCORERS, choices=SCORERS, help="(default: all)")
-    parser.add_argument("--prevalences", nargs="+", type=float, default=PREVALENCES, help="(default: all)")
     parser.add_argument(
-        "--looks", nargs="+", type=int, default=LOOKS, help="labels at each look (default: the five)"
+        "--rows", type=int, default=5_000, help="of each population (default: 5,000)"
+    )
+    parser.add_argument("--recall", type=float, default=0.9, help="promised (default: 0.9)")
+    parser.add_argument(
+        "--confidence", type=float, default=0.95, help="of the promise (default: 0.95)"
+    )
+    parser.add_argument(
+        "--scorers", nargs="+", default=SCORERS, choices=SCORERS, help="(default: all)"
+    )
+    parser.add_argument(
+        "--prevalences", nargs="+", type=float, default=PREVALENCES, help="(default: all)"
+    )
+    parser.add_argument(
+        "--looks",
+        nargs="+",
+        type=int,
+        default=LOOKS,
+        help="labels at each look (default: the five)",
     )
     parser.add_argument(
         "--scores", nargs="+", type=Path, metavar="FILE", help="real scores, instead of drawn ones"
     )
     parser.add_argument("--lake", type=Path, help="of photos in a folder a class; with --wanted")
     parser.add_argument(
-        "--wanted", nargs="+", metavar="TEXT=CLASS[,CLASS]", help="a prompt, and the folders it is about"
+        "--wanted",
+        nargs="+",
+        metavar="TEXT=CLASS[,CLASS]",
+        help="a prompt, and the folders it is about",
     )
     parser.add_argument("--assume", choices=["tail"], help="(default: nothing)")
     parser.add_argument("--seed", type=int, default=0, help="of the populations (default: 0)")
@@ -106,7 +131,11 @@ def main(argv: list[str]) -> int:
         )
         print(_line(cell, chance), flush=True)
     facts = {"hardware": describe_machine(), "rows": arguments.rows, "recall": target.recall}
-    print(json.dumps({**facts, "confidence": target.confidence, "seed": arguments.seed, "cells": cells}))
+    print(
+        json.dumps(
+            {**facts, "confidence": target.confidence, "seed": arguments.seed, "cells": cells}
+        )
+    )
     return 1 if alarms else 0
 
 
@@ -118,12 +147,18 @@ def _empty(arguments: argparse.Namespace) -> list[Cell]:
         real += of_lake(arguments.lake, arguments.wanted)
     kinds: list[tuple[str, float, Population | None]] = [
         (known.name, float(known.relevant.mean()), known) for known in real
-    ] or [(scorer, prevalence, None) for scorer in arguments.scorers for prevalence in arguments.prevalences]
+    ] or [
+        (scorer, prevalence, None)
+        for scorer in arguments.scorers
+        for prevalence in arguments.prevalences
+    ]
     shared: dict[str, Any] = {"looks": tuple(arguments.looks), "assume": arguments.assume}
     return [Cell(scorer, prevalence, real=known, **shared) for scorer, prevalence, known in kinds]
 
 
-def measure(cells: Sequence[Cell], target: Target, rows: int, runs: int, seed: int) -> Iterator[Cell]:
+def measure(
+    cells: Sequence[Cell], target: Target, rows: int, runs: int, seed: int
+) -> Iterator[Cell]:
     """The cells, filled."""
     for cell in cells:
         # The audits' own seeds come from the operating system; only populations repeat.
@@ -171,7 +206,8 @@ def run(cell: Cell, target: Target, rows: int, generator: np.random.Generator) -
     audit = planned(fresh, calibration, said, BUDGET, cell.assume)
     drawn = audit.draws(max(cell.looks))[1].tolist()
     heard = [
-        said | {row: "yes" if relevant[row - 1] else "no" for row in drawn[:look]} for look in cell.looks
+        said | {row: "yes" if relevant[row - 1] else "no" for row in drawn[:look]}
+        for look in cell.looks
     ]
     is_broken = False
     for number, (answers, found) in enumerate(
@@ -186,16 +222,23 @@ def run(cell: Cell, target: Target, rows: int, generator: np.random.Generator) -
     cell.broken += is_broken
     proxy = cell.real.proxy if cell.real else None
     if proxy is None:
-        proxy = (calibration.probability(scores) if calibration else np.full(rows, 0.5)).astype(np.float64)
+        proxy = (calibration.probability(scores) if calibration else np.full(rows, 0.5)).astype(
+            np.float64
+        )
     chosen = select(proxy, relevant, target.recall or 0, 1 - target.confidence, 1_000, generator)
     cell.supg_broken += _recall(chosen, relevant) < (target.recall or 0) - 1e-9
     cell.supg_kept.append(float(chosen.mean()))
 
 
 def _applied(
-    cell: Cell, audit: audits.Audit, heard: Sequence[dict[int, str]], calibration: Calibration | None
+    cell: Cell,
+    audit: audits.Audit,
+    heard: Sequence[dict[int, str]],
+    calibration: Calibration | None,
 ) -> list[Applied | Refusal]:
-    """What comes of each look. Where nothing is assumed, the looks share one pass over the draws."""
+    """What comes of each look. Where nothing is assumed,
+    the looks share one pass over the draws.
+    """
     if cell.assume is not None:
         return [apply(audit, answers, calibration, assume=cell.assume) for answers in heard]
     looks = [len(audit.prefix(answers)) for answers in heard]

@@ -1,4 +1,5 @@
-"""A filter from prompt to promise on real photos whose folders name their class, which answer as a person would.
+"""A filter from prompt to promise on real photos whose folders
+name their class, which answer as a person would.
 
 Prints what was asked, what was promised, and what is true of it.
 """
@@ -20,6 +21,8 @@ import pyarrow as pa
 from benchmarks.machine import describe_machine
 from service.lake import Lake
 from service.relevance import Filter, Filters
+from service.relevance.answers import NextAnswer
+from service.relevance.decisions.answers import AppliedAnswer, RefusedAnswer
 from service.relevance.definition import Target
 
 BATCH = 100  # labels between two looks at the audit
@@ -27,7 +30,9 @@ BATCH = 100  # labels between two looks at the audit
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks filtering", description=__doc__)
-    parser.add_argument("lake", type=Path, help="of photos in a folder a class; it is copied, not changed")
+    parser.add_argument(
+        "lake", type=Path, help="of photos in a folder a class; it is copied, not changed"
+    )
     parser.add_argument(
         "--relevant", nargs="+", required=True, metavar="CLASS", help="folders that are wanted"
     )
@@ -36,7 +41,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--teach", type=int, default=100, metavar="N", help="answers to teach with (default: 100)"
     )
-    parser.add_argument("--budget", type=int, default=2_000, help="audit labels at most (default: 2,000)")
+    parser.add_argument(
+        "--budget", type=int, default=2_000, help="audit labels at most (default: 2,000)"
+    )
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="lakesift-bench-") as folder:
         copy = Path(folder) / "my.lake"
@@ -55,7 +62,8 @@ def measure(lake: Lake, arguments: argparse.Namespace) -> dict[str, Any]:
     )
     while len(filter.answers()) < arguments.teach:
         _answer(filter, filter.next(20, "teach"), truth)
-    print(f"taught: {filter.progress()['yes']} yes among {filter.progress()['labels']} answers")
+    taught = filter.progress()
+    print(f"taught: {taught.yes} yes among {taught.labels} answers")
     looks = []
     started = time.monotonic()
     spent = 0
@@ -65,10 +73,15 @@ def measure(lake: Lake, arguments: argparse.Namespace) -> dict[str, Any]:
         applied = filter.apply()
         looks.append(_look(filter, applied, spent, truth))
         print(looks[-1])
-        if not asked["rows"]:
+        if not asked.rows:
             break
     seconds = round(time.monotonic() - started, 1)
-    return {"rows": len(truth), "relevant": sum(truth.values()), "looks": looks, "audit_seconds": seconds}
+    return {
+        "rows": len(truth),
+        "relevant": sum(truth.values()),
+        "looks": looks,
+        "audit_seconds": seconds,
+    }
 
 
 def _truth(lake: Lake, relevant: set[str]) -> dict[int, bool]:
@@ -80,18 +93,22 @@ def _truth(lake: Lake, relevant: set[str]) -> dict[int, bool]:
     return rows
 
 
-def _answer(filter: Filter, asked: Mapping[str, Any], truth: Mapping[int, bool]) -> int:
-    rows = [row["row_id"] for row in asked["rows"]]
+def _answer(filter: Filter, asked: NextAnswer, truth: Mapping[int, bool]) -> int:
+    rows = [row.row_id for row in asked.rows]
     filter.label([{"row_id": row, "label": "yes" if truth[row] else "no"} for row in rows])
     return len(rows)
 
 
 def _look(
-    filter: Filter, applied: Mapping[str, Any], spent: int, truth: Mapping[int, bool]
+    filter: Filter, applied: AppliedAnswer | RefusedAnswer, spent: int, truth: Mapping[int, bool]
 ) -> dict[str, Any]:
-    if applied["refused"]:
-        facts = {name: applied[name] for name in ("can_promise", "labels_missing")}
-        return {"audit_labels": spent, "refused": True, **facts}
+    if applied.refused:
+        return {
+            "audit_labels": spent,
+            "refused": True,
+            "can_promise": applied.can_promise,
+            "labels_missing": applied.labels_missing,
+        }
     kept = filter.decided("keep")["row_id"].to_pylist()
     right = sum(truth[row] for row in kept)
     return {

@@ -1,4 +1,6 @@
-"""How busy indexing keeps the encoder: images a second of a whole run, beside the encoder alone on the same images."""
+"""How busy indexing keeps the encoder:
+images a second of a whole run, beside the encoder alone on the same images.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +16,21 @@ from typing import Any
 from benchmarks.measure import Measurement
 from benchmarks.photos import CAMERA_PX, FLICKR_PX, make_photos
 from benchmarks.processes import cpu_s
+from indexer.arrays import Pixels, Vectors
 from indexer.config import ReadLimits
-from indexer.embed import Embedder, Pixels, Vectors
-from indexer.embed.catalog import load_embedder
+from indexer.disk.manifest import SourceEntry
+from indexer.embed import Embedder
+from indexer.embed.models import load_embedder
 from indexer.images import read_file
-from indexer.manifest import SourceEntry
 from indexer.sync import sync
 
 BUDGET = 0.9
 VIT = "open_clip:ViT-B-32/random"  # random weights take the same time
 PEER_SHARE = (
     15 / 19
-)  # images/s clip-retrieval embeds, of those its bare fp32 encoder does, on two such cores (issue 2)
+    # images/s clip-retrieval embeds, of those its bare fp32 encoder does, on two such cores (issue
+    # 2)
+)
 PEER_BATCH = 16
 CALLS_AHEAD = 6  # batches that the pipeline has decoded ahead of the encoder, at most
 
@@ -56,14 +61,18 @@ class Watched:
 
     @property
     def _last(self) -> int:
-        """The last call that counts: after it the decoders run out of work, and the encoder has the cores to itself."""
+        """The last call that counts: after it the decoders run out of work,
+        and the encoder has the cores to itself.
+        """
         return max(1, len(self.ended) - 1 - CALLS_AHEAD)
 
     def _seconds(self) -> float:
         return self.ended[self._last] - self.ended[0]
 
     def steady_rate(self) -> float:
-        """Images a second while decoders and encoder both work: neither the decoders' start nor their end counts."""
+        """Images a second while decoders and encoder both work:
+        neither the decoders' start nor their end counts.
+        """
         return sum(self.images[1 : self._last + 1]) / self._seconds()
 
     def busy_share(self) -> float:
@@ -86,7 +95,9 @@ class Pair:
 
 
 def measure_indexing(workspace: Path, photos: Path | None, *, quick: bool) -> Iterator[Measurement]:
-    """Every model on photos of the usual size; `builtin` on a camera's, too; the user's own where given."""
+    """Every model on photos of the usual size;
+    `builtin` on a camera's, too; the user's own where given.
+    """
     count, rounds = (128, 1) if quick else (400, 3)
     small = workspace / "photos"
     make_photos(small, count, FLICKR_PX)
@@ -96,7 +107,9 @@ def measure_indexing(workspace: Path, photos: Path | None, *, quick: bool) -> It
         make_photos(camera, 64, CAMERA_PX)
         yield from _model("builtin", None, camera, "12 MP JPEG", rounds, workspace)
     if photos is not None:
-        yield from _model("builtin", None, photos, f"{photos.name}/", rounds, workspace, at_most=count)
+        yield from _model(
+            "builtin", None, photos, f"{photos.name}/", rounds, workspace, at_most=count
+        )
     if not quick:
         eager = _Eager()
         for precision in (None, "int8"):
@@ -117,7 +130,9 @@ def _model(
 ) -> Iterator[Measurement]:
     embedder = load_embedder(name, precision=precision)
     paths = sorted(folder.iterdir())[:at_most]
-    images = [read_file(str(path), str(path), embedder.input_shape, ReadLimits()).pixels for path in paths]
+    images = [
+        read_file(str(path), str(path), embedder.input_shape, ReadLimits()).pixels for path in paths
+    ]
     _warm_up(embedder, images)
     listing = workspace / "list.txt"
     listing.write_text("".join(f"{path}\n" for path in paths))
@@ -133,7 +148,9 @@ def _model(
     label = f"{name}{' ' + precision if precision else ''}, {what}"
     yield Measurement(f"{label}: encoder alone", median(lambda p: p.bare_rate), "images/s")
     yield Measurement(f"{label}: indexing", median(lambda p: p.run_rate), "images/s")
-    yield Measurement(f"{label}: ratio", median(lambda p: p.run_rate / p.bare_rate), "", at_least=BUDGET)
+    yield Measurement(
+        f"{label}: ratio", median(lambda p: p.run_rate / p.bare_rate), "", at_least=BUDGET
+    )
     yield Measurement(f"{label}: encoder busy", median(lambda p: p.busy_share), "of the time")
     yield Measurement(
         f"{label}: processor time, encoder alone / indexing",
@@ -161,11 +178,15 @@ def _pair(embedder: Embedder, images: Sequence[Pixels], listing: Path, lake: Pat
     report = sync(lake, lambda _: run, add=[SourceEntry(str(listing))])
     assert report.new == len(images), report.problems or report.newly_skipped
     shutil.rmtree(lake)
-    return Pair(alone.steady_rate(), run.steady_rate(), run.busy_share(), alone.cpu_ms(), run.cpu_ms())
+    return Pair(
+        alone.steady_rate(), run.steady_rate(), run.busy_share(), alone.cpu_ms(), run.cpu_ms()
+    )
 
 
 def _warm_up(embedder: Embedder, images: Sequence[Pixels]) -> None:
-    """To the state of a long run: an fp32 tower of open_clip's on a CPU changes to ONNX Runtime after some images."""
+    """To the state of a long run: an fp32 tower of open_clip's on a
+    CPU changes to ONNX Runtime after some images.
+    """
     embedder.embed_images(images[: embedder.batch_size])
     if embedder.model_id.startswith("builtin") or embedder.fingerprint["precision"] == "int8":
         return
@@ -178,7 +199,9 @@ def _warm_up(embedder: Embedder, images: Sequence[Pixels]) -> None:
 
 
 class _Eager:
-    """open_clip's own ViT-B-32 as its documentation runs it: fp32, no compilation, tensors ready."""
+    """open_clip's own ViT-B-32 as its documentation runs it:
+    fp32, no compilation, tensors ready.
+    """
 
     def __init__(self) -> None:
         import open_clip

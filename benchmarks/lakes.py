@@ -5,24 +5,29 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from indexer.commits import Commits, prepare_folder
+from indexer.arrays import InputShape, Pixels, Vectors
 from indexer.config import IndexConfig
-from indexer.embed import Embedder, InputShape, Pixels, Vectors
+from indexer.disk.layout import Layout
+from indexer.disk.manifest import Manifest, SourceEntry, publish
+from indexer.disk.rows import ROW_SCHEMA
+from indexer.disk.segment import SegmentWriter
+from indexer.embed import Embedder
 from indexer.images import ReadImage
-from indexer.layout import Layout
-from indexer.manifest import Manifest, SourceEntry, publish
-from indexer.segment import ROW_SCHEMA, SegmentWriter
+from indexer.run.commits import Commits, prepare_folder
+from indexer.run.tasks import Embedded, Task
 from indexer.sources import Listing
 from indexer.sources.opening import open_source
 
 BLOCK_ROWS = 50_000
+SMALL_ROWS = 5_000
 CAMERAS = (
     "Canon EOS R6",
     "Canon EOS 5D",
@@ -38,7 +43,9 @@ LONG_AGO_US = 1_600_000_000_000_000
 
 
 class NearlyNothing:
-    """An embedder that costs nothing, so that all that is measured is ours: the vector is the first 8 pixels."""
+    """An embedder that costs nothing, so that all that is measured is ours:
+    the vector is the first 8 pixels.
+    """
 
     model_id = "nearly-nothing"
     dim = 8
@@ -88,44 +95,110 @@ def write_lake_of(folder: Path, lake: Path) -> int:
     prepare_folder(layout)
     source = open_source(str(folder), None)
     model = NearlyNothing()
-    manifest = Manifest(model.model_id, model.fingerprint, model.dim, sources=(SourceEntry(source.uri),))
+    manifest = Manifest(
+        model.model_id, model.fingerprint, model.dim, sources=(SourceEntry(source.uri),)
+    )
     in_an_hour_us = 4_000_000_000_000_000  # every row counts as settled
     commits = Commits(layout, manifest, IndexConfig(commit_rows=10_000), in_an_hour_us)
     vector = np.full(8, 8**-0.5, np.float32)
     pixels = np.zeros((8, 8, 3), np.uint8)
     for file in source.files(Listing()):
         digest = hashlib.sha256(file.uri.encode()).hexdigest()
-        commits.add(file, source.uri, ReadImage(pixels, digest, 0, 8, 8, "png"), {}, vector)
+        image = ReadImage(pixels, digest, 0, 8, 8, "png").columns()
+        commits.add(Embedded(Task.of(file, source.uri, {}), image, vector))
         commits.commit_if_due()
     commits.commit()
     return commits.manifest.live_rows
 
 
 def write_synthetic_lake(
-    lake: Path, rows: int, dim: int, *, segment_rows: int, seed: int = 0, model: Embedder | None = None
+    lake: Path,
+    rows: int,
+    dim: int,
+    *,
+    segment_rows: int,
+    seed: int = 0,
+    model: Embedder | None = None,
+    vectors: Callable[[int, np.random.Generator], Vectors] | None = None,
+    small_segments: int = 0,
 ) -> Manifest:
-    """Random unit vectors with rows such as photos have: sizes, times, cameras, places, captions, one own column."""
+    """Random unit vectors with rows such as photos have:
+    sizes, times, cameras, places, captions, one own column.
+
+    :param vectors: makes so many unit rows instead.
+    :param small_segments: so many of 5,000 rows end the lake, as `index` leaves it.
+    """
     layout = Layout(lake)
     prepare_folder(layout)
     rng = np.random.default_rng(seed)
     entries = []
-    for start in range(0, rows, segment_rows):
+    large = rows - small_segments * SMALL_ROWS
+    starts = [*range(0, large, segment_rows), *range(large, rows, SMALL_ROWS), rows]
+    for start, end in pairwise(starts):
         writer = SegmentWriter(layout, dim)
-        for block in range(start, min(start + segment_rows, rows), BLOCK_ROWS):
-            count = min(BLOCK_ROWS, start + segment_rows - block, rows - block)
+        for block in range(start, end, BLOCK_ROWS):
+            count = min(BLOCK_ROWS, end - block)
             writer.add_rows(_rows(block, count, rng))
-            writer.add_vectors(random_unit_rows(count, dim, rng))
+            writer.add_vectors(
+                random_unit_rows(count, dim, rng) if vectors is None else vectors(count, rng)
+            )
         entries.append(writer.finish())
     fingerprint: dict[str, str | int] = {"name": "synthetic", "dim": dim, "precision": "fp32"}
     model_id = "synthetic"
     if model is not None:  # as if it had made the vectors
         model_id, fingerprint = model.model_id, model.fingerprint
-    manifest = Manifest(model_id, fingerprint, dim, columns={"split": "string"}, segments=tuple(entries))
+    manifest = Manifest(
+        model_id, fingerprint, dim, columns={"split": "string"}, segments=tuple(entries)
+    )
     return publish(layout, manifest)
 
 
 def random_unit_rows(count: int, dim: int, rng: np.random.Generator) -> NDArray[np.float32]:
     vectors = rng.standard_normal((count, dim), np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+class PhotoLike:
+    """Unit vectors with what embeddings of photos have in common, drawn, not embedded.
+
+    A mean as long as 0.75; groups of unequal size about centres; a spread that falls off as i^-0.5
+    from one principal direction to the next, of which the first half have 0.92 of the variance.
+    Texts lie apart: the cosine of their mean and the photos' is -0.5, and a part of each is spread
+    evenly over all directions.
+    """
+
+    def __init__(self, dim: int, groups: int = 3_000, seed: int = 7) -> None:
+        random = np.random.default_rng(seed)
+        self._spread = np.arange(1, dim + 1, dtype=np.float32) ** -0.5
+        self._spread /= np.linalg.norm(self._spread)
+        self._centres = random.standard_normal((groups, dim), np.float32) * self._spread
+        sizes = 1 + random.pareto(1.2, groups)
+        self._shares = sizes / sizes.sum()
+        turn = np.linalg.qr(random.standard_normal((dim, dim)))[0]
+        self._turn = turn.astype(np.float32)
+        self._mean, apart = random_unit_rows(2, dim, random)
+        apart = apart - (apart @ self._mean) * self._mean
+        apart /= np.linalg.norm(apart)
+        self._text_mean = np.float32(np.sqrt(0.75)) * apart - np.float32(0.5) * self._mean
+
+    def photos(self, count: int, random: np.random.Generator) -> Vectors:
+        """float32, (count, dim), unit rows."""
+        group = random.choice(len(self._centres), count, p=self._shares)
+        own = random.standard_normal((count, len(self._spread)), np.float32) * self._spread
+        return _unit(
+            0.75 * self._mean + 0.66 * ((0.75 * self._centres[group] + 0.66 * own) @ self._turn)
+        )
+
+    def texts(self, count: int, random: np.random.Generator) -> Vectors:
+        """float32, (count, dim), unit rows."""
+        group = random.choice(len(self._centres), count)
+        evenly = random_unit_rows(count, len(self._spread), random)
+        return _unit(
+            0.75 * self._text_mean + 0.33 * (self._centres[group] @ self._turn) + 0.33 * evenly
+        )
+
+
+def _unit(vectors: NDArray[np.float32]) -> Vectors:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
@@ -150,13 +223,19 @@ def _rows(start: int, count: int, rng: np.random.Generator) -> pa.Table:
         "camera": cameras.tolist(),
         "place": [
             {"latitude": a, "longitude": b} if here else None
-            for here, a, b in zip(has_place.tolist(), latitude.tolist(), longitude.tolist(), strict=True)
+            for here, a, b in zip(
+                has_place.tolist(), latitude.tolist(), longitude.tolist(), strict=True
+            )
         ],
-        "caption": [f"a photo of thing {n % 5_003}" if n % 3 == 0 else None for n in numbers.tolist()],
+        "caption": [
+            f"a photo of thing {n % 5_003}" if n % 3 == 0 else None for n in numbers.tolist()
+        ],
         "source": ["/photos"] * count,
     }
     arrays = [
-        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(count, field.type)
+        pa.array(columns[field.name], field.type)
+        if field.name in columns
+        else pa.nulls(count, field.type)
         for field in ROW_SCHEMA
     ]
     split = pa.array(np.array(("train", "val", "test"), object)[numbers % 3].tolist(), pa.string())

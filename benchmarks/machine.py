@@ -1,4 +1,6 @@
-"""What the numbers were measured on: processor, memory, device, versions. A number without these says little."""
+"""What the numbers were measured on: processor, memory,
+device, versions. A number without these says little.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def describe_machine() -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": cpu.get("model name", platform.processor()),
         "cpu_flags": [flag for flag in TELLING_FLAGS if flag in cpu.get("flags", "").split()],
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "load_1min": round(os.getloadavg()[0], 2),
         "device": _device(),

@@ -1,4 +1,6 @@
-"""Timing two things in turn, and what a benchmark hands back: numbers with a unit, a budget and a verdict."""
+"""Timing two things in turn, and what a benchmark hands back:
+numbers with a unit, a budget and a verdict.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,11 @@ def table(measurements: Iterable[Measurement]) -> str:
     lines = ["| what | measured | budget | met | note |", "|---|---|---|---|---|"]
     for m in measurements:
         budget = (
-            "" if m.met is None else f">= {m.at_least:g}" if m.at_least is not None else f"<= {m.at_most:g}"
+            ""
+            if m.met is None
+            else f">= {m.at_least:g}"
+            if m.at_least is not None
+            else f"<= {m.at_most:g}"
         )
         met = {None: "", True: "yes", False: "**no**"}[m.met]
         lines.append(f"| {m.name} | {_number(m.value)} {m.unit} | {budget} | {met} | {m.note} |")

@@ -1,9 +1,10 @@
-"""Peak memory of a run: this process, or rather one of its own, and the decoders; whatever the lake's size."""
+"""Peak memory of a run: this process, or rather one of its own,
+and the decoders; whatever the lake's size.
+"""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from benchmarks.lakes import write_tiny_images
 from benchmarks.measure import Measurement
 from benchmarks.photos import make_giants, make_photos
 from benchmarks.processes import watched_memory
+from indexer.processes import python_code
 
 BUDGET_GB = 1.5
 GROWTH_BUDGET_GB = 0.15
@@ -18,7 +20,7 @@ TINY_MODEL = """
 import sys
 from pathlib import Path
 from benchmarks.lakes import NearlyNothing
-from indexer.manifest import SourceEntry
+from indexer.disk.manifest import SourceEntry
 from indexer.sync import sync
 report = sync(Path(sys.argv[2]), lambda _: NearlyNothing(), add=[SourceEntry(sys.argv[1])])
 assert not report.problems and not report.newly_skipped, report
@@ -33,14 +35,19 @@ def measure_memory(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
         folder = workspace / f"tiny-{count}"
         write_tiny_images(folder, count)
         peaks[count] = _peak_gb(folder, workspace, count)
-        yield Measurement(f"peak memory, {count:,} tiny images", peaks[count], "GB", at_most=BUDGET_GB)
+        yield Measurement(
+            f"peak memory, {count:,} tiny images", peaks[count], "GB", at_most=BUDGET_GB
+        )
     growth = peaks[many] - peaks[few]
     yield Measurement(f"growth from {few:,} to {many:,}", growth, "GB", at_most=GROWTH_BUDGET_GB)
     if not quick:
         photos = workspace / "photos"
         make_photos(photos, 400)
         yield Measurement(
-            "peak memory, 400 photos of 500x375", _peak_gb(photos, workspace, 400), "GB", at_most=BUDGET_GB
+            "peak memory, 400 photos of 500x375",
+            _peak_gb(photos, workspace, 400),
+            "GB",
+            at_most=BUDGET_GB,
         )
         giants = workspace / "giants"
         make_giants(giants, 4)
@@ -49,9 +56,11 @@ def measure_memory(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
 
 
 def _peak_gb(folder: Path, workspace: Path, count: int) -> float:
-    """All processes of a run with a model of no weight; shared pages count once a process, so it is an upper bound."""
+    """All processes of a run with a model of no weight;
+    shared pages count once a process, so it is an upper bound.
+    """
     lake = workspace / f"{folder.name}.lake"
-    command = [sys.executable, "-c", TINY_MODEL, str(folder), str(lake)]
+    command = python_code(TINY_MODEL, str(folder), str(lake))
     run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with watched_memory(run.pid) as peak:
         out, _ = run.communicate()

@@ -1,4 +1,6 @@
-"""Folders of photos to index, made from the sample photos that scikit-image and scikit-learn carry."""
+"""Folders of photos to index, made from the sample photos that
+scikit-image and scikit-learn carry.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,12 @@ def sample_photos() -> tuple[Image.Image, ...]:
     return tuple(found)
 
 
-def make_photos(folder: Path, count: int, size: tuple[int, int] = FLICKR_PX, seed: int = 0) -> list[Path]:
-    """Write that many different JPEGs: parts of the sample photos, one in four upright instead of lying."""
+def make_photos(
+    folder: Path, count: int, size: tuple[int, int] = FLICKR_PX, seed: int = 0
+) -> list[Path]:
+    """Write that many different JPEGs:
+    parts of the sample photos, one in four upright instead of lying.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number, image in enumerate(_parts(size, random.Random(seed), count)):
@@ -58,7 +64,8 @@ def _parts(size: tuple[int, int], rng: random.Random, count: int) -> Iterator[Im
         photo = photos[number % len(photos)]
         width, height = size if number % 4 else size[::-1]
         share = rng.uniform(0.6, 1.0)
-        scale = min(photo.width / width, photo.height / height) * share  # of the sample for a pixel of ours
+        # of the sample for a pixel of ours
+        scale = min(photo.width / width, photo.height / height) * share
         left = rng.uniform(0, photo.width - width * scale)
         top = rng.uniform(0, photo.height - height * scale)
         box = (left, top, left + width * scale, top + height * scale)
@@ -66,7 +73,9 @@ def _parts(size: tuple[int, int], rng: random.Random, count: int) -> Iterator[Im
 
 
 def make_giants(folder: Path, count: int, size: tuple[int, int] = GIANT_PX) -> list[Path]:
-    """PNGs as large as the cap allows, which no decoder can read at reduced scale; of one colour, so 1 MB each."""
+    """PNGs as large as the cap allows,
+    which no decoder can read at reduced scale; of one colour, so 1 MB each.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number in range(count):

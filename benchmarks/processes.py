@@ -1,4 +1,6 @@
-"""Memory and processor time of this process and all it started, from Linux's /proc; nothing elsewhere."""
+"""Memory and processor time of this process and all it started,
+from Linux's /proc; nothing elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,17 @@ def family(root: int) -> list[int]:
 
 
 def cpu_s(root: int) -> float:
-    """Processor time of the process and its living descendants so far; to a hundredth of a second."""
+    """Processor time of the process and its living descendants so
+    far; to a hundredth of a second.
+    """
     ticks = (sum(map(int, fields[11:13])) for pid in family(root) if (fields := _stat(pid)))
     return sum(ticks) / TICKS_A_SECOND
 
 
 def resident_bytes(root: int) -> int:
-    """Resident memory of the process and its descendants; pages they share are counted once for each of them."""
+    """Resident memory of the process and its descendants;
+    pages they share are counted once for each of them.
+    """
     return sum(int(fields[21]) for pid in family(root) if (fields := _stat(pid))) * PAGE_BYTES
 
 

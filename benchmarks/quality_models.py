@@ -1,4 +1,6 @@
-"""What is measured: models that read images and mostly texts, and their vectors over a set, each made once."""
+"""What is measured: models that read images and mostly texts,
+and their vectors over a set, each made once.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +8,31 @@ import hashlib
 import io
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from indexer.arrays import InputShape, Pixels, Vectors
 from indexer.config import ReadLimits
-from indexer.embed import Embedder, InputShape, Pixels, Vectors
-from indexer.embed.catalog import load_embedder
+from indexer.embed import Embedder
+from indexer.embed.models import load_embedder
 from indexer.embed.runtime import open_session
 from indexer.embed.vectors import unit_rows
+from indexer.errors import BadRequest
 from indexer.images import read_bytes, read_image
 
 LIMITS = ReadLimits()
+# Larger than any image under the limits that is no mere line.
+AS_IT_IS = InputShape(width_px=100_000, height_px=100_000, mode="inside")
 REPORT_S = 10.0
+SIZE = re.compile(r"([1-9][0-9]{0,3})(?:x([1-9][0-9]{0,3}))?")
 Change = Callable[[Image.Image], bytes]  # an image -> the file of a copy that somebody made of it
 
 
@@ -40,7 +49,8 @@ class QualityModel:
 
 
 def open_model(name: str) -> QualityModel:
-    """`builtin`, `builtin@FOLDER`, `open_clip:...`, `bridge`, or `backbone`, the classifier's features alone.
+    """`builtin`, `builtin@FOLDER`, `open_clip:...`, `bridge`,
+    or `backbone`, the classifier's features alone.
 
     :raises LakeError: if there is no such model here.
     """
@@ -54,13 +64,15 @@ def open_model(name: str) -> QualityModel:
 
 
 def open_models(names: Sequence[str]) -> list[QualityModel]:
-    """Each once. A folder's is called by the name in its model.json, unless another here has that name too.
+    """Each once. A folder's is called by the name in its model.json,
+    unless another here has that name too.
 
     :raises LakeError: if there is no such model here.
     """
     models = [open_model(name) for name in dict.fromkeys(names)]
     short = [
-        str(model.fingerprint["name"]) if model.name.startswith("builtin") else model.name for model in models
+        str(model.fingerprint["name"]) if model.name.startswith("builtin") else model.name
+        for model in models
     ]
     return [
         replace(model, name=name) if short.count(name) == 1 else model
@@ -100,7 +112,10 @@ class VectorCache:
         """:param key: of JSON."""
         if self.folder is None:
             return make()
-        path = self.folder / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()}.npz"
+        path = (
+            self.folder
+            / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()}.npz"
+        )
         if path.is_file():
             with np.load(path, allow_pickle=False) as stored:
                 return np.asarray(stored["vectors"], np.float32)
@@ -115,7 +130,10 @@ class VectorCache:
 
 
 def image_vectors(
-    model: QualityModel, files: Sequence[Path], cache: VectorCache, change: tuple[str, Change] | None = None
+    model: QualityModel,
+    files: Sequence[Path],
+    cache: VectorCache,
+    change: tuple[str, Change] | None = None,
 ) -> Vectors:
     """float32, (files, dim), unit rows.
 
@@ -137,17 +155,26 @@ def text_vectors(model: QualityModel, texts: Sequence[str], cache: VectorCache) 
     return cache.get([dict(model.fingerprint), "texts", list(texts)], lambda: embed(texts))
 
 
-def _embed_files(model: QualityModel, files: Sequence[Path], change: tuple[str, Change] | None) -> Vectors:
+def _embed_files(
+    model: QualityModel, files: Sequence[Path], change: tuple[str, Change] | None
+) -> Vectors:
     what = "images" if change is None else f"copies {change[0]}"
     parts, start = [], time.monotonic()
     told = start
     for i in range(0, len(files), model.batch_size):
-        batch = [_pixels(file, model.shape, change and change[1]) for file in files[i : i + model.batch_size]]
+        batch = [
+            _pixels(file, model.shape, change and change[1])
+            for file in files[i : i + model.batch_size]
+        ]
         parts.append(model.embed_images(batch))
         now, done = time.monotonic(), min(i + model.batch_size, len(files))
         if now - told > REPORT_S or done == len(files):
             rate = f"{done / max(now - start, 1e-9):.0f}/s"
-            print(f"  {model.name}: {done:,} of {len(files):,} {what}, {rate}", file=sys.stderr, flush=True)
+            print(
+                f"  {model.name}: {done:,} of {len(files):,} {what}, {rate}",
+                file=sys.stderr,
+                flush=True,
+            )
             told = now
     return np.concatenate(parts)
 
@@ -155,9 +182,40 @@ def _embed_files(model: QualityModel, files: Sequence[Path], change: tuple[str, 
 def _pixels(file: Path, shape: InputShape, change: Change | None) -> Pixels:
     data = read_bytes(str(file), str(file), LIMITS)
     if change is not None:
-        with Image.open(io.BytesIO(data)) as image:
-            data = change(image.convert("RGB"))
+        # As indexing reads it: upright, since a copy has no EXIF, in RGB, and mended.
+        data = change(Image.fromarray(read_image(str(file), data, AS_IT_IS, LIMITS).pixels))
     return read_image(str(file), data, shape, LIMITS).pixels
+
+
+def resized(text: str) -> tuple[str, Change]:
+    """What `--sizes` means: a name for the table, and what is done to each image.
+
+    Saved as JPEGs of quality 75, as most programs save small copies.
+
+    :param text: "200": the longer side in pixels, the shape kept, smaller images as large as they
+        are. "224x224": scaled to that width and height, the shape lost.
+    :raises BadRequest: if it is neither, or a side is not in 1..9,999.
+    """
+    found = SIZE.fullmatch(text)
+    if found is None:
+        raise BadRequest(
+            "sizes", f"{text!r} is no size; write 200 (the longer side) or 224x224 (squashed to it)"
+        )
+    width, height = int(found[1]), found[2]
+    if height is None:
+        return f"at {width} px", partial(_at_longer_side, width)
+    return f"squashed to {width}x{int(height)}", partial(_squashed, (width, int(height)))
+
+
+def _at_longer_side(longer_px: int, image: Image.Image) -> bytes:
+    share = min(1.0, longer_px / max(image.size))
+    return _squashed(
+        (max(1, round(image.width * share)), max(1, round(image.height * share))), image
+    )
+
+
+def _squashed(size: tuple[int, int], image: Image.Image) -> bytes:
+    return _saved(image.resize(size, Image.Resampling.BICUBIC), format="JPEG", quality=75)
 
 
 def _as_jpeg(image: Image.Image) -> bytes:

@@ -13,8 +13,8 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from service.lake import Lake
-from service.relevance.fitting import draft
-from service.relevance.scorer import score_rows
+from service.relevance.scoring.fitting import draft
+from service.relevance.scoring.scorer import score_rows
 
 LEAST_CHANCE = 1e-12  # of a proxy, so that its log-odds are finite
 
@@ -25,7 +25,8 @@ class Population:
 
     :ivar relevant: bool, (rows,).
     :ivar scores: float32, (rows,); log-odds where the file has chances.
-    :ivar proxy: float64, (rows,), in [0, 1], as the file has it for SUPG; None: it gets calibrated scores.
+    :ivar proxy: float64, (rows,), in [0, 1], as the file has it for SUPG; None: it gets calibrated
+        scores.
     """
 
     name: str
@@ -55,7 +56,8 @@ def read(path: Path) -> Population:
 
 
 def of_lake(folder: Path, wanted: Sequence[str]) -> list[Population]:
-    """A population for each TEXT=CLASS[,CLASS], scored as a filter's draft scores it; the lake is not changed.
+    """A population for each TEXT=CLASS[,CLASS],
+    scored as a filter's draft scores it; the lake is not changed.
 
     :raises SystemExit: if one is not of that form, or no photo is in such a folder.
     """

@@ -1,4 +1,6 @@
-"""Scoring every row of a lake for a filter, beside a bare half-precision product; and a round of teaching."""
+"""Scoring every row of a lake for a filter,
+beside a bare half-precision product; and a round of teaching.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +8,21 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import numkong
 import numpy as np
 
 from benchmarks.lakes import random_unit_rows, write_synthetic_lake
 from benchmarks.measure import Measurement, in_turn
-from indexer import ann
-from indexer.compact import compact
-from indexer.embed import Vectors
-from indexer.layout import Layout
+from indexer.arrays import Vectors
+from indexer.disk.layout import Layout
+from indexer.disk.stored_vectors import HalfQueries
+from indexer.run.compact import compact
 from service.lake import Lake
-from service.relevance.fitting import fit
-from service.relevance.scorer import Scorer, score_rows, vectors_of
-from service.relevance.teaching import propose
-from service.scan import BLOCK_ROWS, halves_of
-from service.snapshot import Snapshot
-from service.threads import for_each
+from service.relevance.scoring.fitting import fit
+from service.relevance.scoring.scorer import Scorer, score_rows, vectors_of
+from service.relevance.scoring.teaching import propose
+from service.snapshot.part import blocks_of
+from service.snapshot.snapshot import Snapshot
+from service.snapshot.threads import for_each
 
 DIM = 512
 BUDGET_S = 0.1
@@ -49,11 +50,14 @@ def measure_scoring(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
             partial(score_rows, snapshot, linear, WHERE),
         ]
         jobs: list[Callable[[], object]] = [bare, *ours]
-        for job in jobs:  # the first pass also copies the rows, once a machine, and reads the vectors
+        # the first pass also copies the rows, once a machine, and reads the vectors
+        for job in jobs:
             job()
         bare_s, linear_s, prompts_s, where_s = in_turn(jobs, rounds)
     note = f"{linear_s / bare_s:.2f} times a bare half-precision product on the same threads, {1e3 * bare_s:.0f} ms"
-    yield Measurement(f"score by a linear scorer, {label}", linear_s, "s", at_most=BUDGET_S, note=note)
+    yield Measurement(
+        f"score by a linear scorer, {label}", linear_s, "s", at_most=BUDGET_S, note=note
+    )
     note = f"{prompts_s / bare_s:.2f} times the bare product with one vector"
     yield Measurement(f"score by 3 + 3 prompts, {label}", prompts_s, "s", note=note)
     yield Measurement(f"score what where keeps, {label}", where_s, "s", note=WHERE)
@@ -62,16 +66,12 @@ def measure_scoring(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
 
 def _bare(snapshot: Snapshot, vectors: Vectors) -> None:
     """The products alone: no masks, no row_ids, one number a row, thrown away."""
-    codes = [ann.codes_of(part.segment.index) for part in snapshot.parts]
-    halves = vectors.astype(np.float16)
+    queries = HalfQueries(vectors)
     blocks = [
-        (number, start, min(start + BLOCK_ROWS, len(rows)))
-        for number, rows in enumerate(codes)
-        for start in range(0, len(rows), BLOCK_ROWS)
+        (snapshot.parts[number].vectors, start, end)
+        for number, start, end in blocks_of(snapshot.parts)
     ]
-    for_each(
-        lambda block: np.asarray(numkong.cdist(halves_of(codes, block), halves, "dot")), blocks, parallel=True
-    )
+    for_each(lambda block: block[0].score(queries, block[1], block[2]), blocks, parallel=True)
 
 
 def _measure_teaching(workspace: Path, rows: int, rounds: int) -> Measurement:
@@ -85,7 +85,8 @@ def _measure_teaching(workspace: Path, rows: int, rounds: int) -> Measurement:
         best = np.argsort(-score_rows(snapshot, drafted).scores)[: 2 * ANSWERS : 2]
         row_ids = (best + 1).tolist()
         answers = {
-            row_id: bool(answer) for row_id, answer in zip(row_ids, random.random(ANSWERS) < 0.3, strict=True)
+            row_id: bool(answer)
+            for row_id, answer in zip(row_ids, random.random(ANSWERS) < 0.3, strict=True)
         }
 
         def teach() -> list[int]:

@@ -1,10 +1,11 @@
-"""Opening and searching a million vectors of 512 numbers, beside bare FAISS on one file of the same vectors."""
+"""Opening and searching a million vectors of 512 numbers,
+beside bare FAISS on one file of the same vectors.
+"""
 
 from __future__ import annotations
 
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 
 from benchmarks.lakes import random_unit_rows, write_synthetic_lake
 from benchmarks.measure import Measurement, in_turn
-from indexer.compact import compact
-from indexer.layout import Layout
-from indexer.manifest import Manifest, publish
-from indexer.tables import Place, write_tombstones
+from indexer.disk.layout import Layout
+from indexer.disk.manifest import Manifest, publish
+from indexer.disk.tables import Place, write_tombstones
+from indexer.processes import python_code
+from indexer.run.compact import compact
 from service.lake import Lake
 
 DIM = 512
@@ -39,7 +41,9 @@ print(time.perf_counter() - start)
 
 
 def measure_search(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
-    """Three lakes: one segment; the segments a run leaves (at most 12); those with a hundredth of the rows deleted."""
+    """Three lakes: one segment; the segments a run leaves (at most 12);
+    those with a hundredth of the rows deleted.
+    """
     rows, rounds = (20_000, 3) if quick else (1_000_000, 15)
     one, many = workspace / "one.lake", workspace / "many.lake"
     whole = write_synthetic_lake(one, rows, DIM, segment_rows=rows)
@@ -50,10 +54,14 @@ def measure_search(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
     bare = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
     search_bare = partial(bare.search, query[None], K)
     yield from _lake(one, f"{rows:,} rows, 1 segment", query, search_bare, rounds)
-    yield from _lake(many, f"{rows:,} rows, {len(merged.segments)} segments", query, search_bare, rounds)
+    yield from _lake(
+        many, f"{rows:,} rows, {len(merged.segments)} segments", query, search_bare, rounds
+    )
     for folder, manifest in ((one, whole), (many, merged)):
         _bury(Layout(folder), manifest)
-        label = f"{rows:,} rows, {len(manifest.segments)} segment(s), 1 in {TOMBSTONE_EVERY} deleted"
+        label = (
+            f"{rows:,} rows, {len(manifest.segments)} segment(s), 1 in {TOMBSTONE_EVERY} deleted"
+        )
         yield from _lake(folder, label, query, search_bare, rounds)
     with Lake.open(one) as lake:
         count = min(lake.rows, 100_000)
@@ -66,9 +74,15 @@ def measure_search(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
 
 
 def _lake(
-    folder: Path, label: str, query: NDArray[np.float32], search_bare: Callable[[], object], rounds: int
+    folder: Path,
+    label: str,
+    query: NDArray[np.float32],
+    search_bare: Callable[[], object],
+    rounds: int,
 ) -> Iterator[Measurement]:
-    yield Measurement(f"{label}: open, in a new process", _opening_s(folder), "s", at_most=OPEN_BUDGET_S)
+    yield Measurement(
+        f"{label}: open, in a new process", _opening_s(folder), "s", at_most=OPEN_BUDGET_S
+    )
     with Lake.open(folder) as lake:
         start = time.perf_counter()
         lake.search(vector=query, k=K)
@@ -93,13 +107,15 @@ def _lake(
 
 def _opening_s(folder: Path) -> float:
     """Median of three new processes; imports are not counted."""
-    command = [sys.executable, "-c", OPEN, str(folder)]
+    command = python_code(OPEN, str(folder))
     runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(3)]
     return statistics.median(float(run.stdout) for run in runs)
 
 
 def _bury(layout: Layout, manifest: Manifest) -> None:
     dead = [
-        Place(s.id, position) for s in manifest.segments for position in range(0, s.rows, TOMBSTONE_EVERY)
+        Place(s.id, position)
+        for s in manifest.segments
+        for position in range(0, s.rows, TOMBSTONE_EVERY)
     ]
     publish(layout, replace(manifest, tombstones=(write_tombstones(layout, dead),)))

@@ -1,7 +1,9 @@
-"""Searching over HTTP beside the same search in process and beside bare FAISS; one client and eight.
+"""Searching over HTTP beside the same search in process and
+beside bare FAISS; one client and eight.
 
-The server is `lakesift serve` in a process of its own; the clients are threads of this one, on the same cores, each
-one connection that it keeps. Every text and every upload is a new one, so that no vector kept answers for the model.
+The server is `lakesift serve` in a process of its own; the clients are threads of this one, on the
+same cores, each one connection that it keeps. Every text and every upload is a new one, so that no
+vector kept answers for the model.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,18 +32,20 @@ from benchmarks.lakes import random_unit_rows, write_synthetic_lake
 from benchmarks.measure import Measurement, in_turn
 from benchmarks.photos import make_photos
 from benchmarks.processes import cpu_s, resident_bytes
-from indexer.ann import FlatIndex
-from indexer.compact import compact
-from indexer.embed.catalog import load_embedder
-from indexer.layout import Layout
-from service.embedding import SharedEmbedder
+from indexer.disk.layout import Layout
+from indexer.disk.stored_vectors import FlatIndex
+from indexer.embed.models import load_embedder
+from indexer.processes import python_command
+from indexer.run.compact import compact
+from service.api.serving.shared_embedder import SharedEmbedder
 from service.lake import Lake
 
 VIT = "open_clip:ViT-B-32/random"  # random weights take the same time; 512 dimensions
 K = 10
 CLIENTS = 8
 HTTP_BUDGET_MS = 3.0
-# What clip-retrieval's back end did on two such cores with 200,000 x 512 (issue 3): ms, then queries/s with 8 clients.
+# What clip-retrieval's back end did on two such cores with 200,000 x 512 (issue 3): ms, then
+# queries/s with 8 clients.
 PEER = {"vector": (18.0, 86.0), "text": (97.0, 15.0)}
 LATENCY_SHARE, TIMES_THROUGHPUT = 1 / 3, 4.0
 BOUNDARY = "lakesift-benchmark"
@@ -55,7 +58,9 @@ def measure_service(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
     photos = [path.read_bytes() for path in make_photos(workspace / "photos", 8 if quick else 64)]
     for rows in (5_000,) if quick else (200_000, 1_000_000):
         folder = workspace / f"{rows}.lake"
-        made = write_synthetic_lake(folder, rows, model.dim, segment_rows=max(rows // 20, 1), model=model)
+        made = write_synthetic_lake(
+            folder, rows, model.dim, segment_rows=max(rows // 20, 1), model=model
+        )
         compact(Layout(folder), made, max_segments=12)
         with Lake.open(folder, SharedEmbedder(model)) as lake, served(folder) as (port, pid):
             bench = _Bench(lake, port, photos)
@@ -69,9 +74,8 @@ def measure_service(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
 @contextmanager
 def served(lake: Path) -> Iterator[tuple[int, int]]:
     """`lakesift serve` in a process of its own: its port and its pid."""
-    command = [sys.executable, "-m", "service.cli", "serve", str(lake), "--port", "0"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    command = python_command("service.cli", "serve", str(lake), "--port", "0")
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     said = []
     try:
@@ -112,7 +116,9 @@ class _Client(threading.local):
 
 
 class _Bench:
-    """One lake, asked in three ways (vector, text, upload) at three places (bare FAISS, in process, over HTTP)."""
+    """One lake, asked in three ways (vector, text, upload)
+    at three places (bare FAISS, in process, over HTTP).
+    """
 
     def __init__(self, lake: Lake, port: int, photos: Sequence[bytes]) -> None:
         self._lake = lake
@@ -121,7 +127,7 @@ class _Bench:
         self._counter = itertools.count()
         self._vector = random_unit_rows(1, lake.manifest.dim, np.random.default_rng(1))[0]
         self._label = f"{lake.rows:,} rows"
-        self._bare = _Bare([part.segment.index for part in lake.snapshot.parts], self._vector)
+        self._bare = _Bare([part.vectors.index for part in lake.snapshot.parts], self._vector)
         body = {"vector": self._vector.tolist(), "k": K}
         self._vector_body = json.dumps(body).encode()
 
@@ -142,7 +148,9 @@ class _Bench:
                 at_most=peer_ms and peer_ms * LATENCY_SHARE,
                 note=note,
             )
-            yield Measurement(f"{label}: HTTP's share", 1e3 * (http_s - here_s), "ms", at_most=HTTP_BUDGET_MS)
+            yield Measurement(
+                f"{label}: HTTP's share", 1e3 * (http_s - here_s), "ms", at_most=HTTP_BUDGET_MS
+            )
 
     def throughputs(self, seconds: float) -> Iterator[Measurement]:
         """Eight clients at once."""
@@ -192,7 +200,9 @@ class _Bench:
 
 
 class _Bare:
-    """FAISS alone on the lake's own files: every segment searched, a thread a core, the best of all kept."""
+    """FAISS alone on the lake's own files:
+    every segment searched, a thread a core, the best of all kept.
+    """
 
     def __init__(self, indexes: Sequence[FlatIndex], vector: NDArray[np.float32]) -> None:
         self._indexes = indexes
@@ -207,7 +217,9 @@ class _Bare:
 
 
 def changed(jpeg: bytes, number: int) -> bytes:
-    """The JPEG with another quantisation of its highest frequency: as good a photo, with other pixels."""
+    """The JPEG with another quantisation of its highest frequency:
+    as good a photo, with other pixels.
+    """
     at = jpeg.index(b"\xff\xdb") + 5
     table = bytearray(jpeg[at : at + 64])
     table[2 + number % 60] = 1 + (table[2 + number % 60] + number // 60) % 40

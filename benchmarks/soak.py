@@ -1,4 +1,6 @@
-"""Memory of a service under a long mixed load: searches, pages, uploads, pictures and mistakes, from eight clients."""
+"""Memory of a service under a long mixed load: searches,
+pages, uploads, pictures and mistakes, from eight clients.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,16 @@ from benchmarks.measure import Measurement
 from benchmarks.photos import make_photos
 from benchmarks.processes import resident_bytes
 from benchmarks.service import BOUNDARY, changed, served
-from service.cli import main as lakesift
+from service.cli.main import main as lakesift
 
 CLIENTS = 8
 GROWTH_BUDGET = 1.1
 
 
 def measure_soak(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
-    """Four equal stretches; what the first one fills (models, caches, threads) does not count as growth."""
+    """Four equal stretches; what the first one fills (models,
+    caches, threads) does not count as growth.
+    """
     stretch = 200 if quick else 8_000  # requests
     photos = make_photos(workspace / "photos", 20 if quick else 300)
     lake = workspace / "photos.lake"
@@ -103,7 +107,9 @@ class _Load:
         self._ask("GET", f"/v1/lakes/photos/rows/{1 + number % self._rows}", 200)
 
     def _stream(self, number: int) -> None:
-        self._search({"texts": [{"text": f"thing number {number % 50}"}]}, Accept="application/x-ndjson")
+        self._search(
+            {"texts": [{"text": f"thing number {number % 50}"}]}, Accept="application/x-ndjson"
+        )
 
     def _upload(self, number: int) -> None:
         self._send(changed(self._photos[number % len(self._photos)], number), 200)

@@ -1,7 +1,9 @@
-"""How fast a filter learns from the labels it asks for, beside random rows and those it is least sure of.
+"""How fast a filter learns from the labels it asks for,
+beside random rows and those it is least sure of.
 
-Takes a lake of your own whose images lie in folders named for what they show; the folders' names answer in a person's
-place. Half of the rows, by a hash of their row_id, may be asked about; the average precision is that of the other half.
+Takes a lake of your own whose images lie in folders named for what they show; the folders' names
+answer in a person's place. Half of the rows, by a hash of their row_id, may be asked about; the
+average precision is that of the other half.
 """
 
 from __future__ import annotations
@@ -19,14 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.machine import describe_machine
-from indexer.embed import Embedder, Vectors
+from indexer.arrays import Positions, Vectors
+from indexer.embed import Embedder
 from indexer.errors import BadRequest, LakeError
 from service.lake import Lake
-from service.relevance.calibration import Calibration
-from service.relevance.fitting import draft, fit
-from service.relevance.scorer import Scored, Scorer, vectors_of
-from service.relevance.teaching import propose
-from service.snapshot import Positions, Snapshot, hash_row_ids
+from service.relevance.scoring.calibration import Calibration
+from service.relevance.scoring.fitting import draft, fit
+from service.relevance.scoring.scorer import Scored, Scorer, vectors_of
+from service.relevance.scoring.teaching import propose
+from service.snapshot.snapshot import Snapshot, hash_row_ids
 from training.metrics import average_precision
 
 LABELS = (20, 40, 80, 160)
@@ -88,7 +91,10 @@ class Lesson:
 
     def fitted(self, answers: dict[int, bool]) -> Scorer:
         asked = np.fromiter(answers, np.int64)
-        vectors, labels = vectors_of(self.truth.snapshot, asked), np.fromiter(answers.values(), bool)
+        vectors, labels = (
+            vectors_of(self.truth.snapshot, asked),
+            np.fromiter(answers.values(), bool),
+        )
         return fit(vectors, labels, self.drafted, self.truth.snapshot.background).scorer
 
 
@@ -101,7 +107,9 @@ def proposals(lesson: Lesson, scored: Scored, answers: dict[int, bool], n: int) 
 
 def at_random(lesson: Lesson, scored: Scored, answers: dict[int, bool], n: int) -> list[int]:
     free = np.setdiff1d(scored.row_ids, np.array(list(answers), np.int64))
-    return [int(row_id) for row_id in np.random.default_rng(len(answers)).choice(free, n, replace=False)]
+    return [
+        int(row_id) for row_id in np.random.default_rng(len(answers)).choice(free, n, replace=False)
+    ]
 
 
 def top(lesson: Lesson, scored: Scored, answers: dict[int, bool], n: int) -> list[int]:
@@ -147,14 +155,22 @@ def teach(lesson: Lesson, strategy: Strategy) -> tuple[dict[int, float], int]:
 def measure_teaching(lessons: Sequence[Lesson]) -> Iterator[Figure]:
     for name, strategy in STRATEGIES.items():
         taught = [teach(lesson, strategy) for lesson in lessons]
-        means = {count: float(np.mean([found[count] for found, _ in taught])) for count in (0, *LABELS)}
+        means = {
+            count: float(np.mean([found[count] for found, _ in taught])) for count in (0, *LABELS)
+        }
         yield Figure(name, means, float(np.mean([yes for _, yes in taught])))
 
 
 def lessons_of(
-    truth: Truth, names: Sequence[str], template: str, text: str | None, embedder: Callable[[], Embedder]
+    truth: Truth,
+    names: Sequence[str],
+    template: str,
+    text: str | None,
+    embedder: Callable[[], Embedder],
 ) -> Iterator[Lesson]:
-    """:raises BadRequest: if no row of either half shows what is named, or there are too few rows to ask about."""
+    """:raises BadRequest: if no row of either half shows what is named,
+    or there are too few rows to ask about.
+    """
     none = np.empty((0, truth.snapshot.manifest.dim), np.float32)
     if np.count_nonzero(truth.asked) < max(LABELS):
         raise BadRequest(
@@ -182,7 +198,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--template", default="a {}", help="the draft's text for a folder's name (default: 'a {}')"
     )
-    parser.add_argument("--text", help="the draft's text for all classes: what if it says something else?")
+    parser.add_argument(
+        "--text", help="the draft's text for all classes: what if it says something else?"
+    )
     options = parser.parse_args(arguments)
     try:
         with Lake.open(options.lake) as lake:
@@ -190,7 +208,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             names = options.names or truth.rare(CLASSES)
             if not names:
                 raise BadRequest("class", "the lake has no rare class; name one")
-            lessons = list(lessons_of(truth, names, options.template, options.text, lambda: lake.embedder))
+            lessons = list(
+                lessons_of(truth, names, options.template, options.text, lambda: lake.embedder)
+            )
             figures = list(measure_teaching(lessons))
     except LakeError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")

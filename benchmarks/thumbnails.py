@@ -11,9 +11,10 @@ from pathlib import Path
 
 from benchmarks.measure import Measurement, in_turn
 from benchmarks.photos import CAMERA_PX, make_photos
-from service.decoders import DecoderPool
-from service.originals import IndexedImage
-from service.thumbnails import Thumbnails
+from indexer.address import Address
+from service.pictures.decoders import DecoderPool
+from service.pictures.originals import IndexedImage
+from service.pictures.thumbnails import Thumbnails
 
 MADE_BUDGET_MS = 60
 KEPT_BUDGET_MS = 2
@@ -55,7 +56,9 @@ def _indexed(paths: Sequence[Path]) -> list[IndexedImage]:
     images = []
     for number, path in enumerate(paths, 1):
         data = path.read_bytes()
-        images.append(IndexedImage(number, str(path), None, len(data), sha256(data).hexdigest(), "jpeg"))
+        images.append(
+            IndexedImage(number, Address(str(path)), len(data), sha256(data).hexdigest(), "jpeg")
+        )
     return images
 
 

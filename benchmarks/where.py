@@ -9,11 +9,11 @@ from pathlib import Path
 
 from benchmarks.lakes import write_synthetic_lake
 from benchmarks.measure import Measurement, in_turn
-from indexer.compact import compact
-from indexer.layout import Layout
+from indexer.disk.layout import Layout
+from indexer.run.compact import compact
 from service.lake import Lake
-from service.snapshot import Snapshot
-from service.where import Where
+from service.snapshot.snapshot import Snapshot
+from service.where.where import Where
 
 BUDGET_MS = 50
 PREDICATES = (

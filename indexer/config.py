@@ -1,4 +1,6 @@
-"""Every knob of the write side, with unit and default. Each is also an environment variable, LAKESIFT_<NAME>."""
+"""Every knob of the write side, with unit and default.
+Each is also an environment variable, LAKESIFT_<NAME>.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +28,36 @@ class IndexConfig:
 
     limits: ReadLimits = ReadLimits()
     decoders: int = 0  # decoder processes; 0: one a core, at most 16
-    readers: int = 16  # images of a remote source on their way at once
+    # images on their way at once, of what is no file on this disk; 0: as many as make it faster,
+    # from 8, at most 64, and half as many each time a store says that it is asked too much
+    readers: int = 0
     batch_size: int = 0  # images an encoder call; 0: the embedder's own choice
     commit_rows: int = 5_000  # a commit after this many rows ...
     commit_s: float = 30.0  # ... or this long, whichever comes first
-    first_commit_s: float = 2.0  # the first comes sooner, so that a long run can be searched at once
+    # the first comes sooner, so that a long run can be searched at once
+    first_commit_s: float = 2.0
     max_segments: int = 12  # a run ends by merging to at most this many segments
-    settle_s: float = 2.0  # rows modified this shortly before the scan are looked at again next time
+    # a lake of so many rows gets codes for its searches; 0: from where they pay on this machine
+    codes_from_rows: int = 0
+    # rows modified this shortly before the scan are looked at again next time
+    settle_s: float = 2.0
+    # files on this machine that were modified this shortly before they are listed are still being
+    # written, and left to a later run; 0: none is left
+    still_s: float = 0.0
+    # True: while any file is left so, rows whose file is gone are kept, since that is where their
+    # image may be going, as when shards are dealt out anew
+    waits_for_writers: bool = True
     allow_empty: bool = False  # True: a source that lists nothing deletes the rows it had
-    retry_skipped: bool = False  # True: files skipped before are tried again even where they have not changed
-    drop_damaged: bool = False  # True: rows of damaged segments are given up and their images indexed again
+    # True: files skipped before are tried again even where they have not changed
+    retry_skipped: bool = False
+    # True: rows of damaged segments are given up and their images indexed again
+    drop_damaged: bool = False
     use_lock: bool = True  # False: the caller vouches that nobody else writes
+
+    @property
+    def sidecar_readers(self) -> int:
+        """Threads that read captions and columns beside images."""
+        return self.readers or 16
 
     @classmethod
     def from_env(cls) -> IndexConfig:

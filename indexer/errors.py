@@ -1,23 +1,29 @@
-"""Everything that can go wrong, as one small family. Each prints as one sentence that names the thing and the way out.
+"""Everything that can go wrong, as one small family.
+Each prints as one sentence that names the thing and the way out.
 
 LakeError
 ├── UnreadableImage     one image cannot be read; it is skipped, the run goes on
 ├── SourceError         a source cannot be listed, or names nothing
 ├── ModelUnavailable    a model's weights or packages are not on this machine
+│   ├── ModelNotTrusted a lake names a model that nobody named on this machine
+│   └── ModelUnknown    nobody said which model made a lake's vectors
 ├── WrongModel          a lake, a vector or a query belongs to another model
 ├── DimensionMismatch   an array has another width than the model's dim
 ├── LakeNotFound        there is no lake in that folder
 ├── LakeDamaged         a file of a lake is missing or not what the manifest says
+│   └── LakeUnsafe      a link, a pipe or a device lies in a lake where a file or folder belongs
 ├── UnknownLake         a service has no lake of this name
 ├── SnapshotGone        an older snapshot of a lake is no longer on disk
 ├── UnknownRow          a lake's current snapshot has no row of this number
 ├── UnknownFilter       a lake has no filter of this name
 ├── ImageGone           a row's image is missing, or another than was indexed
 ├── ImageUnreachable    a row's image may be there, and cannot be read now
+│   └── ImageRefused    a row names a place that its lake has no business with
 ├── LakeLocked          another process writes this lake
 ├── KeysDamaged         the file of the service's keys cannot be read, so no key is taken
 ├── NotWritten          a file that a user asked for cannot be written
 ├── WhereError          a `where` expression is not understood
+├── WhereTooSlow        a `where` expression was not answered in the time that a service gives it
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
     ├── BadCursor       a page's cursor is not one, or not of this query
     └── FilterExists    a lake has a filter of this name already
@@ -31,7 +37,9 @@ class LakeError(Exception):
 
 
 class UnreadableImage(LakeError):
-    """:param transient: the file itself may be fine (permissions, network): tried again at every sync."""
+    """:param transient: the file itself may be fine (permissions,
+    network): tried again at every sync.
+    """
 
     def __init__(self, uri: str, reason: str, *, transient: bool = False) -> None:
         super().__init__(f"{uri}: {reason}")
@@ -52,6 +60,24 @@ class ModelUnavailable(LakeError):
         super().__init__(f"model {model}: {reason}")
         self.model = model
         self.reason = reason
+
+
+class ModelNotTrusted(ModelUnavailable):
+    def __init__(self, model: str, lake: str) -> None:
+        super().__init__(
+            model,
+            f"only the lake {lake} names it, and nobody did on this machine, so it is not loaded; if you trust "
+            "whoever made the lake, say --trust-model (LAKESIFT_TRUST_MODEL=1, Lake.open(..., trust_model=True))",
+        )
+
+
+class ModelUnknown(ModelUnavailable):
+    def __init__(self, model: str, lake: str) -> None:
+        super().__init__(model, "nobody said which model made the vectors")
+        self.args = (
+            f"{lake} has vectors whose model nobody named, so neither texts nor images can be made into such; ask by "
+            "row or by vector, or import them into a new lake with `lakesift import --model NAME`",
+        )
 
 
 class WrongModel(LakeError):
@@ -84,6 +110,16 @@ class LakeDamaged(LakeError):
         self.reason = reason
 
 
+class LakeUnsafe(LakeDamaged):
+    def __init__(self, path: str, what: str) -> None:
+        """:param what: as in "a link"."""
+        super().__init__(path, f"it is {what}")
+        self.args = (
+            f"{path} is {what}: a lake holds folders and plain files alone, so it is not used; if it is your own, put "
+            "the file or folder itself there, and ask whoever gave you the lake if it is not",
+        )
+
+
 class UnknownLake(LakeError):
     def __init__(self, name: str, known: str) -> None:
         super().__init__(f"there is no lake {name!r} here; there is {known}")
@@ -109,12 +145,18 @@ class UnknownRow(LakeError):
 
 
 class UnknownFilter(LakeError):
-    def __init__(self, lake: str, name: str, nearest: str | None = None, *, field: str = "name") -> None:
+    def __init__(
+        self, lake: str, name: str, nearest: str | None = None, *, field: str = "name"
+    ) -> None:
         """
         :param nearest: the name that was probably meant; None where none is like it.
         :param field: the argument that named the filter.
         """
-        way_out = f"did you mean {nearest!r}?" if nearest else "see what there is: lakesift filter list"
+        way_out = (
+            f"did you mean {nearest!r}?"
+            if nearest
+            else "see what there is: lakesift filter list LAKE"
+        )
         super().__init__(f"{lake} has no filter {name!r}; {way_out}")
         self.lake = lake
         self.name = name
@@ -138,6 +180,14 @@ class ImageUnreachable(LakeError):
         super().__init__(f"{uri} cannot be read now: {reason}; see to it and try again")
         self.uri = uri
         self.reason = reason
+
+
+class ImageRefused(ImageUnreachable):
+    """:param reason: with the way out, as in "it lies in no source of its lake; ..."."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(uri, reason)
+        self.args = (f"{uri} is not opened: {reason}",)
 
 
 class LakeLocked(LakeError):
@@ -173,6 +223,17 @@ class WhereError(LakeError):
         self.reason = reason
 
 
+class WhereTooSlow(LakeError):
+    def __init__(self, where: str, limit_s: float, asked: int, rows: int) -> None:
+        """:param asked: rows that were answered in time, of rows."""
+        super().__init__(
+            f"where: it was answered for {asked:,} of {rows:,} rows in {limit_s:g} s, which is all "
+            "the time it gets here; a LIKE costs least with few _ and % in its pattern"
+        )
+        self.where = where
+        self.limit_s = limit_s
+
+
 class BadRequest(LakeError):
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -183,6 +244,7 @@ class BadRequest(LakeError):
 class FilterExists(BadRequest):
     def __init__(self, name: str, way_out: str = "choose another name, or delete that one") -> None:
         super().__init__("name", f"there is a filter {name!r} already; {way_out}")
+        self.name = name
 
 
 class BadCursor(BadRequest):

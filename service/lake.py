@@ -1,4 +1,6 @@
-"""A lake opened for reading: the current snapshot, its model, and a reload when a new snapshot is committed."""
+"""A lake opened for reading: the current snapshot,
+its model, and a reload when a new snapshot is committed.
+"""
 
 from __future__ import annotations
 
@@ -6,42 +8,55 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from indexer import manifest as manifest_module
-from indexer.embed import Embedder, Vectors
-from indexer.errors import BadRequest, LakeDamaged, SnapshotGone
-from indexer.layout import Layout
-from indexer.locks import Reading
-from indexer.manifest import Manifest, check_files, read_manifest
+from indexer.arrays import Vectors
+from indexer.disk import manifest as manifest_module
+from indexer.disk.entries import check_lake, read_file
+from indexer.disk.layout import Layout
+from indexer.disk.locks import Reading
+from indexer.disk.manifest import Manifest, check_files, read_manifest
+from indexer.embed import Embedder
+from indexer.errors import LakeDamaged, SnapshotGone
 from indexer.models import check_model, load_model_of
-from service.background import BackgroundCheck
-from service.decided import DecidedBy, DecidedRows
-from service.older import OlderSnapshots
-from service.search import Hit, ImageLike, Page, Query, search, search_page, stream
-from service.snapshot import Part, Snapshot
+from service.search.browse import Passing, passing
+from service.search.decided import DecidedBy, DecidedRows
+from service.search.query import ByMoment, ImageLike, MaxPer, Query
+from service.search.search import Hit, Page, search, search_page, stream
+from service.search.understood import Understood, understand
+from service.snapshot.background import BackgroundCheck
+from service.snapshot.older import OlderSnapshots
+from service.snapshot.part import Part
+from service.snapshot.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from service.relevance.decided_rows import LedgersInUse
+    from service.search.ledgers import LedgersInUse
 
 
 class Lake:
-    """An open lake. Searching is safe from several threads; a search keeps the snapshot it began with.
+    """An open lake. Searching is safe from several threads;
+    a search keeps the snapshot it began with.
 
     `problems` says, a sentence each, what is damaged and out of service.
     """
 
     def __init__(
-        self, layout: Layout, embedder: Embedder | None = None, *, background_check: bool = False
+        self,
+        layout: Layout,
+        embedder: Embedder | None = None,
+        *,
+        background_check: bool = False,
+        trust_model: bool = False,
     ) -> None:
+        check_lake(layout)  # before the mark in readers/ is made
         self._layout = layout
         self._reading = Reading(layout)
         weakref.finalize(self, self._reading.close)  # also at exit, where nobody closed it
         self._given = embedder
+        self._trust_model = trust_model
         self._loading = threading.Lock()
         self._moving = threading.Lock()  # held while another snapshot takes the place of this one
         self._check = BackgroundCheck(layout, self._take_out) if background_check else None
@@ -52,17 +67,32 @@ class Lake:
 
     @classmethod
     def open(
-        cls, folder: str | Path, embedder: Embedder | None = None, *, background_check: bool = False
+        cls,
+        folder: str | Path,
+        embedder: Embedder | None = None,
+        *,
+        background_check: bool = False,
+        trust_model: bool = False,
     ) -> Lake:
         """Open the current snapshot.
 
-        :param embedder: the lake's own model, if it is loaded already; None loads it when a query needs it.
-        :param background_check: True reads every byte of a lake too large to be checked whole now (from 256 MB),
-            while it answers; segments found damaged go out of service.
+        :param embedder: the lake's own model, if it is loaded already; None loads it when a query
+            needs it.
+        :param background_check: True reads every byte of a lake too large to be checked whole now
+            (from 256 MB), while it answers; segments found damaged go out of service.
+        :param trust_model: True: load whatever model the lake names. Else it is `builtin`, or one
+            that was named on this machine before, as in `lakesift index --model` or
+            `load_embedder`; said once, it is remembered.
         :raises LakeNotFound: if the folder is not a lake.
-        :raises LakeDamaged: if no snapshot can be read at all.
+        :raises LakeDamaged: if no snapshot can be read at all; LakeUnsafe: if a link stands for
+            something of the lake.
         """
-        return cls(Layout(Path(folder)), embedder, background_check=background_check)
+        return cls(
+            Layout(Path(folder)),
+            embedder,
+            background_check=background_check,
+            trust_model=trust_model,
+        )
 
     def _open(self, before: Snapshot | None = None) -> Snapshot:
         """The current snapshot, sharing with the one before what both have."""
@@ -70,7 +100,10 @@ class Lake:
             manifest, problems = read_manifest(self._layout)
             self._older.hold(manifest.snapshot, *([] if before is None else [before.number]))
             snapshot = self._read(manifest, [] if before is None else before.parts)
-            if not snapshot.problems or read_manifest(self._layout)[0].snapshot == manifest.snapshot:
+            if (
+                not snapshot.problems
+                or read_manifest(self._layout)[0].snapshot == manifest.snapshot
+            ):
                 break  # else `vacuum` may have taken it in the instant before it was held
         snapshot.problems[:0] = problems
         return snapshot
@@ -78,12 +111,22 @@ class Lake:
     def _read(self, manifest: Manifest, parts: Sequence[Part]) -> Snapshot:
         """:param parts: of the current snapshot; segments found whole there are not read again."""
         known = [*self._older.parts(), *parts]
-        opened = check_files(self._layout, manifest, known={part.segment.entry.id for part in known})
+        opened = check_files(
+            self._layout,
+            manifest,
+            known={
+                *(part.segment.entry.id for part in known),
+                *(part.codes.id for part in known if part.codes is not None),
+            },
+        )
         snapshot = Snapshot(self._layout, opened, known)
         return snapshot if self._check is None else snapshot.without(self._check.damaged)
 
     def _check_behind(self) -> None:
-        if self._check is not None and self.manifest.size_bytes >= manifest_module.ALWAYS_DEEP_BELOW_BYTES:
+        if (
+            self._check is not None
+            and self.manifest.size_bytes >= manifest_module.ALWAYS_DEEP_BELOW_BYTES
+        ):
             self._check.look_at(self.manifest)
 
     def _take_out(self, damaged: Mapping[str, str]) -> None:
@@ -95,9 +138,11 @@ class Lake:
             self.snapshot = rest
 
     def reload(self) -> bool:
-        """Move to the current snapshot; True if it is another one. Searches that run keep the old one.
+        """Move to the current snapshot; True if it is another one.
+        Searches that run keep the old one.
 
-        The new one is ready before it takes the old one's place, so the first search on it is as fast as the second.
+        The new one is ready before it takes the old one's place, so the first search on it is as
+        fast as the second.
         """
         with self._moving:
             manifest, _ = read_manifest(self._layout)
@@ -111,7 +156,8 @@ class Lake:
         return True
 
     def at(self, number: int) -> Snapshot:
-        """The current snapshot, or an older one that is still on disk; the last three used stay open and on disk.
+        """The current snapshot, or an older one that is still on disk;
+        the last three used stay open and on disk.
 
         :raises SnapshotGone: if its manifest or one of its files is gone.
         """
@@ -128,11 +174,15 @@ class Lake:
         self._older.hold(current.number, number)
         path = self._layout.snapshot(number)
         try:
-            manifest = Manifest.from_json(path.read_bytes(), str(path))
-            if any(not file.exists() for file in (self._layout.root / name for name in manifest.file_names)):
+            manifest = Manifest.from_json(read_file(path), str(path))
+            if any(
+                not file.exists()
+                for file in (self._layout.root / name for name in manifest.file_names)
+            ):
                 raise SnapshotGone(str(self.folder), number)
             snapshot = self._read(manifest, current.parts).warm()
-            path.stat()  # `vacuum`, if it did not see the hold, deletes this file before any that it names
+            # `vacuum`, if it did not see the hold, deletes this file before any that it names
+            path.lstat()
             self._older.put(snapshot)
             return snapshot
         except (OSError, LakeDamaged):
@@ -161,7 +211,8 @@ class Lake:
         """The lake's model, loaded once.
 
         :raises WrongModel: if the model at hand has another fingerprint than the lake's.
-        :raises ModelUnavailable: if it cannot be loaded here.
+        :raises ModelUnavailable: if it cannot be loaded here; ModelNotTrusted: if only the lake
+            names it.
         """
         with self._loading:
             return self._embedder
@@ -169,8 +220,9 @@ class Lake:
     @cached_property
     def _embedder(self) -> Embedder:
         manifest = self.manifest
-        embedder = self._given or load_model_of(manifest)
-        check_model(str(self.folder), manifest, embedder)
+        name = str(self.folder)
+        embedder = self._given or load_model_of(name, manifest, trust_model=self._trust_model)
+        check_model(name, manifest, embedder)
         return embedder
 
     def search(
@@ -190,24 +242,33 @@ class Lake:
         min_z: float | None = None,
         offset: int = 0,
         collapse: bool = False,
+        max_per: MaxPer | tuple[str, int] | None = None,
+        moments: ByMoment | float | None = None,
     ) -> list[Hit]:
         """Find the images most similar to what is wanted and least to what is not, best first.
 
-        The query is the normalised sum of the wanted texts, images and rows less the unwanted ones, each of weight 1;
-        use `search_query` for other weights.
+        The query is the normalised sum of the wanted texts, images and rows less the unwanted ones,
+        each of weight 1; use `search_query` for other weights.
 
         :param image: a path, an encoded image's bytes, or a uint8 RGB array (height, width, 3).
-        :param vector: float32, (dim,), made by the lake's own model; added as one more wanted example.
+        :param vector: float32, (dim,), made by the lake's own model; added as one more wanted
+            example.
         :param where: a SQL predicate over the rows' columns, applied before the top k.
-        :param filter: only rows that this filter decided as `decision` says: a name, with @ and a version where it is
-            not to be the one applied last. Rows added since have no decision, and are not found.
+        :param filter: only rows that this filter decided as `decision` says: a name, with @ and a
+            version where it is not to be the one applied last. Rows added since have no decision,
+            and are not found.
         :param decision: keep, ask, drop or several of them; None: keep.
         :param k: hits wanted, up to every row; None: all.
         :param min_z: only hits whose z is at least this.
         :param offset: hits to pass over.
-        :param collapse: True makes near-identical images one hit, the best of them; its `collapsed` names the others.
-        :raises BadRequest: if nothing is wanted or unwanted, k is below 1, a row_id is unknown, or the filter was not
-            applied yet.
+        :param collapse: True makes near-identical images one hit, the best of them; its `collapsed`
+            names the others.
+        :param max_per: ("camera", 2): at most 2 hits for each value of that column; rows without a
+            value count as one value together.
+        :param moments: 5: frames of one video, or of one topic of a recording, that fit and are at
+            most 5 seconds apart are one hit, the best of them; its `span` has the first and last.
+        :raises BadRequest: if nothing is wanted or unwanted, k is below 1, a row_id or max_per's
+            column is unknown, or the filter was not applied yet.
         :raises UnknownFilter: if there is none of this name.
         :raises WhereError: if where is not understood.
         :raises UnreadableImage: if an image cannot be read.
@@ -221,30 +282,75 @@ class Lake:
             not_row_id=not_row_id,
             vector=vector,
         )
-        if filter is None and decision is not None:
-            raise BadRequest("decision", "it is a filter's; name the filter, too")
-        decided = None if filter is None else DecidedBy.parse(filter, decision)
-        query = replace(
-            examples, where=where, decided=decided, k=k, min_z=min_z, offset=offset, collapse=collapse
-        )
-        return self.search_query(query)
+        options = {
+            "where": where,
+            "filter": filter,
+            "decision": decision,
+            "k": k,
+            "min_z": min_z,
+            "offset": offset,
+            "collapse": collapse,
+            "max_per": MaxPer(*max_per) if isinstance(max_per, tuple) else max_per,
+            "moments": ByMoment(moments) if isinstance(moments, int | float) else moments,
+        }
+        return self.search_query(examples.with_options(options))
+
+    def browse(
+        self,
+        where: str | None = None,
+        *,
+        filter: str | None = None,
+        decision: str | Sequence[str] | None = None,
+    ) -> Passing:
+        """The rows that pass, without a query, by rising row_id: `len` counts, a loop reads them.
+
+        :param where: as `search` takes it; so are filter and decision.
+        :raises BadRequest: if the filter was not applied, or a decision comes without a filter.
+        :raises UnknownFilter: if there is none of this name.
+        :raises WhereError: if where is not understood.
+        """
+        query = Query().with_options({"where": where, "filter": filter, "decision": decision})
+        return self.passing(query)[0]
+
+    def passing(self, query: Query) -> tuple[Passing, DecidedRows | None]:
+        """As `browse`, by a query's where and decided alone, and what its filter decided.
+
+        :raises BadRequest: if the query has what only a search can answer.
+        """
+        query.check_browsing()
+        snapshot = self.snapshot
+        by = query.decided
+        decided = None if by is None else self.rows_decided(snapshot, by)
+        among = None if decided is None else decided.masks
+        return passing(snapshot, query.where, among), decided
 
     def search_query(self, query: Query) -> list[Hit]:
         """As `search`, with weights."""
-        return search(self.snapshot, query, lambda: self.embedder, self.rows_decided)
+        return search(self.understand(query))
 
     def search_page(self, query: Query) -> Page:
         """As `search_query`, and where the next page begins."""
-        return search_page(self.snapshot, query, lambda: self.embedder, self.rows_decided)
+        return search_page(self.understand(query))
 
     def stream(self, query: Query) -> Iterator[Hit]:
-        """As `search_query`, rows read as they are asked for; a million hits do not fill the memory."""
-        return stream(self.snapshot, query, lambda: self.embedder, self.rows_decided)
+        """As `search_query`, rows read as they are asked for;
+        a million hits do not fill the memory.
+        """
+        return stream(self.understand(query))
+
+    def understand(self, query: Query) -> Understood:
+        """A query, ready to be answered on the current snapshot: what is wrong with it shows now.
+
+        :raises LakeError: as `search` does.
+        """
+        return understand(self.snapshot, query, lambda: self.embedder, self.rows_decided)
 
     def rows_decided(self, snapshot: Snapshot, asked: DecidedBy) -> DecidedRows:
-        """The rows of a snapshot of this lake that a filter decided so. A ledger is read once for many searches.
+        """The rows of a snapshot of this lake that a filter decided so.
+        A ledger is read once for many searches.
 
-        :raises UnknownFilter: if there is none of this name; BadRequest: if it was not applied, or not this version.
+        :raises UnknownFilter: if there is none of this name; BadRequest: if it was not applied, or
+            not this version.
         """
         with self._finding_ledgers:
             ledgers = self._ledgers
@@ -252,9 +358,7 @@ class Lake:
 
     @cached_property
     def _ledgers(self) -> LedgersInUse:
-        from service.relevance.decided_rows import (
-            LedgersInUse,
-        )  # what a search without a filter does not need
+        from service.search.ledgers import LedgersInUse
 
         return LedgersInUse(self._layout)
 
@@ -268,6 +372,9 @@ class Lake:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()

@@ -1,4 +1,5 @@
-"""A model one can compute in one's head: an image's vector is its mean colour, a text's the colour it names.
+"""A model one can compute in one's head:
+an image's vector is its mean colour, a text's the colour it names.
 
 As in "red", or "a photo of something red".
 """
@@ -9,13 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from indexer.embed import InputShape, Pixels, Vectors
+from indexer.arrays import InputShape, Pixels, Vectors
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0)}
 
 
 class ColourEmbedder:
-    """dim 3: mean red, green, blue, scaled to unit length; "red" is (1, 0, 0). Black is refused, as a model may."""
+    """dim 3: mean red, green, blue, scaled to unit length;
+    "red" is (1, 0, 0). Black is refused, as a model may.
+    """
 
     model_id = "colours"
     dim = 3
@@ -34,7 +37,9 @@ class ColourEmbedder:
 
     def embed_images(self, images: Sequence[Pixels]) -> Vectors:
         self.calls.append(len(images))
-        means = np.array([image.reshape(-1, 3).mean(axis=0) for image in images], np.float32).reshape(-1, 3)
+        means = np.array(
+            [image.reshape(-1, 3).mean(axis=0) for image in images], np.float32
+        ).reshape(-1, 3)
         if (means.sum(axis=1) < 1).any():
             raise ValueError("black has no colour")
         return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)

@@ -1,4 +1,6 @@
-"""A folder of one-coloured photos, the lake made of it, and what is in that lake: where tests of `sync` start."""
+"""A folder of one-coloured photos, the lake made of it,
+and what is in that lake: where tests of `sync` start.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from indexer import ann
+from indexer.address import Address
 from indexer.config import IndexConfig
+from indexer.disk.layout import Layout
+from indexer.disk.manifest import Manifest, SourceEntry, read_manifest
+from indexer.disk.rows import lake_schema
+from indexer.disk.segment import Segment
+from indexer.disk.tables import dead_positions, read_skipped
 from indexer.embed import Embedder
-from indexer.layout import Layout
-from indexer.manifest import Manifest, SourceEntry, read_manifest
 from indexer.report import SyncReport
-from indexer.segment import Segment, lake_schema
 from indexer.sync import sync
-from indexer.tables import dead_positions, read_skipped
 from tests.fakes import ColourEmbedder
 
 LONG_AGO_S = 1_600_000_000  # September 2020: settled in every test
@@ -63,11 +66,17 @@ class Desk:
         return self.root / "my.lake"
 
     def add(
-        self, name: str, colour: Colour, modified_s: float = LONG_AGO_S, size: tuple[int, int] = (4, 4)
+        self,
+        name: str,
+        colour: Colour,
+        modified_s: float = LONG_AGO_S,
+        size: tuple[int, int] = (4, 4),
     ) -> Path:
         return write(self.photos / name, png(colour, size), modified_s)
 
-    def index(self, *sources: str | Path, columns: Path | None = None, **options: Any) -> SyncReport:
+    def index(
+        self, *sources: str | Path, columns: Path | None = None, **options: Any
+    ) -> SyncReport:
         """`lakesift index`, of the photos if no source is named."""
         table = None if columns is None else str(columns)
         entries = [SourceEntry(str(source), table) for source in sources or (self.photos,)]
@@ -80,6 +89,7 @@ class Desk:
         load: Callable[[Manifest | None], Embedder] | None = None,
         roots: Mapping[str, str] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        recompute: Sequence[str] = (),
         **knobs: Any,
     ) -> SyncReport:
         """`lakesift sync`; knobs are those of IndexConfig."""
@@ -90,6 +100,7 @@ class Desk:
             roots=roots,
             config=IndexConfig(**{"decoders": 1, **knobs}),
             should_stop=should_stop,
+            recompute=recompute,
         )
 
     def idle_sync(self, **options: Any) -> SyncReport:
@@ -101,7 +112,9 @@ class Desk:
         return read_manifest(Layout(self.lake))[0]
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """Live rows by their path below the photos' folder (whole uris elsewhere), `vector` as a list added."""
+        """Live rows by their path below the photos' folder (whole uris
+        elsewhere), `vector` as a list added.
+        """
         found = live_rows(self.lake)
         by_name = {uri.removeprefix(f"{self.photos}/"): row for uri, row in found.items()}
         assert len(by_name) == len(found)
@@ -119,20 +132,27 @@ class Desk:
 
 
 def live_rows(lake: Path) -> dict[str, dict[str, Any]]:
-    """Every live row by uri, each once, with its vector; read the plain way, without the read side."""
+    """Every live row by uri, each once, with its vector;
+    read the plain way, without the read side.
+    """
+    return {str(address): row for address, row in live_rows_by_address(lake).items()}
+
+
+def live_rows_by_address(lake: Path) -> dict[Address, dict[str, Any]]:
     layout = Layout(lake)
     manifest, problems = read_manifest(layout)
     assert not problems
     dead = dead_positions(layout, manifest)
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[Address, dict[str, Any]] = {}
     for entry in manifest.segments:
         segment = Segment(layout, entry)
-        vectors = ann.vectors_at(segment.index, np.arange(entry.rows))
+        vectors = segment.vectors.take(np.arange(entry.rows))
         rows = segment.read_rows(lake_schema(manifest.columns)).to_pylist()
         for position, (row, vector) in enumerate(zip(rows, vectors, strict=True)):
             if position not in dead.get(entry.id, ()):
-                assert row["uri"] not in found, f"two live rows of {row['uri']}"
-                found[row["uri"]] = {**row, "vector": [round(x, 3) for x in vector.tolist()]}
+                address = Address.of(row)
+                assert address not in found, f"two live rows of {address}"
+                found[address] = {**row, "vector": [round(x, 3) for x in vector.tolist()]}
     assert manifest.live_rows == len(found)
     assert len({row["row_id"] for row in found.values()}) == len(found)
     return found

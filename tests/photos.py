@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from indexer.embed import Pixels
+from indexer.arrays import Pixels
 
 
 def sample_photos(side_px: int) -> dict[str, Pixels]:
-    """Eight of them by what they show, each its middle square, brought to a model's size by hand."""
+    """Eight of them by what they show, each its middle square,
+    brought to a model's size by hand.
+    """
     from sklearn.datasets import load_sample_image
 
     photos = {

@@ -1,6 +1,8 @@
-"""The notebooks: each runs from top to bottom in a fresh kernel, and is committed as it ran, with its pictures.
+"""The notebooks: each runs from top to bottom in a fresh kernel,
+and is committed as it ran, with its pictures.
 
-After a change to one, run it in place: `.venv/bin/jupyter execute --inplace notebooks/quickstart.ipynb`
+After a change to one, run it in place: `.venv/bin/jupyter execute --inplace
+notebooks/quickstart.ipynb`
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("**/*.ipynb"))
 MAX_BYTES = 1_500_000
-PLACES = re.compile(r"site-packages|dist-packages|[\"' ]/(home|root|tmp|usr|var|work|Users|private)/")
+PLACES = re.compile(
+    r"site-packages|dist-packages|[\"' ]/(home|root|tmp|usr|var|work|Users|private)/"
+)
 # Asked in one more cell, at the end of the copy that is run.
 FACTS = {
     "quickstart.ipynb": """{
@@ -62,6 +66,62 @@ FACTS = {
         "motocycle": Path(best["a motocycle"].uri).name.split("_")[0],
         "twenty": len(shown),
     }""",
+    "labelled.ipynb": """{
+        "rows": [len(tasks), len(tiles), report.new],
+        "suspects": [hit.columns["labels"] for hit in suspects[:6]],
+        "mended": [mended.new, mended.gone, mended.unchanged, found],
+        "promised": [applied.refused, applied.promise.recall, applied.promise.confidence],
+        "handed": [applied.kept, shards.items],
+    }""",
+    "shards.ipynb": """{
+        "indexed": [len(tiles), report.new, again.new, again.unchanged],
+        "cat": row.columns["picture"],
+        "moved": [moved.moved, moved.new, moved.gone, before == after],
+        "labels": labels == still,
+        "promised": [applied.refused, applied.promise.recall, applied.promise.confidence],
+        "handed": [applied.kept, tars.items, yolo.items, len(written)],
+        "known": packed.issuperset(written),
+        "new": sorted(decisions),
+        "decided": sorted(set(decisions.values())),
+        "new_promised": gate.answer().promised,
+    }""",
+    "tables.ipynb": """{
+        "indexed": [len(rows), report.new],
+        "cat": row.columns["picture"],
+        "cheap": max(hit.columns["credits"] for hit in cheap) <= 3,
+        "moved": [moved.moved, moved.new, moved.gone, before == after],
+        "column": sorted({row.columns["split"] for row in now}),
+        "labels": still == said.progress.labels,
+        "promised": [applied.refused, applied.promise.recall, applied.promise.confidence],
+        "handed": [applied.kept, tars.items, named.items, coco.items, len(written)],
+        "known": packed.issuperset(written),
+        "new": sorted(decisions),
+        "new_promised": gate.answer().promised,
+    }""",
+    "robot_logs.ipynb": """{
+        "indexed": [len(messages), report.new],
+        "cat": [cats[0].columns["place_name"], cats[1].columns["place_name"]],
+        "joined": sorted({row.columns["battery_percentage"] for row in low})[-1] < 40,
+        "moved": [moved.moved, moved.new, moved.gone, before == after],
+        "labels": still == said.progress.labels,
+        "promised": [applied.refused, applied.promise.recall, applied.promise.confidence],
+        "handed": [applied.kept, tars.items, named.items, coco.items, len(written)],
+        "known": recorded.issuperset(written),
+        "new": sorted(decisions),
+        "new_promised": gate.answer().promised,
+    }""",
+    "video.ipynb": """{
+        "indexed": [sum(map(len, seen.values())), report.new],
+        "cat": sorted((Path(hit.uri).stem, hit.columns["time_us"]) for hit in cats[:3])
+            == [(clip, (seen[clip].index("chelsea") + second) * 1_000_000) for second in range(3)],
+        "once": len({hit.uri for hit in moments}),
+        "moved": [moved.moved, moved.new, moved.gone, before == after],
+        "labels": still == said.progress.labels,
+        "promised": [applied.refused, applied.promise.recall, applied.promise.confidence],
+        "handed": [applied.kept, tars.items, named.items, len(packed)],
+        "new": sorted(decisions),
+        "new_promised": gate.answer().promised,
+    }""",
 }
 
 
@@ -82,7 +142,9 @@ def test_every_notebook_has_its_facts() -> None:
 
 
 class ThisInterpreter(AsyncKernelManager):
-    """Starts kernels of the very interpreter that runs the tests, whatever kernels are installed."""
+    """Starts kernels of the very interpreter that runs the tests,
+    whatever kernels are installed.
+    """
 
     def __init__(self, **traits: Any) -> None:
         specs = KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True)
@@ -125,7 +187,9 @@ def test_it_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
     notebook = read(path)
     for cell in code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
-    asked = f"import json, sys\nprint(json.dumps({{'python': sys.executable, **{FACTS[path.name]}}}))"
+    asked = (
+        f"import json, sys\nprint(json.dumps({{'python': sys.executable, **{FACTS[path.name]}}}))"
+    )
     notebook.cells.append(nbformat.v4.new_code_cell(asked))  # type: ignore[no-untyped-call]
     run = Run(tmp_path)
     try:
@@ -135,7 +199,9 @@ def test_it_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
     assert not left, "a process that the notebook started outlived it"
     shown = outputs(notebook)
     assert [
-        output for output in shown if output.output_type == "error" or output.get("name") == "stderr"
+        output
+        for output in shown
+        if output.output_type == "error" or output.get("name") == "stderr"
     ] == []
     facts = json.loads(shown[-1].text)
     assert facts.pop("python") == sys.executable
@@ -163,11 +229,19 @@ def check_quickstart(facts: dict[str, Any]) -> None:
 
 
 def check_queries(facts: dict[str, Any]) -> None:
-    assert facts == {"queries": 50, "once": 50, "cat": "chelsea.png", "motocycle": "motorcycle", "twenty": 6}
+    assert facts == {
+        "queries": 50,
+        "once": 50,
+        "cat": "chelsea.png",
+        "motocycle": "motorcycle",
+        "twenty": 6,
+    }
 
 
 def check_filters(facts: dict[str, Any]) -> None:
-    """An audit draws anew at every run, so how much is kept differs; what was promised, and how, does not."""
+    """An audit draws anew at every run, so how much is kept differs;
+    what was promised, and how, does not.
+    """
     kept = facts["kept"][0]
     assert facts == {
         "tiles": [560, 560, 560],
@@ -184,10 +258,93 @@ def check_filters(facts: dict[str, Any]) -> None:
     assert set(facts["decided"]) <= {"keep", "drop"}
 
 
+def check_labelled(facts: dict[str, Any]) -> None:
+    kept = facts["handed"][0]
+    assert facts == {
+        "rows": [84, 336, 420],
+        "suspects": [["coffee"]] * 6,  # those six that were given a wrong name
+        "mended": [0, 0, 420, 12],
+        "promised": [False, 0.8, 0.9],
+        "handed": [kept] * 2,
+    }
+
+
+def check_shards(facts: dict[str, Any]) -> None:
+    kept = facts["handed"][0]
+    assert facts == {
+        "indexed": [336, 336, 0, 336],
+        "cat": "chelsea",
+        "moved": [336, 0, 0, True],
+        "labels": True,
+        "promised": [False, 0.8, 0.9],
+        "handed": [kept] * 4,
+        "known": True,
+        "new": [f"new.tar#member={name}" for name in ("coffee.png", "ihc.png", "retina.jpg")],
+        "decided": facts["decided"],
+        "new_promised": False,
+    }
+    assert set(facts["decided"]) <= {"keep", "drop"}
+
+
+def check_tables(facts: dict[str, Any]) -> None:
+    kept = facts["handed"][0]
+    assert facts == {
+        "indexed": [208, 208],
+        "cat": "chelsea",
+        "cheap": True,
+        "moved": [208, 0, 0, True],
+        "column": ["train"],
+        "labels": True,
+        "promised": [False, 0.8, 0.9],
+        "handed": [kept] * 5,
+        "known": True,
+        "new": [f"new.parquet#member=image&row=0/{row}" for row in range(3)],
+        "new_promised": False,
+    }
+
+
+def check_robot_logs(facts: dict[str, Any]) -> None:
+    kept = facts["handed"][0]
+    assert facts == {
+        # 416 images, as many places, and a battery each second
+        "indexed": [416 + 416 + 104, 208],
+        "cat": ["chelsea", "chelsea"],
+        "joined": True,
+        "moved": [208, 0, 0, True],
+        "labels": True,
+        "promised": [False, 0.8, 0.9],
+        "handed": [kept] * 5,
+        "known": True,
+        "new": [f"new.mcap#stream=/camera&t=176722560{second}.000000" for second in range(3)],
+        "new_promised": False,
+    }
+
+
+def check_video(facts: dict[str, Any]) -> None:
+    kept = facts["handed"][0]
+    assert facts == {
+        # 25 pictures of five seconds, and the cat
+        "indexed": [128, 128],
+        "cat": True,
+        "once": 3,
+        "moved": [128, 0, 0, True],
+        "labels": True,
+        "promised": [False, 0.8, 0.9],
+        "handed": [kept] * 4,
+        "new": [f"new.mp4#stream=video&t={second}.000000" for second in range(3)],
+        "new_promised": False,
+    }
+
+
 CHECKS = {
     "quickstart.ipynb": check_quickstart,
     "queries.ipynb": check_queries,
     "filters.ipynb": check_filters,
+    "labelled.ipynb": check_labelled,
+    "shards.ipynb": check_shards,
+    "tables.ipynb": check_tables,
+    "robot_logs.ipynb": check_robot_logs,
+    "video.ipynb": check_video,
 }
 
 
@@ -196,7 +353,8 @@ def test_it_is_committed_as_it_ran(path: Path) -> None:
     notebook = read(path)
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert {output.get("name", "stdout") for output in outputs(notebook)} == {"stdout"}  # nothing on stderr
+    # nothing on stderr
+    assert {output.get("name", "stdout") for output in outputs(notebook)} == {"stdout"}
     assert not any(output.output_type == "error" for output in outputs(notebook))
     assert sum("image/png" in output.get("data", {}) for output in outputs(notebook)) >= 5
     assert path.stat().st_size < MAX_BYTES
@@ -217,4 +375,6 @@ def test_it_tells_nothing_of_the_machine_it_ran_on(path: Path) -> None:
 def test_it_imports_and_never_defines(path: Path) -> None:
     for cell in code_cells(read(path)):
         defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        assert not any(isinstance(node, defined) for node in ast.walk(ast.parse(cell.source))), cell.source
+        assert not any(isinstance(node, defined) for node in ast.walk(ast.parse(cell.source))), (
+            cell.source
+        )

@@ -1,4 +1,6 @@
-"""Nothing is sent anywhere, by us or by what we stand on: no connection is tried, no device id is left behind."""
+"""Nothing is sent anywhere, by us or by what we stand on:
+no connection is tried, no device id is left behind.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,12 @@ def environment(tmp_path: Path, cache_of_the_tests: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if name in ("PATH", "LAKESIFT_CACHE", "LD_LIBRARY_PATH")
     }
-    return {**kept, "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temp"), "PYTHONPATH": str(ROOT)}
+    return {
+        **kept,
+        "HOME": str(tmp_path / "home"),
+        "TMPDIR": str(tmp_path / "temp"),
+        "PYTHONPATH": str(ROOT),
+    }
 
 
 def traced(environment: dict[str, str], trace: Path, *command: str) -> str:
@@ -46,10 +53,16 @@ def traced(environment: dict[str, str], trace: Path, *command: str) -> str:
 
 def test_indexing_and_searching_talk_to_nobody(environment: dict[str, str], tmp_path: Path) -> None:
     photo, lake = str(Path(sample_folders()[0]) / "chelsea.png"), str(tmp_path / "my.lake")
-    calls = traced(environment, tmp_path / "index", "-m", "service.cli", "index", photo, "--into", lake)
+    calls = traced(
+        environment, tmp_path / "index", "-m", "service.cli", "index", photo, "--into", lake
+    )
     calls += traced(environment, tmp_path / "search", "-m", "service.cli", "search", lake, "a cat")
     assert not NETWORK.search(calls), calls
-    left = [path.relative_to(tmp_path) for name in ("home", "temp") for path in (tmp_path / name).rglob("*")]
+    left = [
+        path.relative_to(tmp_path)
+        for name in ("home", "temp")
+        for path in (tmp_path / name).rglob("*")
+    ]
     assert left == []
 
 

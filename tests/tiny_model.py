@@ -1,4 +1,6 @@
-"""A whole model of the `builtin` kind with a few thousand random numbers: real graphs, in milliseconds."""
+"""A whole model of the `builtin` kind with a few thousand
+random numbers: real graphs, in milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from training.arrays import Arrays, Floats, Head, ImageArrays, Linear, ModelArrays, Norm, TextArrays, Variant
+from training.arrays import (
+    Arrays,
+    Floats,
+    Head,
+    ImageArrays,
+    Linear,
+    ModelArrays,
+    Norm,
+    TextArrays,
+    Variant,
+)
 from training.efficientnet_lite import Block, blocks, convolutions
 
 TINY = Variant(width=0.25, depth=0.3, side_px=32)
@@ -35,7 +47,9 @@ WORDS = [
 
 def tiny_model(seed: int = 0, *, layers: int = 2) -> ModelArrays:
     random = np.random.default_rng(seed)
-    return ModelArrays("tiny", tiny_image(random), tiny_text(random, layers), tokenizer(), MOST_TOKENS)
+    return ModelArrays(
+        "tiny", tiny_image(random), tiny_text(random, layers), tokenizer(), MOST_TOKENS
+    )
 
 
 def tiny_image(random: np.random.Generator) -> ImageArrays:
@@ -48,7 +62,9 @@ def tiny_image(random: np.random.Generator) -> ImageArrays:
         fan_in, side = (1, 3) if depthwise else (channels, 1)
         side = 3 if convolution.name == "_conv_stem" else side
         shape = (out, fan_in, side, side)
-        backbone[f"{convolution.name}.weight"] = _normal(random, shape, 1.5 / np.sqrt(fan_in * side * side))
+        backbone[f"{convolution.name}.weight"] = _normal(
+            random, shape, 1.5 / np.sqrt(fan_in * side * side)
+        )
         backbone[f"{convolution.name}.bias"] = _normal(random, (out,), 0.3)
         channels = out
     backbone |= {
@@ -108,7 +124,9 @@ def tokenizer() -> bytes:
 
 
 def _block_widths() -> list[int]:
-    """What the convolutions of each block give, but for the depthwise one, which keeps what it gets."""
+    """What the convolutions of each block give,
+    but for the depthwise one, which keeps what it gets.
+    """
     return [width for block in blocks(TINY) for width in _widths(block)]
 
 

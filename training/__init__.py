@@ -1,4 +1,6 @@
-"""Makes and measures models such as `builtin`: reads labelled images, fits two towers, writes a model folder.
+"""Makes and measures models such as `builtin`:
+reads labelled images, fits two towers, writes a model folder.
 
-Imports indexer and is imported by nothing but the verb `lakesift train`; needs `pip install 'lakesift[train]'`.
+Imports indexer and is imported by nothing but the verb `lakesift train`; needs `pip install
+'lakesift[train]'`.
 """

@@ -1,4 +1,6 @@
-"""The numbers of a model, float32, by name: what training changes, and what graphs are made of and read back to."""
+"""The numbers of a model, float32, by name:
+what training changes, and what graphs are made of and read back to.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class Norm:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last part of a tower: y = layers(norm(x)) + skip @ norm(x), with an exact (erf) GELU between the layers."""
+    """The last part of a tower: y = layers(norm(x))
+    + skip @ norm(x), with an exact (erf) GELU between the layers.
+    """
 
     layers: tuple[Linear, ...]  # at least one
     skip: Floats | None = None  # (out, in); None: nothing is added
@@ -55,10 +59,11 @@ class Head:
 class ImageArrays:
     """EfficientNet-Lite without normalisations, and a head on its pooled features.
 
-    The head sees [features ; softmax((fc(features)) / temperature) @ class_table], or the features alone where
-    there is no class table. `backbone` has, for each convolution of `efficientnet_lite.convolutions`,
-    "<name>.weight" (out, in / groups, kernel, kernel) and "<name>.bias" (out,), and with a class table
-    "_fc.weight" (classes, features) and "_fc.bias" (classes,).
+    The head sees [features ; softmax((fc(features)) / temperature) @ class_table], or the features
+    alone where there is no class table. `backbone` has, for each convolution of
+    `efficientnet_lite.convolutions`, "<name>.weight" (out, in / groups, kernel, kernel) and
+    "<name>.bias" (out,), and with a class table "_fc.weight" (classes, features) and "_fc.bias"
+    (classes,).
     """
 
     variant: Variant
@@ -72,8 +77,9 @@ class ImageArrays:
 class TextArrays:
     """A BERT, mean pooling over its tokens, and a head on the mean.
 
-    `bert` is named as Hugging Face's BertModel names it (weights (out, in), as in torch), without the parts that
-    have no effect here: no pooler, and the one token type that is used is added to the positions.
+    `bert` is named as Hugging Face's BertModel names it (weights (out, in), as in torch), without
+    the parts that have no effect here: no pooler, and the one token type that is used is added to
+    the positions.
     """
 
     bert: Arrays
@@ -98,7 +104,9 @@ class ModelArrays:
 
 
 def named(head: Head, prefix: str = "head") -> Arrays:
-    """A head's arrays by name: "head.layers.0.weight", "head.layers.0.bias", "head.skip", "head.norm.weight"."""
+    """A head's arrays by name: "head.layers.0.weight",
+    "head.layers.0.bias", "head.skip", "head.norm.weight".
+    """
     arrays: Arrays = {}
     for index, layer in enumerate(head.layers):
         arrays |= {
@@ -114,7 +122,9 @@ def named(head: Head, prefix: str = "head") -> Arrays:
 
 def head_of(arrays: Mapping[str, Floats], prefix: str = "head") -> Head | None:
     """The opposite of `named`; None where no array has such a name."""
-    count = sum(name.startswith(f"{prefix}.layers.") and name.endswith(".weight") for name in arrays)
+    count = sum(
+        name.startswith(f"{prefix}.layers.") and name.endswith(".weight") for name in arrays
+    )
     if not count:
         return None
     layers = (f"{prefix}.layers.{index}" for index in range(count))

@@ -1,19 +1,21 @@
-"""The training-free bridge, what trained models are measured against: images and texts in one space.
+"""The training-free bridge, what trained models are measured against:
+images and texts in one space.
 
-An ImageNet classifier looks at the image, a sentence encoder reads the text, and the class names bridge them:
-an image is the mean of the sentence vectors of "a photo of a <class>" under the classifier's probabilities
-(ConSE: Norouzi et al. 2013, https://arxiv.org/abs/1312.5650). Three things differ from the paper, the
-first two measured, and chosen, on 1,000 Flickr8k photos (3,000 captions, R@10 of text to image; the plain mixture
-of all classes gave 17 %):
+An ImageNet classifier looks at the image, a sentence encoder reads the text, and the class names
+bridge them: an image is the mean of the sentence vectors of "a photo of a <class>" under the
+classifier's probabilities (ConSE: Norouzi et al. 2013, https://arxiv.org/abs/1312.5650). Three
+things differ from the paper, the first two measured, and chosen, on 1,000 Flickr8k photos (3,000
+captions, R@10 of text to image; the plain mixture of all classes gave 17 %):
 
-- one fixed vector, the mean of the class sentences, is subtracted on both sides, because sentence vectors
-  share a direction that says nothing: 22 %;
-- the probabilities are softened by a temperature of 2, because a photo shows more than one class: 25 %;
-- all classes count, not the best few: with the mean subtracted the flat tail adds nothing, and no vector
-  jumps when two classes swap places at a cut.
+- one fixed vector, the mean of the class sentences, is subtracted on both sides, because sentence
+  vectors share a direction that says nothing: 22 %;
+- the probabilities are softened by a temperature of 2, because a photo shows more than one class:
+25 %;
+- all classes count, not the best few: with the mean subtracted the flat tail adds nothing, and no
+  vector jumps when two classes swap places at a cut.
 
-What no class comes near is not found. The classifier is EfficientNet-Lite2: of its family it ranks better than
-Lite0 (25.4 against 23.4 %). Up to lakesift 0.1.0 this was `builtin`.
+What no class comes near is not found. The classifier is EfficientNet-Lite2: of its family it ranks
+better than Lite0 (25.4 against 23.4 %). Up to lakesift 0.1.0 this was `builtin`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from indexer.embed import InputShape, Pixels, Vectors
+from indexer.arrays import InputShape, Pixels, Vectors
 from indexer.embed.model_cache import cached
 from indexer.embed.runtime import Session, open_session
 from indexer.embed.vectors import unit_rows
@@ -58,7 +60,9 @@ BATCH_SIZE = 16
 
 
 class BridgeEmbedder:
-    """The bridge as a model. Each side is loaded at its first use: a search by text loads no classifier."""
+    """The bridge as a model. Each side is loaded at its first use:
+    a search by text loads no classifier.
+    """
 
     def __init__(self) -> None:
         """:raises ModelUnavailable: if a package that carries its weights is not installed."""
@@ -92,7 +96,9 @@ class BridgeEmbedder:
         return BATCH_SIZE
 
     def embed_images(self, images: Sequence[Pixels]) -> Vectors:
-        """float32, (n, 384), unit rows. Images of another size than input_shape are brought to it first."""
+        """float32, (n, 384), unit rows.
+        Images of another size than input_shape are brought to it first.
+        """
         vectors = np.empty((len(images), DIM), np.float32)
         for start in range(0, len(images), BATCH_SIZE):
             batch = np.stack([_fitted(image) for image in images[start : start + BATCH_SIZE]])
@@ -103,7 +109,8 @@ class BridgeEmbedder:
         """float32, (n, 384), unit rows."""
         return unit_rows(self._sentences.encode(texts) - self._class_sentences.mean(axis=0))
 
-    # Two threads that come first at once both load; the later one wins and nothing is lost but the time.
+    # Two threads that come first at once both load; the later one wins and nothing is lost but the
+    # time.
 
     @cached_property
     def _images(self) -> Session:
@@ -115,7 +122,9 @@ class BridgeEmbedder:
 
     @cached_property
     def _class_sentences(self) -> Vectors:
-        """float32, (1000, 384): the sentence vector of each class name in the prompt, not centred."""
+        """float32, (1000, 384): the sentence vector of each class name
+        in the prompt, not centred.
+        """
         return _loaded(cached(_cache_key(), ".npy", self._encode_class_names))
 
     def _build_graph(self) -> bytes:
@@ -134,7 +143,9 @@ class BridgeEmbedder:
 
 @cache
 def weights_sha256() -> str:
-    """One hash over all that the vectors depend on: both models, tokenizer, class names, the bridge."""
+    """One hash over all that the vectors depend on:
+    both models, tokenizer, class names, the bridge.
+    """
     parts = [*(part.sha256 for part in PARTS), PROMPT, str(TEMPERATURE), str(CONVERSION)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

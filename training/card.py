@@ -1,4 +1,6 @@
-"""MODEL_CARD.md: what a model was made from, what was measured of it, and what it cannot do, for who uses it."""
+"""MODEL_CARD.md: what a model was made from,
+what was measured of it, and what it cannot do, for who uses it.
+"""
 
 from __future__ import annotations
 
@@ -65,10 +67,15 @@ class CardSet:
         try:
             facts = json.loads(path.read_bytes())
         except ValueError as error:
-            raise SourceError(str(path), f"it is not JSON ({error}); repair it or move it away") from error
+            raise SourceError(
+                str(path), f"it is not JSON ({error}); repair it or move it away"
+            ) from error
         if not isinstance(facts, dict):
             raise SourceError(str(path), "it is not a JSON object; repair it or move it away")
-        stated = (str(facts[key]) if facts.get(key) else None for key in ("repository", "commit", "licence"))
+        stated = (
+            str(facts[key]) if facts.get(key) else None
+            for key in ("repository", "commit", "licence")
+        )
         return cls(folder.name, images, *stated)
 
 
@@ -79,7 +86,8 @@ class CardFacts:
     name: str
     made: date
     size_bytes: int  # of the whole folder
-    image_tower: str  # in words, as in "EfficientNet-Lite2, fine-tuned, 1280 features; a head to 512"
+    # in words, as in "EfficientNet-Lite2, fine-tuned, 1280 features; a head to 512"
+    image_tower: str
     text_tower: str
     side_px: int
     sets: Sequence[CardSet]
@@ -103,7 +111,8 @@ def card(facts: CardFacts) -> str:
         "## Better models",
         BETTER,
         "## Measured",
-        facts.measured.strip() or "Nothing was measured; see `python -m benchmarks quality --help`.",
+        facts.measured.strip()
+        or "Nothing was measured; see `python -m benchmarks quality --help`.",
         "## Trained on",
         f"{images:,} images of {len(facts.sets)} {'set' if len(facts.sets) == 1 else 'sets'}. {facts.splits}",
         _sets(facts.sets),

@@ -1,9 +1,10 @@
-"""Reads the tensors of a PyTorch weights file without PyTorch, and without running what the file says.
+"""Reads the tensors of a PyTorch weights file without PyTorch,
+and without running what the file says.
 
-A `.pth` is a pickle, and a pickle names functions to call. Here only the four names that a plain state dict
-needs are known, each stands for something of our own, and any other is refused before it is looked up. Only
-the layout that torch.save wrote before 1.6 is read (pickles in a row, then the raw numbers): the files we pin
-are of 2020. Knows nothing of networks.
+A `.pth` is a pickle, and a pickle names functions to call. Here only the four names that a plain
+state dict needs are known, each stands for something of our own, and any other is refused before it
+is looked up. Only the layout that torch.save wrote before 1.6 is read (pickles in a row, then the
+raw numbers): the files we pin are of 2020. Knows nothing of networks.
 
 Source of the layout: `_legacy_save` and `_legacy_load` in
 https://github.com/pytorch/pytorch/blob/main/torch/serialization.py
@@ -28,7 +29,8 @@ Tensors: TypeAlias = dict[str, NDArray[Any]]
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
-STORAGES = {"FloatStorage": "<f4", "LongStorage": "<i8"}  # torch's name -> numpy's, both little-endian
+# torch's name -> numpy's, both little-endian
+STORAGES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,9 @@ class _Storage:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A tensor: numbers of a storage, checked to lie inside it. Strides count numbers, not bytes."""
+    """A tensor: numbers of a storage, checked to lie inside it.
+    Strides count numbers, not bytes.
+    """
 
     storage: _Storage
     offset: int
@@ -64,8 +68,8 @@ def read_checkpoint(content: bytes, name: str) -> Tensors:
 
     :param content: the whole file; its caller has compared its hash with the one it expects.
     :param name: the file's name, for the messages.
-    :raises ModelUnavailable: if the file asks for a function or type that weights do not need, or is no state
-        dict.
+    :raises ModelUnavailable: if the file asks for a function or type that weights do not need, or
+        is no state dict.
     """
     stream = io.BytesIO(content)
     try:
@@ -78,7 +82,8 @@ def read_checkpoint(content: bytes, name: str) -> Tensors:
         return {tensor: view.of(numbers[view.storage.key]) for tensor, view in views.items()}
     except _Refused as refusal:
         raise ModelUnavailable(name, f"{refusal}; nothing of it was run") from None
-    except Exception as error:  # containment: on bytes it cannot read, pickle raises nearly anything
+    # containment: on bytes it cannot read, pickle raises nearly anything
+    except Exception as error:
         raise ModelUnavailable(name, f"it cannot be read as PyTorch weights ({error})") from error
 
 
@@ -95,7 +100,9 @@ class _WeightsUnpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> _Storage:
         match pid:
-            case ("storage", str(dtype), str(key), str(), int(length), None) if dtype in STORAGES.values():
+            case ("storage", str(dtype), str(key), str(), int(length), None) if (
+                dtype in STORAGES.values()
+            ):
                 return _Storage(key, dtype, length)
         raise _Refused("a storage is described in a way that is not known")
 
@@ -107,19 +114,26 @@ def _load(stream: io.BytesIO) -> Any:
 def _view(storage: object, offset: object, shape: object, strides: object, *_: object) -> _View:
     """Stands for torch._utils._rebuild_tensor_v2; the rest of its arguments are about gradients."""
     if not (
-        isinstance(storage, _Storage) and isinstance(offset, int) and _lengths(shape) and _lengths(strides)
+        isinstance(storage, _Storage)
+        and isinstance(offset, int)
+        and _lengths(shape)
+        and _lengths(strides)
     ):
         raise _Refused("a tensor is described in a way that is not known")
     if len(strides) != len(shape) or math.prod(shape) > storage.length:
         raise _Refused("a tensor is larger than its storage")
-    last = offset + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
+    last = offset + sum(
+        (length - 1) * stride for length, stride in zip(shape, strides, strict=True)
+    )
     if offset < 0 or (math.prod(shape) > 0 and last >= storage.length):
         raise _Refused("a tensor reaches outside its storage")
     return _View(storage, offset, shape, strides)
 
 
 def _lengths(value: object) -> TypeGuard[tuple[int, ...]]:
-    return isinstance(value, tuple) and all(isinstance(length, int) and length >= 0 for length in value)
+    return isinstance(value, tuple) and all(
+        isinstance(length, int) and length >= 0 for length in value
+    )
 
 
 def _checked(views: object) -> Mapping[str, _View]:

@@ -1,8 +1,9 @@
-"""Sets of images to learn from or to be measured on: what users have, read into one form. Opens no image.
+"""Sets of images to learn from or to be measured on:
+what users have, read into one form. Opens no image.
 
-Three forms: folders named after classes, a folder with a captions.csv, and a CSV of images anywhere (a few
-labels of a lake, say). A split that the user made is kept; else one is drawn by the hash of each image's name,
-so that it is the same on every machine and does not move when images are added.
+Three forms: folders named after classes, a folder with a captions.csv, and a CSV of images anywhere
+(a few labels of a lake, say). A split that the user made is kept; else one is drawn by the hash of
+each image's name, so that it is the same on every machine and does not move when images are added.
 """
 
 from __future__ import annotations
@@ -63,10 +64,11 @@ class DataSet:
 def read(argument: Path, seed: int) -> DataSet:
     """Read one set, of whichever form; that its images can be decoded is not known yet.
 
-    :param seed: of the split, where the user made none: 80 % train, 10 % validate, 10 % test, or all train below
-        FEWEST_TO_SPLIT images. Of a set that has only train and test, a tenth of train becomes validate.
-    :raises BadRequest: if there is nothing there, no image, an unreadable CSV, a text or class name that says
-        nothing, or one class only.
+    :param seed: of the split, where the user made none: 80 % train, 10 % validate, 10 % test, or
+        all train below FEWEST_TO_SPLIT images. Of a set that has only train and test, a tenth of
+        train becomes validate.
+    :raises BadRequest: if there is nothing there, no image, an unreadable CSV, a text or class name
+        that says nothing, or one class only.
     """
     argument = argument.expanduser()
     if argument.is_file():
@@ -81,15 +83,20 @@ def read(argument: Path, seed: int) -> DataSet:
         raise BadRequest(str(argument), f"all images are of one class, {classes[0]!r}; {FORMS}")
     numbers = {text: number for number, text in enumerate(classes)}
     examples = tuple(
-        Example(image.path, tuple(image.texts), numbers.get(image.texts[0]) if classes else None, split)
+        Example(
+            image.path, tuple(image.texts), numbers.get(image.texts[0]) if classes else None, split
+        )
         for image, split in zip(images, _splits(images, seed), strict=True)
     )
     folder = argument.parent if argument.is_file() else argument
-    return DataSet(name, folder, kind, classes, examples, len(missing), missing[0] if missing else "")
+    return DataSet(
+        name, folder, kind, classes, examples, len(missing), missing[0] if missing else ""
+    )
 
 
 def without_leaks(sets: Sequence[DataSet]) -> tuple[tuple[DataSet, ...], int]:
-    """The sets without those images of their train that are, byte for byte, in any set's test or validate.
+    """The sets without those images of their train that are,
+    byte for byte, in any set's test or validate.
 
     Images that cannot be read stay, for `fit` to skip and count.
 
@@ -106,7 +113,9 @@ def without_leaks(sets: Sequence[DataSet]) -> tuple[tuple[DataSet, ...], int]:
             if e.split != "train" or _size(e.path) not in sizes or _hash(e.path) not in hashes
         )
         clean.append(replace(data, examples=tuple(kept)))
-    return tuple(clean), sum(len(data.examples) for data in sets) - sum(len(d.examples) for d in clean)
+    return tuple(clean), sum(len(data.examples) for data in sets) - sum(
+        len(d.examples) for d in clean
+    )
 
 
 # -- the forms
@@ -127,12 +136,18 @@ def _folder(root: Path) -> _Found:
     if (root / CAPTIONS).is_file():
         return _listed(root, [(root / CAPTIONS, None)])
     parts = _parts(root)
-    tables = [(folder / CAPTIONS, split) for folder, split in parts if (folder / CAPTIONS).is_file()]
+    tables = [
+        (folder / CAPTIONS, split) for folder, split in parts if (folder / CAPTIONS).is_file()
+    ]
     if tables:
         return _listed(root, tables)
-    if sets := [folder.name for folder in _folders(root) if parts == [(root, None)] and _is_set(folder)]:
+    if sets := [
+        folder.name for folder in _folders(root) if parts == [(root, None)] and _is_set(folder)
+    ]:
         listed = ", ".join(sets[:3]) + (", ..." if len(sets) > 3 else "")
-        raise BadRequest(str(root), f"it is a folder of data sets ({listed}); name the sets themselves")
+        raise BadRequest(
+            str(root), f"it is a folder of data sets ({listed}); name the sets themselves"
+        )
     images = _classes(root, parts)
     if not images:
         raise BadRequest(str(root), f"there are no images in folders named after classes; {FORMS}")
@@ -143,7 +158,9 @@ def _parts(root: Path) -> list[tuple[Path, Split | None]]:
     """The folders that hold classes, and the split each is; train alone is no split."""
     # A class may be called `train` too; then it holds images, not folders of them.
     own = [
-        f for f in _folders(root) if f.name.lower() in SPLITS and ((f / CAPTIONS).is_file() or _folders(f))
+        f
+        for f in _folders(root)
+        if f.name.lower() in SPLITS and ((f / CAPTIONS).is_file() or _folders(f))
     ]
     splits = {folder: SPLITS[folder.name.lower()] for folder in own}
     if not own:
@@ -153,7 +170,9 @@ def _parts(root: Path) -> list[tuple[Path, Split | None]]:
 
 def _is_set(folder: Path) -> bool:
     """Whether a folder has captions or splits of its own, so that it is no class."""
-    return (folder / CAPTIONS).is_file() or any(part.name.lower() in SPLITS for part in _folders(folder))
+    return (folder / CAPTIONS).is_file() or any(
+        part.name.lower() in SPLITS for part in _folders(folder)
+    )
 
 
 def _folders(root: Path) -> list[Path]:
@@ -174,7 +193,9 @@ def _classes(root: Path, parts: Sequence[tuple[Path, Split | None]]) -> list[_Im
                     str(folder),
                     f"{named[text]!r} and {folder.name!r} both read as {text!r}; rename one of them",
                 )
-            images += [_Image(path, path.relative_to(root).as_posix(), [text], split) for path in paths]
+            images += [
+                _Image(path, path.relative_to(root).as_posix(), [text], split) for path in paths
+            ]
     return images
 
 
@@ -192,7 +213,9 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _class_name(where: Path, name: str) -> str:
     text = readable(name)
     if text is None:
-        raise BadRequest(str(where), f"the class name {name!r} is only an id; say in words what it shows")
+        raise BadRequest(
+            str(where), f"the class name {name!r} is only an id; say in words what it shows"
+        )
     return text
 
 
@@ -217,7 +240,8 @@ def _listed(argument: Path, tables: Sequence[tuple[Path, Split | None]]) -> _Fou
                 texts.append(text)
             if kind == "labelled" and len(texts) > 1:
                 raise BadRequest(
-                    str(table), f"{name} is both {texts[0]!r} and {texts[1]!r}; keep one label an image"
+                    str(table),
+                    f"{name} is both {texts[0]!r} and {texts[1]!r}; keep one label an image",
                 )
         images += found.values()
     if len(kinds) > 1:

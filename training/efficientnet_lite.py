@@ -1,8 +1,9 @@
-"""EfficientNet-Lite as numbers: its stages, its padding, and its normalisations folded into the convolutions.
+"""EfficientNet-Lite as numbers: its stages, its padding,
+and its normalisations folded into the convolutions.
 
-The network (Tan and Le 2019, the "lite" variant: no squeeze-and-excitation, ReLU6, stem and head of fixed
-width) is written out from its few numbers, so that neither PyTorch nor an exporter is needed. Knows nothing of
-graphs.
+The network (Tan and Le 2019, the "lite" variant: no squeeze-and-excitation, ReLU6, stem and head of
+fixed width) is written out from its few numbers, so that neither PyTorch nor an exporter is needed.
+Knows nothing of graphs.
 
 Source: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 """
@@ -45,7 +46,9 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """An inverted bottleneck: expand by a 1x1, filter by depth, project by a 1x1, and add the input."""
+    """An inverted bottleneck: expand by a 1x1,
+    filter by depth, project by a 1x1, and add the input.
+    """
 
     kernel: int
     stride: int
@@ -73,7 +76,8 @@ def _round_to_8(channels: float) -> int:
 
 
 def fold_batch_norm(weights: Tensors, convolution: str, norm: str) -> tuple[Floats, Floats]:
-    """Kernel and bias of one convolution that does what the convolution and the normalisation after it do.
+    """Kernel and bias of one convolution that does what the
+    convolution and the normalisation after it do.
 
     y = gamma (conv(x) - mean) / sqrt(variance + eps) + beta, computed in float64.
 
@@ -89,7 +93,9 @@ def fold_batch_norm(weights: Tensors, convolution: str, norm: str) -> tuple[Floa
 
 
 def same_padding(side_px: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after; the output is ceil(side / stride); an odd one goes after, as in TensorFlow."""
+    """Zeros before and after; the output is ceil(side / stride);
+    an odd one goes after, as in TensorFlow.
+    """
     output = math.ceil(side_px / stride)
     total = max((output - 1) * stride + kernel - side_px, 0)
     return total // 2, total - total // 2
@@ -108,7 +114,8 @@ def convolutions(variant: Variant) -> Iterator[Convolution]:
 
 
 def last_block(variant: Variant) -> list[Convolution]:
-    """The convolutions of the last block and the one after it, whose mean over the image is the features.
+    """The convolutions of the last block and the one after it,
+    whose mean over the image is the features.
 
     No input is added in it, so they run one after another.
     """
@@ -118,7 +125,8 @@ def last_block(variant: Variant) -> list[Convolution]:
 
 
 def folded(variant: Variant, weights: Tensors) -> Arrays:
-    """A checkpoint's arrays without its normalisations: "<convolution>.weight" and ".bias", "_fc.weight" and ".bias".
+    """A checkpoint's arrays without its normalisations:
+    "<convolution>.weight" and ".bias", "_fc.weight" and ".bias".
 
     :param weights: the tensors of the checkpoint, named as efficientnet_lite_pytorch names them.
     """

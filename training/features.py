@@ -1,7 +1,8 @@
-"""What is trained on: each image's pooled features, or what the last block takes, and each text's sentence vector.
+"""What is trained on: each image's pooled features,
+or what the last block takes, and each text's sentence vector.
 
-All come from the parts that training leaves as they are, so they are computed once and kept in the user's
-cache folder: a second training on the same images starts at once.
+All come from the parts that training leaves as they are, so they are computed once and kept in the
+user's cache folder: a second training on the same images starts at once.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.arrays import InputShape, Pixels
 from indexer.config import ReadLimits
-from indexer.embed import InputShape, Pixels
 from indexer.embed.model_cache import cache_folder, cached
 from indexer.embed.runtime import open_session
 from indexer.embed.tokens import TextTokenizer
@@ -38,8 +39,11 @@ BATCH_SIZE = 16
 READERS = 3  # threads: Pillow decodes without the interpreter's lock
 
 
-def image_features(name: str, paths: Sequence[Path], image: ImageArrays, on_progress: OnProgress) -> Halves:
-    """float16, (n, features): the backbone's pooled features; a row of zeros where an image cannot be read.
+def image_features(
+    name: str, paths: Sequence[Path], image: ImageArrays, on_progress: OnProgress
+) -> Halves:
+    """float16, (n, features): the backbone's pooled features;
+    a row of zeros where an image cannot be read.
 
     :param name: of the set, for the progress.
     """
@@ -54,10 +58,14 @@ def image_features(name: str, paths: Sequence[Path], image: ImageArrays, on_prog
     return np.asarray(_loaded(cached(f"features-{key}", ".npy", compute)), np.float16)
 
 
-def image_maps(name: str, paths: Sequence[Path], image: ImageArrays, on_progress: OnProgress) -> Halves:
-    """float16, (n, channels, side, side): what the last block takes; zeros where an image cannot be read.
+def image_maps(
+    name: str, paths: Sequence[Path], image: ImageArrays, on_progress: OnProgress
+) -> Halves:
+    """float16, (n, channels, side, side): what the last block takes;
+    zeros where an image cannot be read.
 
-    They stay on disk, in the cache folder, and are read where they are used: 34 kB an image with Lite2.
+    They stay on disk, in the cache folder, and are read where they are used: 34 kB an image with
+    Lite2.
 
     :raises BadRequest: if the cache folder cannot be written, or has no room for them.
     """
@@ -82,7 +90,8 @@ def image_maps(name: str, paths: Sequence[Path], image: ImageArrays, on_progress
 
 
 def check_room_for_maps(splits: Iterable[Sequence[Path]], image: ImageArrays) -> None:
-    """Before the first image of many is looked at: whether there is room for what is not in the cache yet.
+    """Before the first image of many is looked at:
+    whether there is room for what is not in the cache yet.
 
     :raises BadRequest: as `image_maps`, which looks again.
     """
@@ -102,7 +111,8 @@ def _maps_file(trunk: bytes, paths: Sequence[Path]) -> Path:
 
 def _check_room(folder: Path, images: int, image: ImageArrays) -> None:
     wanted_bytes = images * math.prod(map_shape(image)) * np.dtype(np.float16).itemsize
-    free = shutil.disk_usage(folder).free  # a full disk under a memory map ends the process, not the write
+    # a full disk under a memory map ends the process, not the write
+    free = shutil.disk_usage(folder).free
     if wanted_bytes > free:
         raise BadRequest(
             str(folder),
@@ -112,7 +122,12 @@ def _check_room(folder: Path, images: int, image: ImageArrays) -> None:
 
 
 def _fill(
-    rows: Halves, name: str, paths: Sequence[Path], graph: bytes, side_px: int, on_progress: OnProgress
+    rows: Halves,
+    name: str,
+    paths: Sequence[Path],
+    graph: bytes,
+    side_px: int,
+    on_progress: OnProgress,
 ) -> None:
     """What the graph says of each image that can be read, in its row."""
     session, done = open_session(graph), 0
@@ -127,7 +142,9 @@ def _fill(
 
 def sentence_vectors(texts: Sequence[str], model: ModelArrays, on_progress: OnProgress) -> Floats:
     """float32, (n, width): the text tower's mean over its tokens, before the head."""
-    bare = text_graph(TextArrays(model.text.bert, model.text.attention_heads, head=None), in_4_bits=True)
+    bare = text_graph(
+        TextArrays(model.text.bert, model.text.attention_heads, head=None), in_4_bits=True
+    )
     key = _key([hashlib.sha256(bare).hexdigest(), str(model.most_tokens), *texts])
 
     def compute() -> bytes:
@@ -135,7 +152,9 @@ def sentence_vectors(texts: Sequence[str], model: ModelArrays, on_progress: OnPr
         vectors, done = None, 0
         for batch in tokenizer.batches(texts):
             found = session.run(None, {"input_ids": batch.ids, "attention_mask": batch.mask})[0]
-            vectors = np.empty((len(texts), found.shape[1]), np.float32) if vectors is None else vectors
+            vectors = (
+                np.empty((len(texts), found.shape[1]), np.float32) if vectors is None else vectors
+            )
             vectors[batch.positions] = found
             done += len(found)
             on_progress("reading texts", done, len(texts))

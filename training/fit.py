@@ -1,7 +1,8 @@
-"""Trains a model folder from data sets: the heads learn, then on demand the backbone's last block with them.
+"""Trains a model folder from data sets: the heads learn,
+then on demand the backbone's last block with them.
 
-The rest stays as it is. On two cores that is what time goes into, once an image; heads learn in minutes, the last
-block in ten times that. Everything random comes from the seed.
+The rest stays as it is. On two cores that is what time goes into, once an image; heads learn in
+minutes, the last block in ten times that. Everything random comes from the seed.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ class FitReport:
     @property
     def lines(self) -> tuple[str, ...]:
         """For people."""
-        broken = f"; {self.unreadable:,} could not be read and were left out" if self.unreadable else ""
+        broken = (
+            f"; {self.unreadable:,} could not be read and were left out" if self.unreadable else ""
+        )
         first = f"learnt from {self.examples:,} images in {self.seconds:.0f} s{broken}"
         return first, *(f"{name}: {value:.3f}" for name, value in self.measures.items())
 
@@ -96,10 +99,11 @@ def fit(
 ) -> FitReport:
     """Train on the sets' train splits, measure on their validate splits, and write a model folder.
 
-    :param base: "imagenet": the pretrained parts, heads that know nothing. "builtin" or a model folder's path: its
-        heads learn on, held near where they were.
+    :param base: "imagenet": the pretrained parts, heads that know nothing. "builtin" or a model
+        folder's path: its heads learn on, held near where they were.
     :param steps: of the optimiser; None: 1,200, or 300 from a base that is finished.
-    :param fine_tune: steps after those in which the backbone's last block learns, too; 0: it stays as it is.
+    :param fine_tune: steps after those in which the backbone's last block learns, too; 0: it stays
+        as it is.
     :raises BadRequest: if there is nothing to learn from, or `out` is there already.
     :raises ModelUnavailable: if the base, or a package with a pretrained part, is not there.
     """
@@ -109,10 +113,12 @@ def fit(
     model, finished = _base(base, sets)
     if fine_tune:
         check_room_for_maps(
-            ([example.path for example in one.part(split)] for one in sets for split in SPLITS), model.image
+            ([example.path for example in one.part(split)] for one in sets for split in SPLITS),
+            model.image,
         )
     train, validate = (
-        [seen(one, split, model, on_progress, with_maps=fine_tune > 0) for one in sets] for split in SPLITS
+        [seen(one, split, model, on_progress, with_maps=fine_tune > 0) for one in sets]
+        for split in SPLITS
     )
     if max(len(one.examples) for one in train) < MIN_EXAMPLES:
         raise BadRequest("data", f"fewer than {MIN_EXAMPLES} images to learn from; give more")
@@ -120,7 +126,9 @@ def fit(
     wanted = [learning_set(one, texts) for one in train]
     words = teacher(texts, FEW_WORDINGS if finished else len(WORDINGS))
     vectors = read_texts(texts, model, on_progress)
-    learning = [replace(one, texts=vectors[positions]) for one, positions in wanted if len(one.inputs)]
+    learning = [
+        replace(one, texts=vectors[positions]) for one, positions in wanted if len(one.inputs)
+    ]
     if not finished:
         model = _with_fresh_heads(model, train, vectors.numpy(), seed)
     steps = steps or (ADAPT_STEPS if finished else STEPS)
@@ -130,7 +138,9 @@ def fit(
     model = _learn(model, learning, known, anchor, steps, rate, seed, None, on_progress)
     if fine_tune:
         block = LastBlock(model.image)
-        model = _learn(model, learning, known, anchor, fine_tune, FINE_TUNE_RATE, seed, block, on_progress)
+        model = _learn(
+            model, learning, known, anchor, fine_tune, FINE_TUNE_RATE, seed, block, on_progress
+        )
         validate = [replace(one, features=_pooled(block, one)) for one in validate]
     measures = _measures(model, validate, on_progress)
     report = FitReport(
@@ -140,7 +150,14 @@ def fit(
         measures,
     )
     _write(
-        out, replace(model, name=name), train, report, base=base, seed=seed, steps=steps, fine_tune=fine_tune
+        out,
+        replace(model, name=name),
+        train,
+        report,
+        base=base,
+        seed=seed,
+        steps=steps,
+        fine_tune=fine_tune,
     )
     return report
 
@@ -152,11 +169,15 @@ def _base(base: str, sets: Sequence[DataSet]) -> tuple[ModelArrays, bool]:
     text, tokenizer = without_other_scripts(starting.sentence_encoder(), starting.TOKENIZER.read())
     names = class_names()
     said = [text for class_name in names for text in wordings(class_name)]
-    own = dict.fromkeys(text for one in sets for example in one.part("train") for text in example.texts)
+    own = dict.fromkeys(
+        text for one in sets for example in one.part("train") for text in example.texts
+    )
     text = rounded_layers(text, TextTokenizer(tokenizer, starting.MOST_TOKENS), [*said, *own])
     image = ImageArrays(LITE2, starting.backbone(), None, 1.0, None)
     model = ModelArrays("", image, text, tokenizer, starting.MOST_TOKENS)
-    vectors = sentence_vectors(said, model, lambda *_: None).reshape(len(names), -1, text_width(model))
+    vectors = sentence_vectors(said, model, lambda *_: None).reshape(
+        len(names), -1, text_width(model)
+    )
     table = _unit(vectors).mean(axis=1)
     table = _unit(table) - _unit(table).mean(axis=0)
     return replace(
@@ -169,12 +190,17 @@ def text_width(model: ModelArrays) -> int:
     return int(model.text.bert["embeddings.word_embeddings.weight"].shape[1])
 
 
-def _with_fresh_heads(model: ModelArrays, train: Sequence[Seen], sentences: Floats, seed: int) -> ModelArrays:
+def _with_fresh_heads(
+    model: ModelArrays, train: Sequence[Seen], sentences: Floats, seed: int
+) -> ModelArrays:
     rng = np.random.default_rng(seed)
     features = np.concatenate([one.features for one in train])
     some = features[rng.choice(len(features), min(MOST_SAMPLES, len(features)), replace=False)]
     images = ImageInputs(model)(some).seen.numpy()
-    image_head, text_head = fresh(images, HIDDEN, DIM, seed), fresh(sentences, HIDDEN, DIM, seed + 1)
+    image_head, text_head = (
+        fresh(images, HIDDEN, DIM, seed),
+        fresh(sentences, HIDDEN, DIM, seed + 1),
+    )
     return replace(
         model, image=replace(model.image, head=image_head), text=replace(model.text, head=text_head)
     )
@@ -209,7 +235,9 @@ def _learn(
     inputs = ImageInputs(model)
     for step in range(steps):
         chosen = [(index, objective.positions(index)) for index in objective.chosen()]
-        batches = [(index, some, _inputs(sets[index], some, inputs, block)) for index, some in chosen]
+        batches = [
+            (index, some, _inputs(sets[index], some, inputs, block)) for index, some in chosen
+        ]
         optimiser.zero_grad()
         loss: Tensor = objective(batches)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -254,7 +282,9 @@ def _pace(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / warm_up) * 0.5 * (1 + float(np.cos(np.pi * step / steps)))
 
 
-def _measures(model: ModelArrays, validate: Sequence[Seen], on_progress: OnProgress) -> dict[str, float]:
+def _measures(
+    model: ModelArrays, validate: Sequence[Seen], on_progress: OnProgress
+) -> dict[str, float]:
     """Of the sets that have images kept for validation."""
     heads = [head.eval() for head in _heads(model)]
     inputs, measures = ImageInputs(model), {}
@@ -275,8 +305,12 @@ def _measures(model: ModelArrays, validate: Sequence[Seen], on_progress: OnProgr
             per_class = texts.reshape(len(one.set.classes), -1, DIM)
             measures[f"{one.set.name} top-1"] = top_1(images, labels, per_class)
         else:
-            owners = np.repeat(np.arange(len(images)), [len(example.texts) for example in one.examples])
-            measures[f"{one.set.name} R@10 of {len(images)}"] = recall_at_k(texts, images, owners, 10)
+            owners = np.repeat(
+                np.arange(len(images)), [len(example.texts) for example in one.examples]
+            )
+            measures[f"{one.set.name} R@10 of {len(images)}"] = recall_at_k(
+                texts, images, owners, 10
+            )
     return measures
 
 

@@ -19,7 +19,9 @@ FEW_WEIGHTS = 16_384
 
 
 class GraphMaker:
-    """A graph in the making. A constant named N is stored as "N", "N.half", or "N.int8" or "N.int4" with "N.scale"."""
+    """A graph in the making. A constant named N is stored as "N",
+    "N.half", or "N.int8" or "N.int4" with "N.scale".
+    """
 
     def __init__(self, *, in_8_bits: bool = True) -> None:
         """:param in_8_bits: False keeps all weights in fp32."""
@@ -33,7 +35,9 @@ class GraphMaker:
         """An operator's first output's name."""
         output = output or f"t{len(self.nodes)}"
         node = helper.make_node(operator, list(inputs), [output], domain=domain)
-        node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+        node.attribute.extend(
+            helper.make_attribute(name, value) for name, value in attributes.items()
+        )
         self.nodes.append(node)
         return output
 
@@ -44,7 +48,8 @@ class GraphMaker:
         return name
 
     def weight(self, name: str, values: Floats, *, in_4_bits: bool = False) -> str:
-        """A matrix (out, in), or kernels (out, ...): 8 bits and a scale an output channel, unpacked at load.
+        """A matrix (out, in), or kernels (out, ...):
+        8 bits and a scale an output channel, unpacked at load.
 
         :param in_4_bits: a matrix in 4 bits, in blocks of its columns, instead.
         """
@@ -58,10 +63,12 @@ class GraphMaker:
         return self.add("DequantizeLinear", integers, scales, axis=0)
 
     def kernels(self, name: str, values: Floats) -> str:
-        """Of a convolution, (out, in / groups, kernel, kernel): as `weight`, but where it hurts and saves little, fp16.
+        """Of a convolution, (out, in / groups, kernel, kernel):
+        as `weight`, but where it hurts and saves little, fp16.
 
-        Pretrained Lite2, 48 photos, cosine of the features to fp32's in the mean (least), centred: all in 8 bits 0.991
-        (0.961); depthwise kernels, stem and blocks 0 to 4 left out 0.9986 (0.9975), for 0.3 MB more.
+        Pretrained Lite2, 48 photos, cosine of the features to fp32's in the mean (least), centred:
+        all in 8 bits 0.991 (0.961); depthwise kernels, stem and blocks 0 to 4 left out 0.9986
+        (0.9975), for 0.3 MB more.
         """
         if not self.in_8_bits or (values.shape[1] > 1 and values.size >= FEW_WEIGHTS):
             return self.weight(name, values)
@@ -83,13 +90,17 @@ class GraphMaker:
         return self.add("LayerNormalization", x, scale, shift, axis=-1, epsilon=epsilon)
 
     def look_up(self, name: str, table: Floats, ids: str, *, in_4_bits: bool = False) -> str:
-        """The rows of a table, 8 bits and a scale a row, or 4 bits in blocks; only those rows are unpacked."""
+        """The rows of a table, 8 bits and a scale a row,
+        or 4 bits in blocks; only those rows are unpacked.
+        """
         if not self.in_8_bits:
             return self.add("Gather", self.constant(name, table), ids, axis=0)
         if in_4_bits:
             return self._look_up_4_bits(name, to_4_bits(table), ids)
         quantised = to_8_bits(table)
-        integers, scales = self._stored_8(name, Quantised(quantised.integers, quantised.scales[:, None]))
+        integers, scales = self._stored_8(
+            name, Quantised(quantised.integers, quantised.scales[:, None])
+        )
         rows = self.add("Cast", self.add("Gather", integers, ids, axis=0), to=TensorProto.FLOAT)
         return self.add("Mul", rows, self.add("Gather", scales, ids, axis=0))
 
@@ -101,7 +112,11 @@ class GraphMaker:
         for index, layer in enumerate(head.layers):
             y = self.add("Gelu", y) if index else y
             y = self.linear(y, f"head.layers.{index}.weight", layer.weight, layer.bias)
-        return y if head.skip is None else self.add("Add", y, self.linear(x, "head.skip", head.skip, None))
+        return (
+            y
+            if head.skip is None
+            else self.add("Add", y, self.linear(x, "head.skip", head.skip, None))
+        )
 
     def serialised(
         self,
@@ -143,7 +158,8 @@ class GraphMaker:
 
     def _look_up_4_bits(self, name: str, quantised: Quantised, ids: str) -> str:
         integers, scales = self._stored_4(name, quantised)
-        # ONNX has no Gather of 4 bits; this operator of ONNX Runtime's own is in every build for processors.
+        # ONNX has no Gather of 4 bits; this operator of ONNX Runtime's own is in every build for
+        # processors.
         return self.add(
             "GatherBlockQuantized",
             integers,

@@ -1,7 +1,7 @@
 """Both towers as ONNX graphs, from float arrays; and the arrays back from such graphs, unpacked.
 
-The graphs take what a program has (pixels as decoded, token numbers) and give vectors that are not yet unit
-rows. Knows nothing of folders.
+The graphs take what a program has (pixels as decoded, token numbers) and give vectors that are not
+yet unit rows. Knows nothing of folders.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ WORDS, POSITIONS = "embeddings.word_embeddings.weight", "embeddings.position_emb
 
 
 def image_graph(arrays: ImageArrays, *, in_8_bits: bool = True) -> bytes:
-    """An ONNX model: "pixels" uint8 (n, side, side, 3), RGB -> "vectors" float32 (n, columns of the head).
+    """An ONNX model: "pixels" uint8 (n, side, side, 3),
+    RGB -> "vectors" float32 (n, columns of the head).
 
     :param in_8_bits: False keeps the weights in fp32, four times the size.
     """
@@ -39,7 +40,9 @@ def image_graph(arrays: ImageArrays, *, in_8_bits: bool = True) -> bytes:
 
 
 def trunk_graph(arrays: ImageArrays) -> bytes:
-    """An ONNX model: "pixels" as above -> "vectors" float16 (n, channels, side, side): what the last block takes."""
+    """An ONNX model: "pixels" as above -> "vectors" float16 (n,
+    channels, side, side): what the last block takes.
+    """
     graph, side = GraphMaker(), arrays.variant.side_px
     x = graph.add("Cast", _trunk(graph, arrays)[0], to=TensorProto.FLOAT16)
     pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", side, side, 3])
@@ -56,16 +59,19 @@ def map_shape(arrays: ImageArrays) -> tuple[int, int, int]:
 
 
 def text_graph(arrays: TextArrays, *, in_8_bits: bool = True, in_4_bits: bool = False) -> bytes:
-    """An ONNX model: "input_ids", "attention_mask" int64 (n, tokens) -> "vectors" float32 (n, columns of the head).
+    """An ONNX model: "input_ids", "attention_mask" int64 (n,
+    tokens) -> "vectors" float32 (n, columns of the head).
 
-    There may be as many tokens as there are positions; at least one of each text must be in its mask.
+    There may be as many tokens as there are positions; at least one of each text must be in its
+    mask.
 
-    :param in_4_bits: store the table of words and the wide layers (the two that are four times as wide on one
-        side) in 4 bits in blocks of 32 columns, half the size of 8.
+    :param in_4_bits: store the table of words and the wide layers (the two that are four times as
+        wide on one side) in 4 bits in blocks of 32 columns, half the size of 8.
     """
     graph, width = GraphMaker(in_8_bits=in_8_bits), arrays.bert[WORDS].shape[1]
     x = _embedded(graph, arrays, in_4_bits)
-    hidden = graph.add("Unsqueeze", "mask", graph.constant("axes.1.2", np.array([1, 2])))  # (n, 1, 1, tokens)
+    # (n, 1, 1, tokens)
+    hidden = graph.add("Unsqueeze", "mask", graph.constant("axes.1.2", np.array([1, 2])))
     one = graph.constant("one", np.array(1, np.float32))
     hidden = graph.add(
         "Mul", graph.add("Sub", one, hidden), graph.constant("masked", np.array(MASKED, np.float32))
@@ -74,12 +80,15 @@ def text_graph(arrays: TextArrays, *, in_8_bits: bool = True, in_4_bits: bool = 
         x = _bert_layer(graph, x, hidden, arrays, f"encoder.layer.{index}", in_4_bits)
     x, width = _with_head(graph, _mean(graph, x), arrays.head, width)
     names = ("input_ids", "attention_mask")
-    inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "tokens"]) for name in names]
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "tokens"]) for name in names
+    ]
     return graph.serialised(x, inputs, (width,), {"attention_heads": str(arrays.attention_heads)})
 
 
 def read_image_graph(content: bytes) -> ImageArrays:
-    """The arrays of a model that `image_graph` made; those that were stored in 8 bits as they are computed with.
+    """The arrays of a model that `image_graph` made;
+    those that were stored in 8 bits as they are computed with.
 
     :raises ValueError: if it made no such model.
     """
@@ -90,7 +99,10 @@ def read_image_graph(content: bytes) -> ImageArrays:
         backbone = {name: values for name, values in constants.items() if name.startswith("_")}
         for convolution in convolutions(variant):
             backbone[f"{convolution.name}.weight"], backbone[f"{convolution.name}.bias"]
-        table, temperature = constants.get("class_table"), constants.get("temperature", np.float32(1))
+        table, temperature = (
+            constants.get("class_table"),
+            constants.get("temperature", np.float32(1)),
+        )
     except (KeyError, ValueError) as error:
         raise ValueError("it is not an image tower that lakesift made") from error
     table = None if table is None else np.ascontiguousarray(table.T)
@@ -98,14 +110,17 @@ def read_image_graph(content: bytes) -> ImageArrays:
 
 
 def read_text_graph(content: bytes) -> TextArrays:
-    """The arrays of a model that `text_graph` made; those that were stored in 8 or 4 bits as they are computed with.
+    """The arrays of a model that `text_graph` made;
+    those that were stored in 8 or 4 bits as they are computed with.
 
     :raises ValueError: if it made no such model.
     """
     model, constants = _parsed(content)
     heads = {prop.key: prop.value for prop in model.metadata_props}.get("attention_heads", "")
     bert = {
-        name: values for name, values in constants.items() if name.startswith(("embeddings.", "encoder."))
+        name: values
+        for name, values in constants.items()
+        if name.startswith(("embeddings.", "encoder."))
     }
     if not heads.isdecimal() or WORDS not in bert or POSITIONS not in bert:
         raise ValueError("it is not a text tower that lakesift made")
@@ -172,7 +187,8 @@ def _convolve(
     )
     if convolution.activated:
         zero, six = (
-            graph.constant(word, np.array(value, np.float32)) for word, value in (("zero", 0), ("six", 6))
+            graph.constant(word, np.array(value, np.float32))
+            for word, value in (("zero", 0), ("six", 6))
         )
         x = graph.add("Clip", x, zero, six)
     return x, math.ceil(side_px / stride)
@@ -192,7 +208,9 @@ def _embedded(graph: GraphMaker, arrays: TextArrays, in_4_bits: bool) -> str:
     """(n, tokens, width). Also makes "mask", the mask in fp32."""
     x = graph.look_up(WORDS, arrays.bert[WORDS], "input_ids", in_4_bits=in_4_bits)
     start, axis = (graph.constant(f"axis.{value}", np.array([value])) for value in (0, 1))
-    end = graph.add("Slice", graph.add("Shape", "input_ids"), axis, graph.constant("axis.2", np.array([2])))
+    end = graph.add(
+        "Slice", graph.add("Shape", "input_ids"), axis, graph.constant("axis.2", np.array([2]))
+    )
     positions = graph.weight(POSITIONS, arrays.bert[POSITIONS])
     x = graph.add("Add", x, graph.add("Slice", positions, start, end, start))
     graph.add("Cast", "attention_mask", output="mask", to=TensorProto.FLOAT)
@@ -212,13 +230,18 @@ def _bert_layer(
     scores = graph.add(
         "MatMul", q, graph.add("Transpose", k, perm=[0, 1, 3, 2])
     )  # (n, heads, tokens, tokens)
-    scores = graph.add("Add", graph.add("Div", scores, graph.constant("attention_scale", size)), hidden)
-    seen = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), v)  # (n, heads, tokens, width / heads)
+    scores = graph.add(
+        "Add", graph.add("Div", scores, graph.constant("attention_scale", size)), hidden
+    )
+    # (n, heads, tokens, width / heads)
+    seen = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), v)
     joined = graph.constant("joined_heads", np.array([0, 0, width]))
     seen = graph.add("Reshape", graph.add("Transpose", seen, perm=[0, 2, 1, 3]), joined)
     seen = _bert_linear(graph, seen, arrays, f"{layer}.attention.output.dense")
     x = _bert_norm(graph, graph.add("Add", seen, x), arrays, f"{layer}.attention.output.LayerNorm")
-    wide = graph.add("Gelu", _bert_linear(graph, x, arrays, f"{layer}.intermediate.dense", in_4_bits))
+    wide = graph.add(
+        "Gelu", _bert_linear(graph, x, arrays, f"{layer}.intermediate.dense", in_4_bits)
+    )
     narrow = _bert_linear(graph, wide, arrays, f"{layer}.output.dense", in_4_bits)
     return _bert_norm(graph, graph.add("Add", narrow, x), arrays, f"{layer}.output.LayerNorm")
 
@@ -230,19 +253,24 @@ def _attention_part(graph: GraphMaker, x: str, arrays: TextArrays, layer: str, p
     return graph.add("Transpose", graph.add("Reshape", y, split), perm=[0, 2, 1, 3])
 
 
-def _bert_linear(graph: GraphMaker, x: str, arrays: TextArrays, name: str, in_4_bits: bool = False) -> str:
+def _bert_linear(
+    graph: GraphMaker, x: str, arrays: TextArrays, name: str, in_4_bits: bool = False
+) -> str:
     weight, bias = arrays.bert[f"{name}.weight"], arrays.bert[f"{name}.bias"]
     return graph.linear(x, f"{name}.weight", weight, bias, in_4_bits=in_4_bits)
 
 
 def _bert_norm(graph: GraphMaker, x: str, arrays: TextArrays, name: str) -> str:
-    return graph.norm(x, name, arrays.bert[f"{name}.weight"], arrays.bert[f"{name}.bias"], BERT_EPSILON)
+    return graph.norm(
+        x, name, arrays.bert[f"{name}.weight"], arrays.bert[f"{name}.bias"], BERT_EPSILON
+    )
 
 
 def _mean(graph: GraphMaker, x: str) -> str:
     """(n, width): over the tokens that the mask has."""
     axis, last = (
-        graph.constant(f"axis.{word}", np.array([value])) for word, value in (("1", 1), ("last", -1))
+        graph.constant(f"axis.{word}", np.array([value]))
+        for word, value in (("1", 1), ("last", -1))
     )
     mask = graph.add("Unsqueeze", "mask", last)  # (n, tokens, 1)
     total = graph.add("ReduceSum", graph.add("Mul", x, mask), axis, keepdims=0)

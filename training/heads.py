@@ -11,10 +11,14 @@ from training.graph_maker import NORM_EPSILON
 
 
 class LearningHead(nn.Module):
-    """y = layers(norm(x)) + skip @ norm(x), GELU and dropout between the layers; `forward` gives unit rows."""
+    """y = layers(norm(x)) + skip @ norm(x),
+    GELU and dropout between the layers; `forward` gives unit rows.
+    """
 
     def __init__(self, head: Head, dropout_in: float, dropout: float) -> None:
-        """:param dropout_in: share of the inputs that are left out. :param dropout: of the hidden values."""
+        """:param dropout_in: share of the inputs that are left out.
+        :param dropout: of the hidden values.
+        """
         super().__init__()
         self.norm = None if head.norm is None else _norm(head.norm)
         self.layers = nn.ModuleList(_linear(layer) for layer in head.layers)
@@ -41,8 +45,8 @@ class LearningHead(nn.Module):
 def fresh(samples: Floats, hidden: int, dim: int, seed: int) -> Head:
     """A head that knows nothing, for inputs like the samples.
 
-    Its norm starts as a standardisation of each column, so that what all sentences share, and features that are
-    always large, do not drown the rest.
+    Its norm starts as a standardisation of each column, so that what all sentences share, and
+    features that are always large, do not drown the rest.
 
     :param samples: (n, width).
     """

@@ -1,4 +1,6 @@
-"""What the image tower's classifier knows in words: its 1,000 class names, and plain words for groups of them."""
+"""What the image tower's classifier knows in words:
+its 1,000 class names, and plain words for groups of them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ import numpy as np
 from training.arrays import Floats
 from training.starting import CLASS_NAMES
 
-# The classes have the names that experts use: 118 breeds, and no "dog". Positions in the order of ILSVRC 2012.
+# The classes have the names that experts use: 118 breeds, and no "dog". Positions in the order of
+# ILSVRC 2012.
 GROUPS: dict[str, tuple[range | int, ...]] = {
     "fish": (range(7), range(389, 398)),
     "shark": (range(2, 5),),
@@ -54,7 +57,27 @@ GROUPS: dict[str, tuple[range | int, ...]] = {
     "table": (526, 532),
     "computer": (508, 527, 620, 664),
     "musical instrument": (
-        *(401, 402, 420, 432, 486, 513, 541, 546, 558, 566, 579, 593, 594, 641, 642, 683, 684, 687, 699),
+        *(
+            401,
+            402,
+            420,
+            432,
+            486,
+            513,
+            541,
+            546,
+            558,
+            566,
+            579,
+            593,
+            594,
+            641,
+            642,
+            683,
+            684,
+            687,
+            699,
+        ),
         *(776, 822, 875, 881, 889),
     ),
     "ball": (429, 430, 574, 722, 768, 805, 852, 890),
@@ -88,7 +111,8 @@ def ungrouped() -> list[int]:
 
 
 def coarse_table() -> Floats:
-    """float32, (1000, groups + ungrouped classes): fine probabilities @ table = those of plainer words, sum 1.
+    """float32, (1000, groups + ungrouped classes):
+    fine probabilities @ table = those of plainer words, sum 1.
 
     A class of several groups, a butterfly that is an insect, gives each an equal share.
     """

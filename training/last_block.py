@@ -1,7 +1,7 @@
 """The image tower's last block while it learns, as a torch module; and the arrays it becomes.
 
-It is a tenth of the backbone's work and a fifth of its weights. What it takes is computed once an image, so that it can
-learn on a processor; what is before it stays as it is.
+It is a tenth of the backbone's work and a fifth of its weights. What it takes is computed once an
+image, so that it can learn on a processor; what is before it stays as it is.
 """
 
 from __future__ import annotations

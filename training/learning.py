@@ -1,4 +1,6 @@
-"""From data sets to what the objective takes: features, sentence vectors, and who belongs to whom."""
+"""From data sets to what the objective takes:
+features, sentence vectors, and who belongs to whom.
+"""
 
 from __future__ import annotations
 
@@ -40,16 +42,21 @@ class Seen:
     examples: tuple[Example, ...]
     features: Halves
     unreadable: int
-    maps: Halves | None = None  # (n, channels, side, side): what the last block takes, where it is to learn
+    # (n, channels, side, side): what the last block takes, where it is to learn
+    maps: Halves | None = None
 
 
 class ImageInputs:
-    """Makes what the image head takes from pooled features: the features, and the mixture of the classes' table."""
+    """Makes what the image head takes from pooled features:
+    the features, and the mixture of the classes' table.
+    """
 
     def __init__(self, model: ModelArrays) -> None:
         backbone, table = model.image.backbone, model.image.class_table
         assert table is not None  # our own model folders have one
-        self._weight, self._bias = (torch.tensor(backbone[f"_fc.{part}"]) for part in ("weight", "bias"))
+        self._weight, self._bias = (
+            torch.tensor(backbone[f"_fc.{part}"]) for part in ("weight", "bias")
+        )
         self._table, self._temperature = torch.tensor(table), model.image.temperature
 
     def __call__(self, features: Halves) -> Inputs:
@@ -65,9 +72,15 @@ class ImageInputs:
 
 
 def seen(
-    one: DataSet, split: str, model: ModelArrays, on_progress: OnProgress, *, with_maps: bool = False
+    one: DataSet,
+    split: str,
+    model: ModelArrays,
+    on_progress: OnProgress,
+    *,
+    with_maps: bool = False,
 ) -> Seen:
-    """The images of one split through the backbone; those that cannot be read are left out and counted.
+    """The images of one split through the backbone;
+    those that cannot be read are left out and counted.
 
     :param with_maps: keep what the last block takes, too.
     """
@@ -107,7 +120,9 @@ def learning_set(images: Seen, texts: Texts) -> tuple[LearningSet, list[int]]:
         labels = np.array([example.label for example in images.examples], np.int64)
         own_texts = [classes[label] for label in labels]
     else:
-        own_texts = [np.array([own.add(text) for text in example.texts]) for example in images.examples]
+        own_texts = [
+            np.array([own.add(text) for text in example.texts]) for example in images.examples
+        ]
     same = np.arange(len(own.positions), dtype=np.int64)
     made = LearningSet(
         one.name, images.features, torch.empty(0), same, own_texts, labels, classes, images.maps
@@ -116,13 +131,17 @@ def learning_set(images: Seen, texts: Texts) -> tuple[LearningSet, list[int]]:
 
 
 def teacher(texts: Texts, most: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Positions in `texts`: a list a wording for the classes, and one for groups and ungrouped classes.
+    """Positions in `texts`: a list a wording for the classes,
+    and one for groups and ungrouped classes.
 
     :param most: wordings, and plurals, to use.
     """
     names = class_names()
     rest = [names[position] for position in ungrouped()]
-    fine = [[texts.add(wordings(name)[index]) for name in names] for index in range(min(most, len(WORDINGS)))]
+    fine = [
+        [texts.add(wordings(name)[index]) for name in names]
+        for index in range(min(most, len(WORDINGS)))
+    ]
     coarse = [
         [texts.add(wordings(word)[index]) for word in [*GROUPS, *rest]]
         for index in range(min(most, len(WORDINGS)))

@@ -1,8 +1,9 @@
-"""How good vectors are at finding: shares in 0..1, from unit rows and what is known of their images.
+"""How good vectors are at finding: shares in 0..1,
+from unit rows and what is known of their images.
 
-Scores are cosines. A tie counts against the model everywhere: what is wanted comes after everything else of
-the same score, so that a model that gives all images one vector gets the worst figure, never a lucky one. Knows
-nothing of models, files or sets.
+Scores are cosines. A tie counts against the model everywhere: what is wanted comes after everything
+else of the same score, so that a model that gives all images one vector gets the worst figure,
+never a lucky one. Knows nothing of models, files or sets.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.embed import Vectors
+from indexer.arrays import Vectors
 from indexer.embed.vectors import unit_rows
 
 Flags: TypeAlias = NDArray[np.bool_]  # (n,)
 Numbers: TypeAlias = NDArray[np.integer]  # (n,)
 Scores: TypeAlias = NDArray[np.floating]  # (n,)
 
-DECIMALS = 6  # of a cosine in fp32; beyond them one and the same vector may score otherwise in another column
+# of a cosine in fp32; beyond them one and the same vector may score otherwise in another column
+DECIMALS = 6
 ROWS = 1024  # queries scored at a time: 40 MB of scores against 10,000 images
 
 
@@ -33,7 +35,9 @@ def recall_at_k(texts: Vectors, images: Vectors, image_of_text: Numbers, k: int)
     """
     if k < 1:
         raise ValueError(f"k is {k}, expected at least 1")
-    return _mean([_ranks(scores, own) <= k for scores, own in _scored(texts, images, image_of_text)])
+    return _mean(
+        [_ranks(scores, own) <= k for scores, own in _scored(texts, images, image_of_text)]
+    )
 
 
 def copies_on_top(originals: Vectors, copies: Vectors) -> float:
@@ -49,7 +53,8 @@ def top_1(images: Vectors, labels: Numbers, prompts: Vectors) -> float:
     """Share of the images whose own class is the nearest: zero-shot classification.
 
     :param labels: (n,), the class of each image.
-    :param prompts: (classes, prompts a class, dim), unit rows; a class is the normalised mean of its prompts.
+    :param prompts: (classes, prompts a class, dim), unit rows; a class is the normalised mean of
+        its prompts.
     :raises ValueError: if there is no image.
     """
     return recall_at_k(images, unit_rows(prompts.mean(axis=1)), labels, 1)
@@ -75,7 +80,8 @@ def average_precision_at(
 ) -> float:
     """Average precision as it would be where the positives are this share of all.
 
-    Of the side that there is too much of (positives or negatives), as many as fit are drawn without replacement.
+    Of the side that there is too much of (positives or negatives), as many as fit are drawn without
+    replacement.
 
     :param prevalence: above 0, below 1.
     :returns: the mean over the draws.
@@ -105,7 +111,8 @@ def average_precision_at(
 def precision_at_10(vectors: Vectors, labels: Numbers) -> float:
     """Mean share of an image's own class among the 10 images nearest to it, itself not counted.
 
-    A class of c images reaches (c - 1) / 10 at most where c is below 11. Of fewer than 11 images, all others count.
+    A class of c images reaches (c - 1) / 10 at most where c is below 11. Of fewer than 11 images,
+    all others count.
 
     :raises ValueError: if there are fewer than two images.
     """
@@ -131,10 +138,11 @@ def linear_ap(
     draws: int = 20,
     seed: int = 0,
 ) -> float:
-    """Average precision of a line fitted to a few labels, as when somebody labels a few images of a lake.
+    """Average precision of a line fitted to a few labels,
+    as when somebody labels a few images of a lake.
 
-    Each draw fits scikit-learn's LogisticRegression (its defaults: L2, C = 1) on `positives` + `others` images, and
-    scores all the rest at this prevalence, once.
+    Each draw fits scikit-learn's LogisticRegression (its defaults: L2, C = 1) on `positives` +
+    `others` images, and scores all the rest at this prevalence, once.
 
     :returns: the mean over the draws.
     :raises ValueError: if the rest cannot be brought to this prevalence.
@@ -153,12 +161,18 @@ def linear_ap(
         rest = np.setdiff1d(np.arange(len(vectors)), known)
         line = LogisticRegression(max_iter=1000).fit(vectors[known], positive[known])
         scores = line.decision_function(vectors[rest])
-        found.append(average_precision_at(prevalence, scores, positive[rest], draws=1, seed=seed + draw))
+        found.append(
+            average_precision_at(prevalence, scores, positive[rest], draws=1, seed=seed + draw)
+        )
     return float(np.mean(found))
 
 
-def _scored(queries: Vectors, images: Vectors, own: Numbers) -> Iterator[tuple[NDArray[np.float32], Numbers]]:
-    """Some rows of queries at a time: their scores (rows, images), and the position of each one's own image."""
+def _scored(
+    queries: Vectors, images: Vectors, own: Numbers
+) -> Iterator[tuple[NDArray[np.float32], Numbers]]:
+    """Some rows of queries at a time: their scores (rows,
+    images), and the position of each one's own image.
+    """
     for start in range(0, len(queries), ROWS):
         scores = queries[start : start + ROWS] @ images.T
         yield scores.round(DECIMALS), own[start : start + ROWS]

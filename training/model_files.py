@@ -9,7 +9,14 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from indexer.embed.model_folder import DESCRIPTION, FORMAT, IMAGE_TOWER, TEXT_TOWER, TOKENIZER, ModelFolder
+from indexer.embed.model_folder import (
+    DESCRIPTION,
+    FORMAT,
+    IMAGE_TOWER,
+    TEXT_TOWER,
+    TOKENIZER,
+    ModelFolder,
+)
 from indexer.errors import BadRequest
 from training.arrays import ModelArrays
 from training.graphs import image_graph, read_image_graph, read_text_graph, text_graph
@@ -55,9 +62,11 @@ def refuse_used(folder: Path) -> None:
 
 
 def read_arrays(folder: Path) -> ModelArrays:
-    """The arrays of a model folder, float32, to train on from. What was stored in 8 bits is what is computed with.
+    """The arrays of a model folder, float32, to train on from.
+    What was stored in 8 bits is what is computed with.
 
-    :raises ModelUnavailable: if it is no model folder, is damaged, or its towers were not made by lakesift.
+    :raises ModelUnavailable: if it is no model folder, is damaged, or its towers were not made by
+        lakesift.
     """
     path = folder.expanduser().absolute()
     opened = ModelFolder.open(path, f"builtin@{path}", "`lakesift train` writes one")
@@ -70,7 +79,9 @@ def read_arrays(folder: Path) -> ModelArrays:
         text_arrays = read_text_graph(text)
     except ValueError as error:
         raise opened.damaged(TEXT_TOWER, f"cannot be trained on ({error})") from error
-    return ModelArrays(opened.name, image_arrays, text_arrays, opened.read(TOKENIZER), opened.most_tokens)
+    return ModelArrays(
+        opened.name, image_arrays, text_arrays, opened.read(TOKENIZER), opened.most_tokens
+    )
 
 
 def _description(model: ModelArrays, files: Mapping[str, bytes]) -> bytes:

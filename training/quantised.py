@@ -1,4 +1,6 @@
-"""Float arrays in 8 or 4 bits: symmetric, rounded to nearest, with one scale an output channel or a block."""
+"""Float arrays in 8 or 4 bits: symmetric, rounded to nearest,
+with one scale an output channel or a block.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ from numpy.typing import NDArray
 from training.arrays import Floats
 
 BLOCK = 32  # columns that share a scale in 4 bits
-# What a block's scale may be, as shares of the one that reaches to its largest value. Those above 1 are for what came
-# from 4 bits with no integer beyond 6, 5 or 4 in the block.
+# What a block's scale may be, as shares of the one that reaches to its largest value. Those above 1
+# are for what came from 4 bits with no integer beyond 6, 5 or 4 in the block.
 SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 7 / 6, 7 / 5, 7 / 4)
 
 
@@ -42,7 +44,8 @@ def to_8_bits(values: Floats) -> Quantised:
 
 
 def to_4_bits(table: Floats) -> Quantised:
-    """One scale for each BLOCK columns of a row, exact in fp16: that of SHARES with the least squared error.
+    """One scale for each BLOCK columns of a row, exact in fp16:
+    that of SHARES with the least squared error.
 
     What came from 4 bits goes back to the same integers, without an error.
 
@@ -55,7 +58,9 @@ def to_4_bits(table: Floats) -> Quantised:
     full = _scales(blocks, 7)
     tried = [_in_half_precision(full * np.float32(share)) for share in SHARES]
     errors = [
-        np.square(_rounded(blocks / scales[:, :, None], 7) * scales[:, :, None] - blocks).sum(axis=2)
+        np.square(_rounded(blocks / scales[:, :, None], 7) * scales[:, :, None] - blocks).sum(
+            axis=2
+        )
         for scales in tried
     ]
     scales = np.take_along_axis(np.stack(tried), np.argmin(errors, axis=0)[None], axis=0)[0]

@@ -1,8 +1,8 @@
 """Rounds the text tower's wide layers to 4 bits so that what they compute changes little.
 
-Rounded to nearest, "a cat" comes out at a cosine of 0.94 to what it was. Here each column's error is made up for in the
-columns that are not yet rounded, as far as the inputs of real texts allow (GPTQ: Frantar et al. 2022, arXiv 2210.17323,
-without its order of columns).
+Rounded to nearest, "a cat" comes out at a cosine of 0.94 to what it was. Here each column's error
+is made up for in the columns that are not yet rounded, as far as the inputs of real texts allow
+(GPTQ: Frantar et al. 2022, arXiv 2210.17323, without its order of columns).
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ DAMPING = 0.01  # of the mean of the diagonal, as the paper's
 
 
 def rounded_layers(text: TextArrays, tokenizer: TextTokenizer, texts: Sequence[str]) -> TextArrays:
-    """The tower with its table of words and its wide layers on a grid of 4 bits, as `graphs.text_graph` stores them.
+    """The tower with its table of words and its wide layers on a grid of 4 bits,
+    as `graphs.text_graph` stores them.
 
     Each layer is rounded for the inputs that the rounded ones before it give.
 
@@ -37,7 +38,9 @@ def rounded_layers(text: TextArrays, tokenizer: TextTokenizer, texts: Sequence[s
     states = [_embedded(bert, batch) for batch in tokenizer.batches(some)]
     for index in range(text.layers):
         layer = f"encoder.layer.{index}"
-        attended = [(_attend(bert, layer, text.attention_heads, x, mask), mask) for x, mask in states]
+        attended = [
+            (_attend(bert, layer, text.attention_heads, x, mask), mask) for x, mask in states
+        ]
         for part in ("intermediate", "output"):
             inputs = torch.cat([_into(bert, layer, part, x)[mask.bool()] for x, mask in attended])
             name = f"{layer}.{part}.dense.weight"
@@ -79,7 +82,9 @@ def _embedded(bert: Arrays, batch: TokenBatch) -> tuple[Tensor, Tensor]:
 def _attend(bert: Arrays, layer: str, heads: int, x: Tensor, mask: Tensor) -> Tensor:
     """After the attention and its norm."""
     query, key, value = (
-        _linear(bert, f"{layer}.attention.self.{part}", x).reshape(*x.shape[:2], heads, -1).transpose(1, 2)
+        _linear(bert, f"{layer}.attention.self.{part}", x)
+        .reshape(*x.shape[:2], heads, -1)
+        .transpose(1, 2)
         for part in ("query", "key", "value")
     )
     hidden = (1 - mask.float())[:, None, None, :] * MASKED
@@ -90,7 +95,11 @@ def _attend(bert: Arrays, layer: str, heads: int, x: Tensor, mask: Tensor) -> Te
 
 def _into(bert: Arrays, layer: str, part: str, x: Tensor) -> Tensor:
     """What a wide layer's part takes."""
-    return x if part == "intermediate" else functional.gelu(_linear(bert, f"{layer}.intermediate.dense", x))
+    return (
+        x
+        if part == "intermediate"
+        else functional.gelu(_linear(bert, f"{layer}.intermediate.dense", x))
+    )
 
 
 def _widened(bert: Arrays, layer: str, x: Tensor) -> Tensor:
@@ -100,7 +109,9 @@ def _widened(bert: Arrays, layer: str, x: Tensor) -> Tensor:
 
 
 def _linear(bert: Arrays, name: str, x: Tensor) -> Tensor:
-    return functional.linear(x, torch.tensor(bert[f"{name}.weight"]), torch.tensor(bert[f"{name}.bias"]))
+    return functional.linear(
+        x, torch.tensor(bert[f"{name}.weight"]), torch.tensor(bert[f"{name}.bias"])
+    )
 
 
 def _norm(bert: Arrays, name: str, x: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 Knows nothing of images.
 
-Source: https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (pooling and the limit of 256 tokens)
+Source: https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (pooling and the limit of 256
+tokens)
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from indexer.embed import Vectors
+from indexer.arrays import Vectors
 from indexer.embed.runtime import open_session
 from indexer.embed.tokens import TextTokenizer, TokenBatch
 from indexer.embed.vectors import unit_rows
@@ -42,4 +43,5 @@ class SentenceEncoder:
             "token_type_ids": np.zeros_like(batch.ids),
         }
         hidden = self._session.run(None, inputs)[0]  # (n, longest, 384)
-        return unit_rows((hidden * batch.mask[:, :, None]).sum(axis=1))  # the sum points where the mean does
+        # the sum points where the mean does
+        return unit_rows((hidden * batch.mask[:, :, None]).sum(axis=1))

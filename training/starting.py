@@ -1,4 +1,6 @@
-"""The pretrained parts that training starts from, each read from its own package, pinned by hash, as data."""
+"""The pretrained parts that training starts from,
+each read from its own package, pinned by hash, as data.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +57,14 @@ def sentence_encoder(most_tokens: int = MOST_TOKENS) -> TextArrays:
     :raises ModelUnavailable: if its package is not installed or not the one that is known.
     """
     stored = load(SENTENCES.read())
-    kept = {name: values for name, values in stored.items() if name.startswith(("embeddings.", "encoder."))}
+    kept = {
+        name: values
+        for name, values in stored.items()
+        if name.startswith(("embeddings.", "encoder."))
+    }
     del kept["embeddings.position_ids"]
     positions = kept[POSITIONS][:most_tokens] + kept.pop(TOKEN_TYPES)[0]  # all tokens are of type 0
-    bert = {name: values.astype(np.float32) for name, values in (kept | {POSITIONS: positions}).items()}
+    bert = {
+        name: values.astype(np.float32) for name, values in (kept | {POSITIONS: positions}).items()
+    }
     return TextArrays(bert, ATTENTION_HEADS, head=None)

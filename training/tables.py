@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from indexer.errors import BadRequest
+from indexer.sources.cells import text_of_cell
 from indexer.sources.names import is_url
 
 Kind: TypeAlias = Literal["labelled", "captioned"]
@@ -23,14 +24,22 @@ LABEL_COLUMN = "label"
 def rows(table: Path) -> tuple[Kind, list[tuple[str, str]]]:
     """Its kind, and each line's image and text, as they stand there but for white space.
 
-    :raises BadRequest: if it cannot be read, is not CSV in UTF-8, lacks a column, or a line lacks a value.
+    :raises BadRequest: if it cannot be read, is not CSV in UTF-8, lacks a column, or a line lacks a
+        value.
     """
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
             reader.fieldnames = [column.strip().lower() for column in reader.fieldnames or ()]
             image, words = _columns(table, reader.fieldnames)
-            lines = [(reader.line_num, row[image].strip(), " ".join(row[words].split())) for row in reader]
+            lines = [
+                (
+                    reader.line_num,
+                    text_of_cell(row[image].strip()),
+                    " ".join(text_of_cell(row[words].strip()).split()),
+                )
+                for row in reader
+            ]
     except UnicodeDecodeError as error:
         raise BadRequest(str(table), "it is not UTF-8; save it as CSV in UTF-8") from error
     except csv.Error as error:
@@ -53,12 +62,16 @@ def _columns(table: Path, columns: Sequence[str]) -> tuple[str, str]:
         found = ", ".join(filter(None, columns)) or "none"
         raise BadRequest(str(table), f"it has no column {wanted}; its columns are: {found}")
     if LABEL_COLUMN in words and len(words) > 1:
-        raise BadRequest(str(table), f"it has both {words[0]} and {LABEL_COLUMN}; keep the one to learn from")
+        raise BadRequest(
+            str(table), f"it has both {words[0]} and {LABEL_COLUMN}; keep the one to learn from"
+        )
     return images[0], words[0]
 
 
 def local(folder: Path, name: str) -> Path | None:
-    """The file of that name or file:// URL; None if it is not there, or elsewhere than on this machine."""
+    """The file of that name or file:// URL;
+    None if it is not there, or elsewhere than on this machine.
+    """
     if is_url(name):
         try:
             parts = urlsplit(name)

@@ -1,4 +1,6 @@
-"""A smaller table of words: those that no English text needs leave it, which is a seventh of the text tower."""
+"""A smaller table of words: those that no English text needs leave it,
+which is a seventh of the text tower.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,11 @@ TABLE = "embeddings.word_embeddings.weight"
 
 
 def without_other_scripts(text: TextArrays, tokenizer: bytes) -> tuple[TextArrays, bytes]:
-    """The tower and its tokenizer.json without the reserved words and those of other scripts than Latin.
+    """The tower and its tokenizer.json without the reserved words
+    and those of other scripts than Latin.
 
-    Texts of ASCII are read as before, but for reserved words; letters of other scripts become the unknown word.
+    Texts of ASCII are read as before, but for reserved words; letters of other scripts become the
+    unknown word.
 
     :param tokenizer: a WordPiece tokenizer.json whose numbers are rows of the table.
     """
@@ -21,7 +25,9 @@ def without_other_scripts(text: TextArrays, tokenizer: bytes) -> tuple[TextArray
     special = {token["content"] for token in described["added_tokens"]}
     vocabulary: dict[str, int] = described["model"]["vocab"]
     kept = [
-        word for word in sorted(vocabulary, key=vocabulary.__getitem__) if word in special or _is_latin(word)
+        word
+        for word in sorted(vocabulary, key=vocabulary.__getitem__)
+        if word in special or _is_latin(word)
     ]
     rows = [vocabulary[word] for word in kept]
     numbers = {word: number for number, word in enumerate(kept)}

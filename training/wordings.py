@@ -1,4 +1,6 @@
-"""How a class is said in words: training sees many ways, so that no one of them is the only one that works."""
+"""How a class is said in words: training sees many ways,
+so that no one of them is the only one that works.
+"""
 
 from __future__ import annotations
 

@@ -4,32 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
-Pixels: TypeAlias = NDArray[np.uint8]  # (height, width, 3), RGB, upright
-Vectors: TypeAlias = NDArray[np.float32]  # (n, dim), unit rows
-
-
-@dataclass(frozen=True, slots=True)
-class InputShape:
-    """How an image is brought to the size a model sees. Decoders do this, so that only small arrays travel.
-
-    shortest: scale the shorter side to the target, keep the centre. longest: scale the longer side, pad evenly with
-    `fill`. squash: scale both sides, proportions lost. inside: for people, no model: scale so that both sides fit, a
-    smaller image as it is, nothing cut or padded, so that the result may be smaller than this shape. `resize_to` is
-    the target of the scaling where it is larger than what is kept (a resize to 256 before a crop of 224); None: the
-    kept size itself.
-    """
-
-    width_px: int
-    height_px: int
-    mode: Literal["shortest", "longest", "squash", "inside"] = "shortest"
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    fill: tuple[int, int, int] = (0, 0, 0)
-    resize_to: int | None = None
+from indexer.arrays import InputShape, Pixels, Vectors
 
 
 class Embedder(Protocol):
@@ -41,7 +18,9 @@ class Embedder(Protocol):
 
     @property
     def fingerprint(self) -> dict[str, str | int]:
-        """What makes two vectors comparable: name, weights (a sha256), preprocessing, dim, precision."""
+        """What makes two vectors comparable:
+        name, weights (a sha256), preprocessing, dim, precision.
+        """
 
     @property
     def dim(self) -> int: ...
@@ -54,7 +33,35 @@ class Embedder(Protocol):
         """Images an encoder call that run fastest on this machine."""
 
     def embed_images(self, images: Sequence[Pixels]) -> Vectors:
-        """float32, (n, dim), unit rows. Images of another size than input_shape are brought to it first."""
+        """float32, (n, dim), unit rows.
+        Images of another size than input_shape are brought to it first.
+        """
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """float32, (n, dim), unit rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How much of a text a model's vocabulary holds; digits count as letters."""
+
+    letters: int  # of the text, as far as the model looks
+    read: int  # those in pieces that the vocabulary has
+    whole: int  # those in words that it has as one piece
+    pieces: int  # that the text was cut into; signs do not count
+
+    def __add__(self, other: Reading) -> Reading:
+        return Reading(
+            self.letters + other.letters,
+            self.read + other.read,
+            self.whole + other.whole,
+            self.pieces + other.pieces,
+        )
+
+
+@runtime_checkable
+class ReadsEnglish(Protocol):
+    """What a model of English words offers beside an `Embedder`'s: what it makes of a text."""
+
+    def read(self, text: str) -> Reading | None:
+        """None: it cannot tell."""

@@ -1,9 +1,9 @@
 """The model that comes with the install: images and texts in one space, no network, no torch.
 
-Two small towers that lakesift trains itself (see `training` and the MODEL_CARD.md beside the weights), run on
-ONNX Runtime. Their weights are stored in 8 bits and unpacked when a tower is loaded; all arithmetic is fp32, so
-vectors are the same on every processor but for rounding. A folder of one's own, made by `lakesift train`,
-is used the same way.
+Two small towers that lakesift trains itself (see `training` and the MODEL_CARD.md beside the
+weights), run on ONNX Runtime. Their weights are stored in 8 bits and unpacked when a tower is
+loaded; all arithmetic is fp32, so vectors are the same on every processor but for rounding. A
+folder of one's own, made by `lakesift train`, is used the same way.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.embed import InputShape, Pixels, Vectors
+from indexer.arrays import InputShape, Pixels, Vectors
+from indexer.embed import Reading
 from indexer.embed.model_folder import IMAGE_TOWER, TEXT_TOWER, TOKENIZER, ModelFolder
 from indexer.embed.runtime import Session, open_session
 from indexer.embed.tokens import TextTokenizer
@@ -29,7 +30,9 @@ BATCH_SIZE = 16
 
 
 class BuiltinEmbedder:
-    """The packaged model, or a folder's. Each side is loaded at its first use: a search by text loads no images'."""
+    """The packaged model, or a folder's.
+    Each side is loaded at its first use: a search by text loads no images'.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         """:param folder: a model folder; None: the one that comes with lakesift.
@@ -64,7 +67,8 @@ class BuiltinEmbedder:
         return BATCH_SIZE
 
     def embed_images(self, images: Sequence[Pixels]) -> Vectors:
-        """float32, (n, dim), unit rows. Images of another size than input_shape are brought to it first.
+        """float32, (n, dim), unit rows.
+        Images of another size than input_shape are brought to it first.
 
         :raises ModelUnavailable: if the image tower is damaged.
         :raises LakeError: if it gives a vector that cannot be normalised (NaN, infinite, zero).
@@ -72,7 +76,9 @@ class BuiltinEmbedder:
         vectors = np.empty((len(images), self.dim), np.float32)
         for start in range(0, len(images), BATCH_SIZE):
             batch = np.stack([self._fitted(image) for image in images[start : start + BATCH_SIZE]])
-            vectors[start : start + len(batch)] = self._run(IMAGE_TOWER, self._images, {"pixels": batch})
+            vectors[start : start + len(batch)] = self._run(
+                IMAGE_TOWER, self._images, {"pixels": batch}
+            )
         return self._unit(vectors)
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
@@ -87,7 +93,15 @@ class BuiltinEmbedder:
             vectors[batch.positions] = self._run(TEXT_TOWER, self._texts, inputs)
         return self._unit(vectors)
 
-    # Two threads that come first at once both load; the later one wins and nothing is lost but the time.
+    def read(self, text: str) -> Reading:
+        """How much of a text is English words that it has learned.
+
+        :raises ModelUnavailable: if its tokenizer is damaged.
+        """
+        return self._tokenizer.read(text)
+
+    # Two threads that come first at once both load; the later one wins and nothing is lost but the
+    # time.
 
     @cached_property
     def _images(self) -> Session:
@@ -108,16 +122,20 @@ class BuiltinEmbedder:
         content = self._folder.read(file)
         try:
             return open_session(content)
-        except Exception as error:  # containment: ONNX Runtime has a class for every kind of bad graph
+        # containment: ONNX Runtime has a class for every kind of bad graph
+        except Exception as error:
             raise self._folder.damaged(
                 file, f"is not a model that runs here ({_first_line(error)})"
             ) from error
 
-    def _run(self, file: str, session: Session, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def _run(
+        self, file: str, session: Session, inputs: Mapping[str, NDArray[Any]]
+    ) -> NDArray[np.float32]:
         rows = len(next(iter(inputs.values())))
         try:
             (vectors,) = session.run(["vectors"], dict(inputs))
-        except Exception as error:  # containment, as above: wrong names, types or sizes of what it takes
+        # containment, as above: wrong names, types or sizes of what it takes
+        except Exception as error:
             raise self._folder.damaged(file, f"does not run ({_first_line(error)})") from error
         if vectors.shape != (rows, self.dim):
             raise self._folder.damaged(

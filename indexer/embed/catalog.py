@@ -1,24 +1,22 @@
-"""Finding a model by the name a user types. Imports no model's packages until one is loaded or listed."""
+"""Finding a model by the name a user types.
+Imports no model's packages until one is loaded or listed.
+"""
 
 from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from indexer.embed import Embedder
-from indexer.embed.runtime import let_torch_sleep
-from indexer.errors import BadRequest, ModelUnavailable
+from indexer.errors import BadRequest
 
 BUILTIN = "builtin"
 OPEN_CLIP = "open_clip:"
 HUB = "hf-hub:"
 FOLDER = "local-dir:"
 RANDOM = "random"
-INSTALL = "pip install 'lakesift[open-clip]'"
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 
@@ -26,24 +24,28 @@ PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 class ModelName:
     """One model, however its name was spelled; str() is the one spelling that lakesift writes.
 
-    Exactly one of `tag` and `weights` is set for an architecture of open_clip's; neither for a `hf-hub:` repository
-    and for a `local-dir:` folder, which hold their own weights. `builtin` has `weights` where it is a folder of the
-    user's own.
+    Exactly one of `tag` and `weights` is set for an architecture of open_clip's; neither for a
+    `hf-hub:` repository and for a `local-dir:` folder, which hold their own weights. `builtin` has
+    `weights` where it is a folder of the user's own.
     """
 
     architecture: str  # "builtin", "ViT-B-32", "hf-hub:ORG/REPO", "local-dir:/FOLDER"
-    tag: str | None = None  # whose weights, by open_clip's name: "laion2b_s34b_b79k"; "random": none
+    # whose weights, by open_clip's name: "laion2b_s34b_b79k"; "random": none
+    tag: str | None = None
     weights: Path | None = None  # a weights file, or builtin's folder, on this disk; absolute
 
     @classmethod
     def parse(cls, text: str) -> ModelName:
-        """Understand `builtin`, `builtin@/path/to/my.model`, `open_clip:ARCH/TAG` and other tools' spellings.
+        """Understand `builtin`, `builtin@/path/to/my.model`,
+        `open_clip:ARCH/TAG` and other tools' spellings.
 
-        Those are ARCH::TAG (clip-as-service), ARCH__TAG (immich), ARCH@/path/to/weights, hf-hub:ORG/REPO and
-        local-dir:/FOLDER (open_clip), each with or without `open_clip:` before it. Case does not matter in ARCH,
-        nor do - and _ in TAG; whether TAG exists is only known once open_clip is loaded.
+        Those are ARCH::TAG (clip-as-service), ARCH__TAG (immich), ARCH@/path/to/weights,
+        hf-hub:ORG/REPO and local-dir:/FOLDER (open_clip), each with or without `open_clip:` before
+        it. Case does not matter in ARCH, nor do - and _ in TAG; whether TAG exists is only known
+        once open_clip is loaded.
 
-        :raises BadRequest: if the name is not understood, or open_clip is installed and has no such architecture.
+        :raises BadRequest: if the name is not understood, or open_clip is installed and has no such
+            architecture.
         """
         body = text.strip().removeprefix(OPEN_CLIP)
         if body.partition("@")[0] == BUILTIN:
@@ -70,54 +72,10 @@ class ModelName:
         return f"{OPEN_CLIP}{self.architecture}" + (f"/{self.tag}" if self.tag else "")
 
 
-@dataclass(frozen=True, slots=True)
-class ListedModel:
-    """One line of `lakesift models`."""
-
-    name: str  # what to type after --model
-    on_disk: bool  # True: loads without a network
-
-
-def load_embedder(name: str, precision: str | None = None, device: str | None = None) -> Embedder:
-    """The model of that name, ready to embed.
-
-    :param precision: "fp32", "bf16", "fp16" or "int8"; None: the fastest that this machine has whose vectors are
-        comparable to fp32's. A lake whose fingerprint says precision "int8" needs "int8".
-    :param device: "cpu", "cuda", "cuda:1", "mps"; None: the best there is.
-    :raises BadRequest: if the name, the precision or the device is not understood.
-    :raises ModelUnavailable: if its packages or its weights are not on this machine and cannot be fetched.
-    """
-    parsed = ModelName.parse(name)
-    if precision is not None and precision not in PRECISIONS:
-        raise BadRequest("precision", f"{precision!r} is not one of {', '.join(PRECISIONS)}")
-    if parsed.architecture == BUILTIN:
-        from indexer.embed.builtin import BuiltinEmbedder
-
-        return BuiltinEmbedder(parsed.weights)
-    if find_spec("open_clip") is None or find_spec("torch") is None:
-        raise ModelUnavailable(name, f"the packages it runs on are not installed; {INSTALL}")
-    let_torch_sleep()
-    from indexer.embed.open_clip import OpenClipEmbedder
-
-    return OpenClipEmbedder.load(parsed, precision, device)
-
-
-def list_models() -> Iterator[ListedModel]:
-    """Every model that has a name: builtin, then open_clip's where it is installed. Touches no network."""
-    yield ListedModel(BUILTIN, on_disk=True)
-    if find_spec("open_clip") is None or find_spec("torch") is None:
-        return
-    import open_clip
-
-    from indexer.embed.weights import weights_on_disk
-
-    for architecture, tag in open_clip.list_pretrained():
-        name = ModelName(architecture, tag)
-        yield ListedModel(str(name), on_disk=weights_on_disk(name) is not None)
-
-
 def architectures() -> list[str]:
-    """open_clip's architectures, read from its folder: importing it would load torch, which takes seconds."""
+    """open_clip's architectures, read from its folder:
+    importing it would load torch, which takes seconds.
+    """
     loaded = sys.modules.get("open_clip")
     if loaded is not None:  # knows those that were added in this process, too
         names: list[str] = loaded.list_models()
@@ -125,7 +83,9 @@ def architectures() -> list[str]:
     spec = find_spec("open_clip")
     folders = spec.submodule_search_locations if spec is not None else None
     return sorted(
-        file.stem for folder in folders or () for file in Path(folder, "model_configs").glob("*.json")
+        file.stem
+        for folder in folders or ()
+        for file in Path(folder, "model_configs").glob("*.json")
     )
 
 
@@ -141,13 +101,16 @@ def _folder(text: str, body: str) -> Path | None:
     _, separator, path = body.partition("@")
     if separator and not path:
         raise BadRequest(
-            "model", f"{text!r} names no folder; write {BUILTIN}@/path/to/my.model, or {BUILTIN} alone"
+            "model",
+            f"{text!r} names no folder; write {BUILTIN}@/path/to/my.model, or {BUILTIN} alone",
         )
     return _absolute(text, path) if separator else None
 
 
 def _split(body: str) -> tuple[str, str, str]:
-    """(ARCH, separator, TAG or path). A path may hold any of the other separators, so @ is looked for first."""
+    """(ARCH, separator, TAG or path).
+    A path may hold any of the other separators, so @ is looked for first.
+    """
     if "@" in body:
         return body.partition("@")
     for separator in ("::", "__", "/"):
@@ -165,7 +128,9 @@ def _known(architecture: str) -> str:
     same = [name for name in known if name.lower() == spelled.lower()]
     if same:
         return same[0]
-    raise BadRequest("model", f"open_clip has no architecture {architecture!r}{nearest(spelled, known)}")
+    raise BadRequest(
+        "model", f"open_clip has no architecture {architecture!r}{nearest(spelled, known)}"
+    )
 
 
 def _not_a_name(text: str, body: str) -> str:

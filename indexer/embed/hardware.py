@@ -34,9 +34,11 @@ def fastest_precision(device: torch.device) -> str:
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether bf16 products are instructions of this CPU. Emulated, they took 20 times fp32's time (measured, AVX2)."""
+    """Whether bf16 products are instructions of this CPU.
+    Emulated, they took 20 times fp32's time (measured, AVX2).
+    """
     try:
-        words = Path("/proc/cpuinfo").read_text().split()
+        words = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
     except OSError:
         return False
     return "avx512_bf16" in words or "amx_bf16" in words

@@ -27,10 +27,11 @@ PREPROCESSING = ("mean", "std", "interpolation", "resize_mode", "fill_color")
 
 
 def settle(name: ModelName) -> ModelName:
-    """The architecture these weights were trained with: OpenAI's and some others need QuickGELU activations.
+    """The architecture these weights were trained with:
+    OpenAI's and some others need QuickGELU activations.
 
-    open_clip only warns when ViT-B-32/openai is built with GELU, and its vectors are then off; the right one is
-    ViT-B-32-quickgelu/openai, so both names mean that.
+    open_clip only warns when ViT-B-32/openai is built with GELU, and its vectors are then off; the
+    right one is ViT-B-32-quickgelu/openai, so both names mean that.
     """
     if name.tag in (None, RANDOM) or not tag_config(name).get("quick_gelu"):
         return name
@@ -41,7 +42,8 @@ def settle(name: ModelName) -> ModelName:
 def build_model(name: ModelName) -> torch.nn.Module:
     """The model in fp32 on the CPU, weights loaded.
 
-    :raises ModelUnavailable: if a file is missing, unreadable, of another architecture, or needs code to be run.
+    :raises ModelUnavailable: if a file is missing, unreadable, of another architecture, or needs
+        code to be run.
     """
     if name.tag == RANDOM:
         with torch.random.fork_rng(devices=[]):
@@ -51,10 +53,13 @@ def build_model(name: ModelName) -> torch.nn.Module:
         model_config(name)
         folder = Path(name.architecture.removeprefix(FOLDER))
         if not any(file.suffix in SUFFIXES for file in folder.glob("*")):
-            raise ModelUnavailable(str(name), f"{folder} holds no weights file ({', '.join(SUFFIXES)})")
+            raise ModelUnavailable(
+                str(name), f"{folder} holds no weights file ({', '.join(SUFFIXES)})"
+            )
         return _create(name, folder, {"require_pretrained": True})
     path = find_weights(name)
-    if name.weights is None and name.tag is None:  # hf-hub: both its files are in the hub's cache now
+    # hf-hub: both its files are in the hub's cache now
+    if name.weights is None and name.tag is None:
         return _create(name, path, {"require_pretrained": True})
     options: dict[str, Any] = {"pretrained": str(path), **_text_tower_beside(name)}
     if name.tag is not None:
@@ -65,13 +70,17 @@ def build_model(name: ModelName) -> torch.nn.Module:
 
 def _create(name: ModelName, path: Path, options: Mapping[str, Any]) -> torch.nn.Module:
     text = model_config(name)["text_cfg"]
-    if (text.get("hf_tokenizer_name") or text.get("hf_model_name")) and find_spec("transformers") is None:
+    if (text.get("hf_tokenizer_name") or text.get("hf_model_name")) and find_spec(
+        "transformers"
+    ) is None:
         raise ModelUnavailable(
             str(name), "its text side runs on transformers; pip install transformers sentencepiece"
         )
 
     def create() -> torch.nn.Module:
-        model: torch.nn.Module = open_clip.create_model(name.architecture, weights_only=True, **options)
+        model: torch.nn.Module = open_clip.create_model(
+            name.architecture, weights_only=True, **options
+        )
         return model
 
     try:
@@ -81,14 +90,17 @@ def _create(name: ModelName, path: Path, options: Mapping[str, Any]) -> torch.nn
             return create()
     except LakeError:
         raise
-    except Exception as error:  # the edge: a stranger's file may make torch's readers raise anything
+    # the edge: a stranger's file may make torch's readers raise anything
+    except Exception as error:
         raise ModelUnavailable(str(name), _why_not_loaded(path, name, error)) from error
 
 
 def _why_not_loaded(path: Path, name: ModelName, error: Exception) -> str:
     text = str(error)
     shapes = re.search(
-        r"size mismatch for (\S+): .*?torch\.Size\((\[.*?\])\).*?torch\.Size\((\[.*?\])\)", text, re.S
+        r"size mismatch for (\S+): .*?torch\.Size\((\[.*?\])\).*?torch\.Size\((\[.*?\])\)",
+        text,
+        re.S,
     )
     if shapes:
         part, found, wanted = shapes.groups()
@@ -109,7 +121,8 @@ def _why_not_loaded(path: Path, name: ModelName, error: Exception) -> str:
 def model_config(name: ModelName) -> Mapping[str, Any]:
     """open_clip's description of the architecture: embed_dim, vision_cfg, text_cfg.
 
-    :raises ModelUnavailable: if a folder's or a repository's open_clip_config.json is missing or not one.
+    :raises ModelUnavailable: if a folder's or a repository's open_clip_config.json is missing or
+        not one.
     """
     try:
         with network_off():
@@ -117,12 +130,16 @@ def model_config(name: ModelName) -> Mapping[str, Any]:
         config["embed_dim"], config["vision_cfg"], config["text_cfg"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         where = name.architecture.removeprefix(FOLDER)
-        raise ModelUnavailable(str(name), f"{where} has no {CONFIG} that describes a model") from error
+        raise ModelUnavailable(
+            str(name), f"{where} has no {CONFIG} that describes a model"
+        ) from error
     return config
 
 
 def _text_tower_beside(name: ModelName) -> dict[str, Any]:
-    """Options that make open_clip read a Hugging Face text tower's config.json from the weights' own folder."""
+    """Options that make open_clip read a Hugging Face text tower's
+    config.json from the weights' own folder.
+    """
     text: Mapping[str, Any] = model_config(name)["text_cfg"]
     if (
         name.weights is None
@@ -130,7 +147,13 @@ def _text_tower_beside(name: ModelName) -> dict[str, Any]:
         or not (name.weights.parent / "config.json").is_file()
     ):
         return {}
-    return {"text_cfg": {**text, "hf_model_name": str(name.weights.parent), "hf_model_pretrained": False}}
+    return {
+        "text_cfg": {
+            **text,
+            "hf_model_name": str(name.weights.parent),
+            "hf_model_pretrained": False,
+        }
+    }
 
 
 def load_tokenizer(name: ModelName) -> Tokenizer:
@@ -145,7 +168,11 @@ def load_tokenizer(name: ModelName) -> Tokenizer:
 def _tokenizer(name: ModelName) -> Any:
     text: Mapping[str, Any] = model_config(name)["text_cfg"]
     folder = name.weights.parent if name.weights is not None else None
-    if not text.get("hf_tokenizer_name") or folder is None or not (folder / "tokenizer.json").is_file():
+    if (
+        not text.get("hf_tokenizer_name")
+        or folder is None
+        or not (folder / "tokenizer.json").is_file()
+    ):
         return open_clip.get_tokenizer(name.architecture)
     return HFTokenizer(
         str(folder),

@@ -1,9 +1,9 @@
-"""Keeps models, or parts of them, that were made once, in the user's cache folder. Knows nothing of what is
-in them.
+"""Keeps models, or parts of them, that were made once,
+in the user's cache folder. Knows nothing of what is in them.
 
-A file's name ends in the sha256 of its content, so a file that was damaged is noticed, thrown away and built
-anew. Files are written beside and renamed: two processes that build the same model at once do the same work
-twice and leave one whole file.
+A file's name ends in the sha256 of its content, so a file that was damaged is noticed, thrown away
+and built anew. Files are written beside and renamed: two processes that build the same model at
+once do the same work twice and leave one whole file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def cache_folder() -> Path:
 def cached(key: str, suffix: str, build: Callable[[], bytes]) -> bytes:
     """The model stored under a key; built and stored if it is not there, or not whole.
 
-    Where the folder cannot be read or written, the model is built in memory each time, which a warning says.
+    Where the folder cannot be read or written, the model is built in memory each time, which a
+    warning says.
 
     :param key: names everything that the model was made from; fit for a file name.
     :param suffix: what kind of file it is, such as ".onnx".
@@ -41,7 +42,11 @@ def cached(key: str, suffix: str, build: Callable[[], bytes]) -> bytes:
     try:
         _store(folder, key, suffix, content)
     except OSError as error:
-        log.warning("cannot keep a converted model in %s (%s): it is converted at every start", folder, error)
+        log.warning(
+            "cannot keep a converted model in %s (%s): it is converted at every start",
+            folder,
+            error,
+        )
     return content
 
 

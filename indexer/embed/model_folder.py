@@ -1,8 +1,8 @@
 """A folder that holds a model of the `builtin` kind: what is in it, and that it is whole.
 
-model.json names the other files and their sha256; each file is compared with it when it is read, so that a
-model loads whole or not at all. `lakesift train` writes such folders, and one comes with the install. Runs
-nothing.
+model.json names the other files and their sha256; each file is compared with it when it is read, so
+that a model loads whole or not at all. `lakesift train` writes such folders, and one comes with the
+install. Runs nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from indexer.errors import ModelUnavailable
 FORMAT = 1
 DESCRIPTION = "model.json"
 IMAGE_TOWER = "image.onnx"  # "pixels" uint8 (n, side, side, 3) -> "vectors" float32 (n, dim)
-TEXT_TOWER = "text.onnx"  # "input_ids", "attention_mask" int64 (n, tokens) -> "vectors" float32 (n, dim)
+# "input_ids", "attention_mask" int64 (n, tokens) -> "vectors" float32 (n, dim)
+TEXT_TOWER = "text.onnx"
 TOKENIZER = "tokenizer.json"
 FILES = (IMAGE_TOWER, TEXT_TOWER, TOKENIZER)
 COUNTS = ("dim", "side_px", "most_tokens")
@@ -42,7 +43,8 @@ class ModelFolder:
     def open(cls, path: Path, model_id: str, way_out: str) -> ModelFolder:
         """Read model.json; the other files are only looked for.
 
-        :raises ModelUnavailable: if there is no such folder, no model.json of this format, or no other file.
+        :raises ModelUnavailable: if there is no such folder, no model.json of this format, or no
+            other file.
         """
         try:
             facts = _checked(_facts(path, way_out))
@@ -62,11 +64,14 @@ class ModelFolder:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise ModelUnavailable(self.model_id, f"{path} cannot be read ({error.strerror})") from error
+            raise ModelUnavailable(
+                self.model_id, f"{path} cannot be read ({error.strerror})"
+            ) from error
         found, expected = hashlib.sha256(content).hexdigest(), self.sha256[file]
         if found != expected:
             raise self.damaged(
-                file, f"has {len(content):,} bytes of sha256 {found[:12]}..., expected {expected[:12]}..."
+                file,
+                f"has {len(content):,} bytes of sha256 {found[:12]}..., expected {expected[:12]}...",
             )
         return content
 
@@ -109,7 +114,9 @@ def _facts(path: Path, way_out: str) -> dict[str, Any]:
     except ValueError as error:
         raise _NotAModel(f"{path / DESCRIPTION} is not JSON ({error}); {way_out}") from error
     if not isinstance(facts, dict) or not _is_count(facts.get("format")):
-        raise _NotAModel(f"{path / DESCRIPTION} does not describe a model: it has no format; {way_out}")
+        raise _NotAModel(
+            f"{path / DESCRIPTION} does not describe a model: it has no format; {way_out}"
+        )
     if facts["format"] > FORMAT:
         raise _NotAModel(
             f"{path} is a model of format {facts['format']}, this lakesift reads up to {FORMAT}; "

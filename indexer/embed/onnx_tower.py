@@ -1,4 +1,6 @@
-"""An image tower on ONNX Runtime: exported from torch, checked against it, kept in the user's cache."""
+"""An image tower on ONNX Runtime: exported from torch,
+checked against it, kept in the user's cache.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,13 @@ import numpy as np
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from indexer.embed import InputShape
+from indexer.arrays import InputShape
 from indexer.embed.model_cache import cached, is_cached
 from indexer.embed.runtime import open_session
 from indexer.errors import ModelUnavailable
 
-RECIPE = 1  # part of the cached model's key; raise it when the export or the quantisation below changes
+# part of the cached model's key; raise it when the export or the quantisation below changes
+RECIPE = 1
 LEAST_COSINE = 0.999  # of the export, before it is quantised, on random images
 MAX_PARAMETERS = 480_000_000  # an ONNX file ends at 2 GB; larger towers stay in torch
 
@@ -26,7 +29,9 @@ log = logging.getLogger(__name__)
 
 
 class OnnxTower:
-    """Callable like the torch tower it was made from: (n, 3, height, width) float32 -> (n, dim) float32."""
+    """Callable like the torch tower it was made from:
+    (n, 3, height, width) float32 -> (n, dim) float32.
+    """
 
     def __init__(self, model: bytes) -> None:
         self._session = open_session(model)
@@ -37,13 +42,20 @@ class OnnxTower:
 
     @classmethod
     def of(
-        cls, visual: torch.nn.Module, shape: InputShape, precision: str, weights_hash: str, model_id: str
+        cls,
+        visual: torch.nn.Module,
+        shape: InputShape,
+        precision: str,
+        weights_hash: str,
+        model_id: str,
     ) -> OnnxTower:
-        """The twin of a torch tower, from the cache or made now: 15 s for ViT-B-32 in fp32, 25 s in int8.
+        """The twin of a torch tower, from the cache or made now:
+        15 s for ViT-B-32 in fp32, 25 s in int8.
 
         :param visual: in evaluation mode, float32, on the CPU.
         :param precision: "fp32" or "int8".
-        :raises ModelUnavailable: if it is too large, cannot be exported, or the export computes something else.
+        :raises ModelUnavailable: if it is too large, cannot be exported, or the export computes
+            something else.
         """
         key = _key(weights_hash, shape, precision)
         return cls(cached(key, ".onnx", lambda: _convert(visual, shape, precision, model_id)))
@@ -75,11 +87,14 @@ def _convert(visual: torch.nn.Module, shape: InputShape, precision: str, model_i
 
 
 def _export(visual: torch.nn.Module, shape: InputShape, path: Path, model_id: str) -> None:
-    """Trace with dynamo: the older exporter (dynamo=False) wrote some towers wrongly and said nothing."""
+    """Trace with dynamo: the older exporter (dynamo=False)
+    wrote some towers wrongly and said nothing.
+    """
     example = torch.zeros(2, 3, shape.height_px, shape.width_px)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's own deprecations; what it computes is checked
+            # the exporter's own deprecations; what it computes is checked
+            warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 visual,
                 (example,),
@@ -92,7 +107,9 @@ def _export(visual: torch.nn.Module, shape: InputShape, path: Path, model_id: st
             )
     except (torch.onnx.errors.OnnxExporterError, ImportError) as error:
         first = str(error).strip().splitlines()[0]
-        raise ModelUnavailable(model_id, f"its image tower cannot be exported to ONNX ({first})") from error
+        raise ModelUnavailable(
+            model_id, f"its image tower cannot be exported to ONNX ({first})"
+        ) from error
     assert program is not None  # it is None only where torch.onnx.export wrote a file itself
     program.save(path)
 
@@ -111,16 +128,18 @@ def _check(
     cosine = float(np.min(np.sum(wanted * found, axis=1) / lengths))
     if not cosine >= LEAST_COSINE:  # written so that NaN fails
         raise ModelUnavailable(
-            model_id, f"its ONNX export differs from torch (cosine {cosine:.4f}); leave out --precision int8"
+            model_id,
+            f"its ONNX export differs from torch (cosine {cosine:.4f}); leave out --precision int8",
         )
 
 
 def _quantise(exported: Path, path: Path) -> None:
     """Weights to 7 bits a channel, activations to 8 bits as they come; matrix products only.
 
-    Not 8 bits: without VNNI, ONNX Runtime's int8 products saturate at 16 bits. Measured on ViT-B-32 and an AVX2
-    CPU with 48 photos, cosine to fp32 after centring: 8 bits 0.955 in the mean, 7 bits 0.9987, at the same speed.
-    One recipe for every CPU, so that vectors made on two machines are comparable.
+    Not 8 bits: without VNNI, ONNX Runtime's int8 products saturate at 16 bits. Measured on ViT-B-32
+    and an AVX2 CPU with 48 photos, cosine to fp32 after centring: 8 bits 0.955 in the mean, 7 bits
+    0.9987, at the same speed. One recipe for every CPU, so that vectors made on two machines are
+    comparable.
     """
     with _quiet_root_logger():
         quantize_dynamic(
@@ -135,7 +154,9 @@ def _quantise(exported: Path, path: Path) -> None:
 
 @contextmanager
 def _quiet_root_logger() -> Iterator[None]:
-    """The quantiser advises everyone to run a step that only dead ends of hand-made graphs need, as a warning."""
+    """The quantiser advises everyone to run a step that only dead
+    ends of hand-made graphs need, as a warning.
+    """
 
     def reject(record: logging.LogRecord) -> bool:
         return False

@@ -1,7 +1,8 @@
-"""Any of open_clip's models as an Embedder. Imports torch, so the catalog imports this only when asked for one.
+"""Any of open_clip's models as an Embedder. Imports torch,
+so the catalog imports this only when asked for one.
 
-The model, its tokenizer and its preprocessing values are open_clip's own; ours is the precision they run in, what
-the model is called, and towers that do the same work faster.
+The model, its tokenizer and its preprocessing values are open_clip's own; ours is the precision
+they run in, what the model is called, and towers that do the same work faster.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Literal, TypeVar, cast
 import numpy as np
 import torch
 
-from indexer.embed import InputShape, Pixels, Vectors
+from indexer.arrays import InputShape, Pixels, Vectors
 from indexer.embed.catalog import ModelName
 from indexer.embed.hardware import choose_device, fastest_precision
 from indexer.embed.image_tower import lean
@@ -27,9 +28,15 @@ from indexer.errors import LakeError, ModelUnavailable
 from indexer.images.fitting import fit
 
 T = TypeVar("T")
-Tower = Callable[[torch.Tensor], torch.Tensor]  # (n, 3, height, width), normalised -> (n, dim), of any length
+# (n, 3, height, width), normalised -> (n, dim), of any length
+Tower = Callable[[torch.Tensor], torch.Tensor]
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.float32}
+DTYPES = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "int8": torch.float32,
+}
 CPU_BATCH = 16  # on 2 cores 8 to 32 run alike, and small batches reach the lake sooner
 GPU_BATCH = 256
 TEXT_BATCH = 64
@@ -51,7 +58,9 @@ class OpenClipEmbedder:
         precision: str,
         device: torch.device,
     ) -> None:
-        """:param model: open_clip's, in fp32 on the CPU; moved and cast here, once its weights are hashed."""
+        """:param model: open_clip's, in fp32 on the CPU;
+        moved and cast here, once its weights are hashed.
+        """
         preprocess = cast(Mapping[str, Any], model.visual.preprocess_cfg)  # type: ignore[union-attr]
         self._name = name
         self._precision = precision
@@ -65,15 +74,18 @@ class OpenClipEmbedder:
         self._weights_hash = hash_weights(model)
         self._preprocessing = _describe(self._input_shape, preprocess)
         self._model: Any = model.eval().requires_grad_(False).to(device=device, dtype=self._dtype)
-        self._tower: Tower | None = None  # made when the first images come: a search by text needs none
+        # made when the first images come: a search by text needs none
+        self._tower: Tower | None = None
         self._images_left = CONVERT_AFTER
-        self._text_tower: TextTower | None = None  # made when the first text comes: an index run needs none
+        # made when the first text comes: an index run needs none
+        self._text_tower: TextTower | None = None
 
     @classmethod
     def load(
         cls, name: ModelName, precision: str | None = None, device: str | None = None
     ) -> OpenClipEmbedder:
-        """Load the model's weights; see `catalog.load_embedder` for the parameters and what is raised.
+        """Load the model's weights; see `catalog.load_embedder` for
+        the parameters and what is raised.
 
         Sets torch's threads to the cores this process may use, for the whole process.
         """
@@ -89,10 +101,12 @@ class OpenClipEmbedder:
 
     @property
     def fingerprint(self) -> dict[str, str | int]:
-        """Of what does not depend on where the weights came from: a tag and a copy of its file are one model.
+        """Of what does not depend on where the weights came from:
+        a tag and a copy of its file are one model.
 
-        precision is "float" for fp32, bf16 and fp16, whose vectors agree to cosine 0.9999, so that a lake made on a
-        GPU can be searched on a laptop; int8's agree to 0.999 only, and are kept apart.
+        precision is "float" for fp32, bf16 and fp16, whose vectors agree to cosine 0.9999, so that
+        a lake made on a GPU can be searched on a laptop; int8's agree to 0.999 only, and are kept
+        apart.
         """
         return {
             "name": _fingerprint_name(self._name),
@@ -116,26 +130,36 @@ class OpenClipEmbedder:
 
     @torch.inference_mode()
     def embed_images(self, images: Sequence[Pixels]) -> Vectors:
-        """float32, (n, dim), unit rows. Images of another size than input_shape are brought to it first.
+        """float32, (n, dim), unit rows.
+        Images of another size than input_shape are brought to it first.
 
-        :raises LakeError: if the model gives a vector that cannot be normalised (NaN, infinite, zero).
+        :raises LakeError: if the model gives a vector that cannot be normalised (NaN, infinite,
+            zero).
         """
-        return self._in_batches(images, self.batch_size, lambda batch: self._run_tower(self.to_tensor(batch)))
+        return self._in_batches(
+            images, self.batch_size, lambda batch: self._run_tower(self.to_tensor(batch))
+        )
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """float32, (n, dim), unit rows. Texts longer than the model's context are cut, as open_clip does.
+        """float32, (n, dim), unit rows.
+        Texts longer than the model's context are cut, as open_clip does.
 
         :raises LakeError: if the model gives a vector that cannot be normalised.
         """
-        return self._in_batches(texts, TEXT_BATCH, lambda batch: self._run_text_tower(self._tokens(batch)))
+        return self._in_batches(
+            texts, TEXT_BATCH, lambda batch: self._run_text_tower(self._tokens(batch))
+        )
 
     def to_tensor(self, images: Sequence[Pixels]) -> torch.Tensor:
-        """What the model sees: float32, (n, 3, height, width), normalised; equal to open_clip's own transform."""
+        """What the model sees: float32, (n, 3, height, width),
+        normalised; equal to open_clip's own transform.
+        """
         shape = self._input_shape
         size = (shape.height_px, shape.width_px, 3)
         fitted = np.stack([image if image.shape == size else fit(image, shape) for image in images])
-        pixels = torch.from_numpy(fitted).to(self._device).permute(0, 3, 1, 2)  # (n, h, w, 3) -> (n, 3, h, w)
+        # (n, h, w, 3) -> (n, 3, h, w)
+        pixels = torch.from_numpy(fitted).to(self._device).permute(0, 3, 1, 2)
         return pixels.float().div_(255).sub_(self._mean).div_(self._std)
 
     def _tokens(self, texts: Sequence[str]) -> torch.Tensor:
@@ -155,20 +179,25 @@ class OpenClipEmbedder:
     def _choose_tower(self) -> Tower:
         """ONNX Runtime for int8, and for fp32 on a CPU once that is worth its conversion.
 
-        fp32, ViT-B-32, 2 AVX2 cores, against the lean tower in torch: 1.06 times as fast on a quiet machine, 1.1 to
-        1.5 times where other processes (decoders) want the same cores.
+        fp32, ViT-B-32, 2 AVX2 cores, against the lean tower in torch: 1.06 times as fast on a quiet
+        machine, 1.1 to 1.5 times where other processes (decoders) want the same cores.
         """
         visual = self._model.visual
         if self._precision == "int8":
-            return OnnxTower.of(lean(visual), self._input_shape, "int8", self._weights_hash, self.model_id)
+            return OnnxTower.of(
+                lean(visual), self._input_shape, "int8", self._weights_hash, self.model_id
+            )
         on_cpu = self._precision == "fp32" and self._device.type == "cpu"
-        if on_cpu and (self._images_left <= 0 or is_converted(self._weights_hash, self._input_shape, "fp32")):
+        if on_cpu and (
+            self._images_left <= 0 or is_converted(self._weights_hash, self._input_shape, "fp32")
+        ):
             self._images_left = NEVER
             try:
                 return OnnxTower.of(
                     lean(visual), self._input_shape, "fp32", self._weights_hash, self.model_id
                 )
-            except ModelUnavailable as error:  # too large, or an operator the exporter does not know
+            # too large, or an operator the exporter does not know
+            except ModelUnavailable as error:
                 log.info("staying with torch: %s", error)
         if not on_cpu:
             self._images_left = NEVER
@@ -202,10 +231,11 @@ def input_shape_of(preprocess: Mapping[str, Any]) -> InputShape:
     mode: Literal["shortest", "longest", "squash"] = preprocess.get("resize_mode") or "shortest"
     bilinear = preprocess.get("interpolation") == "bilinear"
     if mode == "shortest" and height != width:
-        bilinear = (
-            False  # open_clip's transform forgets the interpolation there, and so the model was trained
-        )
-    return InputShape(width, height, mode, "bilinear" if bilinear else "bicubic", (fill, fill, fill))
+        # open_clip's transform forgets the interpolation there, and so the model was trained
+        bilinear = False
+    return InputShape(
+        width, height, mode, "bilinear" if bilinear else "bicubic", (fill, fill, fill)
+    )
 
 
 def _describe(shape: InputShape, preprocess: Mapping[str, Any]) -> str:
@@ -216,7 +246,9 @@ def _describe(shape: InputShape, preprocess: Mapping[str, Any]) -> str:
 
 
 def _fingerprint_name(name: ModelName) -> str:
-    """The architecture without where its weights came from, so that a tag and a copy of its file are one model."""
+    """The architecture without where its weights came from,
+    so that a tag and a copy of its file are one model.
+    """
     if name.weights is not None or name.tag is not None:
         return f"open_clip:{name.architecture}"
     config = json.dumps(model_config(name), sort_keys=True)

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from indexer.embed import Reading
+
 BATCH_SIZE = 64  # texts a call; longer batches only cost memory
+UNKNOWN = "[UNK]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,26 @@ class TextTokenizer:
         """What the text is split into."""
         return list(self._encode([text])[0].tokens)
 
+    def read(self, text: str) -> Reading:
+        """How much of a text the vocabulary holds."""
+        encoding = self._encode([text])[0]
+        words: dict[int, list[int]] = {}  # word -> the letters of each of its pieces that is known
+        letters = 0
+        for token, word, (start, end) in zip(
+            encoding.tokens, encoding.word_ids, encoding.offsets, strict=True
+        ):
+            here = sum(char.isalnum() for char in text[start:end])
+            if word is None or not here:
+                continue
+            letters += here
+            words.setdefault(word, []).append(0 if token == UNKNOWN else here)
+        return Reading(
+            letters,
+            read=sum(map(sum, words.values())),
+            whole=sum(pieces[0] for pieces in words.values() if len(pieces) == 1),
+            pieces=sum(map(len, words.values())),
+        )
+
     def batches(self, texts: Sequence[str], size: int = BATCH_SIZE) -> Iterator[TokenBatch]:
         """All texts, those of one length together, so that there is little padding."""
         encodings = self._encode(texts)
@@ -51,7 +74,9 @@ class TextTokenizer:
 
     def _encode(self, texts: Sequence[str]) -> list[Encoding]:
         # Half a surrogate pair, as in a file name that was cut, has no UTF-8; it reads as "?".
-        return list(self._tokenizer.encode_batch([text.encode(errors="replace").decode() for text in texts]))
+        return list(
+            self._tokenizer.encode_batch([text.encode(errors="replace").decode() for text in texts])
+        )
 
 
 def _padded(positions: list[int], encodings: Sequence[Encoding]) -> TokenBatch:

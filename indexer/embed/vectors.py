@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from indexer.embed import Vectors
+from indexer.arrays import Vectors
 
 
 def unit_rows(vectors: Vectors) -> Vectors:

@@ -25,21 +25,26 @@ from indexer.errors import BadRequest, ModelUnavailable
 
 T = TypeVar("T")
 
-CONFIG = (
-    "open_clip_config.json"  # what a hub repository or a folder says of its architecture and preprocessing
-)
-PROBE_S = 5.0  # huggingface_hub alone retries an unreachable hub for 23 s (measured), several times a model
+# what a hub repository or a folder says of its architecture and preprocessing
+CONFIG = "open_clip_config.json"
+# huggingface_hub alone retries an unreachable hub for 23 s (measured), several times a model
+PROBE_S = 5.0
 
 
 def tag_config(name: ModelName) -> Mapping[str, Any]:
-    """What open_clip knows of a tag: where its weights are, mean, std, interpolation, resize_mode, quick_gelu.
+    """What open_clip knows of a tag: where its weights are,
+    mean, std, interpolation, resize_mode, quick_gelu.
 
     :raises BadRequest: if the architecture has no such tag.
     """
     config: Mapping[str, Any] = open_clip.get_pretrained_cfg(name.architecture, name.tag)
     if not config:
         tags = open_clip.list_pretrained_tags_by_model(name.architecture)
-        known = f"it has {', '.join(tags)}" if tags else "it has none, name a weights file on disk instead"
+        known = (
+            f"it has {', '.join(tags)}"
+            if tags
+            else "it has none, name a weights file on disk instead"
+        )
         raise BadRequest(
             "model",
             f"{name.architecture} has no weights named {name.tag!r}{nearest(str(name.tag), tags)} ({known})",
@@ -53,7 +58,9 @@ def weights_on_disk(name: ModelName) -> Path | None:
         return name.weights if name.weights.is_file() else None
     if name.architecture.startswith(HUB):
         repository = name.architecture.removeprefix(HUB)
-        return _in_hub_cache(repository, CONFIG) and _in_hub_cache(repository, *_spellings(HF_WEIGHTS_NAME))
+        return _in_hub_cache(repository, CONFIG) and _in_hub_cache(
+            repository, *_spellings(HF_WEIGHTS_NAME)
+        )
     config = tag_config(name)
     if config.get("hf_hub"):
         repository, file = os.path.split(config["hf_hub"])
@@ -90,10 +97,11 @@ def find_weights(name: ModelName) -> Path:
 
 @contextmanager
 def network_off() -> Iterator[None]:
-    """Within, huggingface_hub (and so transformers and open_clip) reads its cache and opens no connection.
+    """Within, huggingface_hub (and so transformers and open_clip)
+    reads its cache and opens no connection.
 
-    The environment variable HF_HUB_OFFLINE is read once at import, too early for us; the hub's client asks the
-    constant before each request.
+    The environment variable HF_HUB_OFFLINE is read once at import, too early for us; the hub's
+    client asks the constant before each request.
     """
     before = hub.HF_HUB_OFFLINE
     hub.HF_HUB_OFFLINE = True
@@ -104,10 +112,11 @@ def network_off() -> Iterator[None]:
 
 
 def offline_if_possible(name: ModelName, make: Callable[[], T]) -> T:
-    """make() without a network; a second time with one, if files were missing and the model was asked for by name.
+    """make() without a network; a second time with one,
+    if files were missing and the model was asked for by name.
 
-    A weights file or folder on disk never gets that second time: text towers and tokenizers that open_clip takes
-    from the hub (roberta, SigLIP) must lie beside it or in the hub's cache.
+    A weights file or folder on disk never gets that second time: text towers and tokenizers that
+    open_clip takes from the hub (roberta, SigLIP) must lie beside it or in the hub's cache.
 
     :raises ModelUnavailable: if files are missing and there is no network, or it must not be used.
     """
@@ -127,7 +136,9 @@ def offline_if_possible(name: ModelName, make: Callable[[], T]) -> T:
 def _download(name: ModelName, what: str, fetch: Callable[[], T]) -> T:
     way_out = f"bring the file here and name it: {OPEN_CLIP}{name.architecture}@/path/to/weights"
     if name.architecture.startswith(HUB):
-        way_out = f"bring the repository here as a folder and name it: {OPEN_CLIP}{FOLDER}/path/to/folder"
+        way_out = (
+            f"bring the repository here as a folder and name it: {OPEN_CLIP}{FOLDER}/path/to/folder"
+        )
     if hub.HF_HUB_OFFLINE or not _reachable(hub.ENDPOINT):
         raise ModelUnavailable(
             str(name),
@@ -147,7 +158,9 @@ def _download_repository(repository: str) -> Path:
 
 
 def _reachable(url: str) -> bool:
-    """Whether anything answers there, asked once; an answer of 404 or a bad certificate is the next caller's matter."""
+    """Whether anything answers there, asked once;
+    an answer of 404 or a bad certificate is the next caller's matter.
+    """
     try:
         with urlopen(Request(url, method="HEAD"), timeout=PROBE_S):
             return True
@@ -168,8 +181,14 @@ def _in_hub_cache(repository: str, *files: str) -> Path | None:
 
 
 def _spellings(file: str) -> list[str]:
-    """The names open_clip looks for, in its order: a repository may hold safetensors in place of a pickle."""
-    safe = HF_SAFE_WEIGHTS_NAME if file == HF_WEIGHTS_NAME else str(Path(file).with_suffix(".safetensors"))
+    """The names open_clip looks for, in its order:
+    a repository may hold safetensors in place of a pickle.
+    """
+    safe = (
+        HF_SAFE_WEIGHTS_NAME
+        if file == HF_WEIGHTS_NAME
+        else str(Path(file).with_suffix(".safetensors"))
+    )
     return list(dict.fromkeys([safe, file]))
 
 

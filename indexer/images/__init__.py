@@ -1,8 +1,11 @@
-"""Image files from strangers: bytes -> checked, upright RGB of a model's size, hashes, EXIF columns."""
+"""Image files from strangers: bytes -> checked,
+upright RGB of a model's size, hashes, EXIF columns.
+"""
 
-from indexer.images.files import hash_bytes, hash_file, read_bytes
+from indexer.images.files import hash_bytes, hash_file, read_bytes, read_named
 from indexer.images.fitting import fit
-from indexer.images.reading import ReadImage, count_pixels, perceptual_hash, read_file, read_image
+from indexer.images.reading import count_pixels, perceptual_hash, read_file, read_image
+from indexer.read_image import ReadImage
 
 __all__ = [
     "ReadImage",
@@ -14,4 +17,5 @@ __all__ = [
     "read_bytes",
     "read_file",
     "read_image",
+    "read_named",
 ]

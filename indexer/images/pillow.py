@@ -1,4 +1,6 @@
-"""Pillow, opened on bytes from strangers: which formats, which bounds, and what went wrong in words."""
+"""Pillow, opened on bytes from strangers:
+which formats, which bounds, and what went wrong in words.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,9 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from indexer.config import ReadLimits
 from indexer.errors import UnreadableImage
+from indexer.images.deep_png import DeepPng, is_deep_colour
+from indexer.images.tiff import HEADERS, RAW, Refused, open_tiff
+from indexer.images.working_memory import check_memory
 
 NOT_OPENED = {
     "EPS",  # starts Ghostscript
@@ -36,7 +41,11 @@ DRAWINGS = {
     b"<svg": "an SVG drawing",
 }
 
-# Their first bytes are proof enough to say "a broken PNG" where Pillow only says that it knows no such file.
+RAW_FILES = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
+RAW_BOX = b"ftypcrx "  # behind a length of four bytes: Canon's CR3
+
+# Their first bytes are proof enough to say "a broken PNG" where Pillow only says that it knows no
+# such file.
 KNOWN_BY_MAGIC = (
     "PNG",
     "JPEG",
@@ -63,23 +72,34 @@ _restore = ExitStack()
 def opened(uri: str, data: bytes | mmap, limits: ReadLimits) -> Iterator[ImageFile.ImageFile]:
     """The image in `data`, header read, pixels not; under the caps, Pillow's warnings silenced.
 
-    A stated containment edge: whatever goes wrong inside the `with` leaves as UnreadableImage, since decoders
-    raise anything on hostile bytes. Pillow has its pixel limit and its leniency with truncated files in
-    module variables; they are ours until the last `with` of all threads ends, then as before. So are the
-    warning filters.
+    A stated containment edge: whatever goes wrong inside the `with` leaves as UnreadableImage,
+    since decoders raise anything on hostile bytes. Pillow has its pixel limit and its leniency with
+    truncated files in module variables; they are ours until the last `with` of all threads ends,
+    then as before. So are the warning filters.
 
     :raises UnreadableImage: with a reason for people.
     """
     try:
-        with _bounded(limits.max_pixels), Image.open(io.BytesIO(data), formats=formats()) as image:
+        with _bounded(limits.max_pixels), _opened(data) as image:
             check_pixels(uri, image.width * image.height, limits)
+            check_memory(uri, image, data, limits)
             yield image
     except UnreadableImage:
         raise
+    except Refused as error:
+        raise UnreadableImage(uri, str(error)) from error
     except MemoryError as error:
-        raise UnreadableImage(uri, "does not fit into this machine's memory") from error
+        raise UnreadableImage(uri, "takes more memory than there is for one image") from error
     except Exception as error:
         raise UnreadableImage(uri, _reason(error, data, limits)) from error
+
+
+def _opened(data: bytes | mmap) -> ImageFile.ImageFile:
+    if data[:4] in HEADERS:
+        return open_tiff(data)
+    if is_deep_colour(data):
+        return DeepPng(data)
+    return Image.open(io.BytesIO(data), formats=formats())
 
 
 def check_pixels(uri: str, pixels: int, limits: ReadLimits) -> None:
@@ -92,11 +112,16 @@ def check_pixels(uri: str, pixels: int, limits: ReadLimits) -> None:
 def formats() -> tuple[str, ...]:
     """Every raster format that the installed Pillow decodes by itself, its order kept, and HEIF.
 
-    Formats that other packages have registered in this process are left out: nobody has looked at them.
+    Formats that other packages have registered in this process are left out: nobody has looked at
+    them.
     """
     pillow_heif.register_heif_opener()
     Image.init()
-    own = [name for name in Image.ID if Image.OPEN[name][0].__module__.startswith(("PIL.", "pillow_heif."))]
+    own = [
+        name
+        for name in Image.ID
+        if Image.OPEN[name][0].__module__.startswith(("PIL.", "pillow_heif."))
+    ]
     return tuple(name for name in own if name not in NOT_OPENED)
 
 
@@ -108,10 +133,13 @@ def _bounded(max_pixels: int) -> Iterator[None]:
             _restore.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
             _restore.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
-            _restore.callback(setattr, ImageFile, "LOAD_TRUNCATED_IMAGES", ImageFile.LOAD_TRUNCATED_IMAGES)
+            _restore.callback(
+                setattr, ImageFile, "LOAD_TRUNCATED_IMAGES", ImageFile.LOAD_TRUNCATED_IMAGES
+            )
             ImageFile.LOAD_TRUNCATED_IMAGES = False
         _inside += 1
-        # Pillow raises above twice this, for images inside images (icons) and for tiles and frames as well.
+        # Pillow raises above twice this, for images inside images (icons) and for tiles and frames
+        # as well.
         Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2
     try:
         yield
@@ -135,6 +163,8 @@ def _reason(error: Exception, data: bytes | mmap, limits: ReadLimits) -> str:
 
 
 def _unidentified(start: bytes) -> str:
+    if start.startswith(RAW_FILES) or start[4:12] == RAW_BOX:
+        return RAW
     for magic, kind in DRAWINGS.items():
         if start.startswith(magic):
             return f"{kind}, not an image made of pixels; export it as PNG"

@@ -1,9 +1,9 @@
 """Any mode an image file can have, brought to RGB the way a person sees it.
 
-Alpha is composed on white, as on paper or a web page. Samples of more than 8 bits are scaled by the depth
-that the picture uses, so that a 12-bit X-ray in a 16-bit file is no black square. Of colour profiles only
-those of CMYK files are followed: ink without its profile looks wrong to anyone, whereas RGB numbers go to the
-models as they stand, which is how these models were trained and what open_clip does.
+Alpha is composed on white, as on paper or a web page. Samples of more than 8 bits are scaled as
+`samples` says. Of colour profiles only those of CMYK files are followed: ink without its profile
+looks wrong to anyone, whereas RGB numbers go to the models as they stand, which is how these models
+were trained and what open_clip does.
 """
 
 from __future__ import annotations
@@ -11,27 +11,29 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from PIL._imagingcms import CmsProfile
 
+from indexer.images.samples import to_8_bit
+
 WHITE = (255, 255, 255)
-ROWS_AT_ONCE = 256  # float arithmetic on a whole image of 180 Mpx would take gigabytes
-SAMPLE_DEPTHS = (8, 10, 12, 14, 16)  # bits; what sensors deliver
 AVERAGED_MODES = ("L", "LA", "La", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 
 
 def to_averageable(image: Image.Image) -> Image.Image:
-    """The image in a mode whose samples may be averaged: no palette, no single bits, 8 bits a sample."""
+    """The image in a mode whose samples may be averaged:
+    no palette, no single bits, 8 bits a sample.
+    """
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return Image.fromarray(_to_8_bit(np.asarray(image)))
+        return _deep_grey(image)
     if image.mode == "LAB":
         return _convert(image, ImageCms.createProfile("LAB"))
     if image.has_transparency_data and image.mode not in AVERAGED_MODES:
         return image.convert("RGBA")
     if image.mode == "1":
         return image.convert("L")
-    if image.mode == "RGB" and "transparency" in image.info:  # one colour of a PNG is to be seen through
+    # one colour of a PNG is to be seen through
+    if image.mode == "RGB" and "transparency" in image.info:
         return image.convert("RGBA")
     if image.mode == "L" and "transparency" in image.info:
         return image.convert("LA")
@@ -56,43 +58,23 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _deep_grey(image: Image.Image) -> Image.Image:
+    samples = np.asarray(image)
+    samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+    if image.format == "FITS" and samples.dtype == np.uint16:
+        # Signed by its standard, and unsigned ones with 32,768 taken off: Pillow knows neither.
+        # What is taken off does not matter, since negative numbers set their own black.
+        samples = samples.view(np.int16)
+    grey = Image.fromarray(to_8_bit(samples))
+    see_through = image.info.get("transparency")
+    if isinstance(see_through, int):
+        opaque = np.where(samples == see_through, 0, 255).astype(np.uint8)
+        return Image.merge("LA", [grey, Image.fromarray(opaque)])
+    return grey
+
+
 def _convert(image: Image.Image, profile: CmsProfile | ImageCms.ImageCmsProfile) -> Image.Image:
     target = ImageCms.createProfile("sRGB")
     converted = ImageCms.profileToProfile(image, profile, target, outputMode="RGB")
     assert converted is not None  # only inPlace returns None
     return converted
-
-
-def _to_8_bit(samples: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Scale grey samples of any number type to 0..255.
-
-    Whole numbers that fit 16 bits: by the smallest sensor depth (8, 10, 12, 14, 16 bits) that holds the
-    largest one. Floats in 0..1 and in 0..255 are taken at their word. Everything else: its own darkest is
-    black, its own brightest white; what is not finite is black.
-    """
-    low, high = _range_of(samples)
-    whole = np.issubdtype(samples.dtype, np.integer)
-    if whole and low >= 0 and high < 2**16:
-        low, high = 0, next(2**bits - 1 for bits in SAMPLE_DEPTHS if high < 2**bits)
-    elif not whole and low >= 0 and high <= 255:
-        low, high = 0, 1 if high <= 1 else 255
-    scale = 255 / (high - low) if high > low else 0.0
-    grey = np.empty(samples.shape, np.uint8)
-    for top in range(0, len(samples), ROWS_AT_ONCE):
-        rows = samples[top : top + ROWS_AT_ONCE].astype(np.float64)
-        rows = np.nan_to_num((rows - low) * scale, nan=0, posinf=0, neginf=0)
-        grey[top : top + ROWS_AT_ONCE] = np.clip(np.rint(rows), 0, 255)
-    return grey
-
-
-def _range_of(samples: NDArray[np.generic]) -> tuple[float, float]:
-    """Smallest and largest finite sample; 0, 0 where there is none."""
-    lows: list[float] = []
-    highs: list[float] = []
-    for top in range(0, len(samples), ROWS_AT_ONCE):
-        rows = samples[top : top + ROWS_AT_ONCE].astype(np.float64)
-        finite = rows[np.isfinite(rows)]
-        if finite.size:
-            lows.append(float(finite.min()))
-            highs.append(float(finite.max()))
-    return (min(lows), max(highs)) if lows else (0.0, 0.0)

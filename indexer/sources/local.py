@@ -1,4 +1,4 @@
-"""Files on this machine's disks: their bytes, and what a listing says of one."""
+"""Files on this machine's disks: what a listing says of one, and what lies beside it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,15 @@ import os
 import stat
 from collections.abc import Mapping
 
-from indexer.config import ReadLimits
-from indexer.images.files import read_bytes
 from indexer.sources import ColumnValue, ImageFile
 from indexer.sources.joining import Join
-from indexer.sources.names import path_of, uri_of
+from indexer.sources.names import address_of, uri_of
 from indexer.sources.sidecars import max_sidecar_bytes
 
 
-def read_local(file: ImageFile, max_bytes: int) -> bytes:
-    """All bytes of a plain file.
-
-    :raises UnreadableImage: if it is gone, not permitted, not a plain file, empty, or larger than max_bytes.
-    """
-    limits = ReadLimits(max_bytes=max_bytes)
-    return read_bytes(file.uri, path_of(file.uri, file.path_bytes), limits)
-
-
 def read_start(path: bytes, count: int) -> bytes:
-    """At most `count` bytes from the start of a plain file; raises OSError, for any other kind of file too.
+    """At most `count` bytes from the start of a plain file;
+    raises OSError, for any other kind of file too.
 
     Opened without blocking: a pipe that nobody writes to would hold the run up for ever.
     """
@@ -50,22 +40,22 @@ def image_file(
     """A listing's entry for a path.
 
     :param status: None where it could not be had; the reader finds out why.
-    :param sidecars: names of files in the same folder; they may be gone by now, or be no plain files.
+    :param sidecars: names of files in the same folder; they may be gone by now, or be no plain
+        files.
     """
     marks: dict[str, str] = {}
     for name in sidecars:
         sidecar = path[: path.rindex(b"/") + 1] + name.encode("utf-8", "surrogateescape")
-        marked = _sidecar_mark(sidecar, name)
+        marked = _sidecar_mark(sidecar, name, join)
         if marked is not None:
             marks[uri_of(sidecar)[0]] = marked
-    uri, path_bytes = uri_of(path)
+    address = address_of(path)
     return ImageFile(
-        uri=uri,
-        path_bytes=path_bytes,
+        address,
         size_bytes=status.st_size if status else 0,
         modified_us=status.st_mtime_ns // 1000 if status else None,
         etag=None,
-        columns_etag=join.etag(uri, marks.values()),
+        columns_etag=join.etag(address.uri, marks.values()),
         sidecars=tuple(marks),
     )
 
@@ -74,20 +64,26 @@ def local_columns(file: ImageFile, join: Join) -> Mapping[str, ColumnValue]:
     return join.values(file, lambda sidecar, count: read_start(_sidecar_path(file, sidecar), count))
 
 
-def _sidecar_mark(path: bytes, name: str) -> str | None:
+def _sidecar_mark(path: bytes, name: str, join: Join) -> str | None:
     try:
         status = os.stat(path)  # noqa: PTH116 - pathlib knows no bytes
     except OSError:
         return None
-    if not stat.S_ISREG(status.st_mode) or status.st_size > max_sidecar_bytes(name):
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    if status.st_size > max_sidecar_bytes(name):
+        join.pass_over(uri_of(path)[0], name)
         return None
     return f"{name}:{status.st_size}:{status.st_mtime_ns // 1000}"
 
 
 def _sidecar_path(file: ImageFile, sidecar: str) -> bytes:
-    """A sidecar's path; beside an image whose path is not UTF-8 the sidecar's uri is escaped as well."""
-    if file.path_bytes is None:
+    """A sidecar's path; beside an image whose path is not UTF-8
+    the sidecar's uri is escaped as well.
+    """
+    path = file.address.path_bytes
+    if path is None:
         return sidecar.encode()
-    stem = os.path.splitext(file.path_bytes)[0]  # noqa: PTH122
-    candidates = (base + ending for base in (stem, file.path_bytes) for ending in (b".json", b".txt"))
-    return next((path for path in candidates if uri_of(path)[0] == sidecar), sidecar.encode())
+    stem = os.path.splitext(path)[0]  # noqa: PTH122
+    candidates = (base + ending for base in (stem, path) for ending in (b".cls", b".json", b".txt"))
+    return next((beside for beside in candidates if uri_of(beside)[0] == sidecar), sidecar.encode())

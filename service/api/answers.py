@@ -1,10 +1,12 @@
-"""The one shape of every error: {"error": {"code", "message", "field"}}."""
+"""The one shape of every error, {"error": {"code", "message", "field"}}; the type of a stream."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from starlette.responses import JSONResponse, Response
+
+NDJSON = "application/x-ndjson"
 
 
 def error_response(
@@ -23,7 +25,9 @@ def error_response(
 
 
 def _sendable(text: str) -> str:
-    """A message may quote what was sent; half a surrogate pair is JSON, but cannot be written as UTF-8."""
+    """A message may quote what was sent;
+    half a surrogate pair is JSON, but cannot be written as UTF-8.
+    """
     return text.encode("utf-8", "backslashreplace").decode()
 
 

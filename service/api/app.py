@@ -1,4 +1,6 @@
-"""The application: what is opened when it starts, what stands before its routes, what is closed when it ends."""
+"""The application: what is opened when it starts,
+what stands before its routes, what is closed when it ends.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +10,50 @@ from pathlib import Path
 
 import anyio.to_thread
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from indexer import __version__
 from indexer.config import ReadLimits
 from indexer.embed import Embedder
 from indexer.embed.model_cache import cache_folder
+from indexer.trust import state_folder
 from service.api import errors
 from service.api.config import ServeConfig
-from service.api.guard import Guard
-from service.api.limits import Limits
+from service.api.door.guard import Guard
+from service.api.door.heads import Heads
+from service.api.door.limits import Limits
 from service.api.metrics import Measured, Metrics
-from service.api.open_filters import OpenFilters
-from service.api.routes import docs, filters, health, images, lakes, page, search, session
-from service.decoders import DecoderPool
-from service.hub import Hub, Models, name_lakes
-from service.keys import KeyStore, state_folder
-from service.thumbnails import Thumbnails
+from service.api.routes import (
+    clip_retrieval,
+    docs,
+    embeddings,
+    filters,
+    formats,
+    health,
+    images,
+    lakes,
+    page,
+    search,
+    session,
+)
+from service.api.serving.hub import Hub, Models, name_lakes
+from service.api.serving.keys import KeyStore
+from service.api.serving.open_filters import OpenFilters
+from service.pictures.decoders import DecoderPool
+from service.pictures.fetches import Fetches
+from service.pictures.gone import hashes_gone
+from service.pictures.originals import Originals
+from service.pictures.thumbnails import Thumbnails
 
 DESCRIPTION = """Find images in a data lake by text, by example, by metadata.
 
 Every error is `{"error": {"code", "message", "field"}}`; 4xx are the caller's, with a sentence that names the way out.
 Paging: send `next_cursor` back, with the same query or alone; all pages come from one snapshot, whatever is committed
-meanwhile. Images are named by `row_id` alone, which is never used again for another image."""
+meanwhile. Images are named by `row_id` alone, which is never used again for another image.
+
+Nobody keeps the others out: 429 where too many requests, uploads or streams are under way, or too many of them are
+yours; 408 where a body comes too slowly; 431 where address and headers are too large; 503 `where_too_slow` where a
+`where` takes too long. An answer of which nothing is read for a minute is cut off. HEAD answers wherever GET does."""
 
 DECODE_TIMEOUT_S = 20.0  # somebody waits for it
 SPARE_THREADS = 16
@@ -42,7 +66,8 @@ def create_app(
     embedder: Embedder | None = None,
     keys: KeyStore | None = None,
 ) -> FastAPI:
-    """An ASGI app that serves these lakes. They are opened here, so that a wrong folder fails now and not later.
+    """An ASGI app that serves these lakes. They are opened here,
+    so that a wrong folder fails now and not later.
 
     :param folders: the lakes' folders, by name or to be named by `name_lakes`.
     :param config: None: from the environment.
@@ -53,8 +78,28 @@ def create_app(
     config = config or ServeConfig.from_env()
     named = folders if isinstance(folders, Mapping) else name_lakes(folders)
     metrics = Metrics()
-    models = Models(embedder, batched=metrics.batched, looked_up=metrics.looked_up)
-    hub = Hub.open(named, models)
+    models = Models(
+        embedder,
+        batched=metrics.batched,
+        looked_up=metrics.looked_up,
+        trust_model=config.trust_model,
+    )
+    decoders = DecoderPool(
+        ReadLimits(max_pixels=config.max_pixels, decode_timeout_s=DECODE_TIMEOUT_S)
+    )
+    # The rest of the requests under way is left to what needs no store.
+    fetches = Fetches(config.max_busy * 3 // 4, patience_s=config.fetch_patience_s)
+    thumbnails = Thumbnails(
+        cache_folder(),
+        decoders,
+        max_cache_bytes=config.thumbnail_cache_bytes,
+        originals=Originals(fetches),
+    )
+    hub = Hub.open(
+        named,
+        models,
+        moved=lambda before, after: thumbnails.forget(hashes_gone(before, after)),
+    )
     app = FastAPI(
         title="lakesift",
         version=__version__,
@@ -67,18 +112,25 @@ def create_app(
     state = app.state
     state.config, state.metrics, state.hub = config, metrics, hub
     state.keys = keys or KeyStore(state_folder())
-    state.decoders = DecoderPool(ReadLimits(max_pixels=config.max_pixels, decode_timeout_s=DECODE_TIMEOUT_S))
-    state.thumbnails = Thumbnails(
-        cache_folder(), state.decoders, max_cache_bytes=config.thumbnail_cache_bytes
-    )
+    state.decoders, state.thumbnails = decoders, thumbnails
     state.filters = OpenFilters(hub)
     metrics.watch(hub)
     errors.install(app)
-    for module in (search, lakes, images, filters, session, health, docs, page):
+    ours = (search, lakes, images, filters, formats, session, health, docs, page)
+    for module in (*ours, embeddings, clip_retrieval):
         app.include_router(module.router)
     app.mount("/page", page.files(), name="page")
     # Added last stands first: what is refused by limits and guard is counted too.
+    app.add_middleware(Heads)
     app.add_middleware(Guard, config=config, keys=state.keys)
+    if config.allow_origins:
+        # It answers what a browser asks before it lets such a page send a key.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(config.allow_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-api-key"],
+        )
     app.add_middleware(Limits, config=config)
     app.add_middleware(Measured, metrics=metrics)
     return app
@@ -86,9 +138,12 @@ def create_app(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    # Searches, decoding and thumbnails wait in threads; more requests than this are refused before they get one. The
-    # spare ones are for what is answered however busy it is: the page's files, sign-in, metrics.
-    anyio.to_thread.current_default_thread_limiter().total_tokens = app.state.config.max_busy + SPARE_THREADS
+    # Searches, decoding and thumbnails wait in threads; more requests than this are refused before
+    # they get one. The spare ones are for what is answered however busy it is: the page's files,
+    # sign-in, metrics.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = (
+        app.state.config.max_busy + SPARE_THREADS
+    )
     app.state.hub.start()
     try:
         yield

@@ -1,7 +1,10 @@
-"""Every knob of the service, with unit and default. Each is also an environment variable, LAKESIFT_<NAME>."""
+"""Every knob of the service, with unit and default.
+Each is also an environment variable, LAKESIFT_<NAME>.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -16,7 +19,8 @@ class ServeConfig:
 
     host: str = "127.0.0.1"
     port: int = 8377
-    allow_hosts: tuple[str, ...] = ()  # further names callers may know this service by, as a proxy's
+    # further names callers may know this service by, as a proxy's
+    allow_hosts: tuple[str, ...] = ()
     require_key: bool = False  # True: keys are needed on loopback too
     max_k: int = 1_000  # hits a page; streams have no limit
     max_body_bytes: int = 1_000_000
@@ -25,13 +29,32 @@ class ServeConfig:
     max_batch: int = 256  # images of one upload that a filter decides; max_upload_bytes counts, too
     max_pixels: int = 180_000_000  # width x height of one uploaded image
     max_uploads: int = 8  # at once: each may hold max_upload_bytes in memory
-    upload_wait_s: float = 10.0  # for a free decoder: pictures that take long must not pile up
+    # for a free decoder: longer than one picture may take, of those that others sent
+    upload_wait_s: float = 25.0
     max_busy: int = 64  # requests at once; more get 429
     thumbnail_cache_bytes: int = 2_000_000_000
+    # proxies, by address or network: what they say of their callers in X-Forwarded-For and -Proto
+    # is believed
+    trust_proxies: tuple[str, ...] = ()
+    # for a row's image in a store, and a second more for each MB
+    fetch_patience_s: float = 20.0
+    trust_model: bool = False  # True: load whatever model a lake names
+    max_streams: int = 16  # answers sent piece by piece, at once: streams, exports, ledgers
+    max_decode_s: float = 60.0  # of all pictures of one upload together
+    max_where_s: float = 3.0  # for one request's `where`
+    max_connections: int = 512  # below what a process may have open: 1,024 files on most systems
+    max_head_bytes: int = 65_536  # of a request: its first line and headers
+    max_headers: int = 100
+    head_patience_s: float = 10.0  # for a whole head
+    body_patience_s: float = 30.0  # for a whole body, and a second more for each 64 kB
+    write_patience_s: float = 60.0  # for a caller of whose answer no byte moves
+    # pages of other origins that may read, as http://localhost:3005
+    allow_origins: tuple[str, ...] = ()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> ServeConfig:
-        """The defaults, overridden by LAKESIFT_HOST, LAKESIFT_PORT and the like; lists are split at commas.
+        """The defaults, overridden by LAKESIFT_HOST,
+        LAKESIFT_PORT and the like; lists are split at commas.
 
         :raises BadRequest: if a variable does not parse.
         """
@@ -56,9 +79,12 @@ def _parsed(name: str, text: str, default: object) -> object:
         return int(text)
     if isinstance(default, float):
         try:
-            return float(text)
+            number = float(text)
         except ValueError:
             raise BadRequest(name, f"{text!r} is not a number") from None
+        if not 0 <= number < math.inf:
+            raise BadRequest(name, f"{text!r} is not a number from 0 on")
+        return number
     if isinstance(default, tuple):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     return text

@@ -1,13 +1,15 @@
-"""A file that is made for one answer: in memory while small, then in a temporary file; whole before it is sent."""
+"""A file that is made for one answer: in memory while small,
+then in a temporary file; whole before it is sent.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import BinaryIO, cast
 
-from starlette.background import BackgroundTask
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from indexer.errors import NotWritten
 
@@ -36,7 +38,19 @@ def download(make: Callable[[BinaryIO], int], name: str, media_type: str) -> Res
         "Content-Disposition": f'attachment; filename="{name}"',
         "Left-Out": str(left_out),
     }
-    blocks = iter(lambda: file.read(BLOCK_BYTES), b"")
-    return StreamingResponse(
-        blocks, media_type=media_type, headers=headers, background=BackgroundTask(file.close)
-    )
+    return _Sent(file, media_type=media_type, headers=headers)
+
+
+class _Sent(StreamingResponse):
+    """Sends a file and closes it, also where the caller goes away in the middle."""
+
+    def __init__(self, file: BinaryIO, *, media_type: str, headers: Mapping[str, str]) -> None:
+        blocks = iter(lambda: file.read(BLOCK_BYTES), b"")
+        super().__init__(blocks, media_type=media_type, headers=headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()

@@ -1,4 +1,6 @@
-"""From an exception to an answer: the one table of which error is whose fault, and its status and code."""
+"""From an exception to an answer:
+the one table of which error is whose fault, and its status and code.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,23 +21,27 @@ from indexer.errors import (
     DimensionMismatch,
     FilterExists,
     ImageGone,
+    ImageRefused,
     ImageUnreachable,
     LakeDamaged,
     LakeError,
     LakeLocked,
     LakeNotFound,
+    ModelNotTrusted,
     ModelUnavailable,
+    ModelUnknown,
     SnapshotGone,
     UnknownFilter,
     UnknownLake,
     UnknownRow,
     UnreadableImage,
     WhereError,
+    WhereTooSlow,
     WrongModel,
 )
 from service.api.answers import Refused, error_response
-from service.api.headers import security_headers
-from service.cursor import NOT_A_CURSOR
+from service.api.cursor import NOT_A_CURSOR
+from service.api.door.headers import security_headers
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +58,7 @@ class Kind:
 # The first class that fits counts.
 KINDS: Mapping[type[LakeError], Kind] = {
     WhereError: Kind(422, "bad_where", "where"),
+    WhereTooSlow: Kind(503, "where_too_slow", "where"),
     DimensionMismatch: Kind(422, "wrong_dimension", "vector"),
     UnreadableImage: Kind(422, "unreadable_image"),
     UnknownLake: Kind(404, "unknown_lake", "lake"),
@@ -58,7 +66,10 @@ KINDS: Mapping[type[LakeError], Kind] = {
     UnknownRow: Kind(404, "unknown_row", "row_id"),
     SnapshotGone: Kind(410, "snapshot_gone", "cursor"),
     ImageGone: Kind(410, "image_gone"),
+    ImageRefused: Kind(403, "image_refused"),
     ImageUnreachable: Kind(503, "image_unreachable"),
+    ModelNotTrusted: Kind(503, "model_not_trusted"),
+    ModelUnknown: Kind(422, "model_unknown"),
     ModelUnavailable: Kind(503, "model_unavailable"),
     WrongModel: Kind(503, "model_unavailable"),
     LakeLocked: Kind(503, "lake_locked"),
@@ -78,15 +89,21 @@ HTTP_CODES = {
 # Codes of errors that belong to one field of a request.
 FIELD_CODES = {"cursor": "bad_cursor"}
 RETRY_AFTER_S = 5
-UPLOADED = re.compile(r"(files|keep_images|drop_images)\[\d+\]")  # the field of an uploaded image
+UPLOADED = re.compile(
+    r"(files|input|keep_images|drop_images)\[\d+\]|image"
+)  # the field of an uploaded image
 
 
-def answer_to(error: LakeError) -> Response:
-    """The answer to an error of the library."""
+def answer_to(error: LakeError, called: Mapping[str, str] = MappingProxyType({})) -> Response:
+    """The answer to an error of the library.
+
+    :param called: fields that the caller knows by another name -> that name.
+    """
     kind = next(kind for cls, kind in KINDS.items() if isinstance(error, cls))
     field = getattr(error, "field", kind.field)
     if isinstance(error, UnreadableImage) and UPLOADED.fullmatch(error.uri):
         field = error.uri
+    field = called.get(str(field), field)
     code = FIELD_CODES.get(str(field), kind.code) if kind.status == 422 else kind.code
     headers = {"Retry-After": str(RETRY_AFTER_S)} if kind.status == 503 else {}
     return error_response(kind.status, code, str(error), field, headers=headers)
@@ -112,9 +129,7 @@ def install(app: FastAPI) -> None:
     def http_error(request: Request, error: HTTPException) -> Response:
         if error.status_code == 400:  # Starlette's word for JSON and forms that it cannot read
             reason = str(error.detail).rstrip(".").lower()
-            message = (
-                f"the body cannot be read ({reason}); send whole JSON in UTF-8, or a whole multipart form"
-            )
+            message = f"the body cannot be read ({reason}); send whole JSON in UTF-8, or a whole multipart form"
             return error_response(422, "invalid_request", message)
         message = (
             f"there is no {request.url.path} here; /docs lists what there is"
@@ -127,7 +142,9 @@ def install(app: FastAPI) -> None:
                 f", only {allowed}" if allowed else ""
             )
         code = HTTP_CODES.get(error.status_code, "invalid_request")
-        return error_response(error.status_code, code, message or str(error.detail), headers=error.headers)
+        return error_response(
+            error.status_code, code, message or str(error.detail), headers=error.headers
+        )
 
     @app.exception_handler(Exception)
     def internal(request: Request, error: Exception) -> Response:
@@ -142,8 +159,11 @@ def describe(errors: Sequence[Any]) -> tuple[str | None, str]:
     first = errors[0]
     if first["type"] == "json_invalid":
         return None, f"the body is not JSON: {first.get('ctx', {}).get('error', first['msg'])}"
-    path = [part for part in first["loc"] if part not in ("body", "query", "path", "header")]
-    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".") or None
+    path = first["loc"][1:]  # the first says where it was: in the body, the address, a header
+    field = (
+        "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+        or None
+    )
     if field is None:
         return None, 'the body must be a JSON object, as {"texts": ["a cat"]}; /docs describes it'
     message = str(first["msg"])

@@ -17,8 +17,8 @@ Said = TypeVar("Said", bound=BaseModel)
 
 
 def only_fields(known: Collection[str], way_out: str) -> Callable[[Request], Awaitable[None]]:
-    """A dependency that refuses fields a form has no use for: forms are read field by field, so a misspelt one would
-    be passed over.
+    """A dependency that refuses fields a form has no use for:
+    forms are read field by field, so a misspelt one would be passed over.
 
     :param way_out: what to send instead, the end of a sentence.
     """
@@ -26,7 +26,9 @@ def only_fields(known: Collection[str], way_out: str) -> Callable[[Request], Awa
     async def check(request: Request) -> None:
         unknown = set(await request.form()) - set(known)
         if unknown:
-            raise BadRequest(sorted(unknown)[0][:LONGEST_FIELD], f"there is no such field; {way_out}")
+            raise BadRequest(
+                sorted(unknown)[0][:LONGEST_FIELD], f"there is no such field; {way_out}"
+            )
 
     return check
 
@@ -50,4 +52,5 @@ def checked(model: type[Said], said: dict[str, Any]) -> Said:
     try:
         return model.model_validate(said)
     except ValidationError as error:
-        raise RequestValidationError(error.errors()) from None
+        mistakes = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
+        raise RequestValidationError(mistakes) from None

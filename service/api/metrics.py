@@ -1,4 +1,6 @@
-"""What the service counts, in Prometheus's form at /metrics. One registry an app, so that two apps do not mix."""
+"""What the service counts, in Prometheus's form at /metrics.
+One registry an app, so that two apps do not mix.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.embedding import Kind
-from service.hub import Hub, ServedLake
+from service.api.serving.hub import Hub, ServedLake
+from service.api.serving.shared_embedder import Kind
 
 LATENCY_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
@@ -20,7 +22,10 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter(
-            "lakesift_requests", "Requests answered", ["route", "method", "status"], registry=self._registry
+            "lakesift_requests",
+            "Requests answered",
+            ["route", "method", "status"],
+            registry=self._registry,
         )
         self.seconds = Histogram(
             "lakesift_request_seconds",
@@ -46,8 +51,12 @@ class Metrics:
             registry=self._registry,
         )
         self._rows = Gauge("lakesift_rows", "Live rows", ["lake"], registry=self._registry)
-        self._snapshot = Gauge("lakesift_snapshot", "Current snapshot", ["lake"], registry=self._registry)
-        self._problems = Gauge("lakesift_problems", "Problems of a lake", ["lake"], registry=self._registry)
+        self._snapshot = Gauge(
+            "lakesift_snapshot", "Current snapshot", ["lake"], registry=self._registry
+        )
+        self._problems = Gauge(
+            "lakesift_problems", "Problems of a lake", ["lake"], registry=self._registry
+        )
 
     def batched(self, kind: Kind, size: int) -> None:
         self._batches.labels(kind).observe(size)
@@ -70,7 +79,9 @@ class Metrics:
 
 
 class Measured:
-    """ASGI middleware, the outermost: counts and times every request by its route, refused ones too."""
+    """ASGI middleware, the outermost:
+    counts and times every request by its route, refused ones too.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -97,6 +108,8 @@ class Measured:
             route = getattr(
                 scope.get("route"), "path", "other"
             )  # never the path itself: callers choose those
-            method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "DELETE") else "other"
+            method = (
+                scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "DELETE") else "other"
+            )
             self._metrics.requests.labels(route, method, status).inc()
             self._metrics.seconds.labels(route).observe(time.perf_counter() - started)

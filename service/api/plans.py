@@ -1,59 +1,39 @@
-"""One search as it will run: from a request to a snapshot, a vector and a place to begin. Knows no routes."""
+"""One search as it will run: from a request to a query that was understood on one snapshot.
+
+Knows no routes.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-import numpy as np
 from fastapi import UploadFile
-from numpy.typing import NDArray
 from starlette.datastructures import State
 
-from indexer.embed import Vectors
 from indexer.errors import BadCursor, BadRequest, SnapshotGone, UnknownFilter
-from service.api.schemas import DEFAULT_K, SearchRequest
+from service.api.answers import NDJSON
+from service.api.cursor import Cursor, digest, stamp_of
+from service.api.schemas import MAX_EXAMPLES, SearchRequest
+from service.api.serving.hub import ServedLake
 from service.api.uploaded import check_count, embedded
-from service.cursor import Cursor, digest, stamp_of
-from service.decided import DecidedBy, DecidedRows
-from service.hub import ServedLake
-from service.query import Query, query_vector
-from service.snapshot import Snapshot
-from service.where import Where
+from service.search.query import PAGE_K, Query
+from service.search.understood import Understood, understand
+from service.search.vector import NoSuchRow, Weighted, no_more
+from service.snapshot.snapshot import Snapshot
 
 MAX_COLLAPSED = 10_000
-NDJSON = "application/x-ndjson"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One search as it will run: on one snapshot, from one vector."""
+    """One search as it will run: understood, on one snapshot."""
 
-    served: ServedLake
-    snapshot: Snapshot
+    asked: Understood
     cursor: Cursor  # where this page begins
-    k: int | None
     embed_s: float
-    decided: DecidedRows | None = None  # where only rows are wanted that a filter decided so
-
-    @property
-    def query(self) -> Query:
-        assert self.cursor.vector is not None
-        return Query(
-            vectors=[(self.cursor.vector, 1.0)],
-            where=self.cursor.where,
-            decided=None if self.decided is None else self.decided.by,
-            k=self.k,
-            min_z=self.cursor.min_z,
-            offset=self.cursor.position,
-            collapse=self.cursor.collapse,
-        )
-
-    def rows_decided(self, snapshot: Snapshot, asked: DecidedBy) -> DecidedRows:
-        """For `search`: what was looked up already."""
-        assert self.decided is not None and (snapshot, asked) == (self.snapshot, self.decided.by)
-        return self.decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +42,7 @@ class Uploads:
 
     files: Sequence[UploadFile] = ()
     weights: Sequence[float] = ()  # one a file, or none
+    names: Sequence[str] = ()  # the fields they were sent in; none: files[0] and so on
 
 
 def make_plan(
@@ -70,98 +51,98 @@ def make_plan(
     uploads: Uploads,
     *,
     is_stream: bool = False,
+    max_k: int | None = None,
 ) -> Plan:
     """
     :param state: of the app.
+    :param max_k: hits that one page may have; None: as the service is set.
     :raises LakeError: for each of a caller's mistakes, before anything costly is done.
     """
-    max_k = state.config.max_k
+    max_k = state.config.max_k if max_k is None else max_k
     if not is_stream and body.k is not None and body.k > max_k:
         raise BadRequest(
-            "k", f"{body.k} is more than a page holds ({max_k}); follow next_cursor, or ask for {NDJSON}"
+            "k",
+            f"{body.k} is more than a page holds ({max_k}); follow next_cursor, or ask for {NDJSON}",
         )
-    k = body.k if is_stream else body.k or DEFAULT_K
-    if body.collapse and (k is None or k > MAX_COLLAPSED):
-        message = f"near-identical images are looked for among at most {MAX_COLLAPSED:,} hits; set k"
-        raise BadRequest("k", message)  # each hit is compared with all before it
+    k = body.k if is_stream else body.k or PAGE_K
+    if body.collapse:
+        _check_collapsed(k)
     if body.cursor is not None:
         return _continued(state, body, k)
     served: ServedLake = state.hub.lake(body.lake)
-    snapshot = served.lake.snapshot
     started = time.perf_counter()
-    if body.where:
-        Where.parse(body.where, snapshot.schema)  # before any image is decoded
-    decided = _decided(served, snapshot, _asked(body))
-    vector = _vector_of(state, served, snapshot, body, uploads)
+    said = body.model_dump(exclude={"lake", "cursor"}, exclude_none=True)
+    query = Query.from_json(said | {"where": body.where or None, "k": k})
+    if len(query.texts) > MAX_EXAMPLES:
+        raise BadRequest(
+            "query",
+            f"it makes {len(query.texts)} texts, with those of `texts`; a search takes {MAX_EXAMPLES}",
+        )
+    asked = _understood(
+        served, served.lake.snapshot, query, partial(_embedded, state, served, uploads)
+    )
+    manifest = asked.snapshot.manifest
     cursor = Cursor(
-        lake=served.name,
-        snapshot=snapshot.number,
-        stamp=stamp_of(snapshot.manifest),
-        position=0,
-        where=body.where or None,
-        filter=None if decided is None else decided.by.named,
-        decisions=() if decided is None else decided.by.decisions,
-        min_z=body.min_z,
-        collapse=bool(body.collapse),
-        query=_digest(body),
-        vector=vector,
+        served.name, manifest.snapshot, stamp_of(manifest), asked.portable, _digest(body)
     )
-    return Plan(served, snapshot, cursor, k, time.perf_counter() - started, decided)
+    return Plan(asked, cursor, time.perf_counter() - started)
 
 
-def _asked(body: SearchRequest) -> DecidedBy | None:
-    if body.filter is None:
-        if body.decision is not None:
-            raise BadRequest("decision", "it is a filter's; name the filter, too")
-        return None
-    return DecidedBy.parse(body.filter, body.decision)
+def _check_collapsed(k: int | None, position: int = 0, rows: int = 0) -> None:
+    """Each hit is compared with all before it, those of the pages before too.
+
+    :param position: where the page begins, among so many rows.
+    :raises BadRequest: if its last hit lies too far down.
+    """
+    if k is None or k > MAX_COLLAPSED:
+        raise BadRequest(
+            "k", f"near-identical images are looked for among at most {MAX_COLLAPSED:,} hits; set k"
+        )
+    end = min(position + k, rows)  # beyond the last row there is nothing to compare
+    if end > MAX_COLLAPSED:
+        raise BadRequest(
+            "cursor",
+            f"near-identical images are looked for among at most {MAX_COLLAPSED:,} hits, and this "
+            f"page would end at {end:,}; for those beyond search without collapse",
+        )
 
 
-def _decided(served: ServedLake, snapshot: Snapshot, asked: DecidedBy | None) -> DecidedRows | None:
-    if asked is None:
-        return None
+def _understood(
+    served: ServedLake,
+    snapshot: Snapshot,
+    query: Query,
+    more: Callable[[], Weighted] = no_more,
+) -> Understood:
+    """As `understand`, with what is unknown told by the lake's name: callers need not know our
+    folders.
+    """
     try:
-        return served.lake.rows_decided(snapshot, asked)
-    except UnknownFilter as error:  # by the lake's name here: callers need not know our folders
-        raise UnknownFilter(served.name, asked.filter, error.nearest, field="filter") from None
-
-
-def _vector_of(
-    state: State, served: ServedLake, snapshot: Snapshot, body: SearchRequest, uploads: Uploads
-) -> NDArray[np.float32]:
-    for number, example in enumerate(body.images):
-        if snapshot.find(example.row_id) is None:
-            raise BadRequest(
-                f"images[{number}].row_id", f"there is no row {example.row_id} in {served.name} (any more)"
-            )
-    vectors = [] if body.vector is None else [(_scaled(body.vector), 1.0)]
-    query = Query(
-        texts=[(example.text, example.weight) for example in body.texts],
-        row_ids=[(example.row_id, example.weight) for example in body.images],
-        vectors=vectors + _embedded(state, served, uploads),
-    )
-    return query_vector(snapshot, query, served.embedder)
-
-
-def _scaled(numbers: Sequence[float]) -> NDArray[np.float32]:
-    """The vector with 1 as its largest number: JSON has larger ones than float32, and only the direction counts."""
-    vector = np.array(numbers, np.float64)
-    largest = np.abs(vector).max()
-    return np.asarray(vector / largest if largest else vector, np.float32)
+        return understand(snapshot, query, served.embedder, served.lake.rows_decided, more)
+    except UnknownFilter as error:
+        assert query.decided is not None
+        name = query.decided.filter
+        raise UnknownFilter(served.name, name, error.nearest, field="filter") from None
+    except NoSuchRow as error:
+        raise BadRequest(
+            f"images[{error.number}].row_id",
+            f"there is no row {error.row_id} in {served.name} (any more)",
+        ) from None
 
 
 def _continued(state: State, body: SearchRequest, k: int | None) -> Plan:
     assert body.cursor is not None
     cursor = Cursor.decode(body.cursor)
-    if cursor.vector is None:
+    if not cursor.has_query:
         raise BadCursor("it is one of rows without a query; send it to where it came from")
     if body.lake not in (None, cursor.lake):
         raise BadCursor(f"it belongs to the lake {cursor.lake}")
-    cursor.check_query(_digest(body))
+    cursor.check_digest(_digest(body))
     served: ServedLake = state.hub.lake(cursor.lake)
     snapshot = snapshot_of(served, cursor)
-    asked = None if cursor.filter is None else DecidedBy.parse(cursor.filter, cursor.decisions)
-    return Plan(served, snapshot, cursor, k, 0.0, _decided(served, snapshot, asked))
+    if cursor.query.collapse:
+        _check_collapsed(k, cursor.query.offset, snapshot.live_rows)
+    asked = _understood(served, snapshot, replace(cursor.query, k=k))
+    return Plan(asked, cursor, 0.0)
 
 
 def snapshot_of(served: ServedLake, cursor: Cursor) -> Snapshot:
@@ -174,7 +155,8 @@ def snapshot_of(served: ServedLake, cursor: Cursor) -> Snapshot:
     except SnapshotGone:
         snapshot = None
     if snapshot is None or stamp_of(snapshot.manifest) != cursor.stamp:
-        raise SnapshotGone(served.name, cursor.snapshot)  # by its name: callers need not know our folders
+        # by its name: callers need not know our folders
+        raise SnapshotGone(served.name, cursor.snapshot)
     return snapshot
 
 
@@ -184,7 +166,7 @@ def _digest(body: SearchRequest) -> str:
     return digest(said) if said else ""
 
 
-def _embedded(state: State, served: ServedLake, uploads: Uploads) -> list[tuple[Vectors, float]]:
+def _embedded(state: State, served: ServedLake, uploads: Uploads) -> Weighted:
     """The vectors of uploaded images, with their weights.
 
     :raises UnreadableImage: naming the first file that is no image, or that the model refuses.
@@ -195,7 +177,8 @@ def _embedded(state: State, served: ServedLake, uploads: Uploads) -> list[tuple[
         raise BadRequest(
             "weights", f"{len(weights)} were sent for {len(files)} files; send one a file, or none"
         )
-    found = embedded(
-        state, served.embedder, [(f"files[{number}]", file) for number, file in enumerate(files)]
-    )
-    return [(image.vector, weights[number] if weights else 1.0) for number, image in enumerate(found)]
+    names = uploads.names or [f"files[{number}]" for number in range(len(files))]
+    found = embedded(state, served.embedder, list(zip(names, files, strict=True)))
+    return [
+        (image.vector, weights[number] if weights else 1.0) for number, image in enumerate(found)
+    ]

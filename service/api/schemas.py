@@ -1,8 +1,12 @@
-"""The shapes of requests and answers: what OpenAPI shows, and the limits that are checked before anything runs."""
+"""The shapes of requests and answers: what OpenAPI shows,
+and the limits that are checked before anything runs.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import fields
+from functools import cache
+from typing import Annotated, Any, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -11,18 +15,21 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    create_model,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from service.search.decided import Decision as Decision
+from service.search.query import OPTIONS, Option
 
 MAX_TEXT_CHARS = 2_000
 MAX_EXAMPLES = 64
 MAX_DIM = 8_192
 MAX_CURSOR_CHARS = 60_000  # a vector of MAX_DIM and a where of 4 kB
 MAX_ROWS_CURSOR_CHARS = 8_000  # the same without the vector: it travels in the address
+_SIZE = "Upright; null where the row was imported and its image was not read yet."
 CURSOR_PATTERN = "^[A-Za-z0-9_-]*$"
-MAX_FILTER_CHARS = 255
-DEFAULT_K = 50
 
 
 def _not_blank(text: str) -> str:
@@ -31,7 +38,6 @@ def _not_blank(text: str) -> str:
     return text
 
 
-Decision = Literal["keep", "ask", "drop"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Weight = Annotated[
     float, Field(ge=-1_000, le=1_000, allow_inf_nan=False, description="Below zero: unwanted.")
@@ -48,12 +54,16 @@ class Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _one_mistake(cls, said: Any) -> Any:
-        """Of many unknown fields all but the first pass unseen: to describe 90,000, as 1 MB has, takes a second."""
+        """Of many unknown fields all but the first pass unseen:
+        to describe 90,000, as 1 MB has, takes a second.
+        """
         if not isinstance(said, dict):
             return said
         known = cls.model_fields
         unseen = set([name for name in said if name not in known][1:])
-        return {name: value for name, value in said.items() if name not in unseen} if unseen else said
+        return (
+            {name: value for name, value in said.items() if name not in unseen} if unseen else said
+        )
 
 
 class TextExample(Strict):
@@ -71,7 +81,9 @@ def _text_alone(said: Any) -> Any:
         return {"text": said}
     if isinstance(said, dict | TextExample):
         return said
-    raise PydanticCustomError("not_a_text", 'write it as "a cat", or as {"text": "a cat", "weight": 1}')
+    raise PydanticCustomError(
+        "not_a_text", 'write it as "a cat", or as {"text": "a cat", "weight": 1}'
+    )
 
 
 def _row_alone(said: Any) -> Any:
@@ -83,14 +95,26 @@ def _row_alone(said: Any) -> Any:
 
 
 # An example alone, without its object, has weight 1.
-SaidText = Annotated[TextExample, BeforeValidator(_text_alone, json_schema_input_type=Text | TextExample)]
-SaidRow = Annotated[RowExample, BeforeValidator(_row_alone, json_schema_input_type=RowId | RowExample)]
+SaidText = Annotated[
+    TextExample, BeforeValidator(_text_alone, json_schema_input_type=Text | TextExample)
+]
+SaidRow = Annotated[
+    RowExample, BeforeValidator(_row_alone, json_schema_input_type=RowId | RowExample)
+]
 
 
-class SearchRequest(Strict):
-    """What is wanted and unwanted; the query's vector is the weighted sum of the examples, normalised."""
+class Examples(Strict):
+    """What is wanted and unwanted."""
 
-    lake: str | None = Field(None, max_length=255, description="May be left out where one lake is served.")
+    lake: str | None = Field(
+        None, max_length=255, description="May be left out where one lake is served."
+    )
+    query: Text | None = Field(
+        None,
+        description="As a person types it: words outside quotes are one wanted text, words in quotes one of their "
+        'own, and -word or -"some words" is unwanted: `"hospital room" at night -baby`. Each has weight 1, or -1; '
+        "texts are taken as they are.",
+    )
     texts: list[SaidText] = Field(
         [],
         fail_fast=True,
@@ -110,38 +134,62 @@ class SearchRequest(Strict):
         fail_fast=True,
         description="One more wanted example, made by the lake's own model; any length but zero.",
     )
-    where: str | None = Field(None, description="SQL over the rows' columns, applied before the top k.")
-    filter: str | None = Field(
-        None,
-        min_length=1,
-        max_length=MAX_FILTER_CHARS,
-        description="Only rows that this filter decided as `decision` says. NAME, or NAME@VERSION where it is not to "
-        "be the version applied last.",
-    )
-    decision: list[Decision] | None = Field(
-        None, min_length=1, max_length=3, description="With `filter`: which rows. Left out: keep."
-    )
-    k: int | None = Field(
-        None,
-        ge=1,
-        description=f"Hits a page, {DEFAULT_K} if not said. In a stream: hits in all, every row if not said.",
-    )
+
+
+def type_of(option: Option) -> Any:
+    """The type of a query's option, as a request may say it or leave it out."""
+    if option.is_object:
+        return object_of(option.type) | None
+    return (Finite if option.type is float else option.type) | None
+
+
+@cache
+def object_of(kind: type) -> type[Strict]:
+    """A dataclass of an option's values, as a request says it."""
+    kinds = get_type_hints(kind)
+    said: dict[str, Any] = {
+        field.name: (kinds[field.name], Field(..., **_limits(**field.metadata)))
+        for field in fields(kind)
+    }
+    return create_model(kind.__name__, __base__=Strict, __doc__=kind.__doc__, **said)
+
+
+def limits_of(option: Option) -> dict[str, Any]:
+    """The limits and the description of a query's option, as pydantic's fields take them."""
+    return _limits(option.at_least, option.lengths) | {"description": option.description}
+
+
+def _limits(
+    at_least: int | None = None,
+    lengths: tuple[int | None, int | None] = (None, None),
+    at_most: int | None = None,
+) -> dict[str, Any]:
+    return {"ge": at_least, "le": at_most, "min_length": lengths[0], "max_length": lengths[1]}
+
+
+# A query's options are listed once, in `service.search.query`.
+_fields: dict[str, Any] = {o.name: (type_of(o), Field(None, **limits_of(o))) for o in OPTIONS}
+_Said: Any = create_model("_Said", __base__=Examples, **_fields)
+
+
+class SearchRequest(_Said):  # type: ignore[misc]  # a type checker cannot see fields made from a list
+    """What is wanted and unwanted; the query's vector is the
+    weighted sum of the examples, normalised.
+    """
+
     cursor: str | None = Field(
         None,
         max_length=MAX_CURSOR_CHARS,
         pattern=CURSOR_PATTERN,
         description="next_cursor of the page before, with the same query or alone.",
     )
-    min_z: Finite | None = Field(
-        None, description="Only hits that stand out by this many robust standard deviations."
-    )
-    collapse: bool | None = Field(None, description="True: near-identical images become one hit.")
 
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
             "examples": [
                 {"texts": ["a cat"], "k": 10},
+                {"query": "a hospital room -baby", "k": 10},
                 {
                     "texts": [{"text": "a street"}, {"text": "rain", "weight": -0.5}],
                     "images": [{"row_id": 1, "weight": 1}],
@@ -153,6 +201,14 @@ class SearchRequest(Strict):
     )
 
 
+class Span(BaseModel):
+    """From when to when a video or a recording shows what was found, as `time_us` counts."""
+
+    from_us: int
+    to_us: int = Field(description="When its last frame is shown, or until when it stays so.")
+    frames: int = Field(description="Rows in it that fit; not each row between may.")
+
+
 class Hit(BaseModel):
     """One image found."""
 
@@ -162,12 +218,17 @@ class Hit(BaseModel):
         description="How far the score stands out from the lake's background; null under 100 rows."
     )
     uri: str
-    width_px: int
-    height_px: int
+    width_px: int | None = Field(description=_SIZE)
+    height_px: int | None = Field(description=_SIZE)
     columns: dict[str, Any] = Field(description="The row's other columns that have a value.")
     collapsed: list[int] | None = Field(
         None,
         description="Rows nearly identical to this one that it stands for; only where collapse was asked for.",
+    )
+    span: Span | None = Field(
+        None,
+        description="Of the moment whose best frame this is; only where moments was asked for, and of frames of "
+        "videos and recordings alone.",
     )
 
 
@@ -183,6 +244,19 @@ class DecidedFacts(BaseModel):
     )
 
 
+class Nothing(BaseModel):
+    """Why no image was found, and the best that there is."""
+
+    message: str = Field(description="One sentence that names what excludes them.")
+    rows: int = Field(description="Images of the lake.")
+    where: int | None = Field(description="Those that `where` keeps; null: there is none.")
+    filter: int | None = Field(description="Those that the filter decided so; null: none is named.")
+    passing: int = Field(description="Those that pass both.")
+    best: Hit | None = Field(
+        description="Of those that pass, whatever its z; where none passes, of all images."
+    )
+
+
 class SearchAnswer(BaseModel):
     """A page of hits, best first; ties in order of row_id."""
 
@@ -190,6 +264,14 @@ class SearchAnswer(BaseModel):
     hits: list[Hit]
     next_cursor: str | None = Field(description="Null at the end.")
     decided: DecidedFacts | None = Field(None, description="Only where a filter was named.")
+    hint: str | None = Field(
+        None,
+        description="Only on the first page, and where there is one: the model hardly knows the words, "
+        "as of another language, and the hits show it.",
+    )
+    nothing: Nothing | None = Field(
+        None, description="Only on the first page, and where no image was found: why."
+    )
 
 
 class Row(BaseModel):
@@ -197,8 +279,8 @@ class Row(BaseModel):
 
     row_id: int
     uri: str
-    width_px: int
-    height_px: int
+    width_px: int | None = Field(description=_SIZE)
+    height_px: int | None = Field(description=_SIZE)
     columns: dict[str, Any]
 
 

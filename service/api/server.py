@@ -7,14 +7,18 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from indexer.errors import BadRequest
 from service.api.config import ServeConfig
+from service.api.door.connections import Connection, Connections, keep_little_unsent
 
-GRACE_S = 5  # requests under way at Ctrl-C may take this long to end; `docker stop` kills after 10 s
+# requests under way at Ctrl-C may take this long to end; `docker stop` kills after 10 s
+GRACE_S = 5
 BACKLOG = 2048
 
 log = logging.getLogger(__name__)
@@ -26,12 +30,15 @@ def listen(config: ServeConfig) -> socket.socket:
     :raises BadRequest: if the address is not this machine's, or the port is taken or not permitted.
     """
     try:
-        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(
+            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
     except OSError as error:
         raise BadRequest("--host", f"{config.host} is no address ({error.strerror})") from None
     family, _, _, _, address = found[0]
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keep_little_unsent(sock)
     try:
         sock.bind(address)
         sock.listen(BACKLOG)
@@ -45,7 +52,8 @@ def _cannot_listen(config: ServeConfig, error: OSError | OverflowError) -> BadRe
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EADDRINUSE:
         return BadRequest(
-            "--port", f"{config.port} is in use on {config.host}; choose another, or stop what uses it"
+            "--port",
+            f"{config.port} is in use on {config.host}; choose another, or stop what uses it",
         )
     if number == errno.EADDRNOTAVAIL:
         return BadRequest("--host", f"{config.host} is not an address of this machine")
@@ -58,16 +66,31 @@ def url_of(config: ServeConfig, sock: socket.socket) -> str:
     """What a person on this machine opens."""
     port = sock.getsockname()[1]
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.host, config.host)
-    return f"http://[{host}]:{port}" if ":" in host and not host.startswith("[") else f"http://{host}:{port}"
+    return (
+        f"http://[{host}]:{port}"
+        if ":" in host and not host.startswith("[")
+        else f"http://{host}:{port}"
+    )
 
 
 class Server(uvicorn.Server):
-    """Answers until `should_exit` is set; requests under way are answered first. Tells when it begins."""
+    """Answers until `should_exit` is set;
+    requests under way are answered first. Tells when it begins.
+    """
 
     def __init__(self, app: FastAPI, *, started: Callable[[], None] = lambda: None) -> None:
+        """:param app: of `create_app`, whose limits its connections have, too."""
+        config: ServeConfig = app.state.config
+        # uvicorn calls it as it would call a protocol's class
+        connection: Any = partial(Connection, Connections(config))
         super().__init__(
             uvicorn.Config(
                 app,
+                http=connection,
+                # Without our word uvicorn believes whoever comes from this machine, as any of its
+                # users can.
+                proxy_headers=bool(config.trust_proxies),
+                forwarded_allow_ips=list(config.trust_proxies),
                 access_log=False,
                 log_level=logging.WARNING,
                 timeout_graceful_shutdown=GRACE_S,
@@ -75,7 +98,8 @@ class Server(uvicorn.Server):
                 ws="none",  # there are no web sockets here
             )
         )
-        logging.getLogger("uvicorn.error").addFilter(_is_no_cut_request)  # the same one again adds nothing
+        # the same one again adds nothing
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cut_request)
         self._tell = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -85,14 +109,19 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.server_state.tasks:
-            log.info("requests are under way; they have %d s to end (Ctrl-C again ends them now)", GRACE_S)
+            log.info(
+                "requests are under way; they have %d s to end (Ctrl-C again ends them now)",
+                GRACE_S,
+            )
         await super().shutdown(sockets)
         if self.force_exit:  # uvicorn would leave the lakes open, and lament over it
             await self.lifespan.shutdown()
 
 
 def _is_no_cut_request(record: logging.LogRecord) -> bool:
-    """Not the traceback of a request that `GRACE_S` cut off: that they are cut off is a line of its own."""
+    """Not the traceback of a request that `GRACE_S` cut off:
+    that they are cut off is a line of its own.
+    """
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 

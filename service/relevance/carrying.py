@@ -1,27 +1,47 @@
 """Takes a filter into another lake: one of another model, on another machine, of more images.
 
-Row ids belong to a lake and vectors to a model, so neither is worth anything elsewhere. What is the same in both lakes
-is an image's bytes: what was said of a row here is said of the row with the same bytes there. Texts are embedded anew.
-The promise stays behind, as with every copy, and audits go on counting: the same wish on the same images with another
-model is another try.
+Row ids belong to a lake and vectors to a model, so neither is worth anything elsewhere. What is the
+same in both lakes is an image's bytes: what was said of a row here is said of the row with the same
+bytes there. Texts are embedded anew. The promise stays behind, as with every copy, and audits go on
+counting: the same wish on the same images with another model is another try. The lakes do not know
+of each other's audits, so the copy takes a part of the chance of error along (`sharing.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from indexer.errors import BadRequest, SnapshotGone
-from service.relevance.by_content import rows_with, same_images
-from service.relevance.definition import Definition, ExampleImage, Examples
+from indexer.errors import BadRequest, FilterExists, SnapshotGone
+from indexer.words import count
+from service.lake import Lake
+from service.relevance.decisions.store import FilterStore
+from service.relevance.definition import Definition, ExampleImage, Examples, Target
 from service.relevance.filter import Filter
-from service.relevance.labels import labels_by_row
-from service.relevance.teaching import teach
-from service.snapshot import Snapshot
+from service.relevance.labels.book import labels_by_row
+from service.relevance.scoring.teaching import teach
+from service.snapshot.by_content import rows_with, same_images
+from service.snapshot.snapshot import Snapshot
 
-if TYPE_CHECKING:
-    from service.relevance.filters import Filters
+
+class LakeFilters(Protocol):
+    """What is needed of a lake's `Filters`."""
+
+    lake: Lake
+    store: FilterStore
+
+    def open(self, name: str) -> Filter: ...
+
+    def drafted(
+        self,
+        snapshot: Snapshot,
+        name: str,
+        keep: Examples,
+        drop: Examples,
+        where: str | None,
+        target: Target,
+    ) -> Definition: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +51,28 @@ class Carried:
     filter: Filter  # the new one
     labels: int  # rows that have an answer there
     left_out: tuple[str, ...]  # examples and labels that could not be taken along, a sentence each
-    # Of the best scorer that the labels on images of both lakes allow, cross-validated; None: there are too few.
+    # Of the best scorer that the labels on images of both lakes allow, cross-validated; None: there
+    # are too few.
     average_precision_here: float | None
     average_precision_there: float | None
 
     def to_json(self) -> dict[str, Any]:
         return {
-            **self.filter.summary(),
+            **self.filter.summary().to_json(),
             "left_out": list(self.left_out),
             "average_precision_before": _rounded(self.average_precision_here),
             "average_precision": _rounded(self.average_precision_there),
         }
 
 
-def carry(here: Filters, name: str, there: Filters, new_name: str, *, labels: bool) -> Carried:
+def carry(
+    here: LakeFilters, name: str, there: LakeFilters, new_name: str, *, labels: bool
+) -> Carried:
     """See `Filters.carry`."""
     if here.lake.folder.resolve() == there.lake.folder.resolve():
-        raise BadRequest("into", f"{there.lake.folder} is the lake it is in; leave it out for a copy there")
+        raise BadRequest(
+            "into", f"{there.lake.folder} is the lake it is in; leave it out for a copy there"
+        )
     source = here.open(name)
     definition, snapshot = source.definition, there.lake.snapshot
     said = labels_by_row(source.answers()) if labels else {}
@@ -59,15 +84,19 @@ def carry(here: Filters, name: str, there: Filters, new_name: str, *, labels: bo
     keep, drop = move.examples(definition.keep), move.examples(definition.drop)
     if not (keep.texts or keep.row_ids or keep.images or drop.texts or drop.row_ids or drop.images):
         raise BadRequest(
-            "into", f"none of the example images of {name} is in {there.lake.folder}; index them there first"
+            "into",
+            f"none of the example images of {name} is in {there.lake.folder}; index them there first",
         )
     taken = {same[row_id]: label for row_id, label in said.items() if row_id in same}
     _check_labels(name, there, len(said), len(taken))
+    if new_name in there.store.names():
+        raise FilterExists(new_name)
     draft = there.drafted(snapshot, new_name, keep, drop, definition.where, definition.target)
     made = replace(
         draft,
         reason=f"copied from version {definition.version} of {name} in {here.lake.folder.name}",
-        copied=here.store.copied_from(name),
+        # Last of all that may go wrong: what is taken is taken, though no copy comes of it.
+        copied=here.store.give(name, there.lake.folder.name, new_name),
     )
     there.store.add_copy(made, book, same.get)
     missing = len(said) - sum(row_id in same for row_id in said)
@@ -76,7 +105,9 @@ def carry(here: Filters, name: str, there: Filters, new_name: str, *, labels: bo
         labels=len(taken),
         left_out=(*move.left_out, *_labels_left_out(there, missing, len(said))),
         average_precision_here=_quality(
-            here.lake.snapshot, source, {row_id: label for row_id, label in said.items() if row_id in same}
+            here.lake.snapshot,
+            source,
+            {row_id: label for row_id, label in said.items() if row_id in same},
         ),
         average_precision_there=_quality(snapshot, there.open(new_name), taken),
     )
@@ -85,12 +116,14 @@ def carry(here: Filters, name: str, there: Filters, new_name: str, *, labels: bo
 class _Move:
     """Examples, as the other lake has them."""
 
-    def __init__(self, there: Filters, definition: Definition, same: Mapping[int, int]) -> None:
+    def __init__(self, there: LakeFilters, definition: Definition, same: Mapping[int, int]) -> None:
         self.left_out: list[str] = []
         self._lake = there.lake.folder
         self._same = same
         self._same_model = dict(definition.model) == dict(there.lake.manifest.fingerprint)
-        digests = {image.sha256 for side in (definition.keep, definition.drop) for image in side.images}
+        digests = {
+            image.sha256 for side in (definition.keep, definition.drop) for image in side.images
+        }
         self._rows = {} if self._same_model else rows_with(there.lake.snapshot, digests)
 
     def examples(self, examples: Examples) -> Examples:
@@ -116,7 +149,7 @@ class _Move:
         return found
 
 
-def _snapshots(here: Filters, definition: Definition) -> list[Snapshot]:
+def _snapshots(here: LakeFilters, definition: Definition) -> list[Snapshot]:
     """That of the filter, for rows that have gone since, and the current one."""
     try:
         return [here.lake.at(definition.snapshot), here.lake.snapshot]
@@ -124,7 +157,7 @@ def _snapshots(here: Filters, definition: Definition) -> list[Snapshot]:
         return [here.lake.snapshot]
 
 
-def _check_labels(name: str, there: Filters, said: int, taken: int) -> None:
+def _check_labels(name: str, there: LakeFilters, said: int, taken: int) -> None:
     """:raises BadRequest: if there are labels, and none of them can be taken along."""
     if said and not taken:
         raise BadRequest(
@@ -134,11 +167,12 @@ def _check_labels(name: str, there: Filters, said: int, taken: int) -> None:
         )
 
 
-def _labels_left_out(there: Filters, missing: int, said: int) -> list[str]:
+def _labels_left_out(there: LakeFilters, missing: int, said: int) -> list[str]:
     if not missing:
         return []
     return [
-        f"{missing:,} of {said:,} labels were left out: {there.lake.folder} has no images of the same bytes as theirs"
+        f"{missing:,} of {count(said, 'label was', 'labels were')} left out: "
+        f"{there.lake.folder} has no images of the same bytes as theirs"
     ]
 
 
@@ -147,6 +181,6 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _quality(snapshot: Snapshot, filter: Filter, said: Mapping[int, str]) -> float | None:
-    facts = teach(snapshot, filter.at(1).scorer, said).facts
+    facts = teach(snapshot, filter.versions.at(1).scorer, said).facts
     found = facts.get("average_precision")
     return None if found is None else float(found[facts["chosen"]])

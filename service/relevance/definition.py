@@ -1,7 +1,8 @@
 """One version of a filter: all that its decisions follow from, frozen, and its one form in JSON.
 
-`filters/<name>/<version>.json` holds these bytes. They are the same whenever the same definition is written, so that
-two versions, or two machines, can be compared by their files.
+`filters/<name>/<version>.json` holds these bytes. They are the same whenever the same definition is
+written, so that two versions, or two machines, can be compared by their files. The file carries a
+checksum of itself, and checks of the files it rests on; those of older versions have neither.
 """
 
 from __future__ import annotations
@@ -9,18 +10,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from indexer.disk.filter_checks import FilterChecks, take_checks
+from indexer.disk.filter_folders import check_name
+from indexer.disk.sealed import break_seal, sealed
 from indexer.errors import BadRequest, LakeDamaged
-from service.relevance.calibration import Calibration
-from service.relevance.fields import Fields, number, whole
-from service.relevance.scorer import Scorer
+from indexer.fields import Fields, number, whole
+from service.relevance.as_json import AsJson
+from service.relevance.scoring.calibration import Calibration
+from service.relevance.scoring.scorer import Scorer
 
 FORMAT = 2
-NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class LaterFormat(LakeDamaged):
+    """A later lakesift wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +50,45 @@ class Examples:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """The wanted promise: shares in (0, 1), at least one of recall and precision.
-
-    :raises BadRequest: if a share is out of range, or neither recall nor precision is wanted.
-    """
+class Target(AsJson):
+    """The wanted promise: shares in (0, 1), at least one of recall and precision."""
 
     recall: float | None = 0.95
     precision: float | None = None
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
+        """:raises BadRequest: if a share is out of range,
+        or neither recall nor precision is wanted.
+        """
         for name in ("recall", "precision", "confidence"):
             share = getattr(self, name)
             if share is not None and not 0 < share < 1:
                 raise BadRequest(name, f"{share:g} is not between 0 and 1; 0.95 means 95 %")
         if self.recall is None and self.precision is None:
-            raise BadRequest("recall", "a filter promises recall, precision or both; name at least one")
+            raise BadRequest(
+                "recall", "a filter promises recall, precision or both; name at least one"
+            )
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
-    """keep: score >= keep; drop: score < drop; ask: in between.
-
-    :raises ValueError: if keep < drop.
-    """
+class Thresholds(AsJson):
+    """keep: score >= keep; drop: score < drop; ask: in between."""
 
     keep: float
     drop: float
 
     def __post_init__(self) -> None:
+        """:raises ValueError: if keep < drop."""
         if self.keep < self.drop:
             raise ValueError("thresholds.keep is below thresholds.drop")
 
 
 @dataclass(frozen=True, slots=True)
-class LabelsUsed:
-    """The answers that a version was made with. Conflicts are what count has beyond yes, no and skipped."""
+class LabelsUsed(AsJson):
+    """The answers that a version was made with.
+    Conflicts are what count has beyond yes, no and skipped.
+    """
 
     count: int
     yes: int
@@ -88,12 +98,36 @@ class LabelsUsed:
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
-    """Whose copy a filter is. A filter and all copies that go back to it share the chance of error of their audits."""
+class Part(AsJson):
+    """Which part of their chance of error a filter and its copies
+    in one lake have, its branch; see `promise/sharing.py`.
+    """
+
+    branch: str | None = None  # drawn when it came into its lake; None: they began in this lake
+    one_in: int = 1  # of the whole: one in so many, when the branch began
+    given: int = 0  # copies into other lakes that a part of it had gone to by then
+
+
+@dataclass(frozen=True, slots=True)
+class Copied(AsJson):
+    """Whose copy a filter is. A filter and all copies that go back
+    to it share the chance of error of their audits.
+    """
 
     origin: str  # the name of the filter that was no copy
     made_at: str  # when that one was made, ISO 8601 with the offset: names can be used again
     audits: int  # that they had begun by then
+    part: Part = Part()
+
+    @property
+    def branch(self) -> tuple[str, str, str | None]:
+        """The same of all filters of one lake that take from one part."""
+        return self.origin, self.made_at, self.part.branch
+
+    def to_json(self) -> dict[str, Any]:
+        """Without the part, where it is the whole."""
+        part = {} if self.part == Part() else {"part": self.part.to_json()}
+        return {"origin": self.origin, "made_at": self.made_at, "audits": self.audits, **part}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +155,22 @@ class Definition:
     labels: LabelsUsed | None = None
     measured: Mapping[str, Any] | None = None  # JSON values: quality with bounds
     copied: Copied | None = None  # None: made anew
+    # Of the files it rests on, as the store found them when it was written; None: it rests on none,
+    # was not written yet, or was written by an older version.
+    checks: FilterChecks | None = None
+    # False: read from a file without a checksum, as older versions wrote it.
+    is_sealed: bool = field(default=True, compare=False)
 
     def __post_init__(self) -> None:
         check_name(self.name)
 
     def to_document(self) -> dict[str, Any]:
-        """The definition as JSON values, in the order of the fields.
+        """The definition as JSON values, in the order of the fields, without its checks.
 
-        Format 2 is a copy's: lakesift that reads up to 1 would count its audits from one, and must not read it.
+        Format 2 is a copy's: lakesift that reads up to 1 would count its audits from one, and must
+        not read it.
         """
-        copied = {} if self.copied is None else {"copied": _document(self.copied)}
+        copied = {} if self.copied is None else {"copied": self.copied.to_json()}
         return {
             "format": 2 if copied else 1,
             "name": self.name,
@@ -141,14 +181,14 @@ class Definition:
             "keep": _examples_document(self.keep),
             "drop": _examples_document(self.drop),
             "where": self.where,
-            "target": _document(self.target),
+            "target": self.target.to_json(),
             "model": dict(self.model),
             "snapshot": self.snapshot,
             "scorer": self.scorer.to_json(),
             "calibration": None if self.calibration is None else self.calibration.to_json(),
             "audit": self.audit,
-            "thresholds": _document(self.thresholds),
-            "labels": _document(self.labels),
+            "thresholds": None if self.thresholds is None else self.thresholds.to_json(),
+            "labels": None if self.labels is None else self.labels.to_json(),
             "measured": None if self.measured is None else dict(self.measured),
             **copied,
         }
@@ -158,7 +198,9 @@ class Definition:
 
         :raises ValueError: if a number is not finite: JSON has none such.
         """
-        text = json.dumps(self.to_document(), indent=1, ensure_ascii=False, allow_nan=False)
+        checks = {} if self.checks is None else {"checks": self.checks.to_json()}
+        document = sealed({**self.to_document(), **checks})
+        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
         return f"{text}\n".encode()
 
     @classmethod
@@ -166,15 +208,19 @@ class Definition:
         """Read what `to_json` wrote.
 
         :param path: of the file, for the message.
-        :raises LakeDamaged: if it is not a filter's version, or one of a later format.
+        :raises LakeDamaged: if it is not a filter's version; LaterFormat: if it is one of a later
+            format.
         """
         try:
             fields = Fields.parse(data)
+            # First, so that a flipped bit in the format is not taken for a later format.
+            is_sealed = break_seal(fields)
             if (format_ := fields.whole("format", 1)) > FORMAT:
-                raise ValueError(
-                    f"it has format {format_}, this lakesift reads up to {FORMAT}: update lakesift"
+                raise LaterFormat(
+                    path,
+                    f"it has format {format_}, this lakesift reads up to {FORMAT}: update lakesift",
                 )
-            return _definition(fields, has_copied=format_ == 2)
+            return _definition(fields, has_copied=format_ == 2, is_sealed=is_sealed)
         except (ValueError, BadRequest) as error:
             raise LakeDamaged(path, str(error)) from None
 
@@ -182,23 +228,6 @@ class Definition:
 def now() -> str:
     """This moment, as `created_at` has it."""
     return datetime.now().astimezone().isoformat(timespec="milliseconds")
-
-
-def check_name(name: str, field: str = "name") -> str:
-    """The name itself, if it is fit for a folder, a URL and a command line.
-
-    :raises BadRequest: if it is not.
-    """
-    if not NAME.fullmatch(name):
-        raise BadRequest(
-            field,
-            f"{name!r} is no name for a filter: 1 to 64 of a-z, 0-9, '_', '.' and '-', a letter or digit first",
-        )
-    return name
-
-
-def _document(value: Target | Thresholds | LabelsUsed | Copied | None) -> dict[str, Any] | None:
-    return None if value is None else {name: getattr(value, name) for name in type(value).__slots__}
 
 
 def _examples_document(examples: Examples) -> dict[str, Any]:
@@ -212,7 +241,7 @@ def _examples_document(examples: Examples) -> dict[str, Any]:
     }
 
 
-def _definition(fields: Fields, *, has_copied: bool) -> Definition:
+def _definition(fields: Fields, *, has_copied: bool, is_sealed: bool) -> Definition:
     definition = Definition(
         name=fields.text("name"),
         version=fields.whole("version", 1),
@@ -232,15 +261,28 @@ def _definition(fields: Fields, *, has_copied: bool) -> Definition:
         labels=_labels(fields.maybe_inner("labels")),
         measured=fields.maybe_mapping("measured"),
         copied=_copied(fields.inner("copied")) if has_copied else None,
+        checks=take_checks(fields),
+        is_sealed=is_sealed,
     )
     fields.end()
     return definition
 
 
 def _copied(fields: Fields) -> Copied:
-    copied = Copied(check_name(fields.text("origin")), _time(fields.text("made_at")), fields.whole("audits"))
+    copied = Copied(
+        check_name(fields.text("origin")),
+        _time(fields.text("made_at")),
+        fields.whole("audits"),
+        _part(fields.inner("part")) if fields.has("part") else Part(),
+    )
     fields.end()
     return copied
+
+
+def _part(fields: Fields) -> Part:
+    part = Part(fields.maybe_text("branch"), fields.whole("one_in", 1), fields.whole("given"))
+    fields.end()
+    return part
 
 
 def _time(text: str) -> str:
@@ -315,7 +357,9 @@ def _calibration(fields: Fields | None) -> Calibration | None:
     calibration = Calibration(fields.number("slope"), fields.number("offset"))
     fields.end()
     if calibration.slope < 0:
-        raise ValueError(f"{fields.path('slope')} is below 0: probability must not fall as the score rises")
+        raise ValueError(
+            f"{fields.path('slope')} is below 0: probability must not fall as the score rises"
+        )
     return calibration
 
 

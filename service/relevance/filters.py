@@ -1,34 +1,42 @@
-"""The filters of an open lake: make one, open it, copy, delete and list them. `Filter` is what is done with one."""
+"""The filters of an open lake: make one, open it, copy,
+delete and list them. `Filter` is what is done with one.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from indexer.embed import Embedder, Vectors
-from indexer.errors import BadRequest, UnreadableImage
-from indexer.layout import Layout
+from indexer.arrays import Vectors
+from indexer.config import ReadLimits
+from indexer.disk.layout import Layout
+from indexer.embed import Embedder
+from indexer.errors import BadRequest, LakeError
 from service.lake import Lake
-from service.query import Query, query_vector
+from service.relevance.answers import DamagedFilter, FiltersAnswer
 from service.relevance.carrying import Carried, carry
+from service.relevance.decisions.store import FilterStore
 from service.relevance.definition import Definition, ExampleImage, Examples, Target, now
 from service.relevance.filter import Filter
-from service.relevance.fitting import draft
-from service.relevance.listing import listing
-from service.relevance.scorer import score_rows, vectors_of
-from service.relevance.store import FilterStore
-from service.snapshot import Snapshot
+from service.relevance.labels.mending import Mended
+from service.relevance.scoring.fitting import draft
+from service.relevance.scoring.scorer import score_rows, vectors_of
+from service.search.query import Query
+from service.search.vector import query_vector
+from service.snapshot.snapshot import Snapshot
 
 
 class Filters:
     """The filters of one lake."""
 
     def __init__(self, lake: Lake, embedder: Callable[[], Embedder] | None = None) -> None:
-        """:param embedder: gives the lake's model, where it is not the lake itself that loads it."""
+        """:param embedder: gives the lake's model,
+        where it is not the lake itself that loads it.
+        """
         self.lake = lake
         self.store = FilterStore(Layout(lake.folder))
         self._embedder = embedder or (lambda: lake.embedder)
@@ -51,14 +59,19 @@ class Filters:
     ) -> Filter:
         """Make a draft: it scores, and promises nothing yet.
 
+        Where a filter of this name was deleted after it was audited, its audits count on.
+
         :param keep_images, drop_images: files, or what was made of them.
-        :raises BadRequest: if nothing is wanted, a row is unknown, or the name is taken or not fit for a folder.
-        :raises WhereError: if where is not understood; UnreadableImage: if an example cannot be read.
+        :raises BadRequest: if nothing is wanted, a row is unknown, or the name is taken or not fit
+            for a folder.
+        :raises WhereError: if where is not understood; UnreadableImage: if an example cannot be
+            read.
         """
         snapshot = self.lake.snapshot
         keep = self._examples(snapshot, keep_texts, keep_images, keep_rows)
         drop = self._examples(snapshot, drop_texts, drop_images, drop_rows)
-        self.store.add(self.drafted(snapshot, name, keep, drop, where, target or Target()))
+        made = self.drafted(snapshot, name, keep, drop, where, target or Target())
+        self.store.add(replace(made, copied=self.store.deleted_before(name)))
         return self.open(name)
 
     def drafted(
@@ -90,6 +103,8 @@ class Filters:
             scorer=draft(keep.texts, drop.texts, *shown, self._embedder),
         )
         if not len(score_rows(snapshot, definition.scorer, where)):
+            if where is None:
+                raise BadRequest("lake", "it holds no image yet; index some first")
             raise BadRequest("where", "no image of the lake is left by it")
         return definition
 
@@ -107,10 +122,9 @@ class Filters:
         return Examples(tuple(texts), tuple(rows), shown)
 
     def _example(self, snapshot: Snapshot, path: Path) -> ExampleImage:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise UnreadableImage(str(path), error.strerror or str(error)) from None
+        from indexer.images import read_named  # not at the top: most filters decode nothing
+
+        data = read_named(path, ReadLimits())
         vector = query_vector(snapshot, Query.of(image=path), self._embedder)
         return ExampleImage(path.name, hashlib.sha256(data).hexdigest(), tuple(vector.tolist()))
 
@@ -127,13 +141,17 @@ class Filters:
     def carry(
         self, name: str, into: Filters, new_name: str | None = None, *, labels: bool = False
     ) -> Carried:
-        """Make a filter of another lake like one of this: its texts, examples, where and target. See `carrying`.
+        """Make a filter of another lake like one of this:
+        its texts, examples, where and target. See `carrying`.
 
         :param new_name: None: the same.
         :param labels: True takes the labels along, too.
-        :raises BadRequest: if it is the same lake, no text or example is left, none of the labelled images is in the
-            other lake, or the name is taken there.
-        :raises WhereError: if where is not understood there, as of a column that the other lake has not.
+        :raises BadRequest: if it is the same lake, no text or example is left, none of the labelled
+            images is in the other lake, or the name is taken there.
+        :raises LakeError: if this lake cannot be written: what the copy takes of the chance of
+            error is written down here.
+        :raises WhereError: if where is not understood there, as of a column that the other lake has
+            not.
         """
         return carry(self, name, into, new_name or name, labels=labels)
 
@@ -141,9 +159,21 @@ class Filters:
         """Take it out of service; where it lies now. See `FilterStore.delete`."""
         return self.store.delete(name)
 
-    def to_json(self) -> dict[str, Any]:
-        """All filters, a line each; and what is wrong with those of which there is none. See `listing`."""
-        return listing(self)
+    def mend(self, name: str) -> Mended:
+        """Go on with the labels that can be believed, where they are damaged. See
+        `FilterStore.mend`.
+        """
+        return self.store.mend(name)
+
+    def listing(self) -> FiltersAnswer:
+        """The summary of each filter that can be used, and what is wrong with the rest, by name."""
+        usable, problems = [], []
+        for name in self.names():
+            try:
+                usable.append(self.open(name).summary())
+            except LakeError as error:
+                problems.append(DamagedFilter(name, str(error)))
+        return FiltersAnswer(tuple(usable), tuple(problems))
 
 
 def _shown(snapshot: Snapshot, examples: Examples) -> Vectors:

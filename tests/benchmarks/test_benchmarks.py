@@ -1,4 +1,6 @@
-"""The benchmark command runs, and its last line is a document that says what was measured on what."""
+"""The benchmark command runs, and its last line is a document
+that says what was measured on what.
+"""
 
 from __future__ import annotations
 
@@ -58,18 +60,26 @@ def test_an_unknown_benchmark_is_refused() -> None:
     command = [sys.executable, "-m", "benchmarks", "indexng"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 2
-    assert "there is no benchmark indexng; choose from indexing, resync, search" in run.stderr
+    assert (
+        "there is no benchmark indexng; choose from indexing, resync, listing, shards" in run.stderr
+    )
 
 
 @pytest.mark.parametrize(
     ("measurement", "met", "line"),
     [
         (Measurement("a", 0.9, "", at_least=0.9), True, "| a | 0.9  | >= 0.9 | yes |  |"),
-        (Measurement("b", 1.2, "times", at_most=1.1), False, "| b | 1.2 times | <= 1.1 | **no** |  |"),
+        (
+            Measurement("b", 1.2, "times", at_most=1.1),
+            False,
+            "| b | 1.2 times | <= 1.1 | **no** |  |",
+        ),
         (Measurement("c", 12345.6, "ms", note="why"), None, "| c | 12,346 ms |  |  | why |"),
     ],
 )
-def test_a_measurement_knows_its_budget(measurement: Measurement, met: bool | None, line: str) -> None:
+def test_a_measurement_knows_its_budget(
+    measurement: Measurement, met: bool | None, line: str
+) -> None:
     assert measurement.met is met
     assert measurement.to_json()["met"] is met
     assert table([measurement]).splitlines()[2] == line

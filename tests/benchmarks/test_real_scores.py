@@ -1,4 +1,6 @@
-"""Real scores with their truth: what is read of a file, and what is said of one that is not as it should be."""
+"""Real scores with their truth: what is read of a file,
+and what is said of one that is not as it should be.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def test_scores_that_are_no_chances_stay_as_they_are(tmp_path: Path) -> None:
         ("score\n1\n", "expected the columns label and score or proxy_score"),
     ],
 )
-def test_other_files_are_refused_with_a_sentence(tmp_path: Path, text: str | None, sentence: str) -> None:
+def test_other_files_are_refused_with_a_sentence(
+    tmp_path: Path, text: str | None, sentence: str
+) -> None:
     path = tmp_path / "odd.csv"
     if text is not None:
         path.write_text(text)

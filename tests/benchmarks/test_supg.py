@@ -1,4 +1,6 @@
-"""The plain SUPG that filters are measured beside: what it keeps, where that can be said beforehand."""
+"""The plain SUPG that filters are measured beside:
+what it keeps, where that can be said beforehand.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from benchmarks.supg import select
 
 
 def test_without_a_relevant_row_below_the_threshold_everything_is_kept() -> None:
-    # All relevant rows have the best proxy: none is below the first threshold, so nothing bounds what is missed there.
+    # All relevant rows have the best proxy: none is below the first threshold, so nothing bounds
+    # what is missed there.
     relevant = np.arange(1_000) < 100
     proxy = np.where(relevant, 0.9, 0.1)
     kept = select(proxy, relevant, 0.9, 0.05, 500, np.random.default_rng(0))

@@ -22,7 +22,11 @@ def lake(tmp_path: Path) -> Lake:
     random = np.random.default_rng(0)
     for number in range(ROWS):
         red = number % 20 == 0
-        vector = (1, 0.1 * random.random(), 0.1) if red else (0.1, random.random(), random.random() + 0.1)
+        vector = (
+            (1, 0.1 * random.random(), 0.1)
+            if red
+            else (0.1, random.random(), random.random() + 0.1)
+        )
         maker.add(vector, f"/photos/{'red' if red else 'some%20thing'}/{number}.png")
     return maker.open()
 
@@ -51,7 +55,9 @@ def test_a_folder_that_is_not_there_is_a_sentence(lake: Lake) -> None:
         list(lessons_of(Truth(lake.snapshot), ["blue"], "{}", None, lambda: lake.embedder))
 
 
-def test_the_command_refuses_what_is_no_lake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_refuses_what_is_no_lake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([str(tmp_path / "none.lake")])
     assert stopped.value.code == 2

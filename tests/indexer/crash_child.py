@@ -1,12 +1,13 @@
-"""A writer that is made to die: runs one verb on a lake, and kills itself at the n-th thing it does to the disk.
+"""A writer that is made to die: runs one verb on a lake,
+and kills itself at the n-th thing it does to the disk.
 
-Run as a module it is a server: it imports everything once, then forks a child for every line of JSON on its standard
-input, in a process group of its own, and answers with how it ended. A fresh interpreter for each of hundreds of
-kills would take a second, nearly all of it imports.
+Run as a module it is a server: it imports everything once, then forks a child for every line of
+JSON on its standard input, in a process group of its own, and answers with how it ended. A fresh
+interpreter for each of hundreds of kills would take a second, nearly all of it imports.
 
-What counts as a step: every fsync, and every open for writing, rename, removal and new folder inside the lake. A child
-dies just before its n-th step, so that all n together are all the states that a writer can leave behind, but for
-half-written files; random moments of death add those.
+What counts as a step: every fsync, and every open for writing, rename, removal and new folder
+inside the lake. A child dies just before its n-th step, so that all n together are all the states
+that a writer can leave behind, but for half-written files; random moments of death add those.
 """
 
 from __future__ import annotations
@@ -21,37 +22,46 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from indexer import sync as sync_module
-from indexer.commits import clear_staging, prepare_folder
-from indexer.compact import compact, vacuum
 from indexer.config import IndexConfig
-from indexer.layout import Layout
-from indexer.locks import writer
-from indexer.manifest import SourceEntry, read_manifest
+from indexer.disk.layout import Layout
+from indexer.disk.locks import writer
+from indexer.disk.manifest import SourceEntry, read_manifest
+from indexer.run import carrying
+from indexer.run.coding import add_codes
+from indexer.run.commits import clear_staging, prepare_folder
+from indexer.run.compact import compact, vacuum
+from indexer.sync import sync
 from tests.fakes import ColourEmbedder
 
 WRITING = os.O_WRONLY | os.O_RDWR
 STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 CONFIG = IndexConfig(
-    commit_rows=20, commit_s=1e9, first_commit_s=1e9, decoders=1, readers=2, max_segments=3, settle_s=0.5
+    commit_rows=20,
+    commit_s=1e9,
+    first_commit_s=1e9,
+    decoders=1,
+    readers=2,
+    max_segments=3,
+    settle_s=0.5,
 )
 
 
 def run(verb: str, lake: Path, photos: Path) -> None:
     """The verbs as the CLI runs them, with commits every 20 rows, and a carry commit every 3."""
-    sync_module.CARRY_ROWS = 3
+    carrying.CARRY_ROWS = 3
     embedder = ColourEmbedder(batch_size=5)
     if verb == "index":
-        sync_module.sync(lake, lambda _: embedder, add=[SourceEntry(str(photos))], config=CONFIG)
+        sync(lake, lambda _: embedder, add=[SourceEntry(str(photos))], config=CONFIG)
     elif verb == "sync":
-        sync_module.sync(lake, lambda _: embedder, config=CONFIG)
+        sync(lake, lambda _: embedder, config=CONFIG)
     else:
         layout = Layout(lake)
         prepare_folder(layout)
         with writer(layout):
             clear_staging(layout)
             if verb == "compact":
-                compact(layout, read_manifest(layout)[0], max_segments=1)
+                merged = compact(layout, read_manifest(layout)[0], max_segments=1)
+                add_codes(layout, merged, segment_from_rows=1)
             else:
                 vacuum(layout, read_manifest(layout)[0], keep_s=0)
 
@@ -97,7 +107,9 @@ def child(verb: str, lake: str, photos: str, kill_at: int) -> int:
 
 
 def wait_for(pid: int, kill_after_s: float | None) -> int:
-    """The child's exit code; where it lasts longer than kill_after_s, its whole process group is killed."""
+    """The child's exit code; where it lasts longer than kill_after_s,
+    its whole process group is killed.
+    """
     deadline = None if kill_after_s is None else time.monotonic() + kill_after_s
     while True:
         ended, status = os.waitpid(pid, 0 if deadline is None else os.WNOHANG)

@@ -1,4 +1,6 @@
-"""Photos of one colour, lakes made of them, and what a lake says it holds, read from its files alone."""
+"""Photos of one colour, lakes made of them,
+and what a lake says it holds, read from its files alone.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +12,27 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from indexer import ann
+from indexer.address import ADDRESS_COLUMNS, Address
 from indexer.config import IndexConfig
-from indexer.layout import Layout
-from indexer.manifest import Manifest, SourceEntry, check_files, read_manifest
+from indexer.disk.layout import Layout
+from indexer.disk.manifest import Manifest, SourceEntry, check_files, read_manifest
+from indexer.disk.segment import Segment
+from indexer.disk.tables import dead_positions
 from indexer.report import SyncReport
-from indexer.segment import Segment
 from indexer.sync import sync
-from indexer.tables import dead_positions
 from tests.fakes import ColourEmbedder
 
 LONG_AGO_S = 1_700_000_000
 Colour = tuple[int, int, int]
-SMALL = IndexConfig(commit_rows=20, commit_s=1e9, first_commit_s=1e9, decoders=1, readers=2, batch_size=5)
+SMALL = IndexConfig(
+    commit_rows=20, commit_s=1e9, first_commit_s=1e9, decoders=1, readers=2, batch_size=5
+)
 
 
 class Row(NamedTuple):
     """What must survive of a row."""
 
-    uri: str
+    address: Address
     sha256: str
     vector: tuple[float, ...]
 
@@ -61,7 +65,9 @@ def current(lake: Path) -> Manifest:
 
 
 def contents(lake: Path) -> dict[int, Row]:
-    """Every live row by row_id, after every byte was checked and rows, vectors and row ids were found to agree."""
+    """Every live row by row_id, after every byte was checked and rows,
+    vectors and row ids were found to agree.
+    """
     return contents_of(lake, current(lake))
 
 
@@ -73,15 +79,18 @@ def contents_of(lake: Path, manifest: Manifest) -> dict[int, Row]:
     rows: dict[int, Row] = {}
     for entry in manifest.segments:
         segment = Segment(layout, entry)
-        table = segment.rows.read(["row_id", "uri", "sha256"])
-        assert table.num_rows == segment.index.ntotal == entry.rows
-        vectors = ann.vectors_at(segment.index, np.arange(entry.rows))
+        names = [*ADDRESS_COLUMNS, "row_id", "sha256"]
+        table = segment.rows.read([name for name in names if name in segment.schema.names])
+        assert table.num_rows == segment.vectors.rows == entry.rows
+        vectors = segment.vectors.take(np.arange(entry.rows))
         gone = set(dead.get(entry.id, np.empty(0, np.int64)).tolist())
         assert gone <= set(range(entry.rows))
         for position, row in enumerate(table.to_pylist()):
             if position not in gone:
                 assert row["row_id"] not in rows, f"row {row['row_id']} is there twice"
                 assert row["row_id"] < manifest.next_row_id
-                rows[row["row_id"]] = Row(row["uri"], row["sha256"], tuple(vectors[position].tolist()))
+                rows[row["row_id"]] = Row(
+                    Address.of(row), row["sha256"], tuple(vectors[position].tolist())
+                )
     assert len(rows) == manifest.live_rows
     return rows

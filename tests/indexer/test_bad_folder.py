@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from indexer.sources.names import uri_of
-from service.cli import main
+from service.cli.main import main
 from tests.bad_images import BAD_FOLDER_LIMITS, make_bad_folder
 
 ODD_NAMES = (
@@ -22,7 +22,8 @@ ODD_NAMES = (
     os.fsdecode(b"not utf-8 \xff\xe9.jpg"),
     "ünï©ödé \U0001f4f7.jpg",
 )
-PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2  # Linux: prctl(2), capabilities(7)
+# Linux: prctl(2), capabilities(7)
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 Capture = pytest.CaptureFixture[str]
 CaptureBytes = pytest.CaptureFixture[bytes]
 
@@ -40,7 +41,9 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str,
 
 
 def _run(*arguments: str) -> int:
-    """The command as a process that may read only what its files' modes allow, even where it is root's."""
+    """The command as a process that may read only what its files'
+    modes allow, even where it is root's.
+    """
     command = [sys.executable, "-m", "service.cli", *arguments]
     return subprocess.run(command, preexec_fn=_without_superpowers, timeout=120).returncode
 
@@ -83,7 +86,9 @@ def test_the_run_ends_well_and_every_file_is_indexed_or_reported(
         _uri(folder, name) for name, reason in expected.items() if reason is None
     }
     assert len(hits) == len({hit["uri"] for hit in hits})
-    assert skipped.keys() == {_uri(folder, name) for name, reason in expected.items() if reason is not None}
+    assert skipped.keys() == {
+        _uri(folder, name) for name, reason in expected.items() if reason is not None
+    }
     for name, reason in expected.items():
         assert reason is None or reason in skipped[_uri(folder, name)], name
 
@@ -97,7 +102,9 @@ def test_odd_names_come_back_byte_by_byte(
     paths = capfdbinary.readouterr().out.split(b"\0")
     assert paths.pop() == b""
     assert {os.fsencode(folder / name) for name in ODD_NAMES} <= set(paths)
-    assert sorted(paths) == sorted(os.fsencode(folder / name) for name in expected if expected[name] is None)
+    assert sorted(paths) == sorted(
+        os.fsencode(folder / name) for name in expected if expected[name] is None
+    )
     assert all(Path(os.fsdecode(path)).exists() for path in paths)
 
 
@@ -123,4 +130,8 @@ def test_a_file_without_permission_is_indexed_once_it_may_be_read(
     (folder / "no permission.jpg").chmod(0o644)
     report = _document(capsys, "sync", str(lake), "--json", *_limits())
     broken = sum(reason is not None for reason in expected.values())
-    assert (report["new"], report["rows"], report["skipped"]) == (1, len(expected) - broken + 1, broken - 1)
+    assert (report["new"], report["rows"], report["skipped"]) == (
+        1,
+        len(expected) - broken + 1,
+        broken - 1,
+    )

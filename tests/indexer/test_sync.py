@@ -13,11 +13,21 @@ from typing import Any
 
 import pytest
 
-from indexer.compact import compact, vacuum
-from indexer.errors import BadRequest, LakeError, LakeNotFound, SourceError, WrongModel
-from indexer.layout import Layout
-from indexer.manifest import SourceEntry
+from indexer.config import IndexConfig
+from indexer.disk.layout import Layout
+from indexer.disk.locks import writer
+from indexer.disk.manifest import SourceEntry
+from indexer.errors import (
+    BadRequest,
+    LakeError,
+    LakeLocked,
+    LakeNotFound,
+    SourceError,
+    WrongModel,
+)
 from indexer.report import SyncReport
+from indexer.run.commits import prepare_folder
+from indexer.run.compact import compact, vacuum
 from indexer.sync import sync
 from tests.bad_images import NOBODY, as_nobody
 from tests.fakes import ColourEmbedder
@@ -31,7 +41,9 @@ def desk(tmp_path: Path) -> Desk:
 
 @pytest.fixture
 def two(desk: Desk) -> Desk:
-    """a.png is red (row 1) and b.png is green (row 2), both indexed; the model's calls are forgotten."""
+    """a.png is red (row 1) and b.png is green (row 2),
+    both indexed; the model's calls are forgotten.
+    """
     desk.add("a.png", RED)
     desk.add("b.png", GREEN)
     desk.index()
@@ -109,7 +121,13 @@ def test_an_unchanged_lake_opens_no_image_loads_no_model_and_commits_nothing(two
     with images_opened() as names:
         report = two.idle_sync()
     assert names == []
-    assert (report.unchanged, report.new, report.changed, report.moved, report.gone) == (2, 0, 0, 0, 0)
+    assert (report.unchanged, report.new, report.changed, report.moved, report.gone) == (
+        2,
+        0,
+        0,
+        0,
+        0,
+    )
     assert two.manifest == before
     assert report.snapshot == before.snapshot
 
@@ -141,28 +159,47 @@ def test_a_touched_file_keeps_row_and_vector_and_is_not_decoded(two: Desk) -> No
     report = two.idle_sync()
     assert (report.unchanged, report.changed, report.moved, report.new) == (2, 0, 0, 0)
     row = two.rows()["a.png"]
-    assert (row["row_id"], row["vector"], row["modified"].timestamp()) == (1, [1, 0, 0], LONG_AGO_S + 60)
+    assert (row["row_id"], row["vector"], row["modified"].timestamp()) == (
+        1,
+        [1, 0, 0],
+        LONG_AGO_S + 60,
+    )
     with images_opened() as names:
         two.idle_sync()
     assert names == []
+
+
+def test_a_file_moved_over_another_leaves_one_row(two: Desk) -> None:
+    (two.photos / "b.png").rename(two.photos / "a.png")
+    os.utime(two.photos / "a.png", (LONG_AGO_S + 1, LONG_AGO_S + 1))
+    report = two.idle_sync()
+    assert (report.moved, report.gone, report.new, report.rows) == (1, 1, 0, 1)
+    assert two.ids() == {"a.png": 2}
 
 
 def test_a_file_written_during_the_scan_is_looked_at_until_it_has_settled(desk: Desk) -> None:
     now = time.time()
     path = desk.add("a.png", RED, now)
     desk.add("b.png", GREEN)
-    desk.index()
+    desk.index(settle_s=600)
     write(path, png(BLUE), now)  # as within one tick of a coarse clock: same size, same time
-    report = desk.sync()
-    assert (report.changed, desk.rows()["a.png"]["vector"], desk.ids()["a.png"]) == (1, [0, 0, 1], 3)
+    report = desk.sync(settle_s=600)
+    assert (report.changed, desk.rows()["a.png"]["vector"], desk.ids()["a.png"]) == (
+        1,
+        [0, 0, 1],
+        3,
+    )
     write(path, png(YELLOW), now)  # still the same tick
-    assert (desk.sync().changed, desk.rows()["a.png"]["vector"]) == (1, [0.707, 0.707, 0])
-    time.sleep(max(0.0, now + 2.1 - time.time()))
+    assert (desk.sync(settle_s=600).changed, desk.rows()["a.png"]["vector"]) == (
+        1,
+        [0.707, 0.707, 0],
+    )
+    # From here on everything has settled, however fast this machine is.
     with images_opened() as names:
-        assert desk.idle_sync().unchanged == 2
+        assert desk.idle_sync(settle_s=0).unchanged == 2
     assert names == ["a.png"]  # a last look, and it has settled
     with images_opened() as names:
-        desk.idle_sync()
+        desk.idle_sync(settle_s=0)
     assert names == []
     assert desk.ids() == {"a.png": 4, "b.png": 2}
 
@@ -406,20 +443,82 @@ def test_a_source_that_lists_nothing_keeps_its_rows_and_says_so(two: Desk) -> No
 
 
 def test_adding_what_is_not_there_or_holds_no_image_fails(desk: Desk) -> None:
-    with pytest.raises(SourceError, match=r"nowhere: there is no such file or folder; give a folder"):
+    with pytest.raises(
+        SourceError, match=r"nowhere: there is no such file or folder; give a folder"
+    ):
         desk.index(desk.root / "nowhere")
     (desk.root / "empty").mkdir()
     with pytest.raises(SourceError) as caught:
         desk.index(desk.root / "empty")
     assert str(caught.value) == f"{desk.root}/empty: there are no image files in it"
+    assert not desk.lake.exists()
+
+
+def test_a_first_run_that_fails_leaves_what_was_there_before(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    add = [SourceEntry(str(tmp_path / "empty"), None)]
+    (tmp_path / "was" / "there").mkdir(parents=True)
+    for name in ("was/there", "was/new/my.lake", "other/new/my.lake"):
+        with pytest.raises(SourceError, match="no image files"):
+            sync(tmp_path / name, no_model, add=add)
+    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert found == ["empty", "was", "was/there"]
+
+
+def test_a_first_run_that_is_interrupted_at_once_leaves_no_folder(desk: Desk) -> None:
+    desk.add("a.png", RED)
+
+    def stop() -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        desk.index(should_stop=stop, load=no_model)
+    assert not desk.lake.exists()
+
+
+def test_a_first_run_that_meets_another_leaves_it_its_folder(desk: Desk) -> None:
+    desk.add("a.png", RED)
+    layout = Layout(desk.lake)
+    prepare_folder(layout)
+    (layout.staging / "plan").mkdir()
+    with writer(layout), pytest.raises(LakeLocked):
+        desk.index(load=no_model)
+    assert (layout.staging / "plan").is_dir()
+
+
+def test_a_lake_whose_manifest_was_lost_is_not_taken_back(two: Desk) -> None:
+    Layout(two.lake).manifest.unlink()
+    shutil.rmtree(Layout(two.lake).manifests)
+    kept = sorted(Layout(two.lake).segments.iterdir())
+    (two.root / "empty").mkdir()
+    with pytest.raises(SourceError, match="no image files"):
+        two.index(two.root / "empty")
+    assert kept and sorted(Layout(two.lake).segments.iterdir()) == kept
+
+
+def test_a_lake_in_which_no_image_could_be_read_is_a_problem(desk: Desk) -> None:
+    write(desk.photos / "a.png", b"no picture")
+    write(desk.photos / "b.png", b"none either")
+    info, sync_again = f"info {desk.lake} --skipped", f"sync {desk.lake} --retry-skipped"
+    ways_out = f"; `lakesift {info}` says why, and `lakesift {sync_again}` tries again"
+    nothing = f"{desk.lake} has no image: none could be read (2 skipped){ways_out}"
+    assert desk.index().problems == [nothing]
+    assert desk.idle_sync().problems == [nothing]
+    desk.add("c.png", RED)
+    assert desk.sync().problems == []  # two of three are skipped, which is told
+    write(desk.root / "more" / "d.png", b"no picture")
+    none_new = f"none of the new images could be read (1 skipped){ways_out}"
+    assert desk.index(desk.root / "more").problems == [none_new]
+    write(desk.photos / "e.png", b"no picture")
+    assert desk.sync().problems == []
 
 
 def test_a_folder_that_cannot_be_entered_keeps_its_rows() -> None:
     with TemporaryDirectory() as folder:  # not tmp_path: only its owner may enter that one
-        _check_folder_that_cannot_be_entered(Desk(Path(folder)))
+        _check_entry_that_cannot_be_entered(Desk(Path(folder)))
 
 
-def _check_folder_that_cannot_be_entered(desk: Desk) -> None:
+def _check_entry_that_cannot_be_entered(desk: Desk) -> None:
     desk.add("a.png", RED)
     desk.add("shut/b.png", GREEN)
     secret = desk.add("secret.png", BLUE, time.time())
@@ -433,7 +532,9 @@ def _check_folder_that_cannot_be_entered(desk: Desk) -> None:
     finally:
         (desk.photos / "shut").chmod(0o755)
         secret.chmod(0o644)
-    assert report.problems == [f"{desk.photos}/shut/: permission denied; its images were left as they are"]
+    assert report.problems == [
+        f"{desk.photos}/shut/: permission denied; its images were left as they are"
+    ]
     assert (report.gone, report.moved) == (0, 1)
     assert desk.ids() == {"c.png": 1, "secret.png": 2, "shut/b.png": 3}
     with images_opened() as names:
@@ -496,7 +597,9 @@ def test_globs_and_lists_are_sources_that_sync_opens_again(desk: Desk) -> None:
     assert sorted(desk.ids()) == ["a.png", "deep/d.png", "deep/er/c.png", "e.jpg"]
 
 
-@pytest.mark.parametrize("spelling", ["photos", "photos/", "./photos", "~/photos", "sub/../photos//"])
+@pytest.mark.parametrize(
+    "spelling", ["photos", "photos/", "./photos", "~/photos", "sub/../photos//"]
+)
 def test_a_source_has_one_name_however_it_is_spelt(
     two: Desk, spelling: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -576,7 +679,10 @@ def test_photos_that_moved_house_keep_their_rows(desk: Desk) -> None:
     assert (report.moved, report.new, report.gone, report.skipped) == (2, 0, 0, 1)
     assert (report.problems, report.notes) == ([], [])
     rows = desk.rows()
-    assert {name: row["row_id"] for name, row in rows.items()} == {f"{new}/a.png": 1, f"{new}/sub/b.png": 2}
+    assert {name: row["row_id"] for name, row in rows.items()} == {
+        f"{new}/a.png": 1,
+        f"{new}/sub/b.png": 2,
+    }
     assert (rows[f"{new}/a.png"]["n"], rows[f"{new}/a.png"]["source"]) == (7, str(new))
     assert list(desk.skipped()) == [f"{new}/broken.png"]
     assert [(s.uri, s.columns) for s in desk.manifest.sources] == [
@@ -618,7 +724,9 @@ def test_an_old_root_that_nothing_begins_with_is_noted(two: Desk) -> None:
 def test_two_roots_cannot_become_one(two: Desk) -> None:
     write(two.root / "other" / "a.png", png(BLUE))
     two.index(two.root / "other")
-    with pytest.raises(BadRequest, match=r"--root: two rows of .*my.lake would both be .*/other/a.png"):
+    with pytest.raises(
+        BadRequest, match=r"--root: two rows of .*my.lake would both be .*/other/a.png"
+    ):
         two.idle_sync(roots={str(two.photos): f"{two.root}/other"})
 
 
@@ -630,7 +738,7 @@ def test_a_change_of_roots_that_was_interrupted_is_gone_on_with(
     desk.index()
     new = desk.root / "new"
     desk.photos.rename(new)
-    monkeypatch.setattr("indexer.sync.CARRY_ROWS", 2)
+    monkeypatch.setattr("indexer.run.carrying.CARRY_ROWS", 2)
     first = desk.manifest.snapshot
     report = desk.idle_sync(
         roots={str(desk.photos): str(new)}, should_stop=lambda: desk.manifest.snapshot > first
@@ -681,6 +789,7 @@ def test_a_run_stopped_while_listing_makes_no_snapshot(desk: Desk) -> None:
     desk.add("a.png", RED)
     report = desk.index(should_stop=lambda: True, load=no_model)
     assert (report.interrupted, report.snapshot, report.rows) == (True, 0, 0)
+    assert not desk.lake.exists()
     assert desk.index().new == 1
 
 
@@ -710,7 +819,11 @@ def test_edited_sidecars_become_columns_without_a_model(desk: Desk) -> None:
     (desk.photos / "b.json").unlink()
     desk.idle_sync()
     rows = desk.rows()
-    assert (rows["a.png"]["caption"], rows["b.png"]["caption"], rows["b.png"]["city"]) == (None, None, None)
+    assert (rows["a.png"]["caption"], rows["b.png"]["caption"], rows["b.png"]["city"]) == (
+        None,
+        None,
+        None,
+    )
 
 
 def test_edits_of_the_users_table_become_columns_without_a_model(desk: Desk) -> None:
@@ -718,7 +831,10 @@ def test_edits_of_the_users_table_become_columns_without_a_model(desk: Desk) -> 
     desk.add("sub/b.png", GREEN)
     table = write(desk.root / "table.csv", b"path,n\na.png,1\nsub/b.png,2\nc.png,3\nd.png,4\n")
     report = desk.index(columns=table)
-    assert (report.problems, report.notes) == ([], [f"{table}: 2 rows belong to no image of {desk.photos}"])
+    assert (report.problems, report.notes) == (
+        [],
+        [f"{table}: 2 rows belong to no image of {desk.photos}"],
+    )
     assert {name: row["n"] for name, row in desk.rows().items()} == {"a.png": 1, "sub/b.png": 2}
     before = desk.manifest
     desk.idle_sync()
@@ -780,7 +896,7 @@ def test_a_run_ends_with_few_segments(desk: Desk) -> None:
     for number in range(6):
         desk.add(f"{number}.png", (200, 30 * number, 9))
     desk.index(commit_rows=1, max_segments=2)
-    assert len(desk.manifest.segments) == 2
+    assert len(desk.manifest.segments) <= 2
     assert desk.ids() == {f"{number}.png": number + 1 for number in range(6)}
 
 
@@ -789,3 +905,82 @@ def test_nothing_is_left_in_staging(two: Desk) -> None:
     shutil.copytree(two.lake / "segments", two.lake / "staging" / "left by a writer that died")
     two.idle_sync()
     assert list((two.lake / "staging").iterdir()) == []
+
+
+def test_a_lake_among_the_photos_is_told_but_not_the_runs_own(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.add("a.png", RED)
+    desk.add("set/segments/b.png", GREEN)
+    write(desk.photos / "set/manifest.json", b'{"name": "my set"}')
+    other = Desk(tmp_path / "other")
+    other.add("c.png", BLUE)
+    other.index(other.photos)
+    shutil.copytree(other.lake, desk.photos / "old.lake")
+    report = desk.index(desk.photos)
+    assert (report.new, report.problems) == (2, [])
+    assert report.notes == [f"{desk.photos}/old.lake: it is a lake, and was not looked into"]
+    shutil.rmtree(desk.photos / "old.lake")
+    own = desk.lake.rename(desk.photos / "own.lake")
+    assert sync(own, no_model, config=IndexConfig(decoders=1)).notes == []
+
+
+def test_columns_that_differ_in_case_only_are_one_and_told_once(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for name, colour, text in (
+        ("a", RED, '{"Year": 2020}'),
+        ("b", GREEN, '{"year": 2021}'),
+        ("c", BLUE, '{"YEAR": 2022, "n": 1}'),
+    ):
+        desk.add(f"{name}.png", colour)
+        write(desk.photos / f"{name}.json", text.encode())
+    report = desk.index()
+    [kept] = [name for name in desk.manifest.columns if name != "n"]
+    assert kept.lower() == "year"
+    assert {uri[-5:]: row[kept] for uri, row in desk.rows().items()} == {
+        "a.png": 2020,
+        "b.png": 2021,
+        "c.png": 2022,
+    }
+    [note] = report.notes
+    before = "names of columns that differ in case only are one column: "
+    met = sorted(f"{name} as {kept}" for name in {"Year", "year", "YEAR"} - {kept})
+    assert sorted(note.removeprefix(before).split(", ")) == met
+    write(desk.photos / "a.json", b'{"yEAR": 2024}', LONG_AGO_S + 1)
+    assert desk.sync().notes == [f"{before}yEAR as {kept}"]
+    assert desk.rows()["a.png"][kept] == 2024
+    assert desk.sync().notes == []
+
+
+def test_a_data_sets_manifest_makes_no_folder_a_lake(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.add("a.png", RED)
+    write(desk.lake / "manifest.json", b'{"name": "my set"}')
+    write(desk.lake / "cover.jpg", b"x")
+    with pytest.raises(LakeError, match=r"is not empty and not a lake \(it has cover\.jpg\)"):
+        desk.index(desk.photos)
+
+
+@pytest.mark.parametrize("order", [sorted, lambda names: sorted(names, reverse=True)])
+def test_a_report_is_the_same_whatever_order_the_file_system_lists_in(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, order: Callable[[list[str]], list[str]]
+) -> None:
+    for name in ("b.png", "a.png", "in/c.png"):
+        desk.add(name, RED)
+    for name in ("z.mcap.zstd", "in/x.mcap.zstd"):
+        write(desk.photos / name, b"\x28\xb5\x2f\xfd")
+    for name in ("b.zip", "a.tar", "in/a.zip"):
+        write(desk.photos / name, b"no archive at all")
+    scandir = os.scandir
+
+    @contextmanager
+    def listed(folder: Any) -> Iterator[Iterator[os.DirEntry[Any]]]:
+        with scandir(folder) as entries:
+            by_name = {entry.name: entry for entry in entries}
+        yield iter([by_name[name] for name in order(list(by_name))])
+
+    monkeypatch.setattr(os, "scandir", listed)
+    report = desk.index()
+    assert report.new == 3
+    assert report.notes == sorted(report.notes) and len(report.notes) == 2
+    assert report.problems == sorted(report.problems) and len(report.problems) == 3
+    assert desk.ids() == {"a.png": 1, "b.png": 2, "in/c.png": 3}

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from indexer.commits import Commits, prepare_folder
+from indexer.address import Address
 from indexer.config import IndexConfig
+from indexer.disk.layout import Layout
+from indexer.disk.manifest import Manifest
 from indexer.images import ReadImage
-from indexer.layout import Layout
-from indexer.manifest import Manifest
+from indexer.run.commits import Commits, prepare_folder
+from indexer.run.tasks import Embedded, Task
 from indexer.sources import ImageFile
 from service import Lake
 from tests.fakes import ColourEmbedder
@@ -34,13 +36,19 @@ class Maker:
         self.commits = Commits(self.layout, manifest, IndexConfig(), 0)
 
     def add(
-        self, vector: Iterable[float], uri: str = "", *, phash: int | None = None, **columns: Any
+        self,
+        vector: Iterable[float],
+        uri: str | Address = "",
+        *,
+        phash: int | None = None,
+        camera: str | None = None,
+        place: tuple[float, float] | None = (59.9, 10.7),
+        **columns: Any,
     ) -> None:
         """:param phash: None: the row's number."""
         number = self.commits._next_row_id()
-        file = ImageFile(
-            uri or f"/photos/{number}.png", None, 100 + number, 1_600_000_000_000_000, None, None
-        )
+        address = uri if isinstance(uri, Address) else Address(uri or f"/photos/{number}.png")
+        file = ImageFile(address, 100 + number, 1_600_000_000_000_000, None, None)
         image = ReadImage(
             pixels=np.zeros((8, 8, 3), np.uint8),
             sha256=f"{number:064x}",
@@ -49,10 +57,11 @@ class Maker:
             height_px=480,
             format="png",
             captured_at=datetime(2024, 5, 1, 12, 30),
-            camera=None,
-            place=(59.9, 10.7),
+            camera=camera,
+            place=place,
         )
-        self.commits.add(file, "/photos", image, columns, unit(*vector))
+        task = Task.of(file, "/photos", columns)
+        self.commits.add(Embedded(task, image.columns(), unit(*vector)))
 
     def segment(self) -> str:
         """What was added since the last call becomes a segment; its id."""

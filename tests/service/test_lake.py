@@ -1,4 +1,6 @@
-"""Snapshots beside the current one: which can be had, what they share, and what `vacuum` leaves them."""
+"""Snapshots beside the current one: which can be had,
+what they share, and what `vacuum` leaves them.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from indexer.compact import vacuum
+from indexer.disk.locks import snapshots_being_read
+from indexer.disk.tables import Place
 from indexer.errors import SnapshotGone
-from indexer.locks import snapshots_being_read
-from indexer.tables import Place
+from indexer.run.compact import vacuum
 from service import Lake, Query
-from service.older import KEPT
-from service.search import search
-from service.snapshot import Snapshot
+from service.search.search import search
+from service.search.understood import understand
+from service.snapshot.older import KEPT
+from service.snapshot.snapshot import Snapshot
 from tests.service.lakes import Maker
 
 
 def rows_of(snapshot: Snapshot, lake: Lake) -> list[int]:
     return [
-        hit.row_id for hit in search(snapshot, Query(texts=[("red", 1.0)], k=None), lambda: lake.embedder)
+        hit.row_id
+        for hit in search(
+            understand(snapshot, Query(texts=[("red", 1.0)], k=None), lambda: lake.embedder)
+        )
     ]
 
 
@@ -138,7 +144,12 @@ def test_a_new_column_reaches_the_rows_of_shared_segments(maker: Maker) -> None:
     lake.reload()
     assert [hit.columns["ward"] for hit in lake.search("red")] == [None, "north"]
     assert "ward" not in lake.at(1).schema.names
-    assert "ward" not in search(lake.at(1), Query(texts=[("red", 1.0)]), lambda: lake.embedder)[0].columns
+    assert (
+        "ward"
+        not in search(understand(lake.at(1), Query(texts=[("red", 1.0)]), lambda: lake.embedder))[
+            0
+        ].columns
+    )
 
 
 def test_a_reload_is_warm(maker: Maker) -> None:
@@ -157,11 +168,13 @@ def test_damage_to_a_shared_segment_shows_at_the_next_reload(maker: Maker) -> No
     path.rename(path.with_suffix(".away"))
     commit_one(maker)
     lake.reload()
-    assert lake.problems[0] == f"{path} is damaged: it is missing; its 1 rows are out of service"
+    assert lake.problems[0] == f"{path} is damaged: it is missing; its 1 row is out of service"
     assert rows_of(lake.snapshot, lake) == [2]
 
 
-def test_threads_read_old_snapshots_while_the_lake_moves_and_is_swept(maker: Maker, tmp_path: Path) -> None:
+def test_threads_read_old_snapshots_while_the_lake_moves_and_is_swept(
+    maker: Maker, tmp_path: Path
+) -> None:
     """Whatever a thread gets is the whole snapshot that it asked for, or SnapshotGone."""
     commit_one(maker)
     lake = maker.open()

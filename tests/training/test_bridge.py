@@ -1,4 +1,6 @@
-"""The training-free bridge, whole: photos found by words, the same vectors every time, neither torch nor network."""
+"""The training-free bridge, whole: photos found by words,
+the same vectors every time, neither torch nor network.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.embed import Embedder, Pixels, Vectors
+from indexer.arrays import Pixels, Vectors
+from indexer.embed import Embedder
 from indexer.errors import ModelUnavailable
 from tests.photos import sample, sample_photos, square
 from training.bridge import PARTS, BridgeEmbedder, weights_sha256
@@ -108,12 +111,17 @@ def test_a_batch_changes_no_vector(
 
 def test_plain_images_have_finite_vectors(embedder: Embedder) -> None:
     plain = [np.full((SIDE_PX, SIDE_PX, 3), value, np.uint8) for value in (0, 127, 255)]
-    assert np.linalg.norm(embedder.embed_images(plain), axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+    assert np.linalg.norm(embedder.embed_images(plain), axis=1) == pytest.approx(
+        np.ones(3), abs=1e-5
+    )
 
 
 def test_an_image_of_another_size_is_brought_to_the_models(embedder: Embedder) -> None:
     image = sample("chelsea")  # 300 x 451
-    fitted, by_hand = embedder.embed_images([image])[0], embedder.embed_images([square(image, SIDE_PX)])[0]
+    fitted, by_hand = (
+        embedder.embed_images([image])[0],
+        embedder.embed_images([square(image, SIDE_PX)])[0],
+    )
     assert fitted @ by_hand > 0.98
 
 
@@ -142,7 +150,9 @@ def test_the_fingerprint_names_what_the_vectors_depend_on(embedder: Embedder) ->
 
 
 @pytest.mark.parametrize("known", PARTS, ids=lambda part: str(part.package))
-def test_a_missing_weights_package_is_a_sentence(known: PinnedFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_weights_package_is_a_sentence(
+    known: PinnedFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     missing = PinnedFile("no_such_package", known.requirement, known.path, known.sha256)
     parts = tuple(missing if part is known else part for part in PARTS)
     monkeypatch.setattr("training.bridge.PARTS", parts)

@@ -63,7 +63,9 @@ def test_a_set_tells_its_source_from_the_file_beside_it(tmp_path: Path) -> None:
     assert CardSet.read(folder, 5) == CardSet("aid", 5, "github:a/b", "c0ff", licence=None)
 
 
-@pytest.mark.parametrize(("content", "reason"), [("{", "it is not JSON"), ("[]", "it is not a JSON object")])
+@pytest.mark.parametrize(
+    ("content", "reason"), [("{", "it is not JSON"), ("[]", "it is not a JSON object")]
+)
 def test_a_damaged_source_is_one_sentence(content: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "source.json").write_text(content)
     with pytest.raises(SourceError, match=reason) as caught:

@@ -1,4 +1,6 @@
-"""The reader of weights files: reads what torch.save wrote in 2020, runs nothing, refuses the rest."""
+"""The reader of weights files: reads what torch.save wrote in 2020,
+runs nothing, refuses the rest.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def numbers(values: tuple[int, ...]) -> bytes:
     return b"(" + b"".join(f"I{value}\n".encode() for value in values) + b"t"
 
 
-def tensor(source: bytes, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> bytes:
+def tensor(
+    source: bytes, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0
+) -> bytes:
     arguments = source + f"I{offset}\n".encode() + numbers(shape) + numbers(strides) + b"I00\n"
     return b"ctorch._utils\n_rebuild_tensor_v2\n(" + arguments + b"ccollections\nOrderedDict\n(tRtR"
 
@@ -49,9 +53,17 @@ def floats(*values: float) -> bytes:
 
 def test_reads_shapes_offsets_and_strides() -> None:
     table = (
-        b"(Vwhole\n" + tensor(storage(), (2, 3), (3, 1)) + b"Vturned\n" + tensor(storage(), (3, 2), (1, 3))
+        b"(Vwhole\n"
+        + tensor(storage(), (2, 3), (3, 1))
+        + b"Vturned\n"
+        + tensor(storage(), (3, 2), (1, 3))
     )
-    table += b"Vlast\n" + tensor(storage(), (2,), (1,), offset=4) + b"Vscalar\n" + tensor(storage(), (), ())
+    table += (
+        b"Vlast\n"
+        + tensor(storage(), (2,), (1,), offset=4)
+        + b"Vscalar\n"
+        + tensor(storage(), (), ())
+    )
     tensors = read_checkpoint(checkpoint(table + b"d", floats(1, 2, 3, 4, 5, 6)), "weights.pth")
     assert tensors["whole"].tolist() == [[1, 2, 3], [4, 5, 6]]
     assert tensors["turned"].tolist() == [[1, 4], [2, 5], [3, 6]]
@@ -104,12 +116,16 @@ def test_a_hostile_pickle_is_refused_and_runs_nothing(
 )
 def test_a_tensor_outside_its_numbers_is_refused(table: bytes, reason: str) -> None:
     with pytest.raises(ModelUnavailable) as refusal:
-        read_checkpoint(checkpoint(b"(Vweight\n" + table + b"d", floats(1, 2, 3, 4, 5, 6)), "odd.pth")
+        read_checkpoint(
+            checkpoint(b"(Vweight\n" + table + b"d", floats(1, 2, 3, 4, 5, 6)), "odd.pth"
+        )
     assert str(refusal.value) == f"model odd.pth: {reason}; nothing of it was run"
 
 
 def test_a_file_cut_short_is_refused() -> None:
-    whole = checkpoint(b"(Vweight\n" + tensor(storage(), (6,), (1,)) + b"d", floats(1, 2, 3, 4, 5, 6))
+    whole = checkpoint(
+        b"(Vweight\n" + tensor(storage(), (6,), (1,)) + b"d", floats(1, 2, 3, 4, 5, 6)
+    )
     assert read_checkpoint(whole, "whole.pth")["weight"].tolist() == [1, 2, 3, 4, 5, 6]
     for length in range(len(whole)):
         with pytest.raises(ModelUnavailable, match=r"^model cut\.pth: it "):
@@ -117,7 +133,9 @@ def test_a_file_cut_short_is_refused() -> None:
 
 
 def test_another_layout_is_refused() -> None:
-    with pytest.raises(ModelUnavailable, match=r"it is not in the layout that torch\.save wrote in 2020"):
+    with pytest.raises(
+        ModelUnavailable, match=r"it is not in the layout that torch\.save wrote in 2020"
+    ):
         read_checkpoint(pickle.dumps({"weight": 1}), "other.pth")
     with pytest.raises(ModelUnavailable, match="it cannot be read as PyTorch weights"):
         read_checkpoint(b"PK\x03\x04 a zip, as torch writes today", "zip.pth")

@@ -1,4 +1,6 @@
-"""Sets as users have them: folders and CSV files of tiny images, read into classes, texts and splits."""
+"""Sets as users have them: folders and CSV files of tiny images,
+read into classes, texts and splits.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,8 @@ def test_without_validate_a_tenth_of_train_becomes_it(tmp_path: Path) -> None:
     for number in range(20):
         png(tmp_path / f"train/cat/{number}.png")
     png(tmp_path / "test/dog/a.png")
-    # The first byte of a sha256 says whether the number is under a tenth: below 25, or above 25 for not; none is 25.
+    # The first byte of a sha256 says whether the number is under a tenth: below 25, or above 25 for
+    # not; none is 25.
     first = {n: hashlib.sha256(f"train/cat/{n}.png5".encode()).digest()[0] for n in range(20)}
     assert 25 not in first.values()
     expected = {f"{n}.png" for n in range(20) if first[n] < 25}
@@ -98,7 +101,11 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 def test_train_alone_is_no_split(tmp_path: Path) -> None:
     for number in range(100):
         png(tmp_path / f"train/{'cat' if number % 2 else 'dog'}/{number}.png")
-    assert set(Counter(e.split for e in read(tmp_path, 0).examples)) == {"train", "validate", "test"}
+    assert set(Counter(e.split for e in read(tmp_path, 0).examples)) == {
+        "train",
+        "validate",
+        "test",
+    }
 
 
 def test_only_a_set_of_fifty_is_split(tmp_path: Path) -> None:
@@ -123,10 +130,22 @@ def test_the_drawn_split_hangs_on_names_and_seed_alone(tmp_path: Path) -> None:
     assert read(table, 1) == data
     assert [e.split for e in read(table, 2).examples] != [e.split for e in data.examples]
     write(table, "image,label\n" + "".join(reversed(lines.splitlines(keepends=True))))
-    assert {(e.path, e.split) for e in read(table, 1).examples} == {(e.path, e.split) for e in data.examples}
+    assert {(e.path, e.split) for e in read(table, 1).examples} == {
+        (e.path, e.split) for e in data.examples
+    }
 
 
 # -- captions and tables
+
+
+def test_a_quote_that_keeps_spreadsheets_from_running_a_cell_is_no_part_of_it(
+    tmp_path: Path,
+) -> None:
+    png(tmp_path / "-1.png")
+    png(tmp_path / "2.png")
+    table = write(tmp_path / "t.csv", "image,caption\n'-1.png,'=a dog\n2.png,'tis a dog\n")
+    found = {(e.path.name, e.texts) for e in read(table, 0).examples}
+    assert found == {("-1.png", ("=a dog",)), ("2.png", ("'tis a dog",))}
 
 
 def test_captions_lie_beside_images(tmp_path: Path) -> None:
@@ -174,7 +193,9 @@ def test_a_table_names_images_anywhere(tmp_path: Path) -> None:
 
 def test_missing_images_are_counted(tmp_path: Path) -> None:
     png(tmp_path / "1.png")
-    table = write(tmp_path / "t.csv", "uri,text\ngone.png,a\ns3://bucket/x.png,b\n1.png,c\ngone.png,d\n")
+    table = write(
+        tmp_path / "t.csv", "uri,text\ngone.png,a\ns3://bucket/x.png,b\n1.png,c\ngone.png,d\n"
+    )
     data = read(table, 0)
     assert (len(data.examples), data.missing, data.first_missing) == (1, 2, "gone.png")
 
@@ -228,7 +249,9 @@ def test_no_images(tmp_path: Path) -> None:
 def test_a_folder_of_sets(tmp_path: Path) -> None:
     for name in ("one/train/cat/1.png", "one/test/dog/1.png", "two/cat/2.png"):
         png(tmp_path / "data" / name)
-    assert "it is a folder of data sets (one); name the sets themselves" in complaint(tmp_path / "data")
+    assert "it is a folder of data sets (one); name the sets themselves" in complaint(
+        tmp_path / "data"
+    )
 
 
 def test_one_class(tmp_path: Path) -> None:
@@ -249,7 +272,9 @@ def test_a_class_of_an_id_only(tmp_path: Path) -> None:
 def test_two_folders_of_one_name(tmp_path: Path) -> None:
     png(tmp_path / "red-car/1.png")
     png(tmp_path / "red_car/2.png")
-    assert complaint(tmp_path).endswith("'red-car' and 'red_car' both read as 'red car'; rename one of them")
+    assert complaint(tmp_path).endswith(
+        "'red-car' and 'red_car' both read as 'red car'; rename one of them"
+    )
 
 
 @pytest.mark.parametrize(
@@ -265,13 +290,22 @@ def test_two_folders_of_one_name(tmp_path: Path) -> None:
         ("uri,text\n ,a\n", "line 2 has no uri"),
         ("uri,label\n1.png,7\n", "the class name '7' is only an id; say in words what it shows"),
         ("uri,label\n1.png,a\n1.png,b\n", "1.png is both 'a' and 'b'; keep one label an image"),
-        ("uri,text\nfile://[x,a\n", "none of the 1 images it names is on this machine, first file://[x"),
-        ("uri,text\n2.png,a\n3.png,a\n", "none of the 2 images it names is on this machine, first 2.png"),
+        (
+            "uri,text\nfile://[x,a\n",
+            "none of the 1 images it names is on this machine, first file://[x",
+        ),
+        (
+            "uri,text\n2.png,a\n3.png,a\n",
+            "none of the 2 images it names is on this machine, first 2.png",
+        ),
         (
             f"uri,text\n{'x' * 300}.png,a\n",
             f"none of the 1 images it names is on this machine, first {'x' * 300}.png",
         ),
-        (f"uri,text\n1.png,{'x' * 140_000}\n", "it is not CSV (field larger than field limit (131072))"),
+        (
+            f"uri,text\n1.png,{'x' * 140_000}\n",
+            "it is not CSV (field larger than field limit (131072))",
+        ),
     ],
 )
 def test_tables_that_say_too_little(tmp_path: Path, content: str, reason: str) -> None:

@@ -1,4 +1,6 @@
-"""The graph of EfficientNet-Lite: its parts by hand, the whole of it against torch's own operators."""
+"""The graph of EfficientNet-Lite: its parts by hand,
+the whole of it against torch's own operators.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def test_batch_norm_folds_into_kernel_and_bias() -> None:
         (9, 1, 1, (0, 0)),
     ],
 )
-def test_padding_is_tensorflows(side_px: int, kernel: int, stride: int, padding: tuple[int, int]) -> None:
+def test_padding_is_tensorflows(
+    side_px: int, kernel: int, stride: int, padding: tuple[int, int]
+) -> None:
     assert same_padding(side_px, kernel, stride) == padding
 
 
@@ -79,14 +83,17 @@ def test_the_whole_network_agrees_with_torchs_operators() -> None:
     theirs = probabilities_by_torch(weights, pixels)
     assert theirs.sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert np.abs(ours - theirs).max() < 1e-4
-    assert np.abs(ours - theirs).max() < 1e-3 * theirs.max(axis=1).min()  # not merely because all are small
+    # not merely because all are small
+    assert np.abs(ours - theirs).max() < 1e-3 * theirs.max(axis=1).min()
 
 
 @pytest.mark.slow
 def test_temperature_flattens_the_probabilities() -> None:
     weights = read_checkpoint(CLASSIFIER.read(), CLASSIFIER.path)
     sharp, flat = (
-        open_session(probability_graph(weights, temperature)).run(None, {"pixels": pictures(1)})[0][:, -1000:]
+        open_session(probability_graph(weights, temperature)).run(None, {"pixels": pictures(1)})[0][
+            :, -1000:
+        ]
         for temperature in (1.0, 2.0)
     )
     roots = np.sqrt(sharp)  # exp(score / 2) = sqrt(exp(score))
@@ -96,11 +103,14 @@ def test_temperature_flattens_the_probabilities() -> None:
 @pytest.mark.slow
 def test_8_bits_cost_little_and_come_to_a_quarter_of_the_size() -> None:
     weights = read_checkpoint(CLASSIFIER.read(), CLASSIFIER.path)
-    arrays = ImageArrays(LITE2, folded(LITE2, weights), class_table=None, temperature=1.0, head=None)
+    arrays = ImageArrays(
+        LITE2, folded(LITE2, weights), class_table=None, temperature=1.0, head=None
+    )
     plain, small = image_graph(arrays, in_8_bits=False), image_graph(arrays)
     assert len(small) < 0.29 * len(plain)
     theirs, ours = (
-        unit_rows(open_session(content).run(None, {"pixels": pictures(4)})[0]) for content in (plain, small)
+        unit_rows(open_session(content).run(None, {"pixels": pictures(4)})[0])
+        for content in (plain, small)
     )
     assert (theirs * ours).sum(axis=1).min() > 0.997
 
@@ -113,7 +123,9 @@ def probability_graph(weights: Tensors, temperature: float) -> bytes:
 
 
 def probabilities_by_torch(weights: Tensors, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The network again, from the paper: no folding, no graph, widths and repeats read off the weights."""
+    """The network again, from the paper: no folding,
+    no graph, widths and repeats read off the weights.
+    """
     import torch
     from torch.nn import functional
 
@@ -131,7 +143,8 @@ def probabilities_by_torch(weights: Tensors, pixels: NDArray[np.uint8]) -> NDArr
         )
         return functional.batch_norm(x, mean, variance, gamma, beta, eps=1e-3)
 
-    # Lite2's blocks: the first of each stage of 1, 3, 3, 4, 4, 5 and 1 blocks takes the stage's stride.
+    # Lite2's blocks: the first of each stage of 1, 3, 3, 4, 4, 5 and 1 blocks takes the stage's
+    # stride.
     strides = [1, 2, 1, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1]
     with torch.no_grad():
         x = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128

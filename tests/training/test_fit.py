@@ -23,7 +23,9 @@ COLOURS = {"glorp": (220, 30, 30), "zindle": (30, 30, 220)}  # words that no mod
 
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 plain images of two made-up classes: 15 to learn from and 5 to validate on, of each; and a broken one."""
+    """40 plain images of two made-up classes:
+    15 to learn from and 5 to validate on, of each; and a broken one.
+    """
     root = tmp_path_factory.mktemp("data") / "colours"
     rng = np.random.default_rng(0)
     for name, colour in COLOURS.items():
@@ -40,7 +42,9 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 Progress = list[tuple[str, int, int]]
 
 
-def trained(data: Path, out: Path, base: str, steps: int, fine_tune: int = 0) -> tuple[FitReport, Progress]:
+def trained(
+    data: Path, out: Path, base: str, steps: int, fine_tune: int = 0
+) -> tuple[FitReport, Progress]:
     progress: Progress = []
 
     def note(stage: str, done: int, total: int) -> None:
@@ -48,13 +52,22 @@ def trained(data: Path, out: Path, base: str, steps: int, fine_tune: int = 0) ->
 
     sets = [read(data, 0)]
     report = fit(
-        sets, out, base=base, name="mine", seed=0, steps=steps, fine_tune=fine_tune, on_progress=note
+        sets,
+        out,
+        base=base,
+        name="mine",
+        seed=0,
+        steps=steps,
+        fine_tune=fine_tune,
+        on_progress=note,
     )
     return report, progress
 
 
 @pytest.fixture(scope="module")
-def adapted(colours: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FitReport, Progress]:
+def adapted(
+    colours: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, FitReport, Progress]:
     out = tmp_path_factory.mktemp("out") / "my.model"
     return out, *trained(colours, out, "builtin", 60)
 
@@ -67,7 +80,10 @@ def test_a_finished_model_learns_words_it_did_not_know(
     assert report.measures == {"colours top-1": 1.0}
     model = BuiltinEmbedder(out)
     images = [np.array(Image.open(colours / "validate" / name / "19.png")) for name in COLOURS]
-    scores = model.embed_images(images) @ model.embed_texts([f"a photo of a {name}" for name in COLOURS]).T
+    scores = (
+        model.embed_images(images)
+        @ model.embed_texts([f"a photo of a {name}" for name in COLOURS]).T
+    )
     assert scores[0, 0] > scores[0, 1] and scores[1, 1] > scores[1, 0]
 
 
@@ -114,7 +130,10 @@ def test_from_the_pretrained_parts(colours: Path, tmp_path: Path) -> None:
 
 
 def test_the_last_block_learns_too(
-    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapted: tuple[Path, FitReport, Progress]
+    colours: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    adapted: tuple[Path, FitReport, Progress],
 ) -> None:
     monkeypatch.setenv("LAKESIFT_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "tuned.model"
@@ -127,8 +146,11 @@ def test_the_last_block_learns_too(
     changed = {name for name in before if np.abs(before[name] - after[name]).max() > 1e-6}
     tuned = {f"{part.name}.{kind}" for part in last_block(LITE2) for kind in ("weight", "bias")}
     assert changed == tuned
-    (maps, _) = sorted((tmp_path / "cache" / "maps").iterdir(), key=lambda path: -path.stat().st_size)
-    assert np.load(maps, mmap_mode="r").shape == (31, 208, 9, 9)  # the broken image is a row of zeros
+    (maps, _) = sorted(
+        (tmp_path / "cache" / "maps").iterdir(), key=lambda path: -path.stat().st_size
+    )
+    # the broken image is a row of zeros
+    assert np.load(maps, mmap_mode="r").shape == (31, 208, 9, 9)
 
 
 def test_no_room_for_what_the_last_block_takes(
@@ -139,7 +161,9 @@ def test_no_room_for_what_the_last_block_takes(
     full = type(shutil.disk_usage("/"))(10**12, 10**12 - 1_200_000, 1_200_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
     looked_at: Progress = []
-    with pytest.raises(BadRequest, match=r"2 MB of features go there, and 1 MB are free; name another"):
+    with pytest.raises(
+        BadRequest, match=r"2 MB of features go there, and 1 MB are free; name another"
+    ):
         fit(
             [read(colours, 0)],
             tmp_path / "out",
@@ -150,7 +174,9 @@ def test_no_room_for_what_the_last_block_takes(
             fine_tune=1,
             on_progress=lambda *step: looked_at.append(step),
         )
-    assert (looked_at, list((tmp_path / "maps").iterdir())) == ([], []), "the first set alone would fit"
+    assert (looked_at, list((tmp_path / "maps").iterdir())) == ([], []), (
+        "the first set alone would fit"
+    )
 
 
 def test_a_cache_that_cannot_be_written(

@@ -41,12 +41,17 @@ def run_image(content: bytes, images: NDArray[np.uint8]) -> Floats:
 
 def run_text(content: bytes, ids: Ids = IDS, mask: Ids = MASK) -> Floats:
     session = open_session(content)
-    return np.asarray(session.run(["vectors"], {"input_ids": ids, "attention_mask": mask})[0], np.float32)
+    return np.asarray(
+        session.run(["vectors"], {"input_ids": ids, "attention_mask": mask})[0], np.float32
+    )
 
 
 def test_the_image_tower_computes_what_torch_does() -> None:
     arrays, images = tiny_model().image, pixels(3)
-    ours, theirs = run_image(image_graph(arrays, in_8_bits=False), images), image_by_torch(arrays, images)
+    ours, theirs = (
+        run_image(image_graph(arrays, in_8_bits=False), images),
+        image_by_torch(arrays, images),
+    )
     assert ours.shape == (3, DIM)
     assert np.abs(ours - theirs).max() < 1e-4 < theirs.std(axis=0).max()
 
@@ -69,10 +74,13 @@ def test_padding_changes_no_vector() -> None:
 
 
 def test_a_head_by_hand() -> None:
-    # A white image is 1 in every channel: kernels of 0 and the last bias make the features [2, 0.5].
+    # A white image is 1 in every channel: kernels of 0 and the last bias make the features [2,
+    # 0.5].
     features = image_with_features(np.array([2, 0.5], np.float32))
     white = np.full((1, 32, 32, 3), 255, np.uint8)
-    assert run_image(image_graph(features, in_8_bits=False), white) == pytest.approx(np.array([[2, 0.5]]))
+    assert run_image(image_graph(features, in_8_bits=False), white) == pytest.approx(
+        np.array([[2, 0.5]])
+    )
 
     double = Linear(np.array([[2, 0], [0, 2]], np.float32), np.array([0, -1], np.float32))
     swap = Linear(np.array([[0, 1], [1, 0]], np.float32), np.array([10, 20], np.float32))
@@ -80,8 +88,11 @@ def test_a_head_by_hand() -> None:
     assert run_image(image_graph(one_layer), white) == pytest.approx(np.array([[4, 0]]), abs=1e-5)
     # gelu(4) = 4 * 0.99996833 = 3.9998733; gelu(0) = 0; swapped, plus [10, 20]
     two_layers = replace(features, head=Head((double, swap)))
-    assert run_image(image_graph(two_layers), white) == pytest.approx(np.array([[10, 23.9998733]]), abs=1e-4)
-    # norm: mean 1.25, deviation 0.75: [1, -1] * [3, 1] + [0, 5] = [3, 4]; layer [6, 7]; skip: [3 + 4, 0]
+    assert run_image(image_graph(two_layers), white) == pytest.approx(
+        np.array([[10, 23.9998733]]), abs=1e-4
+    )
+    # norm: mean 1.25, deviation 0.75: [1, -1] * [3, 1] + [0, 5] = [3, 4]; layer [6, 7]; skip: [3 +
+    # 4, 0]
     norm = Norm(np.array([3, 1], np.float32), np.array([0, 5], np.float32))
     whole = replace(features, head=Head((double,), np.array([[1, 1], [0, 0]], np.float32), norm))
     assert run_image(image_graph(whole), white) == pytest.approx(np.array([[13, 7]]), abs=1e-3)
@@ -90,7 +101,10 @@ def test_a_head_by_hand() -> None:
 def test_a_mixture_by_hand() -> None:
     features = image_with_features(np.array([2, 0.5], np.float32))
     # Scores are [2 ln 3, 0] at any features, over a temperature of 2: probabilities 3/4 and 1/4.
-    fc = {"_fc.weight": np.zeros((2, 2), np.float32), "_fc.bias": np.array([2 * np.log(3), 0], np.float32)}
+    fc = {
+        "_fc.weight": np.zeros((2, 2), np.float32),
+        "_fc.bias": np.array([2 * np.log(3), 0], np.float32),
+    }
     table = np.array([[4, 0, 8], [0, 12, 4]], np.float32)
     arrays = replace(features, backbone=features.backbone | fc, class_table=table, temperature=2.0)
     found = run_image(image_graph(arrays), np.zeros((1, 32, 32, 3), np.uint8))
@@ -101,14 +115,20 @@ def test_8_bits_are_the_fp32_model_of_the_unpacked_arrays() -> None:
     model = tiny_model()
     image, text = image_graph(model.image), text_graph(model.text)
     assert (
-        np.abs(run_image(image, pixels(3)) - image_by_torch(read_image_graph(image), pixels(3))).max() < 1e-4
+        np.abs(
+            run_image(image, pixels(3)) - image_by_torch(read_image_graph(image), pixels(3))
+        ).max()
+        < 1e-4
     )
     assert np.abs(run_text(text) - text_by_torch(read_text_graph(text), IDS, MASK)).max() < 1e-4
 
 
 def test_what_is_read_back_is_within_half_a_step_of_what_was_written() -> None:
     model = tiny_model()
-    image, text = read_image_graph(image_graph(model.image)), read_text_graph(text_graph(model.text))
+    image, text = (
+        read_image_graph(image_graph(model.image)),
+        read_text_graph(text_graph(model.text)),
+    )
     assert (image.variant, image.temperature, text.attention_heads) == (TINY, 2.0, 4)
     assert image.head is not None and text.head is not None and model.image.head is not None
     assert (image.head.skip, image.head.norm) == (None, None)
@@ -122,9 +142,9 @@ def test_what_is_read_back_is_within_half_a_step_of_what_was_written() -> None:
         for name, values in written.items():
             step = np.abs(values.reshape(len(values), -1)).max(axis=1) / 127
             off = np.abs(values - read[name]).reshape(len(values), -1).max(axis=1)
-            assert (off <= (step / 2 + 1e-6 if name.endswith("weight") and values.ndim > 1 else 0)).all(), (
-                name
-            )
+            assert (
+                off <= (step / 2 + 1e-6 if name.endswith("weight") and values.ndim > 1 else 0)
+            ).all(), name
 
 
 def test_written_read_and_written_again_is_the_same_model() -> None:
@@ -196,9 +216,13 @@ def cosines(a: Floats, b: Floats) -> Floats:
 
 
 def image_with_features(features: Floats) -> ImageArrays:
-    """A network whose pooled features are these for every image: all its weights are 0 but the last bias."""
+    """A network whose pooled features are these for every image:
+    all its weights are 0 but the last bias.
+    """
     image = tiny_model().image
-    backbone = {name: np.zeros_like(values) for name, values in image.backbone.items() if name[:3] != "_fc"}
+    backbone = {
+        name: np.zeros_like(values) for name, values in image.backbone.items() if name[:3] != "_fc"
+    }
     last = backbone["_conv_head.weight"][: len(features)]
     return replace(
         image,
@@ -219,7 +243,9 @@ def image_by_torch(arrays: ImageArrays, images: NDArray[np.uint8]) -> Floats:
         before, after = same_padding(x.shape[-1], kernel.shape[-1], part.stride)
         x = functional.pad(x, (before, after, before, after))
         groups = x.shape[1] // kernel.shape[1]
-        x = functional.conv2d(x, kernel, backbone[f"{part.name}.bias"], stride=part.stride, groups=groups)
+        x = functional.conv2d(
+            x, kernel, backbone[f"{part.name}.bias"], stride=part.stride, groups=groups
+        )
         return functional.relu6(x) if part.activated else x
 
     x = convolve((torch.from_numpy(images).permute(0, 3, 1, 2).float() - 127) / 128)
@@ -229,7 +255,10 @@ def image_by_torch(arrays: ImageArrays, images: NDArray[np.uint8]) -> Floats:
             x = convolve(x)
         x = x + start if block.adds_input else x
     features = convolve(x).mean((2, 3))
-    scores = functional.linear(features, backbone["_fc.weight"], backbone["_fc.bias"]) / arrays.temperature
+    scores = (
+        functional.linear(features, backbone["_fc.weight"], backbone["_fc.bias"])
+        / arrays.temperature
+    )
     seen = torch.cat([features, scores.softmax(1) @ torch.from_numpy(arrays.class_table)], dim=1)
     return head_by_torch(arrays.head, seen)
 
@@ -250,10 +279,15 @@ def text_by_torch(arrays: TextArrays, ids: Ids, mask: Ids) -> Floats:
         return x.reshape(*x.shape[:2], arrays.attention_heads, -1).transpose(1, 2)
 
     words = functional.embedding(torch.from_numpy(ids), bert["embeddings.word_embeddings.weight"])
-    x = norm(words + bert["embeddings.position_embeddings.weight"][: ids.shape[1]], "embeddings.LayerNorm")
+    x = norm(
+        words + bert["embeddings.position_embeddings.weight"][: ids.shape[1]],
+        "embeddings.LayerNorm",
+    )
     for index in range(arrays.layers):
         layer = f"encoder.layer.{index}"
-        q, k, v = (split(linear(x, f"{layer}.attention.self.{part}")) for part in ("query", "key", "value"))
+        q, k, v = (
+            split(linear(x, f"{layer}.attention.self.{part}")) for part in ("query", "key", "value")
+        )
         seen_by = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None, None, :])
         joined = linear(seen_by.transpose(1, 2).flatten(2), f"{layer}.attention.output.dense")
         x = norm(x + joined, f"{layer}.attention.output.LayerNorm")
@@ -261,7 +295,9 @@ def text_by_torch(arrays: TextArrays, ids: Ids, mask: Ids) -> Floats:
         x = norm(x + linear(wide, f"{layer}.output.dense"), f"{layer}.output.LayerNorm")
     mean = (x * seen[:, :, None]).sum(1) / seen.sum(1, keepdim=True)
     return (
-        head_by_torch(arrays.head, mean) if arrays.head is not None else np.asarray(mean.numpy(), np.float32)
+        head_by_torch(arrays.head, mean)
+        if arrays.head is not None
+        else np.asarray(mean.numpy(), np.float32)
     )
 
 

@@ -26,20 +26,30 @@ from training.wordings import PLURALS, WORDINGS, plurals, wordings
 
 
 def test_a_head_by_hand() -> None:
-    """Norm of (1, -1): itself; GELU(1) = 0.8413, GELU(-1) = -0.1587; the sum is (1.8413, -1.1587)."""
+    """Norm of (1, -1): itself; GELU(1) = 0.8413,
+    GELU(-1) = -0.1587; the sum is (1.8413, -1.1587).
+    """
     eye = np.eye(2, dtype=np.float32)
     zero, one = np.zeros(2, np.float32), np.ones(2, np.float32)
     head = Head((Linear(eye, zero), Linear(eye, zero)), eye, Norm(one, zero))
     learning = LearningHead(head, 0.5, 0.5).eval()  # dropout is for training only
     expected = np.array([1.8413, -1.1587]) / np.hypot(1.8413, -1.1587)
-    assert learning(torch.tensor([[1.0, -1.0]])).detach().numpy()[0] == pytest.approx(expected, abs=1e-3)
+    assert learning(torch.tensor([[1.0, -1.0]])).detach().numpy()[0] == pytest.approx(
+        expected, abs=1e-3
+    )
     again = learning.head()
-    assert np.array_equal(again.layers[1].weight, eye) and again.skip is not None and again.norm is not None
+    assert (
+        np.array_equal(again.layers[1].weight, eye)
+        and again.skip is not None
+        and again.norm is not None
+    )
 
 
 def test_a_fresh_head_sees_each_column_in_its_own_measure() -> None:
     rng = np.random.default_rng(0)
-    samples = (rng.normal(size=(500, 6)) * [1, 1, 1, 3, 3, 3] + [5, 0, 0, 0, 0, -5]).astype(np.float32)
+    samples = (rng.normal(size=(500, 6)) * [1, 1, 1, 3, 3, 3] + [5, 0, 0, 0, 0, -5]).astype(
+        np.float32
+    )
     learning = LearningHead(fresh(samples, 4, 3, 0), 0, 0).eval()
     assert learning.norm is not None
     normed = learning.norm(torch.tensor(samples)).detach().numpy()
@@ -72,7 +82,9 @@ def test_groups_are_of_the_classes_they_say() -> None:
     names = class_names()
     said = {group: {names[position].lower() for position in members(group)} for group in GROUPS}
     assert "tabby cat" in said["cat"] and "chihuahua" in said["dog"] and "taxicab" in said["car"]
-    assert "tench" in said["fish"] and "mountain bike" in said["bicycle"] and "banana" in said["fruit"]
+    assert (
+        "tench" in said["fish"] and "mountain bike" in said["bicycle"] and "banana" in said["fruit"]
+    )
     assert "school bus" in said["bus"] and "tabby cat" not in said["dog"]
 
 
@@ -81,7 +93,8 @@ def test_coarse_probabilities() -> None:
     assert table.sum(axis=1) == pytest.approx(1)
     assert table[281, columns.index("cat")] == 1  # a tabby is a cat
     assert table[321, columns.index("butterfly")] == table[321, columns.index("insect")] == 0.5
-    assert table[970, len(GROUPS) + ungrouped().index(970)] == 1  # a class of no group is its own word
+    # a class of no group is its own word
+    assert table[970, len(GROUPS) + ungrouped().index(970)] == 1
 
 
 def test_texts_of_ascii_are_read_as_before() -> None:
@@ -119,7 +132,9 @@ def objective(labels: list[int] | None) -> tuple[Objective, LearningSet]:
 
 
 def test_a_contrast_by_hand() -> None:
-    """Cosines (1, 0) times the scale of 20: the loss is log(1 + e^-20) where right, 20 more where wrong."""
+    """Cosines (1, 0) times the scale of 20:
+    the loss is log(1 + e^-20) where right, 20 more where wrong.
+    """
     made, one = objective(None)
     vectors = torch.tensor(one.inputs.astype(np.float32))
     right, texts, same = made._captions(0, np.array([0, 1]), vectors)
@@ -139,9 +154,11 @@ def test_classes_by_hand() -> None:
     loss, _, labels = made._classes(
         0, np.array([0, 1]), vectors
     )  # the second is on the axis of the other class
-    # Of an image: 0 and 20. Of a class, scores of 20 cosine - 5: log(1 + e^-15) + log(1 + e^-5) = 0.0067, and
-    # log(1 + e^5) + log(1 + e^15) = 20.0067.
-    assert float(loss.detach()) == pytest.approx((0 + 20) / 2 + 0.5 * (0.0067 + 20.0067) / 2, abs=1e-3)
+    # Of an image: 0 and 20. Of a class, scores of 20 cosine - 5: log(1 + e^-15) + log(1 + e^-5) =
+    # 0.0067, and log(1 + e^5) + log(1 + e^15) = 20.0067.
+    assert float(loss.detach()) == pytest.approx(
+        (0 + 20) / 2 + 0.5 * (0.0067 + 20.0067) / 2, abs=1e-3
+    )
     assert list(labels) == [0, 0]
 
 
@@ -170,7 +187,9 @@ def test_the_last_block_gives_its_arrays_back() -> None:
         "_conv_head",
     ]
     arrays = block.arrays()
-    assert sorted(arrays) == sorted(f"{name}.{part}" for name in names for part in ("weight", "bias"))
+    assert sorted(arrays) == sorted(
+        f"{name}.{part}" for name in names for part in ("weight", "bias")
+    )
     assert all(np.array_equal(values, image.backbone[name]) for name, values in arrays.items())
     with torch.no_grad():
         next(block.parameters()).add_(1)
@@ -183,16 +202,19 @@ def test_a_moved_last_block_is_held_by_where_images_were() -> None:
     same = LearningHead(Head((Linear(eye, np.zeros(2, np.float32)),)), 0, 0)
     teacher = Teacher([torch.tensor(eye)], [torch.tensor(eye)], torch.tensor(eye))
     made = Objective(same, same, [], teacher, np.random.default_rng(0), Anchor(same, same))
-    inputs = Inputs(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+    inputs = Inputs(
+        torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+    )
     assert float(made._drift([(inputs.seen, inputs)]).detach()) == pytest.approx(2)
 
 
 def test_likeness_follows_the_backbone_by_hand() -> None:
-    """Three images: to the backbone the first two are alike and the third opposite; nothing else counts.
+    """Three images: to the backbone the first two are alike and
+    the third opposite; nothing else counts.
 
-    Centred, (1), (1), (-2) over 3 are 1, 1 and -1: cosines 1 and -1, so that the first two expect each other (e^-20
-    for the third), and the third both in equal shares. Where vectors say so, too, the divergence is 0; where all are
-    one vector, log 2, log 2 and 0.
+    Centred, (1), (1), (-2) over 3 are 1, 1 and -1: cosines 1 and -1, so that the first two expect
+    each other (e^-20 for the third), and the third both in equal shares. Where vectors say so, too,
+    the divergence is 0; where all are one vector, log 2, log 2 and 0.
     """
     made, _ = objective(None)
     seen = torch.tensor([[2.0, 0], [2.0, 0], [-1.0, 0]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexer.embed import Vectors
+from indexer.arrays import Vectors
 from training.metrics import (
     average_precision,
     average_precision_at,
@@ -45,7 +45,9 @@ def test_ties_count_against_recall() -> None:
 def test_recall_of_more_texts_than_are_scored_at_a_time() -> None:
     own = np.arange(3000) % 3
     assert recall_at_k(AXES[own], AXES, own, 1) == 1
-    assert recall_at_k(AXES[own], AXES, np.where(np.arange(3000) < 1500, own, (own + 1) % 3), 1) == 0.5
+    assert (
+        recall_at_k(AXES[own], AXES, np.where(np.arange(3000) < 1500, own, (own + 1) % 3), 1) == 0.5
+    )
 
 
 def test_recall_refuses_nothing_and_a_k_of_0() -> None:
@@ -64,7 +66,8 @@ def test_top_1_takes_a_class_as_the_mean_of_its_prompts() -> None:
 
 def test_copies_on_top() -> None:
     assert copies_on_top(at(0, 10, 20), at(1, 16, 20)) == pytest.approx(2 / 3)  # 16 is nearer to 20
-    assert copies_on_top(np.repeat(AXES[:1], 2, axis=0), AXES[[0, 0]]) == 0  # a twin ties with the original
+    # a twin ties with the original
+    assert copies_on_top(np.repeat(AXES[:1], 2, axis=0), AXES[[0, 0]]) == 0
 
 
 def test_average_precision_by_hand() -> None:
@@ -110,7 +113,9 @@ def test_draws_are_seeded_and_averaged() -> None:
         np.array([3.0, 2.0, 1.0]),
         flags("-+-"),
     )  # one negative is kept: above (1/2) or below (1)
-    one_draw = {average_precision_at(0.5, scores, positive, draws=1, seed=seed) for seed in range(20)}
+    one_draw = {
+        average_precision_at(0.5, scores, positive, draws=1, seed=seed) for seed in range(20)
+    }
     assert one_draw == {0.5, 1.0}
     assert average_precision_at(0.5, scores, positive, draws=400) == pytest.approx(0.75, abs=0.05)
     again = [average_precision_at(0.5, scores, positive, draws=7, seed=3) for _ in range(2)]
@@ -155,7 +160,8 @@ def test_a_line_finds_a_class_that_lies_apart() -> None:
 
 def test_a_line_learns_nothing_from_one_vector() -> None:
     vectors, positive = np.repeat(AXES[:1], 60, axis=0), np.arange(60) < 12
-    # 2 of 12 and 10 of 48 are fitted on; of the rest, 10 + 38, at one half 10 + 10 are kept, positives last.
+    # 2 of 12 and 10 of 48 are fitted on; of the rest, 10 + 38, at one half 10 + 10 are kept,
+    # positives last.
     worst = np.mean([hits / (10 + hits) for hits in range(1, 11)])
     found = linear_ap(vectors, positive, positives=2, others=10, prevalence=0.5, draws=2)
     assert found == pytest.approx(worst)

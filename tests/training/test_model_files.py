@@ -16,7 +16,9 @@ from training.model_files import read_arrays, write_model_folder
 
 
 def test_a_folder_holds_the_model_and_its_documents(tmp_path: Path) -> None:
-    write_model_folder(tmp_path / "my.model", tiny_model(), {"MODEL_CARD.md": "# Größe\n", "LICENSE": "free"})
+    write_model_folder(
+        tmp_path / "my.model", tiny_model(), {"MODEL_CARD.md": "# Größe\n", "LICENSE": "free"}
+    )
     names = ["LICENSE", "MODEL_CARD.md", "image.onnx", "model.json", "text.onnx", "tokenizer.json"]
     assert sorted(path.name for path in (tmp_path / "my.model").iterdir()) == names
     assert (tmp_path / "my.model" / "MODEL_CARD.md").read_text(encoding="utf-8") == "# Größe\n"
@@ -46,7 +48,8 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("first", "second"):
         write_model_folder(tmp_path / name, tiny_model())
     first, second = (
-        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("first", "second")
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("first", "second")
     )
     assert first == second
 
@@ -56,8 +59,13 @@ def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
     write_model_folder(tmp_path / "my.model", tiny_model())  # an empty one is filled
     with pytest.raises(BadRequest) as error:
         write_model_folder(tmp_path / "my.model", tiny_model())
-    assert str(error.value) == f"out: {tmp_path}/my.model is there already; name another, or move it away"
-    with pytest.raises(BadRequest, match=r"no/my\.model cannot be written \(No such file or directory\)"):
+    assert (
+        str(error.value)
+        == f"out: {tmp_path}/my.model is there already; name another, or move it away"
+    )
+    with pytest.raises(
+        BadRequest, match=r"no/my\.model cannot be written \(No such file or directory\)"
+    ):
         write_model_folder(tmp_path / "no" / "my.model", tiny_model())
     assert [path.name for path in tmp_path.iterdir()] == ["my.model"]
 

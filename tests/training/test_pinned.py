@@ -26,7 +26,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pinned(content: bytes = CONTENT, package: str = "some_model_package") -> PinnedFile:
-    return PinnedFile(package, "some-model==1.0", "models/weights.bin", hashlib.sha256(content).hexdigest())
+    return PinnedFile(
+        package, "some-model==1.0", "models/weights.bin", hashlib.sha256(content).hexdigest()
+    )
 
 
 def test_reads_the_file_without_importing_its_package(package: Path) -> None:
@@ -38,7 +40,9 @@ def test_reads_the_file_without_importing_its_package(package: Path) -> None:
 def test_another_content_is_refused(package: Path) -> None:
     with pytest.raises(ModelUnavailable) as refusal:
         pinned(b"other weights").read()
-    found, expected = (hashlib.sha256(content).hexdigest()[:12] for content in (CONTENT, b"other weights"))
+    found, expected = (
+        hashlib.sha256(content).hexdigest()[:12] for content in (CONTENT, b"other weights")
+    )
     assert str(refusal.value) == (
         f"model some-model==1.0: {package / 'models' / 'weights.bin'} "
         f"has sha256 {found}..., expected {expected}...; "

@@ -12,7 +12,9 @@ def test_a_row_has_its_own_scale_in_8_bits() -> None:
     quantised = to_8_bits(np.array([[127, -63.4, 0.6], [0.0254, 0.0126, 0]], np.float32))
     assert quantised.scales == pytest.approx([1, 0.0002])
     assert quantised.integers.tolist() == [[127, -63, 1], [127, 63, 0]]
-    assert quantised.values() == pytest.approx(np.array([[127, -63, 1], [0.0254, 0.0126, 0]]), abs=1e-6)
+    assert quantised.values() == pytest.approx(
+        np.array([[127, -63, 1], [0.0254, 0.0126, 0]]), abs=1e-6
+    )
 
 
 def test_a_kernel_has_a_scale_an_output_channel() -> None:
@@ -44,8 +46,9 @@ def test_each_32_columns_have_their_own_scale_in_4_bits() -> None:
 def test_a_scale_in_4_bits_gives_up_some_of_one_large_value_for_many_small_ones() -> None:
     """One of 7 and 31 of 0.85.
 
-    At the full scale of 1 the small ones are off by 0.15, at 0.85 of it by nothing and the large one by 1.05.
-    Squared: 31 x 0.0225 = 0.70, 1.10; at 0.9: 0.49 + 31 x 0.0025 = 0.57; at 0.95: 0.12 + 31 x 0.01 = 0.43.
+    At the full scale of 1 the small ones are off by 0.15, at 0.85 of it by nothing and the large
+    one by 1.05. Squared: 31 x 0.0225 = 0.70, 1.10; at 0.9: 0.49 + 31 x 0.0025 = 0.57; at 0.95: 0.12
+    + 31 x 0.01 = 0.43.
     """
     table = np.full((1, 32), 0.85, np.float32)
     table[0, 0] = 7

@@ -18,7 +18,9 @@ from training.wordings import wordings
 
 
 def test_what_one_column_loses_another_makes_up_for() -> None:
-    """Columns that always come together: 0.4 + 0.4 of a scale of 1 is better said 0 + 1 than 0 + 0."""
+    """Columns that always come together:
+    0.4 + 0.4 of a scale of 1 is better said 0 + 1 than 0 + 0.
+    """
     weight = np.zeros((1, 32), np.float32)
     weight[0, :3] = [7, 0.4, 0.4]  # the first sets the scale
     rng = np.random.default_rng(0)

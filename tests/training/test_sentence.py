@@ -1,4 +1,6 @@
-"""The sentence encoder: tokens as BERT's, vectors as sentence-transformers', alone or in a batch."""
+"""The sentence encoder: tokens as BERT's,
+vectors as sentence-transformers', alone or in a batch.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def test_meaning_shows_in_the_cosine(encoder: SentenceEncoder) -> None:
 
 
 def test_a_sentence_is_the_same_alone_and_in_a_batch(encoder: SentenceEncoder) -> None:
-    sentences = [" ".join(["a photo of a dog"] * (1 + index % 7)) + f" {index}" for index in range(70)]
+    sentences = [
+        " ".join(["a photo of a dog"] * (1 + index % 7)) + f" {index}" for index in range(70)
+    ]
     together = encoder.encode(sentences)
     alone = np.concatenate([encoder.encode([sentence]) for sentence in sentences])
     assert np.abs(together - alone).max() < 1e-5

@@ -1,1 +1,3 @@
-"""One module a kind of route; each exports `router` and finds what it needs in `request.app.state`."""
+"""One module a kind of route; each exports `router` and finds
+what it needs in `request.app.state`.
+"""

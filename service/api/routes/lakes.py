@@ -10,10 +10,10 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from indexer.errors import BadCursor, BadRequest, UnknownRow
+from service.api.cursor import Cursor, digest, stamp_of
 from service.api.plans import snapshot_of
 from service.api.schemas import (
     CURSOR_PATTERN,
-    DEFAULT_K,
     MAX_ROWS_CURSOR_CHARS,
     ColumnsAnswer,
     ErrorAnswer,
@@ -21,15 +21,18 @@ from service.api.schemas import (
     RowAnswer,
     RowsAnswer,
 )
-from service.browse import browse
-from service.browse import row as row_of
-from service.cursor import Cursor, digest, stamp_of
-from service.hub import ServedLake
-from service.where_syntax import MAX_BYTES
+from service.api.serving.hub import ServedLake
+from service.search.browse import browse
+from service.search.browse import row as row_of
+from service.search.query import PAGE_K
+from service.search.query import Query as SearchQuery
+from service.where.syntax import MAX_BYTES
 
 router = APIRouter(prefix="/v1/lakes", tags=["lakes"])
 
-ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (404, 410, 422, 429, 503)}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    code: {"model": ErrorAnswer} for code in (404, 410, 422, 429, 503)
+}
 LakeName = Annotated[str, Path(description="A lake's name, as GET /v1/lakes lists it.")]
 
 
@@ -52,12 +55,18 @@ def _facts(served: ServedLake) -> dict[str, Any]:
 
 
 @router.get(
-    "/{lake}/columns", response_model=ColumnsAnswer, responses=ERRORS, summary="What `where` can ask for"
+    "/{lake}/columns",
+    response_model=ColumnsAnswer,
+    responses=ERRORS,
+    summary="What `where` can ask for",
 )
 def columns(request: Request, lake: LakeName) -> dict[str, Any]:
     """Every column of the lake's rows, with its type; fields of a struct as `place.latitude`."""
     snapshot = request.app.state.hub.lake(lake).lake.snapshot
-    return {"snapshot": snapshot.number, "columns": [c for field in snapshot.schema for c in _column(field)]}
+    return {
+        "snapshot": snapshot.number,
+        "columns": [c for field in snapshot.schema for c in _column(field)],
+    }
 
 
 def _column(field: pa.Field, prefix: str = "") -> list[dict[str, str]]:
@@ -75,18 +84,25 @@ def _type_name(kind: pa.DataType) -> str:
         return "number"
     if pa.types.is_timestamp(kind):
         return "time"
+    if pa.types.is_list(kind):
+        return "list"
     return "bytes" if pa.types.is_binary(kind) else "text"
 
 
 @router.get(
-    "/{lake}/rows", response_model=RowsAnswer, responses=ERRORS, summary="Rows without a query, by row_id"
+    "/{lake}/rows",
+    response_model=RowsAnswer,
+    responses=ERRORS,
+    summary="Rows without a query, by row_id",
 )
 def rows(
     request: Request,
     lake: LakeName,
-    k: Annotated[int, Query(ge=1)] = DEFAULT_K,
+    k: Annotated[int, Query(ge=1)] = PAGE_K,
     where: Annotated[str | None, Query(max_length=MAX_BYTES)] = None,
-    cursor: Annotated[str | None, Query(max_length=MAX_ROWS_CURSOR_CHARS, pattern=CURSOR_PATTERN)] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=MAX_ROWS_CURSOR_CHARS, pattern=CURSOR_PATTERN)
+    ] = None,
 ) -> Response:
     max_k = request.app.state.config.max_k
     if k > max_k:
@@ -94,7 +110,7 @@ def rows(
     served: ServedLake = request.app.state.hub.lake(lake)
     place = _place(served, where or None, cursor)
     snapshot = served.lake.snapshot if cursor is None else snapshot_of(served, place)
-    page = browse(snapshot, place.where, after=place.position, k=k)
+    page = browse(snapshot, place.query.where, after=place.query.offset, k=k)
     answer = {
         "snapshot": snapshot.number,
         "rows": [row.to_json() for row in page.rows],
@@ -105,14 +121,15 @@ def rows(
 
 def _place(served: ServedLake, where: str | None, text: str | None) -> Cursor:
     """Where the page begins: at the cursor, or before the first row."""
-    query = digest(where) if where else ""
+    said = digest(where) if where else ""
     if text is None:
         manifest = served.lake.snapshot.manifest
-        return Cursor(served.name, manifest.snapshot, stamp_of(manifest), 0, where, query=query)
+        query = SearchQuery(where=where)
+        return Cursor(served.name, manifest.snapshot, stamp_of(manifest), query, said)
     cursor = Cursor.decode(text)
-    if cursor.vector is not None or cursor.lake != served.name:
+    if cursor.has_query or cursor.lake != served.name:
         raise BadCursor("it belongs to another query; send it to where it came from")
-    cursor.check_query(query)
+    cursor.check_digest(said)
     return cursor
 
 

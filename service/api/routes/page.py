@@ -1,4 +1,4 @@
-"""The page: static files that ship with the package."""
+"""The pages, one to search and one to label by filters: static files that ship with the package."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 FOLDER = Path(__file__).resolve().parents[2] / "page"
+# Asked for anew each time: after an update no browser mixes old modules with new ones.
+FRESH = {"Cache-Control": "no-cache"}
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-def index() -> FileResponse:
-    return FileResponse(FOLDER / "index.html", headers={"Cache-Control": "no-cache"})
+def search() -> FileResponse:
+    return FileResponse(FOLDER / "search" / "search.html", headers=FRESH)
 
 
 @router.get("/label")
 def label() -> FileResponse:
-    return FileResponse(FOLDER / "label.html", headers={"Cache-Control": "no-cache"})
+    return FileResponse(FOLDER / "label" / "label.html", headers=FRESH)
 
 
 @router.get("/favicon.ico")
 def favicon() -> RedirectResponse:
-    return RedirectResponse("/page/icon.svg")
+    return RedirectResponse("/page/common/icon.svg")
 
 
 class PageFiles(StaticFiles):
-    """Asked anew each time: after an update no browser mixes old modules with new ones."""
-
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = "no-cache"
+        response.headers.update(FRESH)
         return response
 
 

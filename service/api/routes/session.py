@@ -1,4 +1,6 @@
-"""Signing in: the page trades a key for a cookie, so that the key itself is not kept in the browser."""
+"""Signing in: the page trades a key for a cookie,
+so that the key itself is not kept in the browser.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,10 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from service.api.access import IN_SCOPE, Access
 from service.api.answers import Refused
+from service.api.door.access import IN_SCOPE, Access
 from service.api.schemas import ErrorAnswer
-from service.keys import MAX_SECRET_CHARS, SCOPES
+from service.api.serving.keys import MAX_SECRET_CHARS, SCOPES
 
 router = APIRouter(prefix="/v1/session", tags=["session"])
 NOT_KEPT = {"Cache-Control": "no-store"}
@@ -22,7 +24,11 @@ class SignIn(BaseModel):
 
     key: Annotated[
         str,
-        Field(min_length=1, max_length=MAX_SECRET_CHARS, description="As `lakesift key add` printed it."),
+        Field(
+            min_length=1,
+            max_length=MAX_SECRET_CHARS,
+            description="As `lakesift key add` printed it.",
+        ),
     ]
 
 
@@ -31,6 +37,9 @@ class Session(BaseModel):
 
     key_needed: bool = Field(description="Whether this service asks for a key at all.")
     signed_in: bool = Field(description="Whether this request came with a good key or session.")
+    name: str | None = Field(
+        description="The key's name, under which its answers to filters are saved; null without one."
+    )
     scopes: list[str] = Field(description="Of read, label and write, those that the caller has.")
 
 
@@ -46,7 +55,12 @@ def show(request: Request, response: Response) -> Session | Response:
             return refused.answer()
         key = None
     scopes = key.scopes if key is not None else () if access.key_needed else SCOPES
-    return Session(key_needed=access.key_needed, signed_in=key is not None, scopes=list(scopes))
+    return Session(
+        key_needed=access.key_needed,
+        signed_in=key is not None,
+        name=None if key is None else key.name,
+        scopes=list(scopes),
+    )
 
 
 @router.post(

@@ -1,1 +1,4 @@
-"""What a filter did, for those who pay for it: facts as JSON values, and one HTML file of them to mail."""
+"""Reports what a filter did, to those who pay for it.
+
+The facts are JSON values; one HTML file shows them, to be mailed.
+"""

@@ -1,20 +1,22 @@
 """What dropping saved and what it may have lost, in money; and which images a look is worth.
 
-Everything is counted against annotating the whole population. With P the price of an annotation, L of a label (or a
-look), M of a missed relevant image:
+Everything is counted against annotating the whole population. With P the price of an annotation, L
+of a label (or a look), M of a missed relevant image:
 
     saved = P * (dropped + asked - asked relevant) - L * (labels given + asked) - M * missed
 
-A dropped image is not annotated; one that is asked about costs a look, and is annotated where it is relevant. `missed`
-are the relevant images among the dropped that no person has answered yes to.
+A dropped image is not annotated; one that is asked about costs a look, and is annotated where it is
+relevant. `missed` are the relevant images among the dropped that no person has answered yes to.
 
-How many they are at most follows from the promise. What is promised is (1 - R) K >= R (m + u), where K relevant images
-lie above the line or were known before the audit, m are missed, and u lie below the line and were found by people, who
-keep them. K is at most the images there that nobody answered with no. So with the promise's confidence
+How many they are at most follows from the promise. What is promised is (1 - R) K >= R (m + u),
+where K relevant images lie above the line or were known before the audit, m are missed, and u lie
+below the line and were found by people, who keep them. K is at most the images there that nobody
+answered with no. So with the promise's confidence
 
     m <= (1 - R) / R * K - u,
 
-and never more than the dropped images that nobody answered. Nothing is known of M and P here, and nothing rounded.
+and never more than the dropped images that nobody answered. Nothing is known of M and P here, and
+nothing rounded.
 """
 
 from __future__ import annotations
@@ -27,9 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import BadRequest
-from service.relevance.applying import DROP, KEEP
-from service.relevance.martingale import Numbers
-from service.relevance.plan import LABEL_PRICE
+from service.relevance.as_json import AsJson
+from service.relevance.promise.applying import DROP, KEEP
+from service.relevance.promise.martingale import Numbers
+from service.relevance.promise.plan import LABEL_PRICE
 
 MAX_CURRENCY_CHARS = 16
 HIGHEST_PRICE = 1e9
@@ -37,11 +40,11 @@ IN_ANNOTATIONS = "annotations"  # the unit where no price is said
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(AsJson):
     """What things cost, in one currency.
 
-    :raises BadRequest: if a price is not from 0 to 1e9, an annotation costs nothing, or the currency is over 16
-        characters, or not printable.
+    :raises BadRequest: if a price is not from 0 to 1e9, an annotation costs nothing, or the
+        currency is over 16 characters, or not printable.
     """
 
     annotation: float = 1.0
@@ -55,10 +58,13 @@ class Prices:
             if price is not None and not 0 <= price <= HIGHEST_PRICE:
                 raise BadRequest(field, f"{price:g} is not a price from 0 to {HIGHEST_PRICE:g}")
         if not self.annotation:
-            raise BadRequest("price", "an annotation that costs nothing leaves nothing to save; leave it out")
+            raise BadRequest(
+                "price", "an annotation that costs nothing leaves nothing to save; leave it out"
+            )
         if len(self.currency) > MAX_CURRENCY_CHARS or not self.currency.isprintable():
             raise BadRequest(
-                "currency", f"{self.currency!r} is not at most {MAX_CURRENCY_CHARS} printable characters"
+                "currency",
+                f"{self.currency!r} is not at most {MAX_CURRENCY_CHARS} printable characters",
             )
 
     @classmethod
@@ -86,20 +92,41 @@ class Prices:
             "currency": self.currency,
         }
 
+    def __getitem__(self, name: str) -> Any:
+        """A price by its name in JSON, as it counts."""
+        return self.to_json()[name]
+
 
 @dataclass(frozen=True, slots=True)
-class Misses:
+class Saved(AsJson):
+    """What dropping saved, in the prices' currency, and what of it was spent."""
+
+    estimate: float
+    at_least: float
+    at_most: float
+    not_annotated: float
+    labels: float
+    looks: float
+    misses: float
+    misses_at_most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Misses(AsJson):
     """Relevant images among the dropped."""
 
     estimate: float  # at most `at_most`
     at_most: int
-    promised: bool  # at_most follows from a promise of recall; else it is only that all dropped images may be relevant
+    # at_most follows from a promise of recall; else it is only that all dropped images may be
+    # relevant
+    promised: bool
 
 
 def most_missed(recall: float, above: int, found_below: int, unseen_dropped: int) -> int:
     """The bound of the module's docstring.
 
-    :param above: images above the line, or known before the audit, that may be relevant (K at most).
+    :param above: images above the line, or known before the audit, that may be relevant (K at
+        most).
     :param found_below: images below the line that people answered with yes (u).
     :param unseen_dropped: dropped images without a yes or no.
     """
@@ -109,27 +136,29 @@ def most_missed(recall: float, above: int, found_below: int, unseen_dropped: int
 
 def saved(
     prices: Prices, *, dropped: int, asked: int, asked_relevant: float, labels: int, misses: Misses
-) -> dict[str, Any]:
+) -> Saved:
     """The sum, with what it is at least and at most.
 
-    At least: as many misses as there can be, and every image that is asked about is relevant. At most: no miss, and
-    none of those is.
+    At least: as many misses as there can be, and every image that is asked about is relevant. At
+    most: no miss, and none of those is.
     """
     looks = prices.look * (labels + asked)
 
     def total(relevant: float, missed: float) -> float:
-        return prices.annotation * (dropped + asked - relevant) - looks - (prices.miss or 0.0) * missed
+        return (
+            prices.annotation * (dropped + asked - relevant) - looks - (prices.miss or 0.0) * missed
+        )
 
-    return {
-        "estimate": round(total(asked_relevant, misses.estimate), 2),
-        "at_least": round(total(asked, misses.at_most), 2),
-        "at_most": round(total(0, 0), 2),
-        "not_annotated": round(prices.annotation * (dropped + asked - asked_relevant), 2),
-        "labels": round(prices.look * labels, 2),
-        "looks": round(prices.look * asked, 2),
-        "misses": round((prices.miss or 0.0) * misses.estimate, 2),
-        "misses_at_most": round((prices.miss or 0.0) * misses.at_most, 2),
-    }
+    return Saved(
+        estimate=round(total(asked_relevant, misses.estimate), 2),
+        at_least=round(total(asked, misses.at_most), 2),
+        at_most=round(total(0, 0), 2),
+        not_annotated=round(prices.annotation * (dropped + asked - asked_relevant), 2),
+        labels=round(prices.look * labels, 2),
+        looks=round(prices.look * asked, 2),
+        misses=round((prices.miss or 0.0) * misses.estimate, 2),
+        misses_at_most=round((prices.miss or 0.0) * misses.at_most, 2),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +166,8 @@ class AskBand:
     """The images that a look is the cheapest for, among those that nobody answered."""
 
     rows: NDArray[np.bool_]  # (n,)
-    above: float | None  # the probability from which a look is cheaper than a drop; None: no price of a miss
+    # the probability from which a look is cheaper than a drop; None: no price of a miss
+    above: float | None
     below: float  # the probability up to which a look is cheaper than an annotation
     saves: float  # against what was decided; a forecast, as the probabilities are
 
@@ -152,11 +182,13 @@ def ask_band(
 ) -> AskBand:
     """Which images to ask about, by what is expected to be cheapest for each.
 
-    With the chance p of being relevant, an image costs P kept, L + p P asked about, and p M dropped. So a look beats
-    an annotation below p = 1 - L / P, and a drop above p = L / (M - P). Dropping is a choice only for images that the
-    promise drops already; asking about those can but raise recall.
+    With the chance p of being relevant, an image costs P kept, L + p P asked about, and p M
+    dropped. So a look beats an annotation below p = 1 - L / P, and a drop above p = L / (M - P).
+    Dropping is a choice only for images that the promise drops already; asking about those can but
+    raise recall.
 
-    :param probability: (n,); decisions: (n,), KEEP, ASK or DROP; open_rows: (n,), True where no person decided.
+    :param probability: (n,); decisions: (n,), KEEP, ASK or DROP; open_rows: (n,), True where no
+        person decided.
     :param keeps_are_fixed: precision is promised of what is kept, so kept images stay.
     """
     keep = np.full(len(probability), prices.annotation)
@@ -169,7 +201,9 @@ def ask_band(
     dearer = (prices.miss or 0.0) - prices.annotation
     return AskBand(
         rows=rows,
-        above=None if prices.miss is None else (min(1.0, prices.look / dearer) if dearer > 0 else 1.0),
+        above=None
+        if prices.miss is None
+        else (min(1.0, prices.look / dearer) if dearer > 0 else 1.0),
         below=max(0.0, 1 - prices.look / prices.annotation),
         saves=float((now - ask)[rows].sum()),
     )

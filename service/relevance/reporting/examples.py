@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.relevance.applying import ASK
+from service.relevance.as_json import AsJson
+from service.relevance.promise.applying import ASK, decided_by_score
 from service.relevance.reporting.material import Material
-from service.snapshot import hash_row_ids
+from service.snapshot.snapshot import hash_row_ids
 
 NEAREST, ANY, MISSES = 8, 8, 12
 # Group, and what it shows.
@@ -23,24 +25,39 @@ TITLES = {
 }
 
 
-def choose(material: Material) -> dict[str, list[dict[str, Any]]]:
-    """Rows of each group as {"row_id", "uri", "score", "probability", "label"}; empty where nothing is decided.
+@dataclass(frozen=True, slots=True)
+class Example(AsJson):
+    """An image that is shown."""
 
-    `found_below` are images that people answered yes to, and that the line alone would have dropped: each is kept.
-    "At random" is by a fixed scramble of the row's number, so that the choice is nobody's, and the same again.
+    row_id: int
+    uri: str
+    score: float
+    probability: float | None
+    label: str | None  # that counts
+
+
+def choose(material: Material) -> dict[str, tuple[Example, ...]]:
+    """The rows of each group, by its name in TITLES.
+
+    Nothing is chosen where nothing is decided.
+
+    `found_below` are images that people answered yes to, and that the line alone would have
+    dropped: each is kept. Next to the line are those that their score decided. "At random" is by a
+    fixed scramble of the row's number, so that the choice is nobody's, and the same again.
     """
     thresholds = material.definition.thresholds
-    if material.decisions is None or thresholds is None:
+    if material.decisions is None or thresholds is None or material.audit is None:
         return {}
     scores = material.scored.scores
     line = np.float32(thresholds.drop)
     yes = np.array([label == "yes" for label in material.labels], bool)
     scramble = hash_row_ids(material.scored.row_ids)
     asked = material.decided(ASK)
+    by_score = decided_by_score(material.audit, material.labels)
     chosen = {
         "found_below": _first(yes & (scores < line), -scores, MISSES),
-        "kept_nearest": _first(material.kept & (scores >= np.float32(thresholds.keep)), scores, NEAREST),
-        "dropped_nearest": _first(material.dropped & (scores < line), -scores, NEAREST),
+        "kept_nearest": _first(material.kept & by_score, scores, NEAREST),
+        "dropped_nearest": _first(material.dropped & by_score, -scores, NEAREST),
         "kept_any": _first(material.kept, scramble, ANY),
         "dropped_any": _first(material.dropped, scramble, ANY),
         "asked_any": _first(asked, scramble, ANY),
@@ -54,18 +71,20 @@ def _first(mask: NDArray[np.bool_], key: NDArray[Any], count: int) -> NDArray[np
     return at[np.argsort(key[at], kind="stable")[:count]]
 
 
-def _rows(material: Material, at: NDArray[np.int64]) -> list[dict[str, Any]]:
+def _rows(material: Material, at: NDArray[np.int64]) -> tuple[Example, ...]:
     calibration = material.definition.calibration
     scores = material.scored.scores[at]
     chances = [None] * len(at) if calibration is None else calibration.probability(scores).tolist()
     uris = material.ledger["uri"].take(at).to_pylist()
-    return [
-        {
-            "row_id": int(material.scored.row_ids[place]),
-            "uri": uri,
-            "score": round(float(score), 6),
-            "probability": None if chance is None else round(chance, 4),
-            "label": material.labels[place],
-        }
-        for place, uri, score, chance in zip(at.tolist(), uris, scores.tolist(), chances, strict=True)
-    ]
+    return tuple(
+        Example(
+            row_id=int(material.scored.row_ids[place]),
+            uri=uri,
+            score=round(float(score), 6),
+            probability=None if chance is None else round(chance, 4),
+            label=material.labels[place],
+        )
+        for place, uri, score, chance in zip(
+            at.tolist(), uris, scores.tolist(), chances, strict=True
+        )
+    )

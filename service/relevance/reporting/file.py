@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from indexer.durable import replace_file
+from indexer.disk.durable import replace_file
 from indexer.errors import BadRequest, NotWritten
 from indexer.sources.local import os_reason
-from service.place import alone_at
+from service.formats.place import alone_at
 
 
 def check_out(out: Path, *, overwrite: bool = False) -> None:
-    """:raises BadRequest: if a file is there and may not be replaced; NotWritten: if there is no such folder."""
+    """Refuse a place that cannot be written to, before the work is done.
+
+    :raises BadRequest: if a file is there and may not be replaced.
+    :raises NotWritten: if there is no such folder.
+    """
     if os.path.lexists(out) and not overwrite:
         raise BadRequest(
             "out", f"{out} is there already; choose another place, or overwrite it (--overwrite)"

@@ -11,22 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.decided import DECISIONS
-from service.relevance.applying import DROP, KEEP, Standing, stand
-from service.relevance.audit import Audit
 from service.relevance.definition import Definition, Target
-from service.relevance.labels import Answer, Record
-from service.relevance.scorer import Scored
-from service.relevance.tail import TAIL
-from service.snapshot import Snapshot
+from service.relevance.labels.book import Answer, Record
+from service.relevance.promise.applying import DROP, KEEP, Standing, stand
+from service.relevance.promise.audit import Audit
+from service.relevance.promise.counting import cut_of
+from service.relevance.promise.tail import TAIL
+from service.relevance.scoring.scorer import Scored
+from service.search.decided import DECISIONS
+from service.snapshot.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
 class Material:
     """One version of a filter, its population with scores, and what people said.
 
-    Of a version that was applied the decisions and the labels they rest on come from its ledger, so that a report of
-    it stays the same whatever is labelled later; agreement, conflicts and labels spent are those of today.
+    Of a version that was applied the decisions and the labels they rest on come from its ledger, so
+    that a report of it stays the same whatever is labelled later; agreement, conflicts and labels
+    spent are those of today.
     """
 
     folder: Path  # of the lake
@@ -42,7 +44,10 @@ class Material:
 
     @cached_property
     def said(self) -> dict[int, str]:
-        """row_id -> the label that counts: as it was when the version was applied, else as it is now."""
+        """row_id -> the label that counts.
+
+        It is the one of when the version was applied; where it was not applied, the one of now.
+        """
         if self.ledger is None:
             return {row_id: answer.label for row_id, answer in self.answers.items()}
         rows = zip(self.ledger["row_id"].to_pylist(), self.ledger["label"].to_pylist(), strict=True)
@@ -63,11 +68,16 @@ class Material:
 
     @cached_property
     def wanted(self) -> Target:
-        """What is promised, where it was applied: it may be less than the filter's own target; else that one."""
+        """What is promised, which may be less than the filter's own target.
+
+        Where the version was not applied it is that target.
+        """
         target, measured = self.definition.target, self.definition.measured
         if self.ledger is None or measured is None:
             return target
-        return replace(target, recall=measured["recall"]["at_least"], confidence=measured["confidence"])
+        return replace(
+            target, recall=measured["recall"]["at_least"], confidence=measured["confidence"]
+        )
 
     @property
     def assumption(self) -> Mapping[str, Any] | None:
@@ -85,14 +95,20 @@ class Material:
 
     @cached_property
     def cuts(self) -> dict[str, int]:
-        """By kind of promise, how many strata lie above its line: as applied, or where it would be now."""
+        """By kind of promise, how many strata lie above its line.
+
+        It is the line that was applied, or else where it would be now.
+        """
         standing, thresholds = self.standing, self.definition.thresholds
         if standing is None:
             return {}
         if thresholds is not None and self.audit is not None:
-            edges = list(self.audit.design.edges)
             lines = {"recall": thresholds.drop, "precision": thresholds.keep}
-            return {chain.kind: edges.index(lines[chain.kind]) + 1 for chain in standing.chains}
+            return {
+                kind: cut_of(self.audit, line)
+                for kind, line in lines.items()
+                if getattr(self.wanted, kind) is not None
+            }
         pairs = zip(standing.chains, standing.evidence, strict=True)
         found = {chain.kind: standing.best_cut(chain, evidence) for chain, evidence in pairs}
         return {kind: cut for kind, cut in found.items() if cut is not None}

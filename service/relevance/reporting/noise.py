@@ -1,19 +1,20 @@
 """How sure the answers themselves are, and what wrong ones would do to the promise.
 
-Two people who each err with the chance e, on their own, disagree on a row with the chance d = 2 e (1 - e). So from the
-share d of disagreeing pairs of answers
+Two people who each err with the chance e, on their own, disagree on a row with the chance d = 2 e
+(1 - e). So from the share d of disagreeing pairs of answers
 
     e = (1 - sqrt(1 - 2 d)) / 2, and one half from d = 1/2 on.
 
-Then that share of those audit answers which would hurt the most is taken to be wrong: of the `no` below the line for
-recall, of the `yes` above it for precision, where one person alone answered. They are turned round in two ways, and
-the worse one counts: the first in the order of the draws; and those first that stand for the most rows. Then the audit
-is weighed again. More turned answers never help, so the most that a promise stands is found by halving. A line is
-drawn as tight as the answers allow, so a promise stands few; where it falls, the line that would still hold is told.
+Then that share of those audit answers which would hurt the most is taken to be wrong: of the `no`
+below the line for recall, of the `yes` above it for precision, where one person alone answered.
+They are turned round in two ways, and the worse one counts: the first in the order of the draws;
+and those first that stand for the most rows. Then the audit is weighed again. More turned answers
+never help, so the most that a promise stands is found by halving. A line is drawn as tight as the
+answers allow, so a promise stands few; where it falls, the line that would still hold is told.
 
-What this cannot see: mistakes that people share (they agree, and are wrong), a labeller who errs more than those whose
-rows were answered twice, a `no` above the line that should be yes (it costs that one image), and anything at all where
-nobody answered a row twice. That is told, not guessed.
+What this cannot see: mistakes that people share (they agree, and are wrong), a labeller who errs
+more than those whose rows were answered twice, a `no` above the line that should be yes (it costs
+that one image), and anything at all where nobody answered a row twice. That is told, not guessed.
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.relevance.applying import Standing, stand
-from service.relevance.calibration import Calibration
-from service.relevance.labels import Answer
-from service.relevance.martingale import NO, YES, Wholes
-from service.relevance.promise import Chain
+from indexer.words import count
+from service.relevance.as_json import AsJson
+from service.relevance.labels.book import Answer
+from service.relevance.promise.applying import Standing, stand
+from service.relevance.promise.martingale import NO, YES, Wholes
+from service.relevance.promise.promise import Chain
+from service.relevance.scoring.calibration import Calibration
 
 FEW_PAIRS = 30  # of answers to one row: fewer tell little
 
@@ -75,7 +77,7 @@ def agreed_rows(answers: Mapping[int, Answer]) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Check(AsJson):
     """One promise, weighed again with wrong answers."""
 
     kind: str  # "recall" or "precision"
@@ -85,9 +87,6 @@ class Check:
     holds: bool | None  # with `wrong` of them
     rows: int  # that the line settles: recall: below it; precision: above it
     rows_then: int | None  # the same of the line that holds with `wrong` of them; 0: none does
-
-    def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +106,13 @@ class _Weighing:
 
     def _reached(self, which: Wholes) -> int:
         turned = dict.fromkeys(which.tolist(), "yes" if self.chain.kind == "recall" else "no")
-        found = stand(self.standing.audit, {**self.said, **turned}, self.calibration, self.standing.wanted)
+        found = stand(
+            self.standing.audit, {**self.said, **turned}, self.calibration, self.standing.wanted
+        )
         pairs = zip(found.chains, found.evidence, strict=True)
-        return next(chain.reached(evidence) for chain, evidence in pairs if chain.kind == self.chain.kind)
+        return next(
+            chain.reached(evidence) for chain, evidence in pairs if chain.kind == self.chain.kind
+        )
 
     def stands(self, count: int) -> bool:
         return self.reached(count) > self.chain.cuts.index(self.cut, self._first)
@@ -148,7 +151,13 @@ def check(
     doubted = ~np.isin(rows, list(agreed))
     return [
         _checked(
-            standing, chain, said, calibration, (answers, strata, rows, doubted), cuts[chain.kind], share
+            standing,
+            chain,
+            said,
+            calibration,
+            (answers, strata, rows, doubted),
+            cuts[chain.kind],
+            share,
         )
         for chain in standing.chains
         if chain.kind in cuts
@@ -164,7 +173,10 @@ def _checked(
     cut: int,
     share: float | None,
 ) -> Check:
-    """:param draws: (n,) each: the answer, stratum and row_id of each draw, and whether it is doubted."""
+    """
+    :param draws: (n,) each: the answer, the stratum and the row_id of each draw, and whether its
+        answer is doubted.
+    """
     answers, strata, rows, doubted = draws
     for_recall = chain.kind == "recall"
     side = strata >= cut if for_recall else strata < cut
@@ -198,13 +210,13 @@ def _most(stands: Callable[[int], bool], count: int) -> int:
 
 
 def warning(doubles: Doubles, checks: Sequence[Check]) -> str | None:
-    """The sentence for whoever relies on the promise; None: nothing threatens it as far as can be seen."""
+    """A sentence for whoever relies on the promise; None: nothing that can be seen threatens it."""
     fallen = next((check for check in checks if check.holds is False), None)
     if fallen is None:
         return None
     answer, side = ("no", "below") if fallen.kind == "recall" else ("yes", "above")
     then = (
-        f"only at a line with {fallen.rows_then:,} images {side} it, not {fallen.rows:,}"
+        f"only at a line with {count(fallen.rows_then, 'image')} {side} it, not {fallen.rows:,}"
         if fallen.rows_then
         else "at no line"
     )
@@ -226,9 +238,14 @@ def seen(doubles: Doubles, labellers: int) -> str:
             f"{who}, so how many answers are wrong cannot be known. Let a second person answer some of the same "
             "images."
         )
-    few = f" That is few: {doubles.pairs:,} pairs tell little." if doubles.pairs < FEW_PAIRS else ""
+    few = (
+        f" That is few: {count(doubles.pairs, 'pair tells', 'pairs tell')} little."
+        if doubles.pairs < FEW_PAIRS
+        else ""
+    )
     return (
-        f"{doubles.rows:,} images were answered by more than one person, and {doubles.disagreeing:,} of "
-        f"{doubles.pairs:,} pairs of answers disagree, as if {doubles.share_wrong or 0:.1%} of all answers were "
-        f"wrong.{few} Mistakes that people share are not seen by this."
+        f"{count(doubles.rows, 'image was', 'images were')} answered by more than one person, and "
+        f"{doubles.disagreeing:,} of {doubles.pairs:,} pairs of answers disagree, "
+        f"as if {doubles.share_wrong or 0:.1%} of all answers were wrong.{few} "
+        "Mistakes that people share are not seen by this."
     )

@@ -1,28 +1,73 @@
-"""Who said what: labels spent, agreement, conflicts, and answers to the audit that were taken back or changed."""
+"""Who said what: labels spent, agreement, conflicts,
+and answers to the audit that were taken back or changed.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from service.relevance.agreement import Agreement
-from service.relevance.labels import LABELS, PURPOSES, Answer, Record
-from service.snapshot import Snapshot
+from indexer.address import ADDRESS_COLUMNS
+from indexer.disk.rows import printed_places
+from service.relevance.as_json import AsJson
+from service.relevance.labels.agreement import Agreement, conflicts
+from service.relevance.labels.book import LABELS, PURPOSES, Answer, Record
+from service.snapshot.snapshot import Snapshot
 
 
-def labels_spent(records: Sequence[Record]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class LabelsBy(AsJson):
+    """Answers that one person gave: in all, by purpose, and by what was said."""
+
+    labeller: str
+    given: int
+    teach: int
+    audit: int
+    picked: int
+    yes: int
+    no: int
+    skip: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsSpent(AsJson):
+    """Answers that were given: in all, by purpose, by what was said, and by whom."""
+
+    given: int
+    teach: int
+    audit: int
+    picked: int
+    yes: int
+    no: int
+    skip: int
+    undone: int
+    by: tuple[LabelsBy, ...]  # by name
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedLabel(AsJson):
+    """An answer to the audit that was taken back or given otherwise later."""
+
+    row_id: int
+    uri: str | None  # None: the row is gone
+    labeller: str
+    said: str
+    now: str | None  # None: taken back
+
+
+def labels_spent(records: Sequence[Record]) -> LabelsSpent:
     """Every answer that was given, those taken back or given again too: each took a look."""
     given = [record for record in records if record.undo is None]
     names = sorted({record.labeller for record in given})
-    return {
+    return LabelsSpent(
         **_counts(given),
-        "undone": len(records) - len(given),
-        "by": [
-            {"labeller": name, **_counts([record for record in given if record.labeller == name])}
+        undone=len(records) - len(given),
+        by=tuple(
+            LabelsBy(name, **_counts([record for record in given if record.labeller == name]))
             for name in names
-        ],
-    }
+        ),
+    )
 
 
 def _counts(given: Sequence[Record]) -> dict[str, int]:
@@ -34,23 +79,15 @@ def _counts(given: Sequence[Record]) -> dict[str, int]:
     }
 
 
-def agreement(answers: Mapping[int, Answer], snapshot: Snapshot) -> dict[str, Any]:
-    """As `Agreement` has it, with the uri of each row in conflict."""
-    found = Agreement.of(answers).to_json()
-    uris = uris_of(snapshot, [conflict["row_id"] for conflict in found["conflicts"]])
-    found["conflicts"] = [
-        {
-            "row_id": c["row_id"],
-            "uri": uris.get(c["row_id"]),
-            "labellers": dict(sorted(c["labellers"].items())),
-        }
-        for c in found["conflicts"]
-    ]
-    return found
+def agreement(answers: Mapping[int, Answer], snapshot: Snapshot) -> Agreement:
+    """The labels seen side by side, with the uri of each row in conflict."""
+    return Agreement.of(answers, uris_of(snapshot, [row.row_id for row in conflicts(answers)]))
 
 
-def changed_audit_labels(records: Sequence[Record], snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Answers to the audit that were undone, or that the same person gave otherwise later; oldest first."""
+def changed_audit_labels(records: Sequence[Record], snapshot: Snapshot) -> tuple[ChangedLabel, ...]:
+    """Answers to the audit that were undone,
+    or that the same person gave otherwise later; oldest first.
+    """
     undone = {record.undo for record in records if record.undo is not None}
     latest: dict[tuple[int, str], Record] = {}
     found: list[tuple[Record, str | None]] = []
@@ -68,16 +105,10 @@ def changed_audit_labels(records: Sequence[Record], snapshot: Snapshot) -> list[
         latest[key] = record
     found.sort(key=lambda pair: pair[0].seq)
     uris = uris_of(snapshot, [record.row_id for record, _ in found])
-    return [
-        {
-            "row_id": record.row_id,
-            "uri": uris.get(record.row_id),
-            "labeller": record.labeller,
-            "said": record.label,
-            "now": now,
-        }
+    return tuple(
+        ChangedLabel(record.row_id, uris.get(record.row_id), record.labeller, record.label, now)
         for record, now in found
-    ]
+    )
 
 
 def uris_of(snapshot: Snapshot, row_ids: Sequence[int]) -> dict[int, str]:
@@ -87,5 +118,6 @@ def uris_of(snapshot: Snapshot, row_ids: Sequence[int]) -> dict[int, str]:
         place = snapshot.find(row_id)
         if place is not None:
             part, position = place
-            found[row_id] = str(part.columns(["uri"]).slice(position, 1)["uri"][0].as_py())
+            row = part.columns(list(ADDRESS_COLUMNS)).slice(position, 1)
+            found[row_id] = str(printed_places(row)[0].as_py())
     return found

@@ -10,10 +10,10 @@ from typing import TypeAlias
 
 from indexer.embed.model_cache import cache_folder
 from indexer.errors import ImageGone, ImageUnreachable, UnreadableImage
-from service.decoders import DecoderPool
-from service.originals import ROW_COLUMNS, IndexedImage
-from service.snapshot import Snapshot
-from service.thumbnails import SIZES_PX, Thumbnails
+from service.pictures.decoders import DecoderPool
+from service.pictures.originals import ROW_COLUMNS, IndexedImage
+from service.pictures.thumbnails import SIZES_PX, Thumbnails
+from service.snapshot.snapshot import Snapshot
 
 Picture: TypeAlias = bytes | str  # a JPEG, or the reason why there is none
 Thumbnail: TypeAlias = Callable[[IndexedImage, int], bytes]
@@ -30,7 +30,9 @@ def own_thumbnails() -> Iterator[Thumbnail]:
         yield Thumbnails(cache_folder(), decoders).of
 
 
-def pictures(snapshot: Snapshot, row_ids: Sequence[int], thumbnail: Thumbnail) -> Mapping[int, Picture]:
+def pictures(
+    snapshot: Snapshot, row_ids: Sequence[int], thumbnail: Thumbnail
+) -> Mapping[int, Picture]:
     """Of each row a JPEG of 256 px, or all of 128 px where those would be too large together."""
     for size_px in (SIZES_PX[1], SIZES_PX[0]):
         with ThreadPoolExecutor(THREADS) as threads:
@@ -52,6 +54,6 @@ def _picture(snapshot: Snapshot, thumbnail: Thumbnail, size_px: int, row_id: int
         return NOT_INDEXED
     row = place[0].columns(ROW_COLUMNS).slice(place[1], 1).to_pylist()[0]
     try:
-        return thumbnail(IndexedImage.of(row), size_px)
+        return thumbnail(IndexedImage.of(row, snapshot.reach), size_px)
     except (ImageGone, ImageUnreachable, UnreadableImage) as error:
         return error.reason

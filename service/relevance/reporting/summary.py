@@ -2,73 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from indexer.words import count
+from service.relevance.reporting.people import LabelsSpent
+from service.relevance.reporting.report import Images, Report
+from service.relevance.reporting.words import money, other_promise
 
-from service.relevance.reporting.words import count
 
-
-def summary(facts: Mapping[str, Any]) -> list[str]:
-    """:param facts: as `facts.facts` gives them."""
+def summary(report: Report) -> list[str]:
+    """One line for each thing that is told."""
+    wrong = report.people.wrong_answers
     return [
-        f"{facts['filter']}, version {facts['version']}, of {facts['lake']}, snapshot {facts['snapshot']}",
-        _images(facts["images"]),
-        _promise(facts),
-        *_money(facts),
-        _labels(facts["labels"]),
-        facts["people"]["wrong_answers"]["seen"],
-        *(
-            f"warning: {note}"
-            for note in (facts["people"]["wrong_answers"]["warning"], *facts["notes"])
-            if note
-        ),
+        f"{report.filter}, version {report.version}, of {report.lake}, snapshot {report.snapshot}",
+        _images(report.images),
+        _promise(report),
+        *_money(report),
+        _labels(report.labels),
+        wrong.seen,
+        *(f"warning: {note}" for note in (wrong.warning, *report.notes) if note),
     ]
 
 
-def _images(images: Mapping[str, Any]) -> str:
+def _images(images: Images) -> str:
     told = [
-        count(images["in"], "image"),
-        f"{images['broken']:,} broken",
-        f"{images['left_out']:,} left out by where",
+        count(images.came_in, "image"),
+        f"{images.broken:,} broken",
+        f"{images.left_out:,} left out by where",
     ]
-    if images["keep"] is not None:
+    if images.keep is not None:
         told += [
-            f"{images['keep']:,} to annotate",
-            f"{images['ask']:,} to ask about",
-            f"{images['drop']:,} irrelevant",
+            f"{images.keep:,} to annotate",
+            f"{images.ask:,} to ask about",
+            f"{images.drop:,} irrelevant",
         ]
-    twins = images["near_duplicates"]
-    return ", ".join([*told, f"{twins['rows']:,} near-duplicates among those {twins['among']}"])
+    twins = images.near_duplicates
+    near = count(twins.rows, "near-duplicate")
+    return ", ".join([*told, f"{near} among those {twins.among}"])
 
 
-def _promise(facts: Mapping[str, Any]) -> str:
-    promise = facts["promise"]
+def _promise(report: Report) -> str:
+    promise = report.promise
     if promise is None:
-        return f"nothing is promised: {facts['refusal']['reason']}"
+        return f"nothing is promised: {report.refusal.reason if report.refusal else ''}"
     said = [
-        f"{kind} at least {promise[kind]['at_least']:g}"
-        for kind in ("recall", "precision")
-        if promise[kind] and promise[kind]["at_least"] is not None
+        f"{kind} at least {share['at_least']:g}"
+        for kind, share in (("recall", promise.recall), ("precision", promise.precision))
+        if share and share["at_least"] is not None
     ]
-    assumption = f"; {promise['assumption']}" if promise["assumption"] else ""
-    return f"promised: {' and '.join(said)}, with confidence {promise['confidence']:g}{assumption}"
-
-
-def _money(facts: Mapping[str, Any]) -> list[str]:
-    saved, misses = facts["saved"], facts["misses"]
-    if saved is None:
-        return []
-    unit = facts["prices"]["currency"]
-    least, most = (f"{saved[end]:,.2f}" for end in ("at_least", "at_most"))
-    return [
-        f"saved about {saved['estimate']:,.2f} {unit}".rstrip() + f" (from {least} to {most})",
-        f"relevant, yet dropped: about {misses['estimate']:,.1f}, at most {misses['at_most']:,}",
-    ]
-
-
-def _labels(labels: Mapping[str, Any]) -> str:
-    by = ", ".join(f"{each['labeller']} {each['given']:,}" for each in labels["by"])
+    assumption = f"; {promise.assumption}" if promise.assumption else ""
+    both = ""
+    if promise.both is not None:
+        both = f"; {promise.both:g} that this and {other_promise(promise.assumption)} both hold"
     return (
-        f"{count(labels['given'], 'label')} given: {labels['teach']:,} to teach, {labels['audit']:,} audit"
+        f"promised: {' and '.join(said)}, with confidence {promise.confidence:g}{assumption}{both}"
+    )
+
+
+def _money(report: Report) -> list[str]:
+    saved, misses = report.saved, report.misses
+    if saved is None or misses is None:
+        return []
+    prices = {"currency": report.prices.currency}
+    estimate, *ends = (
+        money(amount, prices).replace("\N{MINUS SIGN}", "-")
+        for amount in (saved.estimate, saved.at_least, saved.at_most)
+    )
+    least, most = (end.removesuffix(f" {report.prices.currency}") for end in ends)
+    return [
+        f"saved about {estimate} (from {least} to {most})",
+        f"relevant, yet dropped: about {misses.estimate:,.1f}, at most {misses.at_most:,}",
+    ]
+
+
+def _labels(labels: LabelsSpent) -> str:
+    by = ", ".join(f"{each.labeller} {each.given:,}" for each in labels.by)
+    return (
+        f"{count(labels.given, 'label')} given: {labels.teach:,} to teach, {labels.audit:,} audit"
         + (f" ({by})" if by else "")
     )

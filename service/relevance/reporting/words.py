@@ -1,28 +1,11 @@
-"""Texts and numbers of the report, safe to put into HTML: names and prompts may hold anything."""
+"""Numbers and names as the report writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
 from typing import Any
 
-from service.printing import one_line
-
-
-def safe(text: object) -> str:
-    """Escaped, on one line, in its own direction: a name cannot turn round what stands beside it."""
-    return f"<bdi>{plain(text)}</bdi>"
-
-
-def plain(text: object) -> str:
-    """As `safe`, for attributes and for our own sentences."""
-    return escape(one_line(str(text)), quote=True)
-
-
-def count(number: int | float, one: str = "", many: str = "") -> str:
-    """1,234, or with a word: 1 image, 2 images."""
-    word = one if number == 1 else many or (f"{one}s" if one else "")
-    return f"{number:,.0f} {word}".strip()
+from indexer.words import count as count
 
 
 def percent(share: float) -> str:
@@ -34,11 +17,22 @@ def share(part: int, whole: int) -> str:
     return percent(part / whole) if whole else ""
 
 
+def signed(number: float, digits: int) -> str:
+    """-0.50, with the sign that is as wide as a digit."""
+    return f"{number:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
 def money(amount: float, prices: Mapping[str, Any]) -> str:
     """1,781.60 EUR; whole annotations."""
     number = f"{amount:,.0f}" if prices["currency"] == "annotations" else f"{amount:,.2f}"
-    number = "0" if number == "-0" else "0.00" if number == "-0.00" else number.replace("-", "\N{MINUS SIGN}")
-    return f"{number} {plain(prices['currency'])}".strip()
+    number = (
+        "0"
+        if number == "-0"
+        else "0.00"
+        if number == "-0.00"
+        else number.replace("-", "\N{MINUS SIGN}")
+    )
+    return f"{number} {prices['currency']}".strip()
 
 
 def price(amount: float, prices: Mapping[str, Any]) -> str:
@@ -50,22 +44,24 @@ def price(amount: float, prices: Mapping[str, Any]) -> str:
     return f"{amount:g} of an annotation" if amount < 1 else f"{amount:g} annotations"
 
 
+def each_at(number: int, price: float, prices: Mapping[str, Any]) -> str:
+    """So many at a price: 1,200 at 0.80 EUR; 40, each 0.5 of an annotation."""
+    if prices["currency"] == "annotations":
+        return f"{number:,}" if price == 1 else f"{number:,}, each {price:g} of an annotation"
+    return f"{number:,} at {money(price, prices)}"
+
+
+def other_promise(assumption: str | None) -> str:
+    """The one that the same audit gives with an assumption, where this has none, or without."""
+    assumes = "assumes nothing" if assumption else "assumes the tail"
+    return f"the same audit's promise that {assumes}"
+
+
 def name_of(uri: str | None) -> str:
     """The last part of a path or URL."""
     return (uri or "").rpartition("/")[2] or (uri or "gone")
 
 
-def table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int], classes: Sequence[str] = ()
-) -> str:
-    """:param head, rows: cells as HTML; the first of a row names it; numbers: the columns set flush right.
-    :param classes: of each row."""
-    kinds = ["n" if at in numbers else "" for at in range(len(head))]
-    heads = "".join(f'<th scope="col" class="{k}">{cell}</th>' for k, cell in zip(kinds, head, strict=True))
-    body = []
-    for at, row in enumerate(rows):
-        cells = "".join(f'<td class="{k}">{c}</td>' for k, c in zip(kinds[1:], row[1:], strict=True))
-        css = f' class="{classes[at]}"' if at < len(classes) and classes[at] else ""
-        body.append(f'<tr{css}><th scope="row">{row[0]}</th>{cells}</tr>')
-    thead = f"<thead><tr>{heads}</tr></thead>" if any(head) else ""
-    return f'<div class="scroll"><table>{thead}<tbody>{"".join(body)}</tbody></table></div>'
+def sentence(text: str) -> str:
+    """With a capital letter and one full stop."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."

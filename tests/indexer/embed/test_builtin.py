@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.embed import Embedder, InputShape, Pixels, Vectors
+from indexer.arrays import InputShape, Pixels, Vectors
+from indexer.embed import Embedder
 from indexer.embed.builtin import PACKAGED, BuiltinEmbedder
-from indexer.embed.catalog import load_embedder
+from indexer.embed.models import load_embedder
 from indexer.errors import LakeError, ModelUnavailable
 from indexer.images import fit
 from tests.photos import sample, sample_photos, square
@@ -46,7 +47,9 @@ def test_a_folder_is_loaded_by_its_name(folder: Path, own: Embedder) -> None:
     assert (own.dim, own.input_shape, own.batch_size) == (DIM, InputShape(32, 32), 16)
 
 
-def test_a_relative_folder_is_named_absolutely(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_folder_is_named_absolutely(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder.parent)
     assert BuiltinEmbedder(Path("my.model")).model_id == f"builtin@{folder}"
 
@@ -69,12 +72,16 @@ def test_no_images_and_no_texts_give_no_rows(own: Embedder) -> None:
 
 def test_an_image_of_another_size_is_brought_to_the_models(own: Embedder) -> None:
     image = sample("chelsea")
-    assert np.array_equal(own.embed_images([image]), own.embed_images([fit(image, own.input_shape)]))
+    assert np.array_equal(
+        own.embed_images([image]), own.embed_images([fit(image, own.input_shape)])
+    )
 
 
 def test_every_text_has_a_vector(own: Embedder) -> None:
     texts = ["", " ", "\0", "half an emoji \ud83d", "红色的猫", "a" * 10_000, "cat " * 10_000]
-    assert np.linalg.norm(own.embed_texts(texts), axis=1) == pytest.approx(np.ones(len(texts)), abs=1e-5)
+    assert np.linalg.norm(own.embed_texts(texts), axis=1) == pytest.approx(
+        np.ones(len(texts)), abs=1e-5
+    )
     kept = "cat " * 10  # [CLS] and [SEP] are of the 12
     assert np.array_equal(own.embed_texts([kept + "dog"]), own.embed_texts([kept]))
     assert not np.array_equal(own.embed_texts(["cat " * 9 + "dog"]), own.embed_texts([kept]))
@@ -222,7 +229,9 @@ def test_the_packaged_models_vectors_do_not_depend_on_the_batch(
 def test_plain_images_have_finite_vectors(embedder: Embedder) -> None:
     side = embedder.input_shape.width_px
     plain = [np.full((side, side, 3), value, np.uint8) for value in (0, 127, 255)]
-    assert np.linalg.norm(embedder.embed_images(plain), axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+    assert np.linalg.norm(embedder.embed_images(plain), axis=1) == pytest.approx(
+        np.ones(3), abs=1e-5
+    )
 
 
 def test_a_photo_of_any_shape_is_brought_to_its_size(embedder: Embedder) -> None:
@@ -235,7 +244,8 @@ def test_the_packaged_model_is_512_wide_and_whole() -> None:
     model = BuiltinEmbedder()
     assert (model.model_id, model.dim) == ("builtin", 512)
     assert str(model.fingerprint["name"]).startswith("builtin@lakesift-")
-    assert model.fingerprint == BuiltinEmbedder(PACKAGED).fingerprint  # a copy of it is the same model
+    # a copy of it is the same model
+    assert model.fingerprint == BuiltinEmbedder(PACKAGED).fingerprint
     assert sum(path.stat().st_size for path in PACKAGED.iterdir()) < 25_000_000
     assert {"MODEL_CARD.md", "LICENSE", "NOTICE"} <= {path.name for path in PACKAGED.iterdir()}
 
@@ -256,7 +266,11 @@ print(json.dumps(sorted({"torch", "onnx", "onnxruntime", "training"} & set(sys.m
 
 def test_its_use_needs_neither_network_nor_torch_nor_onnx() -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", USE], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-W", "error", "-c", USE],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == ["onnxruntime"]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.embed import catalog
-from indexer.embed.catalog import ModelName, load_embedder
+from indexer.embed import models
+from indexer.embed.catalog import ModelName
+from indexer.embed.models import load_embedder
 from indexer.errors import BadRequest, ModelUnavailable
 
 
@@ -38,7 +39,10 @@ def test_all_spellings_are_one_model(spelling: str) -> None:
     [
         ("builtin", "builtin"),
         ("builtin@/models/a@b.model", "builtin@/models/a@b.model"),
-        ("open_clip:ViT-B-32@/models/my::odd__name.pt", "open_clip:ViT-B-32@/models/my::odd__name.pt"),
+        (
+            "open_clip:ViT-B-32@/models/my::odd__name.pt",
+            "open_clip:ViT-B-32@/models/my::odd__name.pt",
+        ),
         ("ViT-B-32@random", "open_clip:ViT-B-32/random"),
         ("hf-hub:timm/ViT-B-16-SigLIP", "open_clip:hf-hub:timm/ViT-B-16-SigLIP"),
         ("open_clip:hf-hub:timm/ViT-B-16-SigLIP/", "open_clip:hf-hub:timm/ViT-B-16-SigLIP"),
@@ -51,7 +55,9 @@ def test_what_is_written_parses_to_the_same(spelling: str, written: str) -> None
     assert ModelName.parse(written) == name
 
 
-def test_a_relative_weights_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_weights_path_becomes_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert ModelName.parse("ViT-B-32@w.pt").weights == tmp_path / "w.pt"
     assert str(ModelName.parse("builtin@my.model")) == f"builtin@{tmp_path}/my.model"
@@ -62,9 +68,15 @@ def test_a_relative_weights_path_becomes_absolute(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("bultin", "model: there is no model 'bultin'; did you mean 'builtin'? (see: lakesift models)"),
+        (
+            "bultin",
+            "model: there is no model 'bultin'; did you mean 'builtin'? (see: lakesift models)",
+        ),
         ("", "model: there is no model '' (see: lakesift models)"),
-        ("ViT-B-33/openai", "model: open_clip has no architecture 'ViT-B-33'; did you mean 'ViT-B-32'?"),
+        (
+            "ViT-B-33/openai",
+            "model: open_clip has no architecture 'ViT-B-33'; did you mean 'ViT-B-32'?",
+        ),
         ("open_clip:zzz/openai", "model: open_clip has no architecture 'zzz'"),
         (
             "vit-b-32",
@@ -100,20 +112,20 @@ def test_without_the_extra_a_model_says_how_to_install_it(monkeypatch: pytest.Mo
     def nothing_found(name: str) -> ModuleSpec | None:
         return None
 
-    monkeypatch.setattr(catalog, "find_spec", nothing_found)
+    monkeypatch.setattr(models, "find_spec", nothing_found)
     monkeypatch.delitem(sys.modules, "open_clip", raising=False)
     with pytest.raises(ModelUnavailable) as error:
         load_embedder("open_clip:ViT-B-32/openai")
     assert str(error.value) == (
         "model open_clip:ViT-B-32/openai: the packages it runs on are not installed; pip install 'lakesift[open-clip]'"
     )
-    assert [model.name for model in catalog.list_models()] == ["builtin"]
+    assert [model.name for model in models.list_models()] == ["builtin"]
 
 
 def test_builtin_and_parsing_import_no_torch() -> None:
     code = (
         "import sys\n"
-        "from indexer.embed.catalog import ModelName, list_models, load_embedder\n"
+        "from indexer.embed.catalog import ModelName; from indexer.embed.models import list_models, load_embedder\n"
         "assert load_embedder('builtin').model_id == 'builtin'\n"
         "assert str(ModelName.parse('ViT-B-32::openai')) == 'open_clip:ViT-B-32/openai'\n"
         "assert next(list_models()).name == 'builtin'\n"
@@ -125,7 +137,7 @@ def test_builtin_and_parsing_import_no_torch() -> None:
 
 @pytest.mark.slow
 def test_builtin_is_listed_first_then_open_clips() -> None:
-    listed = [model.name for model in catalog.list_models()]
+    listed = [model.name for model in models.list_models()]
     assert listed[0] == "builtin"
     assert "open_clip:ViT-B-32/laion2b_s34b_b79k" in listed
     assert len(listed) > 100

@@ -83,7 +83,8 @@ def test_two_at_once_leave_one_whole_file(folder: Path) -> None:
         return CONTENT
 
     threads = [
-        threading.Thread(target=lambda: results.append(cached("toy-1", ".onnx", build))) for _ in range(2)
+        threading.Thread(target=lambda: results.append(cached("toy-1", ".onnx", build)))
+        for _ in range(2)
     ]
     for thread in threads:
         thread.start()

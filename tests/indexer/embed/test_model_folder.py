@@ -24,7 +24,14 @@ def folder(tmp_path: Path) -> Path:
     for name, content in CONTENTS.items():
         (path / name).write_bytes(content)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENTS.items()}
-    facts = {"format": 1, "name": "mine", "dim": 512, "side_px": 260, "most_tokens": 64, "files": files}
+    facts = {
+        "format": 1,
+        "name": "mine",
+        "dim": 512,
+        "side_px": 260,
+        "most_tokens": 64,
+        "files": files,
+    }
     (path / "model.json").write_text(json.dumps(facts))
     return path
 
@@ -120,16 +127,24 @@ def test_the_fingerprint_is_of_the_content(folder: Path, tmp_path: Path) -> None
         ),
     ],
 )
-def test_each_damage_is_one_sentence(folder: Path, damage: Callable[[Path], object], said: str) -> None:
+def test_each_damage_is_one_sentence(
+    folder: Path, damage: Callable[[Path], object], said: str
+) -> None:
     damage(folder)
     assert refusal(folder) == f"model builtin@FOLDER: {said}"
 
 
 def test_what_is_no_folder_is_said(folder: Path) -> None:
     file = folder / "model.json"
-    assert refusal(file) == "model builtin@FOLDER: FOLDER is a file; name the folder that holds model.json"
+    assert (
+        refusal(file)
+        == "model builtin@FOLDER: FOLDER is a file; name the folder that holds model.json"
+    )
     nowhere = folder / "nowhere"
-    assert refusal(nowhere) == "model builtin@FOLDER: there is no folder FOLDER; `lakesift train` writes one"
+    assert (
+        refusal(nowhere)
+        == "model builtin@FOLDER: there is no folder FOLDER; `lakesift train` writes one"
+    )
     assert "there is no folder" in refusal(Path("zero\0byte"))
 
 

@@ -15,8 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexer.embed import Embedder, InputShape, Pixels
-from indexer.embed.catalog import ModelName, list_models, load_embedder
+from indexer.arrays import InputShape, Pixels
+from indexer.embed import Embedder
+from indexer.embed.catalog import ModelName
+from indexer.embed.models import list_models, load_embedder
 from indexer.errors import BadRequest, LakeError, ModelUnavailable
 from indexer.images import fit
 
@@ -28,7 +30,9 @@ TEXTS = ["a photo of a cat", "two dogs on a beach", "", "word " * 200]
 
 
 @pytest.fixture(autouse=True)
-def own_model_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_model_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LAKESIFT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
@@ -38,13 +42,18 @@ def photos() -> list[Pixels]:
     images = []
     for seed in range(50):
         coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
-        images.append(np.asarray(Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC)))
+        images.append(
+            np.asarray(Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC))
+        )
     return images
 
 
 @pytest.fixture(scope="module")
 def tiny(tiny_weights: Path) -> Any:
-    return load_embedder(f"open_clip:lakesift-tiny@{tiny_weights}")
+    """In fp32 on the CPU, on every machine:
+    the precision that nobody asks for is bf16 or fp16 where that is fast.
+    """
+    return load_embedder(f"open_clip:lakesift-tiny@{tiny_weights}", precision="fp32", device="cpu")
 
 
 def expected_image_vectors(model: Any, images: list[Pixels]) -> NDArray[np.float32]:
@@ -57,7 +66,9 @@ def expected_image_vectors(model: Any, images: list[Pixels]) -> NDArray[np.float
 
 
 def centred_cosines(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A random tower gives every image nearly one vector, so cosines mean something only about the mean vector."""
+    """A random tower gives every image nearly one vector,
+    so cosines mean something only about the mean vector.
+    """
     mean = theirs.mean(axis=0)
     ours, theirs = ours - mean, theirs - mean
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
@@ -99,7 +110,9 @@ def test_facts_of_the_model(tiny: Embedder, tiny_weights: Path) -> None:
     assert tiny.dim == 32
     assert tiny.input_shape == InputShape(64, 64, "shortest", "bicubic", (0, 0, 0))
     assert tiny.batch_size >= 1
-    assert {key: tiny.fingerprint[key] for key in ("name", "preprocessing", "dim", "precision")} == {
+    assert {
+        key: tiny.fingerprint[key] for key in ("name", "preprocessing", "dim", "precision")
+    } == {
         "name": "open_clip:lakesift-tiny",
         "preprocessing": "64x64 shortest bicubic mean 0.481455,0.457827,0.408211 std 0.26863,0.261303,0.275777",
         "dim": 32,
@@ -120,7 +133,9 @@ def test_images_of_another_size_are_fitted_first(tiny: Embedder) -> None:
     np.testing.assert_array_equal(tiny.embed_images([image]), tiny.embed_images([fitted]))
 
 
-def test_every_kind_of_weights_file_is_one_model(tiny: Embedder, tiny_model: Any, tmp_path: Path) -> None:
+def test_every_kind_of_weights_file_is_one_model(
+    tiny: Embedder, tiny_model: Any, tmp_path: Path
+) -> None:
     from safetensors.torch import save_file
 
     state = tiny_model.state_dict()
@@ -147,7 +162,9 @@ def test_other_weights_are_another_model(tiny: Embedder, tiny_model: Any, tmp_pa
 # Weights files that are not
 
 
-def test_a_missing_file_and_a_folder(tiny_architecture: str, tmp_path: Path, no_network: list[str]) -> None:
+def test_a_missing_file_and_a_folder(
+    tiny_architecture: str, tmp_path: Path, no_network: list[str]
+) -> None:
     missing = tmp_path / "gone.pt"
     assert message_of(f"lakesift-tiny@{missing}") == (
         f"model open_clip:lakesift-tiny@{missing}: {missing} is not a file on this disk"
@@ -174,7 +191,9 @@ def test_a_damaged_file(content: str, suffix: str, tiny_model: Any, tmp_path: Pa
     )
 
 
-def test_weights_of_another_architecture(tiny_architecture: str, tiny_model: Any, tmp_path: Path) -> None:
+def test_weights_of_another_architecture(
+    tiny_architecture: str, tiny_model: Any, tmp_path: Path
+) -> None:
     state = dict(tiny_model.state_dict())
     state["visual.conv1.weight"] = torch.zeros(64, 3, 8, 8)
     path = tmp_path / "patch8.pt"
@@ -210,7 +229,9 @@ def test_code_in_a_weights_file_is_not_run(tiny_architecture: str, tmp_path: Pat
     torch.save(
         {"state_dict": {}, "args": argparse.Namespace(lr=0.1)}, path
     )  # what training scripts leave behind
-    assert "holds code (argparse.Namespace), which is not run" in message_of(f"lakesift-tiny@{path}")
+    assert "holds code (argparse.Namespace), which is not run" in message_of(
+        f"lakesift-tiny@{path}"
+    )
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
@@ -222,7 +243,9 @@ def test_vectors_that_are_not_directions_are_an_error(
     state["text_projection"][:] = 0
     torch.save(state, tmp_path / "nan.pt")
     embedder = load_embedder(f"lakesift-tiny@{tmp_path / 'nan.pt'}")
-    sentence = "gave a vector that is not a direction (NaN, infinite or zero); its weights are damaged"
+    sentence = (
+        "gave a vector that is not a direction (NaN, infinite or zero); its weights are damaged"
+    )
     with pytest.raises(LakeError, match="NaN, infinite or zero") as error:
         embedder.embed_images(photos[:2])
     assert sentence in str(error.value)
@@ -235,12 +258,19 @@ def test_vectors_that_are_not_directions_are_an_error(
 
 @pytest.fixture
 def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """huggingface_hub's cache folder, empty; and open_clip knows lakesift-tiny/my_tag as a file on the hub."""
+    """huggingface_hub's cache folder, empty;
+    and open_clip knows lakesift-tiny/my_tag as a file on the hub.
+    """
     from huggingface_hub import constants
     from open_clip import pretrained
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    tag = {"hf_hub": "someone/tiny/", "mean": (0.5,) * 3, "std": (0.25,) * 3, "resize_mode": "squash"}
+    tag = {
+        "hf_hub": "someone/tiny/",
+        "mean": (0.5,) * 3,
+        "std": (0.25,) * 3,
+        "resize_mode": "squash",
+    }
     monkeypatch.setitem(pretrained._PRETRAINED, "lakesift-tiny", {"my_tag": tag})
     return tmp_path / "hub"
 
@@ -283,7 +313,9 @@ def test_a_model_that_is_not_cached_is_a_sentence_and_quick(
         "open_clip:local-dir:/path/to/folder"
     )
     assert time.monotonic() - start < 10
-    assert not {model.name: model.on_disk for model in list_models()}["open_clip:lakesift-tiny/my_tag"]
+    assert not {model.name: model.on_disk for model in list_models()}[
+        "open_clip:lakesift-tiny/my_tag"
+    ]
 
 
 def test_an_unknown_tag_names_the_nearest(hub_cache: Path, tiny_architecture: str) -> None:
@@ -298,11 +330,14 @@ def test_openais_weights_mean_quick_gelu() -> None:
     for name in ("ViT-B-32/openai", "ViT-B-32-quickgelu::openai"):
         assert str(settle(ModelName.parse(name))) == "open_clip:ViT-B-32-quickgelu/openai"
     assert (
-        str(settle(ModelName.parse("ViT-B-32/laion2b_s34b_b79k"))) == "open_clip:ViT-B-32/laion2b_s34b_b79k"
+        str(settle(ModelName.parse("ViT-B-32/laion2b_s34b_b79k")))
+        == "open_clip:ViT-B-32/laion2b_s34b_b79k"
     )
 
 
-def test_random_weights_are_the_same_every_time(tiny_architecture: str, no_network: list[str]) -> None:
+def test_random_weights_are_the_same_every_time(
+    tiny_architecture: str, no_network: list[str]
+) -> None:
     first, second = (load_embedder("lakesift-tiny@random") for _ in range(2))
     assert first.model_id == "open_clip:lakesift-tiny/random"
     assert first.fingerprint == second.fingerprint
@@ -312,7 +347,9 @@ def test_random_weights_are_the_same_every_time(tiny_architecture: str, no_netwo
 # Folders, and the preprocessing they ask for
 
 
-def write_folder(folder: Path, weights: Path, vision: dict[str, Any], preprocess: dict[str, Any]) -> Path:
+def write_folder(
+    folder: Path, weights: Path, vision: dict[str, Any], preprocess: dict[str, Any]
+) -> Path:
     from tests.indexer.embed.conftest import TINY
 
     folder.mkdir()
@@ -328,14 +365,19 @@ def write_folder(folder: Path, weights: Path, vision: dict[str, Any], preprocess
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
 def test_input_tensors_equal_open_clips_own(
-    mode: str, interpolation: str, image_size: Any, tiny_weights: Path, tmp_path: Path, no_network: list[str]
+    mode: str,
+    interpolation: str,
+    image_size: Any,
+    tiny_weights: Path,
+    tmp_path: Path,
+    no_network: list[str],
 ) -> None:
     """Max abs 1e-3 on odd sizes, after open_clip's own rules, which `indexer.images.fit` follows.
 
-    Square, shortest: the longer side becomes int(target * longer / shorter). Otherwise both sides are
-    round(side / ratio), ratio the least (shortest) or largest (longest) of side / target; round() halves to even.
-    A crop starts at round((side - target) / 2); padding puts the odd pixel right and below. Pillow's resize, which
-    antialiases. Wide and shortest is always bicubic.
+    Square, shortest: the longer side becomes int(target * longer / shorter). Otherwise both sides
+    are round(side / ratio), ratio the least (shortest) or largest (longest) of side / target;
+    round() halves to even. A crop starts at round((side - target) / 2); padding puts the odd pixel
+    right and below. Pillow's resize, which antialiases. Wide and shortest is always bicubic.
     """
     preprocess = {
         "interpolation": interpolation,
@@ -370,13 +412,19 @@ def test_folders_that_are_no_model(tiny_weights: Path, tmp_path: Path) -> None:
         f"model open_clip:local-dir:{tmp_path}: {tmp_path} has no open_clip_config.json that describes a model"
     )
     (tmp_path / "open_clip_config.json").write_text("[]")
-    assert message_of(f"local-dir:{tmp_path}").endswith("has no open_clip_config.json that describes a model")
+    assert message_of(f"local-dir:{tmp_path}").endswith(
+        "has no open_clip_config.json that describes a model"
+    )
     folder = write_folder(tmp_path / "model", tiny_weights, {}, {})
     (folder / "open_clip_pytorch_model.bin").unlink()
-    assert message_of(f"local-dir:{folder}").endswith("holds no weights file (.safetensors, .bin, .pth)")
+    assert message_of(f"local-dir:{folder}").endswith(
+        "holds no weights file (.safetensors, .bin, .pth)"
+    )
 
 
-def test_a_hugging_face_tokenizer_lies_beside_the_weights(tmp_path: Path, no_network: list[str]) -> None:
+def test_a_hugging_face_tokenizer_lies_beside_the_weights(
+    tmp_path: Path, no_network: list[str]
+) -> None:
     pytest.importorskip("transformers")
     from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -393,10 +441,16 @@ def test_a_hugging_face_tokenizer_lies_beside_the_weights(tmp_path: Path, no_net
         "config.json, tokenizer.json and tokenizer_config.json beside the weights ("
     )
 
-    words = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "cat": 2, "dog": 3}, unk_token="[UNK]"))
+    words = Tokenizer(
+        models.WordLevel({"[PAD]": 0, "[UNK]": 1, "cat": 2, "dog": 3}, unk_token="[UNK]")
+    )
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.save(str(tmp_path / "tokenizer.json"))
-    special = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]", "unk_token": "[UNK]"}
+    special = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+    }
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(special))
     embedder: Any = load_embedder(name)
     assert embedder._tokenizer(["cat dog cat"]).tolist() == [[2, 3, 2, 0, 0, 0]]
@@ -407,14 +461,18 @@ def test_a_hugging_face_tokenizer_lies_beside_the_weights(tmp_path: Path, no_net
 # Precisions, devices and faster towers
 
 
-def test_bf16_is_comparable_to_fp32(tiny: Embedder, tiny_weights: Path, photos: list[Pixels]) -> None:
+def test_bf16_is_comparable_to_fp32(
+    tiny: Embedder, tiny_weights: Path, photos: list[Pixels]
+) -> None:
     half = load_embedder(f"lakesift-tiny@{tiny_weights}", precision="bf16", device="cpu")
     assert half.fingerprint == tiny.fingerprint
     assert np.sum(half.embed_images(photos) * tiny.embed_images(photos), axis=1).min() > 0.9995
     assert np.sum(half.embed_texts(TEXTS) * tiny.embed_texts(TEXTS), axis=1).min() > 0.9995
 
 
-def test_int8_is_near_and_kept_apart(tiny: Embedder, tiny_weights: Path, photos: list[Pixels]) -> None:
+def test_int8_is_near_and_kept_apart(
+    tiny: Embedder, tiny_weights: Path, photos: list[Pixels]
+) -> None:
     small = load_embedder(f"lakesift-tiny@{tiny_weights}", precision="int8")
     assert small.fingerprint == {**tiny.fingerprint, "precision": "int8"}
     assert centred_cosines(small.embed_images(photos), tiny.embed_images(photos)).min() > 0.98
@@ -422,7 +480,11 @@ def test_int8_is_near_and_kept_apart(tiny: Embedder, tiny_weights: Path, photos:
 
 
 def test_a_long_run_moves_to_onnx_runtime_and_keeps_its_vectors(
-    tiny_weights: Path, tiny: Any, photos: list[Pixels], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tiny_weights: Path,
+    tiny: Any,
+    photos: list[Pixels],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     from indexer.embed import open_clip as ours
     from indexer.embed.onnx_tower import OnnxTower
@@ -471,7 +533,9 @@ def test_the_lean_tower_computes_the_same(tiny_model: Any) -> None:
         assert (tower(pixels) - tiny_model.visual(pixels)).abs().max().item() < 1e-5
 
 
-def test_a_tower_that_is_not_known_stays_as_it_is(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tower_that_is_not_known_stays_as_it_is(
+    tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from indexer.embed.image_tower import lean
 
     monkeypatch.setattr(tiny_model.visual, "pool_type", "avg")
@@ -483,7 +547,10 @@ def test_a_tower_that_is_not_known_stays_as_it_is(tiny_model: Any, monkeypatch: 
     [
         ({"device": "gpu!"}, "device: 'gpu!' is not a device; use cpu, cuda or mps"),
         ({"device": "mps"}, "device: torch finds no mps device on this machine; use cpu"),
-        ({"precision": "fp16", "device": "cpu"}, "precision: fp16 needs a GPU; ask for bf16 or fp32"),
+        (
+            {"precision": "fp16", "device": "cpu"},
+            "precision: fp16 needs a GPU; ask for bf16 or fp32",
+        ),
     ],
 )
 def test_a_device_or_precision_that_is_not_there(

@@ -1,4 +1,6 @@
-"""The short text tower against open_clip's own encode_text, on open_clip's architectures with random weights."""
+"""The short text tower against open_clip's own encode_text,
+on open_clip's architectures with random weights.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from indexer.embed.catalog import load_embedder
+from indexer.embed.models import load_embedder
 from tests.indexer.embed.conftest import TINY
 
 pytestmark = pytest.mark.slow
@@ -27,7 +29,9 @@ def small_model(text: dict[str, Any], **parts: Any) -> Any:
     """A model with a tiny image tower and this text tower, seed 3."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        model = open_clip.CustomTextCLIP(embed_dim=32, vision_cfg=TINY["vision_cfg"], text_cfg=text, **parts)
+        model = open_clip.CustomTextCLIP(
+            embed_dim=32, vision_cfg=TINY["vision_cfg"], text_cfg=text, **parts
+        )
     return model.eval()
 
 
@@ -71,7 +75,24 @@ def test_vit_b_32_gives_open_clips_vectors_for_texts_of_any_length(vit_b_32: Any
     words = [0, 1, 2, 5, 6, 7, 13, 30, 68, 74, 75, 76, 200]  # and two more tokens each, up to 77
     texts = ["dog " * count for count in words] + [" ", "!", "\N{DOG FACE}"]
     tokens = open_clip.get_tokenizer("ViT-B-32")(texts)
-    assert (tokens.argmax(dim=1) + 1).tolist() == [2, 3, 4, 7, 8, 9, 15, 32, 70, 76, 77, 77, 77, 2, 3, 3]
+    assert (tokens.argmax(dim=1) + 1).tolist() == [
+        2,
+        3,
+        4,
+        7,
+        8,
+        9,
+        15,
+        32,
+        70,
+        76,
+        77,
+        77,
+        77,
+        2,
+        3,
+        3,
+    ]
     with torch.inference_mode():
         expected = vit_b_32._model.encode_text(tokens, normalize=True).numpy()
 
@@ -84,7 +105,8 @@ def test_vit_b_32_gives_open_clips_vectors_for_texts_of_any_length(vit_b_32: Any
     np.testing.assert_allclose(alone, expected, rtol=0, atol=1e-5)
     np.testing.assert_allclose(eight, alone[:8], rtol=0, atol=1e-5)
     assert (1 - np.sum(alone.astype(np.float64) * expected, axis=1)).max() < 1e-5
-    assert np.abs(expected[0] - expected[7]).max() > 1e-3  # unlike texts have unlike vectors, also at random
+    # unlike texts have unlike vectors, also at random
+    assert np.abs(expected[0] - expected[7]).max() > 1e-3
     assert vit_b_32.fingerprint == before
 
 
@@ -119,7 +141,9 @@ def test_a_text_without_an_end_is_pooled_as_open_clip_does(tiny_model: Any) -> N
     tower = shortened(model, token_rows([4, 9], 77, eot=2))
     assert 2 not in tokens
     with torch.inference_mode():
-        np.testing.assert_allclose(unit(tower(tokens)), unit(model.encode_text(tokens)), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            unit(tower(tokens)), unit(model.encode_text(tokens)), rtol=0, atol=1e-5
+        )
         tower = shortened(tiny_model, token_rows([4, 9], 77))
         expected = unit(tiny_model.encode_text(tokens))
         np.testing.assert_allclose(unit(tower(tokens)), expected, rtol=0, atol=1e-5)
@@ -148,14 +172,22 @@ def test_a_hugging_face_tower_keeps_its_full_length(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     sizes = {"vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     transformers.BertConfig(**sizes, intermediate_size=64).save_pretrained(tmp_path)
-    settings = {"hf_model_name": str(tmp_path), "hf_model_pretrained": False, "hf_pooler_type": "mean_pooler"}
+    settings = {
+        "hf_model_name": str(tmp_path),
+        "hf_model_pretrained": False,
+        "hf_pooler_type": "mean_pooler",
+    }
     model = small_model(settings)
     assert shortened(model, token_rows([5, 17], 77)) == model.encode_text
 
 
-def test_a_tower_that_turns_out_to_compute_something_else_is_not_shortened(tiny_architecture: str) -> None:
+def test_a_tower_that_turns_out_to_compute_something_else_is_not_shortened(
+    tiny_architecture: str,
+) -> None:
     class CLIP(open_clip.CLIP):  # type: ignore[misc, name-defined]
-        """As another version of open_clip might be: with all the same parts, and a little more made of them."""
+        """As another version of open_clip might be:
+        with all the same parts, and a little more made of them.
+        """
 
         def encode_text(self, text: Any, normalize: bool = False) -> Any:
             vectors = super().encode_text(text, normalize)
@@ -178,9 +210,13 @@ def test_a_mask_that_is_not_quite_causal_is_not_shortened(tiny_architecture: str
     sys.platform != "linux", reason="elsewhere torch has another OpenMP, which reports otherwise"
 )
 @pytest.mark.parametrize(("asked", "spins"), [({}, "0"), ({"GOMP_SPINCOUNT": "77"}, "77")])
-def test_torchs_threads_sleep_while_they_wait_unless_asked_to_spin(asked: dict[str, str], spins: str) -> None:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
-    code = "from indexer.embed.catalog import load_embedder as load; load('ViT-B-32@/no/such/file')"
+def test_torchs_threads_sleep_while_they_wait_unless_asked_to_spin(
+    asked: dict[str, str], spins: str
+) -> None:
+    kept = {
+        key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))
+    }
+    code = "from indexer.embed.models import load_embedder as load; load('ViT-B-32@/no/such/file')"
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={**kept, "OMP_DISPLAY_ENV": "verbose", **asked},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from indexer.embed import Reading
 from indexer.embed.tokens import TextTokenizer
 from tests.tiny_model import tokenizer
 
@@ -53,3 +54,24 @@ def test_no_texts_give_no_batch() -> None:
 def test_what_is_no_tokenizer_is_refused(description: bytes) -> None:
     with pytest.raises(ValueError):
         TextTokenizer(description, 12)
+
+
+@pytest.mark.parametrize(
+    ("text", "letters", "read", "whole", "pieces"),
+    [
+        ("a red cat", 7, 7, 7, 3),
+        ("a red, red cat!", 10, 10, 10, 4),  # signs are no letters
+        ("Cars", 4, 4, 0, 2),  # car ##s
+        ("CAFÉ", 4, 4, 0, 2),
+        ("红 cat", 4, 3, 3, 2),  # the vocabulary has no 红
+        ("собака", 6, 0, 0, 1),
+        ("12 34", 4, 0, 0, 2),  # digits are letters; the vocabulary has none
+        ("??? ...", 0, 0, 0, 0),
+        ("", 0, 0, 0, 0),
+        ("cat \ud83d", 3, 3, 3, 1),
+    ],
+)
+def test_how_much_of_a_text_is_known(
+    text: str, letters: int, read: int, whole: int, pieces: int
+) -> None:
+    assert TextTokenizer(tokenizer(), 12).read(text) == Reading(letters, read, whole, pieces)

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from indexer.address import Address
+from indexer.disk.manifest import Manifest
 from indexer.errors import SourceError, UnreadableImage
-from indexer.sources import ImageFile, Listing
+from indexer.sources import ImageFile, Listing, sorted_names
 from indexer.sources.folder import FolderSource
+from indexer.sources.globs import Glob
 from indexer.sources.opening import open_source
+from tests.indexer.sources.conftest import bytes_of
 
 
 def make(root: Path, *names: str, content: str = "12345") -> None:
@@ -45,9 +49,9 @@ def test_everything_is_listed_but_what_is_plainly_no_image(tmp_path: Path) -> No
         "a.json",
         ".DS_Store",
         "Thumbs.db",
-        "film.MP4",
-        "all.zip",
-        "rows.parquet",
+        "film.AVI",
+        "all.7z",
+        "rows.arrow",
         "weights.safetensors",
         "._a.jpg",
         ".git/d.jpg",
@@ -64,8 +68,7 @@ def test_an_entry_tells_what_the_file_system_tells(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg")
     os.utime(tmp_path / "a.jpg", ns=(0, 1_700_000_000_123_456_789))
     assert listed(tmp_path)["a.jpg"] == ImageFile(
-        uri=f"{tmp_path}/a.jpg",
-        path_bytes=None,
+        Address(f"{tmp_path}/a.jpg"),
         size_bytes=5,
         modified_us=1_700_000_000_123_456,
         etag=None,
@@ -82,13 +85,21 @@ def test_times_before_the_epoch_round_down(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["new\nline.jpg", 'it\'s "q".jpg', "-rf.jpg", " a b .jpg", "100%25.jpg", "ü日本.jpg", "back\\slash.jpg"],
+    [
+        "new\nline.jpg",
+        'it\'s "q".jpg',
+        "-rf.jpg",
+        " a b .jpg",
+        "100%25.jpg",
+        "ü日本.jpg",
+        "back\\slash.jpg",
+    ],
 )
 def test_odd_names_stay_as_they_are(tmp_path: Path, name: str) -> None:
     make(tmp_path, name)
     [file] = listed(tmp_path).values()
-    assert (file.uri, file.path_bytes) == (f"{tmp_path}/{name}", None)
-    assert open_source(str(tmp_path)).read(file, 5) == b"12345"
+    assert (file.uri, file.address.path_bytes) == (f"{tmp_path}/{name}", None)
+    assert bytes_of(file, 5) == b"12345"
 
 
 def test_names_that_are_not_utf8_are_escaped_and_keep_their_bytes(tmp_path: Path) -> None:
@@ -104,9 +115,9 @@ def test_names_that_are_not_utf8_are_escaped_and_keep_their_bytes(tmp_path: Path
     source = open_source(str(tmp_path))
     [image] = source.files(Listing())
     assert image.uri == f"{tmp_path}/%E9t%E9/%FF%.jpg"
-    assert image.path_bytes == folder + b"/\xff%.jpg"
+    assert image.address.path_bytes == folder + b"/\xff%.jpg"
     assert image.sidecars == (f"{tmp_path}/%E9t%E9/%FF%.txt", f"{tmp_path}/%E9t%E9/%FF%.jpg.json")
-    assert source.read(image, 5) == b"image"
+    assert bytes_of(image, 5) == b"image"
     assert source.columns(image) == {"caption": "a caption", "n": 1}
 
 
@@ -117,9 +128,13 @@ def test_a_root_that_is_not_utf8_opens_again_by_its_uri(tmp_path: Path) -> None:
         pass
     source = open_source(os.fsdecode(folder))
     assert source.uri == f"{tmp_path}/%E9"
-    for text in (source.uri, f"{source.uri}/*.jpg", open_source(os.fsdecode(folder) + "/*.jpg").uri):
+    for text in (
+        source.uri,
+        f"{source.uri}/*.jpg",
+        open_source(os.fsdecode(folder) + "/*.jpg").uri,
+    ):
         [file] = open_source(text).files(Listing())
-        assert (file.uri, file.path_bytes) == (f"{tmp_path}/%E9/a.jpg", folder + b"/a.jpg")
+        assert (file.uri, file.address.path_bytes) == (f"{tmp_path}/%E9/a.jpg", folder + b"/a.jpg")
 
 
 def test_the_root_is_made_absolute_but_no_link_is_resolved(
@@ -142,14 +157,13 @@ def test_what_is_no_plain_file_is_listed_and_never_opened(tmp_path: Path) -> Non
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         files = listed(tmp_path)
-        source = open_source(str(tmp_path))
         assert set(files) == {"pipe.jpg", "gone.jpg", "loop.jpg", "socket"}
         for name in ("gone.jpg", "loop.jpg"):
             assert (files[name].size_bytes, files[name].modified_us) == (0, None)
         reasons = {}
         for name, file in files.items():
             with pytest.raises(UnreadableImage) as caught:
-                source.read(file, 100)
+                bytes_of(file, 100)
             reasons[name] = caught.value.reason
     assert reasons == {
         "pipe.jpg": "a pipe (FIFO), not a file",
@@ -162,7 +176,7 @@ def test_what_is_no_plain_file_is_listed_and_never_opened(tmp_path: Path) -> Non
 def test_a_larger_file_is_not_read(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg")
     with pytest.raises(UnreadableImage, match=r"a\.jpg: 5e-06 MB, over the cap of 4e-06 MB"):
-        open_source(str(tmp_path)).read(listed(tmp_path)["a.jpg"], 4)
+        bytes_of(listed(tmp_path)["a.jpg"], 4)
 
 
 def test_a_link_to_a_file_has_its_targets_size(tmp_path: Path) -> None:
@@ -191,7 +205,8 @@ def test_a_folder_deeper_than_python_recurses_is_walked(tmp_path: Path) -> None:
     top.mkdir()
     here = os.open(top, os.O_RDONLY)
     try:
-        for _ in range(depth):  # relative to a descriptor: the whole path would be too long to make at once
+        # relative to a descriptor: the whole path would be too long to make at once
+        for _ in range(depth):
             os.mkdir("d", dir_fd=here)
             deeper = os.open("d", os.O_RDONLY, dir_fd=here)
             os.close(here)
@@ -205,19 +220,59 @@ def test_a_folder_deeper_than_python_recurses_is_walked(tmp_path: Path) -> None:
         subprocess.run(["rm", "-rf", str(top)], check=True)
 
 
-def test_a_lake_is_never_looked_into_and_is_no_source(tmp_path: Path) -> None:
-    make(
-        tmp_path,
-        "a.jpg",
-        "my.lake/manifest.json",
-        "my.lake/segments/x/b.jpg",
-        "my.lake/c.jpg",
-        "not/manifest.json",
-        "not/d.jpg",
-    )
+MANIFEST = Manifest("builtin", {"name": "builtin"}, 2).to_json()
+
+
+def test_a_lake_is_never_looked_into_which_is_told_and_is_no_source(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "my.lake/segments/x/b.jpg", "my.lake/c.jpg", "not/d.jpg")
+    for folder in ("my.lake", "not"):
+        (tmp_path / folder / "manifest.json").write_bytes(MANIFEST)
     assert set(listed(tmp_path)) == {"a.jpg", "not/d.jpg"}
-    with pytest.raises(SourceError, match=r"my\.lake: this folder is a lake, not a source of images"):
+    listing = Listing()
+    list(open_source(str(tmp_path)).files(listing))
+    assert listing.left_out == [(f"{tmp_path}/my.lake", "it is a lake, and was not looked into")]
+    with pytest.raises(
+        SourceError, match=r"my\.lake: this folder is a lake, not a source of images"
+    ):
         listed(tmp_path / "my.lake")
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b'{"name": "my set", "files": 3}',
+        b"[1, 2]",
+        b"",
+        b"not JSON",
+        b"[" * 100_000,
+        b'{"format": 1, "files": ["a.jpg"], "segments": [], "checksum": "x"}',
+    ],
+)
+def test_a_data_set_with_names_of_ours_is_no_lake(tmp_path: Path, manifest: bytes) -> None:
+    make(tmp_path, "set/segments/a.jpg", "set/manifests/1.jpg", "set/cover.jpg")
+    make(tmp_path, "set/manifests/000001.json", content="{}")
+    (tmp_path / "set/manifest.json").write_bytes(manifest)
+    expected = {"segments/a.jpg", "manifests/1.jpg", "cover.jpg"}
+    assert set(listed(tmp_path / "set")) == expected
+    assert set(listed(tmp_path)) == {f"set/{name}" for name in expected}
+
+
+def test_a_pipe_of_a_manifests_name_holds_nothing_up(tmp_path: Path) -> None:
+    make(tmp_path, "segments/a.jpg")
+    os.mkfifo(tmp_path / "manifest.json")
+    assert set(listed(tmp_path)) == {"segments/a.jpg"}
+
+
+def test_a_damaged_lake_and_one_just_being_made_are_lakes(tmp_path: Path) -> None:
+    make(tmp_path, "cut/segments/a.jpg", "copy/segments/a.jpg", "new/segments/a.jpg", "b.jpg")
+    (tmp_path / "cut/manifest.json").write_bytes(MANIFEST[:100])
+    (tmp_path / "copy/manifest.json").write_bytes(b"")
+    (tmp_path / "copy/manifests").mkdir()
+    (tmp_path / "copy/manifests/000007.json").write_bytes(b"damaged")
+    (tmp_path / "copy/manifests/000006.json").write_bytes(MANIFEST)
+    for name in ("manifests", "tombstones", "skipped", "staging"):
+        (tmp_path / "new" / name).mkdir()
+    assert set(listed(tmp_path)) == {"b.jpg"}
 
 
 def test_an_empty_folder_lists_nothing_and_a_missing_one_is_an_error(tmp_path: Path) -> None:
@@ -225,7 +280,9 @@ def test_an_empty_folder_lists_nothing_and_a_missing_one_is_an_error(tmp_path: P
     source = FolderSource(os.fsencode(tmp_path / "gone"))
     with pytest.raises(SourceError) as caught:
         list(source.files(Listing()))
-    reason = "this folder cannot be listed: no such file or directory; check the path and its rights"
+    reason = (
+        "this folder cannot be listed: no such file or directory; check the path and its rights"
+    )
     assert str(caught.value) == f"{tmp_path}/gone: {reason}"
 
 
@@ -245,7 +302,9 @@ def test_a_root_that_vanishes_while_listing_is_an_error(tmp_path: Path) -> None:
     files = open_source(str(tmp_path / "r")).files(Listing())
     next(files)
     (tmp_path / "r").rename(tmp_path / "elsewhere")
-    with pytest.raises(SourceError, match="this folder cannot be listed: no such file or directory"):
+    with pytest.raises(
+        SourceError, match="this folder cannot be listed: no such file or directory"
+    ):
         list(files)
 
 
@@ -264,7 +323,8 @@ def test_a_folder_that_may_not_be_entered_is_told(tmp_path: Path) -> None:
         "for file in FolderSource(b'.').files(listing): print(file.uri)\n"
         "for prefix, reason in sorted(listing.unlisted): print(prefix, '|', reason)\n"
     )
-    # Listed as ".", the current folder: nobody may walk down to pytest's own folders by their full path.
+    # Listed as ".", the current folder: nobody may walk down to pytest's own folders by their full
+    # path.
     tmp_path.chmod(0o755)
     answer = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
@@ -301,7 +361,9 @@ def test_globs_match_files_below_their_folder(tmp_path: Path) -> None:
     assert matches("**/*.webp") == set()
 
 
-def test_a_glob_keeps_its_sidecars_and_its_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_glob_keeps_its_sidecars_and_its_uri(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make(tmp_path, "x/b.jpg", "x/b.txt")
     monkeypatch.chdir(tmp_path)
     source = open_source("x/*.jpg")
@@ -312,12 +374,37 @@ def test_a_glob_keeps_its_sidecars_and_its_uri(tmp_path: Path, monkeypatch: pyte
 
 def test_a_glob_enters_no_folder_that_cannot_match(tmp_path: Path) -> None:
     make(tmp_path, "2024/raw/a.jpg", "2024/other/b.jpg", "2023/raw/c.jpg")
-    source = open_source(f"{tmp_path}/2024*/raw/*.jpg")
-    assert isinstance(source, FolderSource)
-    entered = [os.fsdecode(folder) for folder, _ in source._folders(Listing())]
+    glob = Glob.split(f"{tmp_path}/2024*/raw/*.jpg", os.path.exists)
+    source = FolderSource(os.fsencode(tmp_path), glob)
+    entered: list[str] = []
+    watching = True
+
+    def hear(event: str, arguments: tuple[object, ...]) -> None:
+        if watching and event == "os.scandir" and isinstance(arguments[0], bytes):
+            entered.append(os.fsdecode(arguments[0]))
+
+    sys.addaudithook(hear)  # it cannot be taken out again
+    assert [file.uri for file in source.files(Listing())] == [f"{tmp_path}/2024/raw/a.jpg"]
+    watching = False
     assert entered == [str(tmp_path), f"{tmp_path}/2024", f"{tmp_path}/2024/raw"]
 
 
+def test_images_come_in_the_order_of_their_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`-` is less than `/`, which is less than `0`; three names in memory at a time."""
+    monkeypatch.setattr(sorted_names, "NAMES_AT_ONCE", 3)
+    names = ["a-b/1.jpg", "a.jpg", "a/0/z.jpg", "a/1.jpg", "a/\n2.jpg", "a0.jpg"]
+    names += [f"b/{n:02d}.jpg" for n in range(10)]
+    make(tmp_path, *reversed(names))
+    (tmp_path / "a-a").symlink_to(tmp_path.parent / "elsewhere")
+    make(tmp_path.parent / "elsewhere", "1.jpg")
+    found = [file.uri for file in FolderSource(os.fsencode(tmp_path)).files(Listing())]
+    assert found == [f"{tmp_path}/{name}" for name in [*sorted(names), "a-a/1.jpg"]]
+
+
 def test_a_glob_below_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"/gone: this folder cannot be listed: no such file or directory"):
+    with pytest.raises(
+        SourceError, match=r"/gone: this folder cannot be listed: no such file or directory"
+    ):
         list(open_source(f"{tmp_path}/gone/*.jpg").files(Listing()))

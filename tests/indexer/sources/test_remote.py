@@ -17,6 +17,7 @@ from indexer.sources import ImageFile, Listing
 from indexer.sources.opening import open_source
 from indexer.sources.remote import RemoteSource
 from indexer.sources.store import Store, etag, modified_us, store_reason
+from tests.indexer.sources.conftest import bytes_of
 
 Bucket = tuple[str, Any]
 
@@ -61,7 +62,12 @@ def test_the_listing_tells_size_time_and_etag(bucket: Bucket) -> None:
     before = time.time()
     fs.pipe(f"{name}/a.jpg", b"hello")
     [file] = listed(f"s3://{name}")
-    assert (file.size_bytes, file.path_bytes, file.columns_etag, file.sidecars) == (5, None, None, ())
+    assert (file.size_bytes, file.address.path_bytes, file.columns_etag, file.sidecars) == (
+        5,
+        None,
+        None,
+        (),
+    )
     assert file.etag == "5d41402abc4b2a76b9719d911017c592"  # the MD5 of "hello"
     assert file.modified_us is not None
     assert abs(file.modified_us / 1e6 - before) < 30
@@ -105,7 +111,11 @@ def test_sidecars_in_a_bucket_become_caption_and_columns(bucket: Bucket) -> None
     for url in (f"s3://{name}/p", f"s3://{name}/p/*.jpg"):
         source = open_source(url)
         plain, cat = sorted(source.files(Listing()), key=lambda file: file.uri)
-        assert (plain.uri, plain.sidecars, plain.columns_etag) == (f"s3://{name}/p/cat-2.jpg", (), None)
+        assert (plain.uri, plain.sidecars, plain.columns_etag) == (
+            f"s3://{name}/p/cat-2.jpg",
+            (),
+            None,
+        )
         assert cat.sidecars == (f"s3://{name}/p/cat.txt", f"s3://{name}/p/cat.jpg.json")
         assert source.columns(cat) == {"caption": "a cat", "city": "Oslo", "n": 3}
         fs.pipe(f"{name}/p/cat.txt", b"a dog")
@@ -125,7 +135,9 @@ def test_a_sidecar_that_is_gone_costs_only_itself(bucket: Bucket) -> None:
     assert source.columns(cat) == {"n": 1}
 
 
-def test_a_table_is_joined_by_key_below_the_prefix_and_by_url(bucket: Bucket, tmp_path: Path) -> None:
+def test_a_table_is_joined_by_key_below_the_prefix_and_by_url(
+    bucket: Bucket, tmp_path: Path
+) -> None:
     name, fs = bucket
     fs.pipe(f"{name}/p/a.jpg", b"1")
     fs.pipe(f"{name}/p/s/b.jpg", b"1")
@@ -145,7 +157,7 @@ def test_reading_gives_the_bytes_from_several_threads(bucket: Bucket) -> None:
     source = open_source(f"s3://{name}/p")
     files = sorted(source.files(Listing()), key=lambda file: file.uri)
     with ThreadPoolExecutor(8) as pool:
-        data = list(pool.map(lambda file: source.read(file, 1000), files))
+        data = list(pool.map(lambda file: bytes_of(file, 1000), files))
     assert data == [bytes([i]) * 1000 for i in range(20)]
 
 
@@ -157,7 +169,7 @@ def test_odd_keys_are_listed_and_read(bucket: Bucket) -> None:
     source = open_source(f"s3://{name}/p")
     files = list(source.files(Listing()))
     assert {file.uri for file in files} == {f"s3://{name}/{key}" for key in keys}
-    assert {source.read(file, 100).decode() for file in files} == set(keys)
+    assert {bytes_of(file, 100).decode() for file in files} == set(keys)
 
 
 def test_an_empty_object_is_unreadable(bucket: Bucket) -> None:
@@ -166,7 +178,7 @@ def test_an_empty_object_is_unreadable(bucket: Bucket) -> None:
     source = open_source(f"s3://{name}")
     [file] = source.files(Listing())
     with pytest.raises(UnreadableImage, match=r"a\.jpg: empty file$"):
-        source.read(file, 10)
+        bytes_of(file, 10)
 
 
 def test_a_large_or_vanished_object_is_unreadable_with_its_reason(bucket: Bucket) -> None:
@@ -175,15 +187,16 @@ def test_a_large_or_vanished_object_is_unreadable_with_its_reason(bucket: Bucket
     source = open_source(f"s3://{name}")
     [file] = source.files(Listing())
     with pytest.raises(
-        UnreadableImage, match=r"/a\.jpg: 5e-06 MB, over the cap of 4e-06 MB \(LAKESIFT_MAX_BYTES\)$"
+        UnreadableImage,
+        match=r"/a\.jpg: 5e-06 MB, over the cap of 4e-06 MB \(LAKESIFT_MAX_BYTES\)$",
     ):
-        source.read(file, 4)
+        bytes_of(file, 4)
     fs.pipe(f"{name}/a.jpg", b"123456789")  # grown since it was listed
     with pytest.raises(UnreadableImage, match="7e-06 MB, over the cap of 6e-06 MB"):
-        source.read(file, 6)
+        bytes_of(file, 6)
     fs.rm(f"{name}/a.jpg")
     with pytest.raises(UnreadableImage, match=r"a\.jpg: it is not there$"):
-        source.read(file, 10)
+        bytes_of(file, 10)
 
 
 def test_a_bucket_of_many_pages_is_listed_whole(bucket: Bucket) -> None:
@@ -197,7 +210,11 @@ def test_one_object_is_a_source_of_one_image(bucket: Bucket) -> None:
     fs.pipe(f"{name}/p/a.jpg", b"12345")
     source = open_source(f"s3://{name}/p/a.jpg")
     [file] = source.files(Listing())
-    assert (file.uri, file.size_bytes, source.read(file, 5)) == (f"s3://{name}/p/a.jpg", 5, b"12345")
+    assert (file.uri, file.size_bytes, bytes_of(file, 5)) == (
+        f"s3://{name}/p/a.jpg",
+        5,
+        b"12345",
+    )
 
 
 def test_an_empty_bucket_lists_nothing_and_a_missing_one_is_an_error(bucket: Bucket) -> None:
@@ -210,7 +227,9 @@ def test_an_empty_bucket_lists_nothing_and_a_missing_one_is_an_error(bucket: Buc
     ):
         with pytest.raises(SourceError) as caught:
             listed(missing)
-        reason = "nothing is there; check the address (AWS_ENDPOINT_URL where the store is not Amazon's)"
+        reason = (
+            "nothing is there; check the address (AWS_ENDPOINT_URL where the store is not Amazon's)"
+        )
         assert str(caught.value) == f"{missing}: {reason}"
 
 
@@ -256,12 +275,16 @@ def test_an_unknown_kind_of_address_is_an_error() -> None:
 def test_a_store_without_pages_is_walked_folder_by_folder(memory: Any) -> None:
     for path in ("/box/a.jpg", "/box/b/c.jpg", "/box/b/d/e.jpg", "/box/.x/f.jpg", "/box/b/c.txt"):
         memory.pipe(path, b"123")
-    assert uris("memory://box") == ["memory://box/a.jpg", "memory://box/b/c.jpg", "memory://box/b/d/e.jpg"]
+    assert uris("memory://box") == [
+        "memory://box/a.jpg",
+        "memory://box/b/c.jpg",
+        "memory://box/b/d/e.jpg",
+    ]
     assert uris("memory://box/*/*.jpg") == ["memory://box/b/c.jpg"]
     assert uris("memory://") == uris("memory://box")
     source = open_source("memory://box")
     files = {file.uri: file for file in source.files(Listing())}
-    assert source.read(files["memory://box/b/c.jpg"], 3) == b"123"
+    assert bytes_of(files["memory://box/b/c.jpg"], 3) == b"123"
     assert files["memory://box/b/c.jpg"].sidecars == ("memory://box/b/c.txt",)
     assert source.columns(files["memory://box/b/c.jpg"]) == {"caption": "123"}
 
@@ -303,7 +326,9 @@ def test_a_folder_of_a_store_that_cannot_be_listed_is_told(memory: Any) -> None:
         ({}, None),
     ],
 )
-def test_times_of_all_stores_become_microseconds(info: dict[str, Any], expected: int | None) -> None:
+def test_times_of_all_stores_become_microseconds(
+    info: dict[str, Any], expected: int | None
+) -> None:
     assert modified_us(info) == expected
 
 

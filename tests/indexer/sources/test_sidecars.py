@@ -23,15 +23,21 @@ def columns(folder: Path, **sidecars: str | bytes) -> dict[str, ColumnValue]:
 
 
 def entry(folder: Path, name: str = "x.jpg") -> ImageFile:
-    return next(file for file in open_source(str(folder)).files(Listing()) if file.uri.endswith(f"/{name}"))
+    return next(
+        file for file in open_source(str(folder)).files(Listing()) if file.uri.endswith(f"/{name}")
+    )
 
 
 def test_a_text_is_the_caption(tmp_path: Path) -> None:
-    assert columns(tmp_path, x_txt="\ufeff  a grey cat,\nasleep \n") == {"caption": "a grey cat,\nasleep"}
+    assert columns(tmp_path, x_txt="\ufeff  a grey cat,\nasleep \n") == {
+        "caption": "a grey cat,\nasleep"
+    }
 
 
 def test_an_empty_text_is_no_caption(tmp_path: Path) -> None:
-    assert columns(tmp_path, x_txt=" \n", x_json='{"caption": "from json"}') == {"caption": "from json"}
+    assert columns(tmp_path, x_txt=" \n", x_json='{"caption": "from json"}') == {
+        "caption": "from json"
+    }
 
 
 def test_an_object_gives_columns(tmp_path: Path) -> None:
@@ -58,7 +64,9 @@ def test_our_own_column_names_get_a_prefix_whatever_their_case(tmp_path: Path) -
 
 
 def test_values_that_parquet_cannot_hold_become_the_nearest(tmp_path: Path) -> None:
-    assert columns(tmp_path, x_json='{"nan": NaN, "big": 9223372036854775808, "half": "\\ud800!"}') == {
+    assert columns(
+        tmp_path, x_json='{"nan": NaN, "big": 9223372036854775808, "half": "\\ud800!"}'
+    ) == {
         "nan": None,
         "big": "9223372036854775808",
         "half": "?!",
@@ -103,6 +111,78 @@ def test_a_text_too_long_for_a_caption_is_none(tmp_path: Path) -> None:
     assert columns(tmp_path, x_txt="a" * 64_000) == {"caption": "a" * 64_000}
 
 
+def test_spellings_of_one_name_in_a_file_are_columns_of_their_own(tmp_path: Path) -> None:
+    """The same whatever the order in the file."""
+    assert columns(tmp_path, x_json='{"Year": 1, "year": 2, "Year_2": 3, "CAPTION": "c"}') == {
+        "Year_3": 1,
+        "year": 2,
+        "Year_2": 3,
+        "caption": "c",
+    }
+    assert columns(tmp_path, x_json='{"caption": "a", "Year_2": 3, "year": 2, "Year": 1}') == {
+        "caption": "a",
+        "Year_2": 3,
+        "year": 2,
+        "Year_3": 1,
+    }
+
+
+def test_the_last_word_is_on_a_name_whatever_its_case(tmp_path: Path) -> None:
+    assert columns(tmp_path, x_json='{"Year": 1, "a": 1}', x_jpg_json='{"year": 2}') == {
+        "a": 1,
+        "year": 2,
+    }
+
+
+def test_a_prefix_that_is_there_already_gets_another(tmp_path: Path) -> None:
+    content = '{"uri": 1, "json_uri": 2, "json_json_uri": 3, "json_town": 4, "file_row_number": 5}'
+    assert columns(tmp_path, x_json=content) == {
+        "json_uri": 1,
+        "json_json_uri": 2,
+        "json_json_json_uri": 3,
+        "json_town": 4,
+        "json_file_row_number": 5,
+    }
+
+
+def test_a_value_that_is_too_large_is_left_empty_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As labelme's imageData; the file's other keys count."""
+    at_the_limit, umlauts = "a" * 64_000, "ü" * 32_001
+    (tmp_path / "y.jpg").write_bytes(b"1")
+    text = f'{{"imageData": "{"A" * 2_000_000}", "fits": "{at_the_limit}", "n": 1}}'
+    (tmp_path / "y.json").write_text(text)
+    with caplog.at_level(logging.WARNING):
+        (tmp_path / "x.jpg").write_bytes(b"1")
+        (tmp_path / "x.json").write_text(f'{{"imageData": "{umlauts}", "m": 2}}')
+        source = open_source(str(tmp_path))
+        first, second = sorted(source.files(Listing()), key=lambda file: file.uri)
+        assert source.columns(first) == {"imageData": None, "m": 2}
+        assert source.columns(second) == {"imageData": None, "fits": at_the_limit, "n": 1}
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "values of imageData that are larger than 64,000 bytes are left empty "
+        f"(first in {tmp_path}/x.json)"
+    )
+
+
+def test_a_sidecar_that_is_too_large_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("x", "y"):
+        (tmp_path / f"{name}.jpg").write_bytes(b"1")
+        (tmp_path / f"{name}.txt").write_text("a" * 64_001)
+    with caplog.at_level(logging.WARNING):
+        files = list(open_source(str(tmp_path)).files(Listing()))
+    assert [file.sidecars for file in files] == [(), ()]
+    [record] = caplog.records
+    assert record.getMessage() == (
+        ".txt sidecars larger than 64,000 bytes are passed over "
+        f"(first {files[0].uri.removesuffix('.jpg')}.txt)"
+    )
+
+
 def test_a_pipe_beside_an_image_is_no_sidecar(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.txt")
     assert columns(tmp_path) == {}
@@ -123,7 +203,8 @@ def test_images_of_one_stem_share_a_sidecar(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"1")
     (tmp_path / "x.txt").write_text("shared")
     files = {
-        file.uri.rpartition("/")[2]: file.sidecars for file in open_source(str(tmp_path)).files(Listing())
+        file.uri.rpartition("/")[2]: file.sidecars
+        for file in open_source(str(tmp_path)).files(Listing())
     }
     shared = (f"{tmp_path}/x.txt",)
     assert files == {"x.jpg": shared, "x.png": shared, "x": shared, "xy.jpg": ()}

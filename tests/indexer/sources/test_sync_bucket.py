@@ -1,4 +1,6 @@
-"""A bucket's life in a lake: indexed, changed, moved, deleted and gone, against a real S3 server."""
+"""A bucket's life in a lake: indexed, changed,
+moved, deleted and gone, against a real S3 server.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ Bucket = tuple[str, Any]
 
 def ids(desk: Desk, prefix: str) -> dict[str, tuple[int, list[float]]]:
     return {
-        uri.removeprefix(prefix): (row["row_id"], row["vector"]) for uri, row in live_rows(desk.lake).items()
+        uri.removeprefix(prefix): (row["row_id"], row["vector"])
+        for uri, row in live_rows(desk.lake).items()
     }
 
 
@@ -45,7 +48,13 @@ def test_sync_follows_a_bucket(tmp_path: Path, bucket: Bucket) -> None:
     fs.mv(f"{name}/photos/sub/c.png", f"{name}/photos/moved.png")
     fs.pipe(f"{name}/photos/broken.png", png((9, 9, 200)))
     report = desk.sync()
-    assert (report.changed, report.moved, report.new, report.gone, report.skipped) == (1, 1, 1, 0, 0)
+    assert (report.changed, report.moved, report.new, report.gone, report.skipped) == (
+        1,
+        1,
+        1,
+        0,
+        0,
+    )
     found = ids(desk, prefix)
     assert (found["a.png"], found["moved.png"]) == ((1, [1, 0, 0]), (3, [0, 0, 1]))
     assert found["b.png"] == (4, [0.707, 0.707, 0])
@@ -61,7 +70,9 @@ def test_sync_follows_a_bucket(tmp_path: Path, bucket: Bucket) -> None:
     report = desk.idle_sync()
     assert report.rows == 3
     assert len(report.problems) == 1
-    assert report.problems[0].endswith("its 3 rows were kept (if they should go, use --allow-empty)")
+    assert report.problems[0].endswith(
+        "its 3 rows were kept (if they should go, use --allow-empty)"
+    )
     assert desk.idle_sync(allow_empty=True).rows == 0
 
 

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.api.config import ServeConfig
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk
 
 HOST = "http://127.0.0.1:8377"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from fastapi.testclient import TestClient
 from indexer.errors import BadRequest, LakeNotFound
 from service.api.app import create_app
 from service.api.config import ServeConfig
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
 from tests.lakes import Desk
 
 
@@ -42,11 +43,16 @@ def test_openapi_describes_every_route_and_every_error(client: TestClient) -> No
 def test_the_examples_of_openapi_are_answered(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()["components"]["schemas"]["SearchRequest"]
     for example in schema["examples"]:
-        example["texts"] = [  # the fake knows four colours
-            "red" if isinstance(text, str) else {**text, "text": "red"} for text in example["texts"]
-        ]
-        if len(example["texts"]) > 1:
-            example["texts"][1]["text"] = "green"
+        # the fake knows four colours
+        if "query" in example:
+            example["query"] = "red -green"
+        if "texts" in example:
+            example["texts"] = [
+                "red" if isinstance(text, str) else {**text, "text": "red"}
+                for text in example["texts"]
+            ]
+            if len(example["texts"]) > 1:
+                example["texts"][1]["text"] = "green"
         assert client.post("/v1/search", json=example).status_code == 200
 
 
@@ -62,18 +68,33 @@ def test_docs_load_nothing_from_another_host(client: TestClient) -> None:
     assert client.get("/redoc").status_code == 404
 
 
-def test_the_page_and_its_files(client: TestClient) -> None:
-    page = client.get("/")
+@pytest.mark.parametrize("address", ["/", "/label"])
+def test_a_page_and_its_files(client: TestClient, address: str) -> None:
+    page = client.get(address)
     assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
-    links = {link for link in re.findall(r'(?:src|href)="([^"#]*)"', page.text) if not link.startswith("?")}
-    links -= {"/", "/docs"}
+    links = {
+        link
+        for link in re.findall(r'(?:src|href)="([^"#]*)"', page.text)
+        if not link.startswith("?")
+    }
+    links -= {"/", "/label", "/docs"}
     assert links
     for link in links:
-        assert link.startswith("/page/") or link == "/label", link
+        assert link.startswith("/page/"), link
         file = client.get(link)
         assert file.status_code == 200
         assert file.headers["cache-control"] == "no-cache"
-    for path in ("/page/../api/app.py", "/page/%2e%2e/cli.py", "/page//etc/passwd", "/page/"):
+        assert client.get(link, headers={"If-None-Match": file.headers["etag"]}).status_code == 304
+
+
+def test_folders_of_the_pages_are_not_listed_and_nothing_beside_them_is_served(
+    client: TestClient,
+) -> None:
+    for path in (
+        "/page/", "/page/common", "/page/common/", "/page/search/", "/page/label/", "/page/search.js",
+        "/page/../api/app.py", "/page/%2e%2e/lake.py", "/page/common/%2e%2e/%2e%2e/lake.py",
+        "/page/common/..%2f..%2flake.py", "/page//etc/passwd", "/page/common//etc/passwd",
+    ):  # fmt: skip
         assert client.get(path).status_code == 404
 
 
@@ -86,7 +107,9 @@ def test_a_wrong_folder_fails_before_anything_is_served(desk: Desk, tmp_path: Pa
 
 
 def test_the_end_lets_vacuum_have_the_snapshot(desk: Desk, tmp_path: Path) -> None:
-    app = create_app([desk.lake], ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "state"))
+    app = create_app(
+        [desk.lake], ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "state")
+    )
     with TestClient(app, base_url="http://localhost"):
         assert len(list((desk.lake / "readers").glob("*.lock"))) == 1
     assert list((desk.lake / "readers").glob("*.lock")) == []
@@ -106,9 +129,33 @@ def test_every_knob_is_a_variable() -> None:
     assert ServeConfig.from_env({}) == ServeConfig()
 
 
+def test_the_table_of_limits_says_what_is_so() -> None:
+    page = Path(__file__).parents[3] / "docs" / "limits.md"
+    said: dict[str, float] = {}
+    for line in page.read_text().splitlines():
+        if found := re.match(r"\| [^|]+ \| ([0-9,]+)[^|]* \| `LAKESIFT_([A-Z_]+)` \|", line):
+            said.setdefault(found[2].lower(), float(found[1].replace(",", "")))
+    config = ServeConfig()
+    assert said == {name: getattr(config, name) for name in said}
+    knobs = {field.name for field in fields(config)}
+    others = {
+        "host",
+        "port",
+        "allow_hosts",
+        "allow_origins",
+        "require_key",
+        "trust_proxies",
+        "trust_model",
+        "thumbnail_cache_bytes",
+    }
+    assert set(said) == knobs - others
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
+        ("LAKESIFT_MAX_WHERE_S", "nan", "'nan' is not a number from 0 on"),
+        ("LAKESIFT_MAX_WHERE_S", "-1", "'-1' is not a number from 0 on"),
         ("LAKESIFT_PORT", "http", "'http' is not a whole number"),
         ("LAKESIFT_PORT", "-1", "'-1' is not a whole number"),
         ("LAKESIFT_REQUIRE_KEY", "perhaps", "'perhaps' is neither true nor false"),

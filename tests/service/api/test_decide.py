@@ -1,4 +1,6 @@
-"""POST filters/{name}/decide: new images by upload, on a lake of coloured ones whose reds were wanted and audited."""
+"""POST filters/{name}/decide: new images by upload,
+on a lake of coloured ones whose reds were wanted and audited.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,9 @@ from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.api.config import ServeConfig
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
 from service.lake import Lake
+from service.pictures.jobs import Job
 from service.relevance import Filters, Target
 from tests.lakes import BLACK, BLUE, RED, Desk, png
 from tests.service.api.conftest import HOST
@@ -23,7 +26,9 @@ DECIDE = "/v1/lakes/my/filters/reds/decide"
 
 @pytest.fixture(scope="module")
 def coloured(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """Rows 1 to 20 are reddish, 21 to 80 bluish; the filter reds was applied, the filter blues is a draft."""
+    """Rows 1 to 20 are reddish, 21 to 80 bluish;
+    the filter reds was applied, the filter blues is a draft.
+    """
     desk = Desk(tmp_path_factory.mktemp("colours"))
     for number in range(REDS):
         desk.add(f"a{number:03d}.png", (255, number * 3, 0))
@@ -35,7 +40,10 @@ def coloured(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         reds = Filters(lake).create("reds", keep_texts=["red"], target=Target(0.9, None, 0.9))
         while rows := reds.next(40, "audit")["rows"]:
             reds.label(
-                [{"row_id": row["row_id"], "label": "yes" if row["row_id"] <= REDS else "no"} for row in rows]
+                [
+                    {"row_id": row["row_id"], "label": "yes" if row["row_id"] <= REDS else "no"}
+                    for row in rows
+                ]
             )
         assert not reds.apply()["refused"]
     return desk
@@ -83,12 +91,14 @@ def test_each_file_is_answered_in_order_and_nothing_is_promised(client: TestClie
 def test_it_is_the_very_answer_of_python(client: TestClient, coloured: Desk) -> None:
     image = png((255, 80, 0))
     with Lake.open(coloured.lake, coloured.model) as lake:
-        expected = Filters(lake).open("reds").decide([image], ask=True)
+        expected = Filters(lake).open("reds").decide([image], ask=True).to_json()
     expected["images"][0]["name"] = "0.png"
     assert decide(client, image, ask="true").json() == expected
 
 
-def test_an_image_of_the_lake_follows_what_a_person_said_of_it(client: TestClient, coloured: Desk) -> None:
+def test_an_image_of_the_lake_follows_what_a_person_said_of_it(
+    client: TestClient, coloured: Desk
+) -> None:
     with Lake.open(coloured.lake, coloured.model) as lake:
         labels = {row: answer.label for row, answer in Filters(lake).open("reds").answers().items()}
     said = sorted(labels)[:5]
@@ -111,18 +121,24 @@ def test_a_caller_s_mistakes_are_a_sentence_each(client: TestClient) -> None:
     blues = refusal(decide(client, png(RED), path=DECIDE.replace("reds", "blues")))
     assert blues[1] == "filter"
     assert "blues was not applied yet" in blues[2]
-    assert refusal(decide(client, png(RED), path=DECIDE.replace("reds", "redz")), 404)[0] == "unknown_filter"
-    assert refusal(decide(client, png(RED), path=DECIDE.replace("/my/", "/no/")), 404)[0] == "unknown_lake"
+    assert (
+        refusal(decide(client, png(RED), path=DECIDE.replace("reds", "redz")), 404)[0]
+        == "unknown_filter"
+    )
+    assert (
+        refusal(decide(client, png(RED), path=DECIDE.replace("/my/", "/no/")), 404)[0]
+        == "unknown_lake"
+    )
 
 
 def test_a_batch_that_finds_no_decoder_free_is_told_to_come_again(client: TestClient) -> None:
     turns = client.app.state.decoders.all_but_one  # type: ignore[attr-defined]
     taken = 0
-    while turns.acquire(blocking=False):  # as pictures do that take long to decode
+    while turns.take(Job(), 0):  # as pictures do that take long to decode
         taken += 1
     answer = decide(client, png(RED))
     for _ in range(taken):
-        turns.release()
+        turns.give()
     assert refusal(answer, 429)[0] == "too_busy"
     assert decide(client, png(RED)).status_code == 200
 
@@ -131,7 +147,9 @@ def test_it_changes_nothing_so_a_key_to_read_is_enough(coloured: Desk, tmp_path:
     keys = KeyStore(tmp_path / "state")
     secret = keys.add("robot", "read")[1]
     before = sorted(path.name for path in (coloured.lake / "filters" / "reds").rglob("*"))
-    app = create_app({"my": coloured.lake}, ServeConfig(require_key=True), embedder=coloured.model, keys=keys)
+    app = create_app(
+        {"my": coloured.lake}, ServeConfig(require_key=True), embedder=coloured.model, keys=keys
+    )
     with TestClient(app, base_url=HOST, headers={"X-API-Key": secret}) as client:
         assert decide(client, png(RED)).status_code == 200
         client.headers.pop("X-API-Key")

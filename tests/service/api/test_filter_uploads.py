@@ -1,4 +1,6 @@
-"""POST filters/upload: a new filter with example images from outside the lake, on a lake of coloured images."""
+"""POST filters/upload: a new filter with example images from
+outside the lake, on a lake of coloured images.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,9 @@ from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.api.config import ServeConfig
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
 from service.lake import Lake
+from service.pictures.jobs import Job
 from service.relevance import Filters, Target
 from tests.lakes import BLACK, BLUE, GREEN, RED, Desk, png
 from tests.service.api.conftest import HOST
@@ -40,7 +43,10 @@ def client(coloured: Desk, tmp_path: Path) -> Iterator[TestClient]:
     shutil.copytree(coloured.lake, tmp_path / "my.lake")
     config = ServeConfig(max_images=3, max_upload_bytes=100_000, upload_wait_s=0.05)
     app = create_app(
-        {"my": tmp_path / "my.lake"}, config, embedder=coloured.model, keys=KeyStore(tmp_path / "state")
+        {"my": tmp_path / "my.lake"},
+        config,
+        embedder=coloured.model,
+        keys=KeyStore(tmp_path / "state"),
     )
     with TestClient(app, base_url=HOST, raise_server_exceptions=False) as client:
         yield client
@@ -58,7 +64,9 @@ def make(
     files = [("keep_images", image) for image in keep or []] + [
         ("drop_images", image) for image in drop or []
     ]
-    data = {name: said if isinstance(said, str) else json.dumps(said) for name, said in fields.items()}
+    data = {
+        name: said if isinstance(said, str) else json.dumps(said) for name, said in fields.items()
+    }
     parts = [(name, (None, said)) for name, said in data.items()]
     return client.post(path, files=[*parts, *files])
 
@@ -117,17 +125,22 @@ def test_it_is_the_very_filter_that_python_makes_of_the_same_files(
     ]
     assert client.post(UPLOAD, files=fields).status_code == 201
     shown = client.get(f"{FILTERS}/mine?version=1").json()
-    for own in ("versions", "progress"):
+    for own in ("versions", "progress", "applied"):
         del shown[own]
     assert {**shown, "created_at": ""} == {**expected, "created_at": ""}
 
 
 def test_without_images_it_is_as_making_a_filter(client: TestClient) -> None:
     made = client.post(UPLOAD, data={"name": "reds", "keep": '{"texts": ["red"]}'}, files=[])
-    assert refusal(made, 415)[0] == "unsupported_media_type"  # no form of files: httpx sent it as a plain one
+    # no form of files: httpx sent it as a plain one
+    assert refusal(made, 415)[0] == "unsupported_media_type"
     fields: list[Any] = [("name", (None, "reds")), ("keep", (None, '{"texts": ["red"]}'))]
     assert client.post(UPLOAD, files=fields).status_code == 201
-    assert client.get(f"{FILTERS}/reds").json()["keep"] == {"texts": ["red"], "row_ids": [], "images": []}
+    assert client.get(f"{FILTERS}/reds").json()["keep"] == {
+        "texts": ["red"],
+        "row_ids": [],
+        "images": [],
+    }
 
 
 def test_a_filter_may_be_called_upload(client: TestClient) -> None:
@@ -164,8 +177,13 @@ def test_a_caller_s_mistakes_are_a_sentence_each_and_make_nothing(client: TestCl
         "unreadable_image",
         "keep_images[0]",
     )
-    assert refusal(make(client, name="reds", keep=[red], where="nope = 1"))[:2] == ("bad_where", "where")
-    assert refusal(make(client, name="reds", keep=[red], target={"recall": 95}))[1] == "target.recall"
+    assert refusal(make(client, name="reds", keep=[red], where="nope = 1"))[:2] == (
+        "bad_where",
+        "where",
+    )
+    assert (
+        refusal(make(client, name="reds", keep=[red], target={"recall": 95}))[1] == "target.recall"
+    )
     assert refusal(make(client, name="reds", keep=[red], target="95 %"))[1] == "target"
     assert refusal(make(client, name="reds", drop=[red], wehre="x"))[1] == "wehre"
     fields: list[Any] = [
@@ -174,7 +192,9 @@ def test_a_caller_s_mistakes_are_a_sentence_each_and_make_nothing(client: TestCl
         ("keep_images", red),
     ]
     assert refusal(client.post(UPLOAD, files=fields))[1] == "keep.row_ids[1]"
-    assert refusal(make(client, name="reds", keep=[("x.png", b"x" * 100_001)]), 413)[0] == "too_large"
+    assert (
+        refusal(make(client, name="reds", keep=[("x.png", b"x" * 100_001)]), 413)[0] == "too_large"
+    )
     assert refusal(client.post(UPLOAD, json={"name": "reds"}), 415)[0] == "unsupported_media_type"
     other = make(client, name="reds", keep=[red], path=UPLOAD.replace("/my/", "/no/"))
     assert refusal(other, 404)[0] == "unknown_lake"
@@ -190,11 +210,11 @@ def test_what_is_wrong_in_words_is_told_before_any_image_is_decoded(client: Test
 def test_an_upload_that_finds_no_decoder_free_is_told_to_come_again(client: TestClient) -> None:
     turns = client.app.state.decoders.all_but_one  # type: ignore[attr-defined]
     taken = 0
-    while turns.acquire(blocking=False):  # as pictures do that take long to decode
+    while turns.take(Job(), 0):  # as pictures do that take long to decode
         taken += 1
     answer = make(client, name="reds", keep=[("a.png", png(RED))])
     for _ in range(taken):
-        turns.release()
+        turns.give()
     assert refusal(answer, 429)[0] == "too_busy"
     assert make(client, name="reds", keep=[("a.png", png(RED))]).status_code == 201
 

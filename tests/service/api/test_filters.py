@@ -1,4 +1,6 @@
-"""A filter from prompt to promise over HTTP, on a lake of coloured images: reddish ones are wanted."""
+"""A filter from prompt to promise over HTTP,
+on a lake of coloured images: reddish ones are wanted.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.api.config import ServeConfig
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
 from tests.lakes import BLUE, Desk, png
 from tests.service.api.conftest import HOST
 
@@ -42,7 +44,9 @@ NOT_YET: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def coloured(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """Rows 1 to 30 are reddish, the first the reddest; 31 to 120 go from violet to blue. No two are alike."""
+    """Rows 1 to 30 are reddish, the first the reddest;
+    31 to 120 go from violet to blue. No two are alike.
+    """
     desk = Desk(tmp_path_factory.mktemp("colours"))
     for number in range(REDS):
         desk.add(f"a{number:03d}.png", (255, number * 3, 0))
@@ -56,7 +60,9 @@ def coloured(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 def client(coloured: Desk, tmp_path: Path) -> Iterator[TestClient]:
     shutil.copytree(coloured.lake, tmp_path / "my.lake")
     keys = KeyStore(tmp_path / "state")
-    app = create_app({"my": tmp_path / "my.lake"}, ServeConfig(), embedder=coloured.model, keys=keys)
+    app = create_app(
+        {"my": tmp_path / "my.lake"}, ServeConfig(), embedder=coloured.model, keys=keys
+    )
     with TestClient(app, base_url=HOST, raise_server_exceptions=False) as client:
         yield client
 
@@ -85,7 +91,11 @@ def answered(rows: list[dict[str, Any]], labeller: str = "ann") -> dict[str, Any
     """As a person who knows red would answer."""
     return {
         "labels": [
-            {"row_id": row["row_id"], "label": "yes" if row["row_id"] <= REDS else "no", "labeller": labeller}
+            {
+                "row_id": row["row_id"],
+                "label": "yes" if row["row_id"] <= REDS else "no",
+                "labeller": labeller,
+            }
             for row in rows
         ]
     }
@@ -125,6 +135,7 @@ def test_a_new_filter_is_a_draft_and_listed(client: TestClient, coloured: Desk) 
         "snapshot": coloured.manifest.snapshot,
         "labels": 0,
         "created_at": "",
+        "applied": None,
     }
     assert get(client, "") == {"filters": [made], "problems": []}
 
@@ -153,9 +164,27 @@ def test_rows_of_the_lake_are_examples(client: TestClient) -> None:
     [
         ({}, 422, "invalid_request", "name", "required"),
         ({"name": "reds"}, 422, "invalid_request", "keep", "say or show what you want"),
-        ({**REDS_ASKED, "name": "My reds"}, 422, "invalid_request", "name", "is no name for a filter"),
-        ({**REDS_ASKED, "name": "../up"}, 422, "invalid_request", "name", "is no name for a filter"),
-        ({**REDS_ASKED, "target": {"recall": 1}}, 422, "invalid_request", "target.recall", "less than 1"),
+        (
+            {**REDS_ASKED, "name": "My reds"},
+            422,
+            "invalid_request",
+            "name",
+            "is no name for a filter",
+        ),
+        (
+            {**REDS_ASKED, "name": "../up"},
+            422,
+            "invalid_request",
+            "name",
+            "is no name for a filter",
+        ),
+        (
+            {**REDS_ASKED, "target": {"recall": 1}},
+            422,
+            "invalid_request",
+            "target.recall",
+            "less than 1",
+        ),
         (
             {**REDS_ASKED, "target": {"confidence": 95}},
             422,
@@ -163,7 +192,13 @@ def test_rows_of_the_lake_are_examples(client: TestClient) -> None:
             "target.confidence",
             "less than",
         ),
-        ({**REDS_ASKED, "keep": {"texts": [" "]}}, 422, "invalid_request", "keep.texts[0]", "it is empty"),
+        (
+            {**REDS_ASKED, "keep": {"texts": [" "]}},
+            422,
+            "invalid_request",
+            "keep.texts[0]",
+            "it is empty",
+        ),
         (
             {**REDS_ASKED, "drop": {"row_ids": [1, 999]}},
             422,
@@ -194,7 +229,9 @@ def test_a_filter_that_cannot_be_made_says_why(
 def test_a_name_that_is_taken(reds: TestClient) -> None:
     code, field, message = error(post(reds, "", REDS_ASKED, 409))
     assert (code, field) == ("filter_exists", "name")
-    assert message == "name: there is a filter 'reds' already; choose another name, or delete that one"
+    assert (
+        message == "name: there is a filter 'reds' already; choose another name, or delete that one"
+    )
 
 
 def test_an_unknown_filter_is_a_404_that_names_its_like_and_no_folder(
@@ -206,7 +243,12 @@ def test_an_unknown_filter_is_a_404_that_names_its_like_and_no_folder(
         "name",
         "my has no filter 'red'; did you mean 'reds'?",
     )
-    for path, body in (("next", {}), ("label", answered([{"row_id": 1}])), ("undo", {}), ("apply", {})):
+    for path, body in (
+        ("next", {}),
+        ("label", answered([{"row_id": 1}])),
+        ("undo", {}),
+        ("apply", {}),
+    ):
         assert error(post(reds, f"/nope/{path}", body, 404))[0] == "unknown_filter"
     for path in ("audit", "plan", "samples?decision=keep", "ledger", "export", "report"):
         answer = reds.get(f"{FILTERS}/nope/{path}")
@@ -240,6 +282,9 @@ def test_the_next_rows_are_those_that_fit_best(reds: TestClient) -> None:
     assert found["rows"][0]["row_id"] <= REDS
     assert found["rows"][0]["score"] == max(row["score"] for row in found["rows"])
     assert found["progress"] == NOT_YET
+    drawn = post(reds, "/reds/next", {"n": 3, "purpose": "audit"})["rows"]
+    assert [(row["score"], row["probability"]) for row in drawn] == [(None, None)] * 3
+    assert [set(row) for row in drawn] == [set(found["rows"][0])] * 3
 
 
 def test_answers_are_counted_and_not_asked_again(reds: TestClient) -> None:
@@ -247,7 +292,13 @@ def test_answers_are_counted_and_not_asked_again(reds: TestClient) -> None:
     saved = post(reds, "/reds/label", answered(rows))
     assert (saved["saved"], saved["problems"]) == (6, [])
     yes = sum(row["row_id"] <= REDS for row in rows)
-    assert saved["progress"] == {**NOT_YET, "labels": 6, "yes": yes, "no": 6 - yes, "stage": "teach"}
+    assert saved["progress"] == {
+        **NOT_YET,
+        "labels": 6,
+        "yes": yes,
+        "no": 6 - yes,
+        "stage": "teach",
+    }
     after = post(reds, "/reds/next", {"n": 20})["rows"]
     assert not {row["row_id"] for row in rows} & {row["row_id"] for row in after}
 
@@ -278,7 +329,9 @@ def test_a_useless_label_costs_the_others_nothing(reds: TestClient) -> None:
         ({"labels": [{"row_id": 1, "label": "yes", "labeller": "x" * 65}]}, "labels[0].labeller"),
     ],
 )
-def test_what_is_no_label_is_refused_whole(reds: TestClient, body: dict[str, Any], field: str) -> None:
+def test_what_is_no_label_is_refused_whole(
+    reds: TestClient, body: dict[str, Any], field: str
+) -> None:
     assert error(post(reds, "/reds/label", body, 422))[:2] == ("invalid_request", field)
     assert get(reds, "/reds/audit")["progress"]["labels"] == 0
 
@@ -329,7 +382,9 @@ def test_the_arithmetic_is_told_before_anybody_labels(reds: TestClient) -> None:
     assert all(option["dropped"] + option["kept"] == REDS + OTHERS for option in plan["options"])
 
 
-def test_the_first_request_for_audit_begins_it_and_repeats_what_is_pending(reds: TestClient) -> None:
+def test_the_first_request_for_audit_begins_it_and_repeats_what_is_pending(
+    reds: TestClient,
+) -> None:
     post(reds, "/reds/label", answered(post(reds, "/reds/next", {"n": 10})["rows"]))
     first = post(reds, "/reds/next", {"n": 4, "purpose": "audit"})
     assert (first["version"], first["purpose"]) == (2, "audit")
@@ -337,7 +392,10 @@ def test_the_first_request_for_audit_begins_it_and_repeats_what_is_pending(reds:
     status = get(reds, "/reds/audit")
     assert (status["filter"], status["version"]) == ("reds", 2)
     assert status["progress"]["stage"] == "audit"
-    assert (status["progress"]["audit"]["number"], status["progress"]["audit"]["answered"]) == (1, 0)
+    assert (status["progress"]["audit"]["number"], status["progress"]["audit"]["answered"]) == (
+        1,
+        0,
+    )
     after = post(reds, "/reds/label", answered(first["rows"]))["progress"]
     assert after["audit"]["answered"] == 4
 
@@ -365,7 +423,9 @@ def ids(document: dict[str, Any]) -> list[int]:
     return [hit["row_id"] for hit in document["hits"]]
 
 
-def test_a_search_among_what_was_decided(audited: TestClient, coloured: Desk, tmp_path: Path) -> None:
+def test_a_search_among_what_was_decided(
+    audited: TestClient, coloured: Desk, tmp_path: Path
+) -> None:
     blue = {"texts": [{"text": "blue"}], "k": 1_000}
     code, field, message = error(search(audited, {**blue, "filter": "reds"}, 422))
     assert (code, field) == ("invalid_request", "filter")
@@ -378,11 +438,18 @@ def test_a_search_among_what_was_decided(audited: TestClient, coloured: Desk, tm
     asked = {**blue, "filter": "reds", "decision": ["drop"]}
     found = search(audited, asked)
     assert ids(found) == dropped
-    assert found["decided"] == {"filter": "reds", "version": version, "decision": ["drop"], "undecided": 0}
+    assert found["decided"] == {
+        "filter": "reds",
+        "version": version,
+        "decision": ["drop"],
+        "undecided": 0,
+    }
     assert "decided" not in search(audited, blue)
     kept = [row_id for row_id in everything if decisions[row_id] == "keep"]
     assert ids(search(audited, {**blue, "filter": f"reds@{version}"})) == kept
-    assert ids(search(audited, {**asked, "where": "row_id > 100"})) == [n for n in dropped if n > 100]
+    assert ids(search(audited, {**asked, "where": "row_id > 100"})) == [
+        n for n in dropped if n > 100
+    ]
 
     page = search(audited, {**asked, "k": 7})
     post(audited, "/reds/label", answered([{"row_id": row_id} for row_id in dropped]))
@@ -439,7 +506,13 @@ def test_from_a_prompt_to_a_promise(audited: TestClient) -> None:
     applied = post(audited, "/reds/apply", {})
     assert applied["refused"] is False
     assert applied["rows"] == REDS + OTHERS == applied["kept"] + applied["dropped"]
-    assert applied["promise"] == {"recall": 0.9, "precision": None, "confidence": 0.95, "assumption": None}
+    assert applied["promise"] == {
+        "recall": 0.9,
+        "precision": None,
+        "confidence": 0.95,
+        "assumption": None,
+        "both": None,
+    }
     assert get(audited, "")["filters"][0]["stage"] == "applied"
 
     table = pq.read_table(io.BytesIO(audited.get(f"{FILTERS}/reds/ledger").content))
@@ -448,14 +521,18 @@ def test_from_a_prompt_to_a_promise(audited: TestClient) -> None:
     assert list(decisions.values()).count("keep") == applied["kept"]
     assert sum(decisions[row] == "keep" for row in range(1, REDS + 1)) >= 27  # 0.9 of the reds
 
-    kept = get(audited, "/reds/samples?decision=keep&n=5")
-    dropped = get(audited, "/reds/samples?decision=drop&n=5")
+    kept = get(audited, "/reds/samples?decision=keep&n=5&order=random")
+    dropped = get(audited, "/reds/samples?decision=drop&n=5&order=random")
     assert [kept["decision"], dropped["decision"]] == ["keep", "drop"]
     assert all(decisions[row["row_id"]] == "keep" for row in kept["rows"])
     assert all(decisions[row["row_id"]] == "drop" for row in dropped["rows"])
     assert len(kept["rows"]) == len(dropped["rows"]) == 5
     assert {"score", "probability", "label", "columns"} <= set(kept["rows"][0])
     assert get(audited, "/reds/samples?decision=ask")["rows"] == []
+    labels = get(audited, "/reds/samples?decision=drop&n=200&order=random")["rows"]
+    near = get(audited, "/reds/samples?decision=drop&n=200")
+    assert near["of"] == applied["dropped"] == near["by_people"] + len(near["rows"])
+    assert near["by_people"] == sum(row["label"] is not None for row in labels) > 0
 
 
 def test_a_ledger_of_an_older_version(audited: TestClient) -> None:
@@ -516,6 +593,10 @@ def test_a_download_is_refused_in_words(audited: TestClient) -> None:
     nothing = audited.get(f"{FILTERS}/reds/export?format=csv&root=/none&decision=ask").text
     assert nothing.startswith("row_id,uri,decision,score,probability,label,labeller,")
     assert nothing.count("\n") == 1
+    raw = audited.get(f"{FILTERS}/reds/export?format=csv&raw_cells=true&decision=ask")
+    assert (raw.status_code, raw.text) == (200, nothing)
+    wrong = error(get(audited, "/reds/export?raw_cells=maybe", 422))
+    assert wrong[:2] == ("invalid_request", "raw_cells")
 
 
 # -- who may
@@ -547,7 +628,9 @@ def test_each_route_needs_its_scope_and_no_wider_one(
     keys = KeyStore(tmp_path / "state")
     scopes = ("read", "label", "write")
     secrets = {name: keys.add(name, name)[1] for name in scopes}
-    app = create_app({"my": coloured.lake}, ServeConfig(require_key=True), embedder=coloured.model, keys=keys)
+    app = create_app(
+        {"my": coloured.lake}, ServeConfig(require_key=True), embedder=coloured.model, keys=keys
+    )
     with TestClient(app, base_url=HOST, raise_server_exceptions=False) as client:
         assert client.request(method, f"{FILTERS}{path}").status_code == 401
         for name in scopes:
@@ -555,7 +638,9 @@ def test_each_route_needs_its_scope_and_no_wider_one(
             body: dict[str, Any] = {} if method == "GET" else {"json": {}}
             if path == "/upload":
                 body = {"files": {"nothing": (None, "")}}
-            answer = client.request(method, f"{FILTERS}{path}", headers={"X-API-Key": secrets[name]}, **body)
+            answer = client.request(
+                method, f"{FILTERS}{path}", headers={"X-API-Key": secrets[name]}, **body
+            )
             allowed = scopes.index(name) >= scopes.index(scope)
             assert (answer.status_code == 403) is not allowed, (name, answer.text)
 
@@ -577,7 +662,13 @@ def test_the_page_to_label_on_is_open_and_sealed(reds: TestClient) -> None:
 
 def test_another_promise_is_made_where_the_audit_is_valid_for_it(audited: TestClient) -> None:
     applied = post(audited, "/reds/apply", {"recall": 0.5, "confidence": 0.8})
-    assert applied["promise"] == {"recall": 0.5, "precision": None, "confidence": 0.8, "assumption": None}
+    assert applied["promise"] == {
+        "recall": 0.5,
+        "precision": None,
+        "confidence": 0.8,
+        "assumption": None,
+        "both": None,
+    }
     assert applied["measured"]["recall"]["at_least"] == 0.5
     assert post(audited, "/reds/apply", {})["promise"]["recall"] == 0.9  # the filter's own again
     code, field, message = error(post(audited, "/reds/apply", {"recall": 0.95}, 422))
@@ -585,7 +676,9 @@ def test_another_promise_is_made_where_the_audit_is_valid_for_it(audited: TestCl
     assert "planned for recall 0.9 and shows nothing above it" in str(message)
 
 
-def test_the_tail_is_assumed_by_name_and_refused_where_nothing_is_known_of_it(audited: TestClient) -> None:
+def test_the_tail_is_assumed_by_name_and_refused_where_nothing_is_known_of_it(
+    audited: TestClient,
+) -> None:
     refused = post(audited, "/reds/apply", {"assume": "tail"})
     assert refused["refused"] is True
     assert "the tail cannot be assumed here" in refused["reason"]

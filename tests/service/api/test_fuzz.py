@@ -1,8 +1,11 @@
-"""Whatever OpenAPI allows, and much that it does not, is answered: never with a 5xx, always in the promised shape."""
+"""Whatever OpenAPI allows, and much that it does not, is answered:
+never with a 5xx, always in the promised shape.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -22,10 +25,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from indexer.embed import Vectors
+from indexer.arrays import Vectors
 from service.api.app import create_app
 from service.api.config import ServeConfig
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
 from service.lake import Lake
 from service.relevance import Filters, Target
 from tests.fakes import ColourEmbedder
@@ -36,11 +39,17 @@ Case: TypeAlias = schemathesis.Case[Any]
 Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
 EXAMPLES = 150  # an operation: about 40 s in all
 COLOURS = 20
+GOOD = (200, 201, 204)
 
 
 OPERATIONS = (
+    "GET /indices-list",
+    "POST /knn-service",
+    "POST /metadata",
+    "POST /v1/embeddings",
     "POST /v1/search",
     "POST /v1/search/upload",
+    "GET /v1/formats",
     "GET /v1/lakes",
     "GET /v1/lakes/{lake}/columns",
     "GET /v1/lakes/{lake}/rows",
@@ -86,11 +95,14 @@ CHECKS = [
 
 
 class AnyText(ColourEmbedder):
-    """Takes every text: its vector is the share of its characters' codes that are 0, 1 and 2 modulo 3."""
+    """Takes every text: its vector is the share of its characters'
+    codes that are 0, 1 and 2 modulo 3.
+    """
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         counts = np.array(
-            [[1 + sum(ord(c) % 3 == r for c in text) for r in range(3)] for text in texts], np.float32
+            [[1 + sum(ord(c) % 3 == r for c in text) for r in range(3)] for text in texts],
+            np.float32,
         )
         return np.asarray(counts / np.linalg.norm(counts, axis=1, keepdims=True), np.float32)
 
@@ -119,7 +131,10 @@ def _make_filters(desk: Desk) -> None:
         mine = filters.create("mine", keep_texts=["red"], target=Target(0.5, None, 0.5))
         while rows := mine.next(50, "audit")["rows"]:
             mine.label(
-                [{"row_id": row["row_id"], "label": "yes" if row["row_id"] < 9 else "no"} for row in rows]
+                [
+                    {"row_id": row["row_id"], "label": "yes" if row["row_id"] < 9 else "no"}
+                    for row in rows
+                ]
             )
         assert not mine.apply()["refused"]
         for number in range(EXAMPLES):
@@ -138,24 +153,34 @@ def test_an_operation(api: BaseSchema, label: str) -> None:
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.one_of(*(operation.as_strategy(generation_mode=mode) for mode in GenerationMode)), st.data())
+    @given(
+        st.one_of(*(operation.as_strategy(generation_mode=mode) for mode in GenerationMode)),
+        st.data(),
+    )
     def run(case: Case, data: st.DataObject) -> None:
         if data.draw(st.booleans()):
             steer(case, data, label)
         response = case.call_and_validate(checks=CHECKS)
-        statuses.add(response.status_code)
+        statuses[response.status_code] += 1
 
-    statuses: set[int] = set()
+    statuses: Counter[int] = Counter()
     run()
-    assert statuses & {200, 201, 204}, f"no request got through; seen: {statuses}"
+    # Not one alone, which chance could take away on another machine.
+    assert sum(statuses[good] for good in GOOD) >= 3, f"hardly a request got through: {statuses}"
 
 
 def steer(case: Case, data: st.DataObject, label: str) -> None:
-    """Towards what is there: blind guesses hardly name a lake, a row or a column, and never make an image."""
+    """Towards what is there: blind guesses hardly name a lake,
+    a row or a column, and never make an image.
+    """
     name = NAMES.get(label)
-    examples = st.fixed_dictionaries({"texts": st.lists(st.text(min_size=1), min_size=1, max_size=2)})
+    examples = st.fixed_dictionaries(
+        {"texts": st.lists(st.text(min_size=1), min_size=1, max_size=2)}
+    )
     real: dict[str, st.SearchStrategy[Any]] = {
-        "name": st.integers(0, EXAMPLES - 1).map(lambda n: f"{name}-{n}") if name else st.just("mine"),
+        "name": st.integers(0, EXAMPLES - 1).map(lambda n: f"{name}-{n}")
+        if name
+        else st.just("mine"),
         "keep": examples,
         "drop": examples,
         "target": st.fixed_dictionaries({"recall": st.floats(0.01, 0.99), "precision": st.none()}),
@@ -181,7 +206,9 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         ),
         "k": st.integers(1, 5),
         "size": st.integers(32, 1024),
-        "texts": st.lists(st.fixed_dictionaries({"text": st.text(min_size=1)}), min_size=1, max_size=2),
+        "texts": st.lists(
+            st.fixed_dictionaries({"text": st.text(min_size=1)}), min_size=1, max_size=2
+        ),
         "images": st.lists(st.fixed_dictionaries({"row_id": st.integers(1, 4)}), max_size=2),
         "vector": st.lists(st.floats(-2, 2), min_size=3, max_size=3),
         "files": st.just([png(RED)]),
@@ -191,6 +218,21 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         "min_z": st.none(),
         "cursor": st.none(),
         "key": st.just(KEY["key"]),
+        # what other services' clients call their fields
+        "input": st.lists(st.text(min_size=1), min_size=1, max_size=3) | st.text(min_size=1),
+        "model": st.sampled_from(["my", "colours"]),
+        "encoding_format": st.sampled_from(["float", "base64"]),
+        "dimensions": st.sampled_from([3, None]),
+        "text": st.text(min_size=1),
+        "image": st.none(),
+        "image_url": st.none(),
+        "embedding_input": st.lists(st.floats(-2, 2), min_size=3, max_size=3),
+        "modality": st.just("image"),
+        "indice_name": st.sampled_from(["my", None]),
+        "num_images": st.integers(1, 5),
+        "num_result_ids": st.sampled_from([1, 30, None]),
+        "use_mclip": st.none(),
+        "ids": st.lists(st.integers(1, 30), max_size=3),
     }
     for values in (case.path_parameters, case.query, case.body):
         if not isinstance(values, dict):

@@ -11,10 +11,10 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from indexer.embed import Vectors
+from indexer.arrays import Vectors
 from service.api.app import create_app
 from service.api.config import ServeConfig
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
 from tests.fakes import ColourEmbedder
 from tests.lakes import Desk
 from tests.service.api.conftest import HOST
@@ -33,7 +33,9 @@ class Ailing(ColourEmbedder):
 
 def test_ready_means_that_an_embed_just_succeeded(desk: Desk, tmp_path: Path) -> None:
     model = Ailing()
-    app = create_app({"my": desk.lake}, ServeConfig(), embedder=model, keys=KeyStore(tmp_path / "state"))
+    app = create_app(
+        {"my": desk.lake}, ServeConfig(), embedder=model, keys=KeyStore(tmp_path / "state")
+    )
     with TestClient(app, base_url=HOST) as client:
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()) == (200, {"ready": True, "lakes": {"my": "ok"}})
@@ -61,7 +63,9 @@ def test_it_is_told_alive_while_every_request_waits(desk: Desk, tmp_path: Path) 
     with TestClient(app, base_url=HOST) as client, ThreadPoolExecutor(3) as pool:
 
         def taken_in() -> int:
-            while (answer := client.post("/v1/search", json={"texts": [{"text": "x"}]})).status_code == 429:
+            while (
+                answer := client.post("/v1/search", json={"texts": [{"text": "x"}]})
+            ).status_code == 429:
                 time.sleep(0.01)  # an empty query of below was just being refused
             return answer.status_code
 
@@ -98,14 +102,17 @@ def counted(client: TestClient) -> dict[tuple[str, ...], float]:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     return {
-        (sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))): sample.value
+        (
+            sample.name,
+            *(f"{name}={value}" for name, value in sorted(sample.labels.items())),
+        ): sample.value
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
 
 
 def test_what_is_counted(client: TestClient, desk: Desk) -> None:
-    end = time.monotonic() + 10  # the embed that the start makes beside the first requests
+    end = time.monotonic() + 60  # the embed that the start makes beside the first requests
     batches = ("lakesift_embed_batch_size_count", "kind=text")
     while counted(client).get(batches, 0) < 1 and time.monotonic() < end:
         time.sleep(0.02)
@@ -120,7 +127,8 @@ def test_what_is_counted(client: TestClient, desk: Desk) -> None:
     assert counts[requests, "method=POST", "route=/v1/search", "status=200"] == 3
     assert counts[requests, "method=POST", "route=/v1/search", "status=422"] == 1
     assert counts[requests, "method=GET", "route=/v1/lakes/{lake}/rows/{row_id}", "status=404"] == 1
-    assert counts[requests, "method=GET", "route=other", "status=404"] == 2  # callers cannot make up routes
+    # callers cannot make up routes
+    assert counts[requests, "method=GET", "route=other", "status=404"] == 2
     assert counts["lakesift_request_seconds_count", "route=/v1/search"] == 4
     assert counts["lakesift_rows", "lake=my"] == 4
     assert counts["lakesift_snapshot", "lake=my"] == desk.manifest.snapshot
@@ -133,6 +141,8 @@ def test_what_is_counted(client: TestClient, desk: Desk) -> None:
 
 def test_two_apps_count_apart(client: TestClient, desk: Desk, tmp_path: Path) -> None:
     client.post("/v1/search", json={"texts": [{"text": "red"}]})
-    app = create_app({"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "other"))
+    app = create_app(
+        {"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "other")
+    )
     with TestClient(app, base_url=HOST) as other:
         assert ("lakesift_request_seconds_count", "route=/v1/search") not in counted(other)

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.api.config import ServeConfig
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
 from tests.lakes import RED, Desk
 from tests.service.api.conftest import HOST
 
@@ -38,17 +38,24 @@ def test_several_lakes_and_each_its_own_rows(desk: Desk, tmp_path: Path) -> None
     app = create_app(lakes, ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "state"))
     with TestClient(app, base_url=HOST) as client:
         assert [lake["name"] for lake in client.get("/v1/lakes").json()["lakes"]] == ["my", "öther"]
-        assert client.get("/v1/lakes/öther/rows/1").json()["row"]["uri"].endswith("other/photos/red.png")
+        assert (
+            client.get("/v1/lakes/öther/rows/1")
+            .json()["row"]["uri"]
+            .endswith("other/photos/red.png")
+        )
         answer = client.post("/v1/search", json={"texts": [{"text": "red"}]})
         assert answer.status_code == 422
-        assert answer.json()["error"]["message"] == "lake: several are served; name one of my, öther"
+        assert (
+            answer.json()["error"]["message"] == "lake: several are served; name one of my, öther"
+        )
         named = client.post("/v1/search", json={"texts": [{"text": "red"}], "lake": "öther"}).json()
         assert [hit["row_id"] for hit in named["hits"]] == [1]
 
 
 def test_columns_by_the_names_that_where_takes(client: TestClient) -> None:
     columns = {
-        column["name"]: column["type"] for column in client.get("/v1/lakes/my/columns").json()["columns"]
+        column["name"]: column["type"]
+        for column in client.get("/v1/lakes/my/columns").json()["columns"]
     }
     assert columns["row_id"] == columns["width_px"] == columns["place.latitude"] == "number"
     assert columns["uri"] == columns["camera"] == "text"
@@ -87,7 +94,9 @@ def test_a_page_of_rows_stays_on_its_snapshot(client: TestClient, desk: Desk) ->
 
 
 def test_a_cursor_of_a_search_is_no_cursor_of_rows(client: TestClient) -> None:
-    cursor = client.post("/v1/search", json={"texts": [{"text": "red"}], "k": 1}).json()["next_cursor"]
+    cursor = client.post("/v1/search", json={"texts": [{"text": "red"}], "k": 1}).json()[
+        "next_cursor"
+    ]
     answer = client.get("/v1/lakes/my/rows", params={"cursor": cursor})
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_cursor")
 

@@ -1,4 +1,6 @@
-"""`sync` commits while clients search, page and look: no request fails, and no answer mixes two snapshots."""
+"""`sync` commits while clients search, page and look:
+no request fails, and no answer mixes two snapshots.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,16 @@ from typing import Any
 import httpx
 import pytest
 
-from indexer.compact import vacuum
-from indexer.layout import Layout
-from indexer.locks import writer
-from indexer.manifest import Manifest
-from indexer.segment import Segment, lake_schema
-from indexer.tables import dead_positions
+from indexer.disk.layout import Layout
+from indexer.disk.locks import writer
+from indexer.disk.manifest import Manifest
+from indexer.disk.rows import lake_schema
+from indexer.disk.segment import Segment
+from indexer.disk.tables import dead_positions
+from indexer.run.compact import vacuum
 from service.api.app import create_app
 from service.api.config import ServeConfig
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk
 from tests.serving import running
 
@@ -35,7 +38,8 @@ COMMITS = 10
 class Seen:
     """What clients were answered."""
 
-    searches: list[tuple[int, frozenset[int]]] = field(default_factory=list)  # snapshot, all its row_ids
+    # snapshot, all its row_ids
+    searches: list[tuple[int, frozenset[int]]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
 
@@ -49,7 +53,9 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def test_commits_under_load(desk: Desk, tmp_path: Path) -> None:
-    app = create_app({"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "state"))
+    app = create_app(
+        {"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "state")
+    )
     truth = rows_of_snapshots(desk)
     seen, done = Seen(), threading.Event()
     with running(app) as url, ThreadPoolExecutor(CLIENTS) as pool:
@@ -61,9 +67,10 @@ def test_commits_under_load(desk: Desk, tmp_path: Path) -> None:
             done.set()
         for future in clients:
             future.result()
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while (
-            app.state.hub.lake("my").lake.snapshot.number != desk.manifest.snapshot and time.monotonic() < end
+            app.state.hub.lake("my").lake.snapshot.number != desk.manifest.snapshot
+            and time.monotonic() < end
         ):
             time.sleep(0.02)
         assert app.state.hub.lake("my").lake.snapshot.number == desk.manifest.snapshot
@@ -75,12 +82,18 @@ def test_commits_under_load(desk: Desk, tmp_path: Path) -> None:
 
 
 def change(desk: Desk, number: int) -> dict[int, frozenset[int]]:
-    """One run: photos come, go and move; now and then the past is deleted. The snapshots until then, and their rows."""
+    """One run: photos come, go and move; now and then the past is deleted.
+    The snapshots until then, and their rows.
+    """
     photos = sorted(desk.photos.iterdir())
     photos[number % len(photos)].unlink()
     photos[-1].rename(desk.photos / f"moved-{number}.png")
     for more in range(2):
-        desk.add(f"new-{number}-{more}.png", list(COLOURS.values())[number % 4], size=(5 + number, 5 + more))
+        desk.add(
+            f"new-{number}-{more}.png",
+            list(COLOURS.values())[number % 4],
+            size=(5 + number, 5 + more),
+        )
     desk.sync()
     truth = rows_of_snapshots(desk)
     if number % 4 == 3:
@@ -91,7 +104,9 @@ def change(desk: Desk, number: int) -> dict[int, frozenset[int]]:
 
 
 def rows_of_snapshots(desk: Desk) -> dict[int, frozenset[int]]:
-    """The live row_ids of every snapshot on disk: one run may commit several. Read without the read side."""
+    """The live row_ids of every snapshot on disk:
+    one run may commit several. Read without the read side.
+    """
     layout = Layout(desk.lake)
     truth = {}
     for path in layout.snapshots():
@@ -149,5 +164,8 @@ def answers(http: httpx.Client, body: dict[str, Any]) -> Iterator[dict[str, Any]
 def look(http: httpx.Client, row_id: int, seen: Seen) -> None:
     """A thumbnail; the row may have gone with its photo meanwhile, and then a sentence says so."""
     answer = http.get(f"/v1/lakes/my/rows/{row_id}/thumbnail")
-    if answer.status_code != 200 and answer.json()["error"]["code"] not in ("unknown_row", "image_gone"):
+    if answer.status_code != 200 and answer.json()["error"]["code"] not in (
+        "unknown_row",
+        "image_gone",
+    ):
         seen.failures.append(answer.text)

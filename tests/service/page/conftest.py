@@ -1,4 +1,6 @@
-"""A real server on a free port, a real Chromium, and a visitor whom every test leaves without a complaint."""
+"""A real server on a free port, a real Chromium,
+and a visitor whom every test leaves without a complaint.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 
 from service.api.app import create_app
 from service.api.config import ServeConfig
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -60,6 +62,8 @@ class Served:
     def __init__(self, make_app: Callable[[], FastAPI]) -> None:
         self._make_app = make_app
         self._port = 0
+        # Who is here; they leave before the server does, so that none calls at a closed door.
+        self.guests: list[Page] = []
         self.start()
 
     @property
@@ -88,10 +92,14 @@ def serving(
     state: Path, lakes: dict[str, Path], config: ServeConfig | None = None, **facts: Any
 ) -> Iterator[Served]:
     """:param state: the folder of the service's keys."""
-    served = Served(lambda: create_app(lakes, config or ServeConfig(), keys=KeyStore(state), **facts))
+    served = Served(
+        lambda: create_app(lakes, config or ServeConfig(), keys=KeyStore(state), **facts)
+    )
     try:
         yield served
     finally:
+        for guest in served.guests:
+            guest.context.close()
         served.stop()
 
 
@@ -215,19 +223,24 @@ Visit = Callable[..., Visitor]
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visit]:
-    """Visit a served app; when the test ends the browser must have had nothing to complain of, and no other host."""
-    visitors: list[Visitor] = []
+    """Visit a served app; when the test ends the browser must have
+    had nothing to complain of, and no other host.
+    """
+    visitors: list[tuple[Visitor, Served]] = []
 
     def visiting(served: Served, **context: Any) -> Visitor:
         options = {"viewport": {"width": 1280, "height": 800}, **context}
         page = browser.new_context(**options).new_page()
         page.set_default_timeout(PATIENCE_S * 1000)
-        visitors.append(Visitor(page, served.url).watch())
-        return visitors[-1]
+        visitor = Visitor(page, served.url).watch()
+        visitors.append((visitor, served))
+        served.guests.append(page)
+        return visitor
 
     yield visiting
-    for visitor in visitors:
+    for visitor, served in visitors:
         visitor.page.context.close()
+        served.guests.remove(visitor.page)
         assert visitor.complaints == []
         assert visitor.hosts <= {urlsplit(visitor.url).netloc}
 

@@ -1,4 +1,6 @@
-"""What the page of an applied filter gives away: its report, its ledger and exports; with keys, and without."""
+"""What the page of an applied filter gives away:
+its report, its ledger and exports; with keys, and without.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from service.api.config import ServeConfig
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
 from service.lake import Lake
 from service.relevance import Filters, Target
 from tests.fakes import ColourEmbedder
@@ -82,8 +84,7 @@ def test_everything_can_be_taken_away_with_a_key_that_only_labels(
     page = visit(served).page
     sign_in(page, served.url + REDS, secret)
     with Lake.open(applied, MODEL) as opened:
-        answer = Filters(opened).open("reds")
-        decided = answer.applied(answer.last_applied())
+        decided = Filters(opened).open("reds").decisions.applied()
     links = page.locator("#hand-over a")
     name, report = saved(page, links.filter(has_text="The report"))
     assert name == "reds.html"
@@ -91,17 +92,20 @@ def test_everything_can_be_taken_away_with_a_key_that_only_labels(
     name, ledger = saved(page, links.filter(has_text="The ledger"))
     assert name.endswith(".parquet")
     assert pq.read_table(ledger).num_rows == 120
-    for word, number in (("Kept", decided["kept"]), ("Dropped", decided["dropped"])):
+    for word, number in (("Kept", decided.kept), ("Dropped", decided.dropped)):
         expect(part(page, word).locator("b")).to_have_text(str(number))
         _, paths = saved(page, part(page, word).get_by_text("Paths"))
         assert len(paths.read_bytes().splitlines()) == number
     expect(part(page, "Ask")).to_have_count(0)  # there are none
     kept = part(page, "Kept")
-    assert len(saved(page, kept.get_by_text("CSV"))[1].read_text().splitlines()) == decided["kept"] + 1
-    assert pq.read_table(saved(page, kept.get_by_text("Parquet"))[1]).num_rows == decided["kept"]
-    assert len(json.loads(saved(page, kept.get_by_text("COCO"))[1].read_text())["images"]) == decided["kept"]
+    assert len(saved(page, kept.get_by_text("CSV"))[1].read_text().splitlines()) == decided.kept + 1
+    assert pq.read_table(saved(page, kept.get_by_text("Parquet"))[1]).num_rows == decided.kept
+    assert (
+        len(json.loads(saved(page, kept.get_by_text("COCO"))[1].read_text())["images"])
+        == decided.kept
+    )
     tasks = json.loads(saved(page, kept.get_by_text("Label Studio"))[1].read_text())
-    assert len(tasks) == decided["kept"]
+    assert len(tasks) == decided.kept
     expect(page.locator("#apply")).to_be_disabled()
     expect(page.locator("#no-apply")).to_have_text(
         "Applying needs a key of scope write; the service's owner makes one with lakesift key add NAME --scope write."
@@ -139,7 +143,9 @@ def test_what_is_gone_is_said_in_words(visit: Visit, applied: Path, tmp_path: Pa
         expect(page.locator("#frame")).to_contain_text("The filter is applied")
 
 
-def test_the_promise_shown_is_the_one_that_was_made(visit: Visit, applied: Path, tmp_path: Path) -> None:
+def test_the_promise_shown_is_the_one_that_was_made(
+    visit: Visit, applied: Path, tmp_path: Path
+) -> None:
     """It was applied with a recall of 0.8; the filter's own is 0.9."""
     with serving(tmp_path / "state", {"my": applied}, embedder=MODEL) as served:
         page = visit(served, **PHONE).page
@@ -148,6 +154,7 @@ def test_the_promise_shown_is_the_one_that_was_made(visit: Visit, applied: Path,
             "Promised: recall at least 80\u00a0%, with 90\u00a0% confidence."
         )
         expect(page.locator("#audit-text")).to_contain_text("The promise holds, and is applied.")
+        expect(part(page, "Kept").get_by_text("Label Studio")).to_be_visible()
         for link in page.locator("#hand-over a").all():
             box = link.bounding_box()
             assert box is not None

@@ -6,20 +6,21 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from playwright.sync_api import Route, expect
 
 from service.api.config import ServeConfig
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
 from service.lake import Lake
 from service.relevance import Filters, Target
-from service.relevance.labels import Record
+from service.relevance.labels.book import Record
 from tests.lakes import Desk
 from tests.service.page.conftest import Served, Visit, Visitor, serving
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
-ALL = 30  # sample photos
+ALL = 31  # sample photos
 FEW = 5  # images left when the page asks for more
 ANIMALS = "/label?lake=photos&filter=animals"
 READY = '[data-answer="yes"][aria-disabled="false"]'
@@ -47,7 +48,7 @@ def make_filter(lake: Path, **more: Any) -> None:
 def book(lake: Path) -> list[Record]:
     """All lines of the labels of `animals`."""
     with Lake.open(lake) as opened:
-        return Filters(opened).open("animals")._book.records()
+        return Filters(opened).open("animals").labels.book.records()
 
 
 def at(visitor: Visitor, address: str = ANIMALS) -> Visitor:
@@ -84,7 +85,9 @@ def counted(visitor: Visitor, labels: int, counts: str) -> None:
 # -- making one
 
 
-def test_make_a_filter_label_six_images_by_key_and_undo(visit: Visit, served: Served, lake: Path) -> None:
+def test_make_a_filter_label_six_images_by_key_and_undo(
+    visit: Visit, served: Served, lake: Path
+) -> None:
     visitor = visit(served).open()
     page = visitor.page
     page.click("text=Relevance filters")
@@ -152,9 +155,9 @@ def test_a_filter_that_cannot_be_made_says_why_beside_the_field(
         "There is a filter 'animals' already; choose another name, or delete that one."
     )
     assert visitor.focused == "new-name"
-    page.fill("#new-name", "My cats")
+    page.fill("#new-name", "кошки")
     page.click("#new-submit")
-    expect(problem).to_contain_text("'My cats' is no name for a filter")
+    expect(problem).to_contain_text("'кошки' is no name for a filter")
     page.fill("#new-name", "cats")
     page.fill("#new-where", "size = 1")
     page.click("#new-submit")
@@ -188,10 +191,10 @@ def test_every_image_once_until_nothing_is_left(visit: Visit, served: Served, la
     names = {press(visitor, "yn"[number % 2]) for number in range(ALL)}
     assert len(names) == ALL
     expect(visitor.page.locator("#frame")).to_contain_text("Nothing is left to label")
-    counted(visitor, ALL, "15 yes, 15 no")
+    counted(visitor, ALL, "16 yes, 15 no")
     visitor.page.keyboard.press("y")  # there is nothing that it could answer
     visitor.page.keyboard.press("u")
-    counted(visitor, ALL - 1, "15 yes, 14 no")
+    counted(visitor, ALL - 1, "15 yes, 15 no")
     visitor.page.wait_for_selector(READY)
     assert len({record.row_id for record in book(lake)}) == ALL
 
@@ -297,7 +300,9 @@ def test_images_that_cannot_be_chosen_are_told_at_once_and_asked_for_again(
     page.wait_for_selector(READY)
 
 
-def test_a_long_name_is_cut_and_the_way_back_is_not(visit: Visit, served: Served, lake: Path) -> None:
+def test_a_long_name_is_cut_and_the_way_back_is_not(
+    visit: Visit, served: Served, lake: Path
+) -> None:
     with Lake.open(lake) as opened:
         Filters(opened).create("n" * 64, keep_texts=["an animal"], where="width_px >= 1")
     for screen in (PHONE, {"viewport": {"width": 900, "height": 700}}):
@@ -363,7 +368,7 @@ def test_before_an_audit_nothing_is_promised_and_beginning_one_is_told(
     expect(outcome).to_be_empty()  # it was of the labels before
     page.locator('input[value="audit"]').check(force=True)
     expect(page.locator(".invite")).to_contain_text("It fixes what the filter has learnt so far")
-    expect(page.locator(".plan")).to_contain_text("of 30 images may belong")
+    expect(page.locator(".plan")).to_contain_text("of 31 images may belong")
     assert book(lake)[-1].purpose == "teach"
     page.click("text=Begin the audit")
     page.wait_for_selector(READY)
@@ -372,11 +377,32 @@ def test_before_an_audit_nothing_is_promised_and_beginning_one_is_told(
     expect(page.locator("#audit-text")).to_contain_text("1 answered")
     assert book(lake)[-1].purpose == "audit"
     page.click("#apply")
-    expect(outcome).to_contain_text("1 audit labels do not yet show recall 0.95")
+    expect(outcome).to_contain_text("1 audit label does not yet show recall 0.95")
     expect(outcome).to_contain_text("more may do")
     page.locator('input[value="teach"]').check(force=True)
     page.wait_for_selector(READY)
     expect(page.locator("#purpose-text")).to_contain_text("learns most from")
+
+
+def test_an_untaught_audit_is_warned_of_and_a_spent_budget_can_be_raised(
+    visit: Visit, served: Served, lake: Path
+) -> None:
+    make_filter(lake)
+    page = (visitor := at(visit(served))).page
+    page.locator('input[value="audit"]').check(force=True)
+    expect(page.locator(".invite")).to_contain_text("Nothing was taught yet")
+    page.fill("#budget", "2")
+    page.click("text=Begin the audit")
+    first = [press(visitor, "n"), press(visitor, "n")]
+    frame = page.locator("#frame")
+    expect(frame).to_contain_text("All 2 labels that it may take are given")
+    expect(page.locator("#labels")).to_have_text("2")
+    page.click("text=Go on")
+    assert press(visitor, "n") not in first
+    expect(page.locator("#labels")).to_have_text("3")
+    page.locator("#again").click()
+    expect(page.locator(".invite")).to_contain_text("A new audit")
+    expect(page.locator(".invite")).not_to_contain_text("Nothing was taught yet")
 
 
 def test_applying_shows_what_was_kept_and_dropped(visit: Visit, tmp_path: Path) -> None:
@@ -387,31 +413,42 @@ def test_applying_shows_what_was_kept_and_dropped(visit: Visit, tmp_path: Path) 
         desk.add(f"b{number:03}.png", (150 - number, 0, 160 + number), size=(30, 40))
     desk.index()
     with Lake.open(desk.lake, desk.model) as opened:
-        filter = Filters(opened).create("reds", keep_texts=["red"], target=Target(0.9, None, 0.95))
+        # as sure as a coin, so that most images have no answer when it is applied
+        filter = Filters(opened).create("reds", keep_texts=["red"], target=Target(0.9, None, 0.5))
         filter.label(answers(filter.next(10)["rows"]))
-        while rows := filter.next(40, "audit")["rows"]:
-            filter.label(answers(rows))
+        with patch("service.relevance.promise.audit.fresh_seed", lambda: "5eed" * 16):
+            while rows := filter.next(3, "audit", budget=15)["rows"]:
+                filter.label(answers(rows))
     with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
         visitor = visit(served)
         page = visitor.page
         page.goto(f"{served.url}/label?lake=my&filter=reds")
         expect(page.locator("#frame")).to_contain_text("The audit is done")
+        expect(page.locator("#audit-text")).to_contain_text("can be applied, which drops")
         assert not page.locator("#samples").is_visible()
         page.click("#apply")
-        promised = "Promised: recall at least 90\u00a0%, with 95\u00a0% confidence."
+        promised = "Promised: recall at least 90\u00a0%, with 50\u00a0% confidence."
         expect(page.locator("#outcome")).to_contain_text(promised)
         with Lake.open(desk.lake, desk.model) as opened:
             filter = Filters(opened).open("reds")
-            kept, dropped = (filter.samples(decision)["rows"] for decision in ("keep", "drop"))
-            answer = filter.applied(filter.last_applied())
-        said = f"Kept {answer['kept']} of 120 images, dropped {answer['dropped']}."
+            kept, dropped = (filter.samples(decision).rows for decision in ("keep", "drop"))
+            said_no = filter.samples("drop").by_people
+            answer = filter.decisions.applied()
+        said = f"Kept {answer.kept} of 120 images, dropped {answer.dropped}."
         expect(page.locator("#outcome")).to_contain_text(said)
+        precision = round(100 * answer.measured["precision"]["estimate"], 1)
+        expect(page.locator("#outcome")).to_contain_text(f"precision about {precision:g}\u00a0%.")
         shown = page.locator("#sample-grid img")
         expect(shown).to_have_count(len(kept))
-        assert [i.get_attribute("alt") for i in shown.all()] == [Path(row["uri"]).name for row in kept]
+        assert [i.get_attribute("alt") for i in shown.all()] == [Path(row.uri).name for row in kept]
         page.locator('input[value="drop"]').check(force=True)
-        expect(shown.first).to_have_attribute("alt", Path(dropped[0]["uri"]).name)
-        assert [i.get_attribute("alt") for i in shown.all()] == [Path(row["uri"]).name for row in dropped]
+        expect(shown.first).to_have_attribute("alt", Path(dropped[0].uri).name)
+        assert [i.get_attribute("alt") for i in shown.all()] == [
+            Path(row.uri).name for row in dropped
+        ]
+        expect(page.locator("#sample-text")).to_contain_text(
+            f"People's own answers decided {said_no} more, which are not among these."
+        )
         page.locator('input[value="ask"]').check(force=True)
         expect(page.locator("#sample-none")).to_have_text("None.")
         page.reload()
@@ -421,9 +458,44 @@ def test_applying_shows_what_was_kept_and_dropped(visit: Visit, tmp_path: Path) 
         visitor.may_be_gone = True  # thumbnails below the screen may still be on their way
 
 
+def test_what_came_since_and_a_smaller_promise_are_told(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for number, colour in enumerate(((255, 0, 0), (255, 60, 0), (0, 0, 255), (0, 255, 0))):
+        desk.add(f"{number}.png", colour, size=(40, 30))
+    desk.index()
+    with Lake.open(desk.lake, desk.model) as opened:
+        filter = Filters(opened).create("reds", keep_texts=["red"], target=Target(0.9, None, 0.95))
+        filter.label(answers(filter.next(9, "audit")["rows"]))
+        assert filter.apply(recall=0.5).refused is False
+    desk.add("4.png", (9, 9, 9), size=(40, 30))
+    desk.sync()
+    since = "1 image was added since and has no decision; a new audit takes them in."
+    smaller = (
+        "Promised: recall at least 50\u00a0%, with 95\u00a0% confidence, "
+        "for it was applied for less than is wanted."
+    )
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served)
+        page = visitor.page
+        page.goto(f"{served.url}/label?lake=my")
+        for said in (since, smaller):
+            expect(page.locator("#filters")).to_contain_text(said)
+        page.goto(f"{served.url}/label?lake=my&filter=reds")
+        for said in ("Every image was answered by a person: this is counted.", since, smaller):
+            expect(page.locator("#outcome")).to_contain_text(said)
+        page.click("#apply")
+        promised = "Promised: recall at least 90\u00a0%, with 95\u00a0% confidence."
+        expect(page.locator("#outcome")).to_contain_text(promised)
+        expect(page.locator("#outcome")).to_contain_text(since)
+        expect(page.locator("#outcome")).not_to_contain_text("less than is wanted")
+        visitor.may_be_gone = True
+
+
 def answers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """As a person who knows red would answer."""
-    return [{"row_id": row["row_id"], "label": "yes" if row["row_id"] <= 30 else "no"} for row in rows]
+    return [
+        {"row_id": row["row_id"], "label": "yes" if row["row_id"] <= 30 else "no"} for row in rows
+    ]
 
 
 # -- who, and on what
@@ -448,8 +520,29 @@ def test_a_key_to_read_shows_but_does_not_label(visit: Visit, lake: Path, tmp_pa
         page.click("#all")
         expect(page.locator(".filter-link")).to_be_visible()
         assert not page.locator("#new").is_visible()
-        expect(page.locator("#no-new")).to_contain_text("Making a filter needs a key of scope write")
+        expect(page.locator("#no-new")).to_contain_text(
+            "Making a filter needs a key of scope write"
+        )
     assert book(lake) == []
+
+
+def test_with_a_key_answers_have_its_name_whatever_was_typed_before(
+    visit: Visit, lake: Path, tmp_path: Path
+) -> None:
+    make_filter(lake)
+    _, secret = KeyStore(tmp_path / "state").add("ann", "label")
+    with serving(tmp_path / "state", {"photos": lake}, ServeConfig(require_key=True)) as served:
+        visitor = visit(served)
+        page = visitor.page
+        page.goto(served.url + ANIMALS)
+        page.evaluate("localStorage.setItem('lakesift-labeller', 'bob')")
+        page.fill("#key", secret)
+        page.press("#key", "Enter")
+        press(visitor, "y")
+        counted(visitor, 1, "1 yes, 0 no")
+        assert page.input_value("#labeller") == "ann"
+        expect(page.locator("#labeller")).not_to_be_editable()
+    assert [record.labeller for record in book(lake)] == ["ann"]
 
 
 def test_on_a_phone_everything_is_within_reach(visit: Visit, served: Served, lake: Path) -> None:
@@ -475,7 +568,9 @@ def test_on_a_phone_everything_is_within_reach(visit: Visit, served: Served, lak
     visitor.settled()
 
 
-def test_the_next_image_is_there_before_it_is_asked_for(visit: Visit, served: Served, lake: Path) -> None:
+def test_the_next_image_is_there_before_it_is_asked_for(
+    visit: Visit, served: Served, lake: Path
+) -> None:
     make_filter(lake)
     visitor = at(visit(served))
     page = visitor.page
@@ -484,7 +579,9 @@ def test_the_next_image_is_there_before_it_is_asked_for(visit: Visit, served: Se
     page.on("request", lambda request: loaded.append(request.url))
     for answered in range(1, 3):
         press(visitor, "n")
-        assert page.locator(".asked").evaluate("(image) => image.complete && image.naturalWidth > 0")
+        assert page.locator(".asked").evaluate(
+            "(image) => image.complete && image.naturalWidth > 0"
+        )
         counted(visitor, answered, f"0 yes, {answered} no")
     shown = page.locator(".asked").evaluate("(image) => image.src")
     assert shown not in loaded
@@ -527,3 +624,29 @@ def test_a_damaged_filter_is_named_and_the_others_are_listed(
     expect(page.locator("#damaged .notice")).to_contain_text("broken cannot be used: ")
     expect(page.locator("#damaged .notice")).to_contain_text("broken/000001.json is damaged: ")
     expect(page.locator("#none")).to_be_hidden()
+
+
+def test_the_pages_lead_to_each_other_within_the_chosen_lake(
+    visit: Visit, lake: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(lake, tmp_path / "a b.lake"))
+    with serving(tmp_path / "state", {"photos": lake, "a b": other}) as served:
+        visitor = visit(served)
+        page = visitor.page
+        visitor.open("/?lake=a+b")
+        page.click("#to-filters")
+        expect(page.locator("#list-title")).to_have_text("Filters of a b")
+        assert visitor.address == "/label?lake=a+b"
+        page.click("#home")
+        visitor.settled()
+        assert visitor.address == "/?lake=a+b"
+        assert page.input_value("#lake") == "a b"
+
+        page.goto(served.url + "/label")
+        expect(page.locator("#list-title")).to_have_text("Filters of photos")
+        assert page.locator("#lake option").all_inner_texts() == ["photos", "a b"]
+        page.select_option("#lake", "a b")
+        expect(page.locator("#list-title")).to_have_text("Filters of a b")
+        assert visitor.address == "/label?lake=a+b"
+        page.goto(served.url + "/label")
+        expect(page.locator("#home")).to_have_attribute("href", "/")

@@ -1,21 +1,24 @@
-"""A filter taken into another lake: of the same photos under other names, in another order, by another model."""
+"""A filter taken into another lake:
+of the same photos under other names, in another order, by another model.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from indexer.embed import Pixels, Vectors
+from indexer.arrays import Pixels, Vectors
 from indexer.errors import BadRequest, FilterExists, LakeError, WhereError
 from service.lake import Lake
 from service.relevance import Filters
-from service.relevance.by_content import same_images
+from service.relevance.decisions.store import FilterStore
 from service.relevance.definition import Target
-from service.relevance.store import FilterStore
+from service.snapshot.by_content import same_images
 from tests.fakes import ColourEmbedder
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk, live_rows, png, write
 
@@ -73,10 +76,14 @@ def reds(filters: Filters) -> None:
     made = filters.create(
         "reds", keep_texts=["red"], keep_rows=[5], drop_rows=[3], target=Target(0.9, 0.8, 0.99)
     )
-    labels = [{"row_id": 1, "label": "yes"}, {"row_id": 2, "label": "no"}, {"row_id": 5, "label": "yes"}]
+    labels = [
+        {"row_id": 1, "label": "yes"},
+        {"row_id": 2, "label": "no"},
+        {"row_id": 5, "label": "yes"},
+    ]
     made.label([{**label, "labeller": "ann"} for label in labels])
     made.label([{"row_id": 4, "label": "no", "labeller": "bob"}])
-    made.undo()
+    made.labels.undo()
 
 
 def test_what_was_said_of_an_image_is_said_of_its_row_there(old: Desk, new: Desk) -> None:
@@ -118,9 +125,9 @@ def test_without_labels_only_the_wish_goes_along(old: Desk, new: Desk) -> None:
 def test_audit_labels_teach_there_and_its_audits_count_on(old: Desk, new: Desk) -> None:
     here, there = opened(old), opened(new)
     reds(here)
-    asked = here.open("reds").next(5, "audit")["rows"]
-    assert [row["row_id"] for row in asked] in ([3, 4], [4, 3])
-    here.open("reds").label([{"row_id": row["row_id"], "label": "no"} for row in asked])
+    asked = here.open("reds").next(5, "audit").rows
+    assert [row.row_id for row in asked] in ([3, 4], [4, 3])
+    here.open("reds").label([{"row_id": row.row_id, "label": "no"} for row in asked])
     assert here.open("reds").answers()[3].purpose == "audit"
     carried = here.carry("reds", there, labels=True)
     answers = carried.filter.answers()
@@ -135,6 +142,70 @@ def test_audit_labels_teach_there_and_its_audits_count_on(old: Desk, new: Desk) 
     assert there.store.audits_begun(there.copy("reds", "again").name) == 1
     with there.store.next_audit("reds") as number:
         assert number == 2
+
+
+def test_lakes_share_the_chance_of_error_without_asking_each_other(
+    old: Desk, tmp_path: Path
+) -> None:
+    here = opened(old)
+    reds(here)
+    designs = []
+    for number in range(3):
+        photos = {"1.png": RED, "2.png": GREEN, "3.png": BLUE}
+        desk = Desk(tmp_path / f"new{number}")
+        for name, colour in photos.items():
+            desk.add(name, colour)
+        desk.index()
+        there = opened(desk)
+        there_too = here.carry("reds", there).filter
+        there_too.next(1, "audit")
+        designs.append(there_too.standing().audit.design)  # type: ignore[union-attr]
+        assert there.copy("reds", "more").definition.copied == replace(
+            there_too.definition.copied,  # type: ignore[type-var]
+            audits=1,
+        )
+    here.open("reds").next(1, "audit")
+    designs.append(here.open("reds").standing().audit.design)  # type: ignore[union-attr]
+    # A half, a sixth, a twelfth, and a fourth is left: one whole, of which 0.8 is spent.
+    assert [(design.number, design.one_in) for design in designs] == [
+        (1, 2),
+        (1, 6),
+        (1, 12),
+        (1, 4),
+    ]
+    assert sum(design.delta(0.99) for design in designs) == pytest.approx(0.01 * 0.8)
+
+
+def test_a_filter_made_anew_under_a_deleted_ones_name_goes_on_counting(old: Desk) -> None:
+    here = opened(old)
+    reds(here)
+    here.open("reds").next(1, "audit")
+    here.delete("reds")
+    here.create("greens", keep_texts=["green"])
+    again = here.create("reds", keep_texts=["red"])
+    assert again.definition.reason == "created"
+    assert (here.store.audits_begun("reds"), here.store.audits_begun("greens")) == (1, 0)
+    again.next(1, "audit")
+    assert again.definition.audit == 2
+
+
+def test_what_is_refused_there_takes_nothing(old: Desk, new: Desk) -> None:
+    here, there = opened(old), opened(new)
+    reds(here)
+    there.create("reds", keep_texts=["red"])
+    with pytest.raises(FilterExists):
+        here.carry("reds", there)
+    assert here.store.one_in("reds") == 1
+    (old.lake / "filters" / "reds" / "given").write_bytes(b"")
+    with pytest.raises(LakeError, match=r"given is damaged: it is no folder of copies"):
+        here.carry("reds", there, "others")
+    assert there.names() == ["reds"], "no copy without its part"
+    (old.lake / "filters" / "reds" / "given").unlink()
+    (elsewhere := old.lake.parent / "elsewhere").mkdir()
+    (old.lake / "filters" / "reds" / "given").symlink_to(elsewhere)
+    with pytest.raises(LakeError, match="it is a link"):
+        here.carry("reds", there, "others")
+    assert (there.names(), list(elsewhere.iterdir())) == (["reds"], [])
 
 
 def test_how_well_the_labels_are_ranked_is_told_of_both(old: Desk, tmp_path: Path) -> None:
@@ -156,7 +227,9 @@ def test_how_well_the_labels_are_ranked_is_told_of_both(old: Desk, tmp_path: Pat
     facts = made.taught().facts
     assert carried.average_precision_here == facts["average_precision"][facts["chosen"]]
     # A mirror image of the same vectors: what is learnt from them is its mirror image, too.
-    assert carried.average_precision_there == pytest.approx(carried.average_precision_here, abs=1e-3)
+    assert carried.average_precision_there == pytest.approx(
+        carried.average_precision_here, abs=1e-3
+    )
     assert carried.to_json()["average_precision"] == round(carried.average_precision_there or 0, 4)
     assert carried.left_out == ()
 
@@ -199,7 +272,9 @@ def test_a_row_that_has_gone_since_is_found_in_the_filters_snapshot(old: Desk, n
     assert said(there) == {4: "yes", 3: "no"}
 
 
-def test_an_example_photo_keeps_its_vector_where_the_model_is_the_same(old: Desk, tmp_path: Path) -> None:
+def test_an_example_photo_keeps_its_vector_where_the_model_is_the_same(
+    old: Desk, tmp_path: Path
+) -> None:
     here = opened(old)
     photo = write(tmp_path / "ward.png", png((250, 10, 10)))
     made = here.create("reds", keep_images=[photo])
@@ -213,7 +288,9 @@ def test_an_example_photo_is_a_row_there_where_the_model_is_another(
     old: Desk, new: Desk, tmp_path: Path
 ) -> None:
     here, there = opened(old), opened(new)
-    photos = [write(tmp_path / name, png(colour)) for name, colour in (("ward.png", RED), ("x.png", BLUE))]
+    photos = [
+        write(tmp_path / name, png(colour)) for name, colour in (("ward.png", RED), ("x.png", BLUE))
+    ]
     gone = write(tmp_path / "gone.png", png((1, 2, 3)))
     here.create("reds", keep_images=[photos[0], gone], drop_images=[photos[1]])
     carried = here.carry("reds", there)
@@ -224,7 +301,9 @@ def test_an_example_photo_is_a_row_there_where_the_model_is_another(
     )
 
 
-def test_what_cannot_be_taken_along_at_all_makes_no_filter(old: Desk, new: Desk, tmp_path: Path) -> None:
+def test_what_cannot_be_taken_along_at_all_makes_no_filter(
+    old: Desk, new: Desk, tmp_path: Path
+) -> None:
     here, there = opened(old), opened(new)
     reds(here)
     here.create("likes", keep_rows=[5])
@@ -234,10 +313,13 @@ def test_what_cannot_be_taken_along_at_all_makes_no_filter(old: Desk, new: Desk,
         here.carry("likes", there)
     here.create("oranges", keep_texts=["red"]).label([{"row_id": 5, "label": "yes"}])
     with pytest.raises(
-        BadRequest, match=r"none of the 1 labelled images of oranges is in .* or leave the labels out"
+        BadRequest,
+        match=r"none of the 1 labelled images of oranges is in .* or leave the labels out",
     ):
         here.carry("oranges", there, labels=True)
-    with pytest.raises(BadRequest, match=r"my\.lake is the lake it is in; leave it out for a copy there"):
+    with pytest.raises(
+        BadRequest, match=r"my\.lake is the lake it is in; leave it out for a copy there"
+    ):
         here.carry("reds", opened(old))
     with pytest.raises(BadRequest, match="'Reds!' is no name for a filter"):
         here.carry("reds", there, "Reds!")

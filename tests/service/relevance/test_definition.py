@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -7,18 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from indexer.disk.checks import FileCheck
+from indexer.disk.filter_checks import FilterChecks, LabelsMark
 from indexer.errors import BadRequest, LakeDamaged
-from service.relevance.calibration import Calibration
 from service.relevance.definition import (
     Copied,
     Definition,
     ExampleImage,
     Examples,
     LabelsUsed,
+    Part,
     Target,
     Thresholds,
 )
-from service.relevance.scorer import Scorer
+from service.relevance.scoring.calibration import Calibration
+from service.relevance.scoring.scorer import Scorer
 from tests.service.relevance.definitions import definition
 
 FULL = definition(
@@ -29,13 +33,22 @@ FULL = definition(
     ),
     where="width_px > 100",
     target=Target(0.98, 0.5, 0.9),
-    scorer=Scorer("linear", np.array([[0.1, -2, 3]], np.float32), np.empty((0, 3), np.float32), bias=-0.25),
+    scorer=Scorer(
+        "linear", np.array([[0.1, -2, 3]], np.float32), np.empty((0, 3), np.float32), bias=-0.25
+    ),
     calibration=Calibration(12.5, -3.0),
     audit=1,
     thresholds=Thresholds(0.25, 0.125),
     labels=LabelsUsed(5, 2, 1, 1, "0" * 64),
     measured={"recall": {"low": 0.97, "high": 1.0}, "kept": 12},
 )
+
+
+def unsealed() -> dict[str, Any]:
+    """FULL as older versions wrote it, without a checksum."""
+    document: dict[str, Any] = json.loads(FULL.to_json())
+    del document["checksum"]
+    return document
 
 
 def test_a_definition_comes_back_as_it_was() -> None:
@@ -46,7 +59,9 @@ def test_a_definition_comes_back_as_it_was() -> None:
 
 
 def test_the_bytes_are_these() -> None:
-    """Worked out by hand: the order of the fields, one space a level, floats as Python writes them, a last newline."""
+    """Worked out by hand: the order of the fields, one space a level,
+    floats as Python writes them, a last newline.
+    """
     lines = FULL.to_json().decode().split("\n")
     assert lines[:7] == [
         "{",
@@ -62,9 +77,70 @@ def test_the_bytes_are_these() -> None:
     assert lines[-2:] == ["}", ""]
     fields = (
         "format name version created_at parent reason keep drop where target model snapshot scorer calibration "
-        "audit thresholds labels measured"
+        "audit thresholds labels measured checksum"
     )
     assert " ".join(json.loads(FULL.to_json())) == fields
+
+
+CHECKED = replace(
+    FULL,
+    checks=FilterChecks(
+        {"ledger/000003.parquet": FileCheck(7, "ab" * 32, ("cd" * 32,))}, LabelsMark(12, "ef" * 16)
+    ),
+)
+
+
+def test_checks_and_checksum_stand_behind_the_rest() -> None:
+    document = json.loads(CHECKED.to_json())
+    assert list(document)[-3:] == ["measured", "checks", "checksum"]
+    check = {"length": 7, "ends": "ab" * 32, "blocks": ["cd" * 32]}
+    labels = {"lines": 12, "head": "ef" * 16}
+    assert document["checks"] == {"files": {"ledger/000003.parquet": check}, "labels": labels}
+    checksum = document.pop("checksum")
+    plain = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert checksum == hashlib.sha256(plain.encode()).hexdigest()
+    assert Definition.from_json(CHECKED.to_json(), "x.json") == CHECKED
+    assert "checks" not in CHECKED.to_document()
+
+
+def test_a_version_of_an_older_lakesift_is_read() -> None:
+    assert Definition.from_json(json.dumps(unsealed()).encode(), "x.json") == FULL
+
+
+def test_no_flipped_bit_gives_another_definition() -> None:
+    data = CHECKED.to_json()
+    told = 0
+    for at in range(len(data)):
+        for bit in (0, at % 7 + 1):
+            flipped = bytearray(data)
+            flipped[at] ^= 1 << bit
+            try:
+                read = Definition.from_json(bytes(flipped), "x.json")
+            except LakeDamaged:
+                told += 1
+            else:
+                # between two fields, say: a blank for a line feed
+                assert read == CHECKED
+    assert told > len(data)
+
+
+@pytest.mark.parametrize(
+    ("checks", "reason"),
+    [
+        ({"files": [], "labels": None}, "checks.files is not a JSON object"),
+        ({"files": {"x": {}}, "labels": None}, "it has no field checks.files.x.blocks"),
+        (
+            {"files": {"ledger/../../x.parquet": FileCheck(1, "", ()).to_json()}, "labels": None},
+            "'ledger/../../x.parquet' is no file of a filter",
+        ),
+        ({"files": {}, "labels": {"lines": 0, "head": ""}}, "checks.labels.lines is not a whole"),
+    ],
+)
+def test_checks_that_are_none_are_damage(checks: Any, reason: str) -> None:
+    document = {**unsealed(), "checks": checks}
+    with pytest.raises(LakeDamaged) as damage:
+        Definition.from_json(json.dumps(document).encode(), "x.json")
+    assert str(damage.value).startswith(f"x.json is damaged: {reason}")
 
 
 def test_a_copy_is_of_format_2_and_what_is_none_stays_as_it_was() -> None:
@@ -75,10 +151,18 @@ def test_a_copy_is_of_format_2_and_what_is_none_stays_as_it_was() -> None:
         "made_at": "2026-02-01T12:00:00.000+01:00",
         "audits": 3,
     }
-    assert document == {**json.loads(FULL.to_json()), "format": 2}
+    del document["checksum"]
+    assert document == {**unsealed(), "format": 2}
     assert Definition.from_json(copy.to_json(), "x.json") == copy
+    part = replace(copy, copied=replace(copy.copied, part=Part("01J", 6, 2)))  # type: ignore[type-var]
+    assert json.loads(part.to_json())["copied"]["part"] == {
+        "branch": "01J",
+        "one_in": 6,
+        "given": 2,
+    }
+    assert Definition.from_json(part.to_json(), "x.json") == part
     with pytest.raises(LakeDamaged, match="it has the unknown field copied"):
-        Definition.from_json(json.dumps({**json.loads(FULL.to_json()), "copied": None}).encode(), "x.json")
+        Definition.from_json(json.dumps({**unsealed(), "copied": None}).encode(), "x.json")
 
 
 def test_what_is_not_finite_is_not_written() -> None:
@@ -123,7 +207,7 @@ def test_every_cut_of_the_file_is_damage_that_names_it() -> None:
     ],
 )
 def test_what_is_no_definition_is_damage(path: str, value: Any, reason: str) -> None:
-    document = json.loads(FULL.to_json())
+    document = unsealed()
     *outer, last = path.split(".")
     place = document
     for name in outer:
@@ -135,8 +219,8 @@ def test_what_is_no_definition_is_damage(path: str, value: Any, reason: str) -> 
 
 
 def test_every_field_must_be_there() -> None:
-    for name in json.loads(FULL.to_json()):
-        document = json.loads(FULL.to_json())
+    for name in unsealed():
+        document = unsealed()
         del document[name]
         with pytest.raises(LakeDamaged, match=f"is damaged: it has no field {name}$"):
             Definition.from_json(json.dumps(document).encode(), "x.json")

@@ -15,13 +15,15 @@ from fastapi.testclient import TestClient
 from indexer.errors import LakeDamaged, WrongModel
 from service.api.app import create_app
 from service.api.config import ServeConfig
-from service.cli import main
-from service.keys import KeyStore
+from service.api.serving.keys import KeyStore
+from service.cli.main import main
 from service.lake import Lake
+from service.relevance.answers import DamagedFilter
 from service.relevance.filters import Filters
 from tests.bad_images import as_nobody
 from tests.lakes import BLUE, GREEN, RED, Desk
 from tests.service.api.conftest import HOST
+from tests.service.relevance.definitions import as_older_versions_wrote, rewritten
 
 
 def cut(folder: Path) -> None:
@@ -30,12 +32,16 @@ def cut(folder: Path) -> None:
 
 
 def of_the_future(folder: Path) -> None:
-    path = folder / "000001.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 9}))
+    rewritten(folder / "000001.json", format=9)
 
 
 def without_labels(folder: Path) -> None:
     (folder / "labels.jsonl").unlink()
+
+
+def without_labels_as_of_old(folder: Path) -> None:
+    as_older_versions_wrote(folder)
+    without_labels(folder)
 
 
 def half_a_book(folder: Path) -> None:
@@ -45,9 +51,7 @@ def half_a_book(folder: Path) -> None:
 
 def of_another_model(folder: Path) -> None:
     for path in folder.glob("0*.json"):
-        document = json.loads(path.read_text())
-        document["model"] = {**document["model"], "name": "others"}
-        path.write_text(json.dumps(document))
+        rewritten(path, model={**json.loads(path.read_text())["model"], "name": "others"})
 
 
 def a_folder_in_its_place(folder: Path) -> None:
@@ -58,7 +62,9 @@ def a_folder_in_its_place(folder: Path) -> None:
 DAMAGE: dict[Callable[[Path], None], str] = {
     cut: "dogs/000001.json is damaged: Expecting ':' delimiter: line 13 ",
     of_the_future: "dogs/000001.json is damaged: it has format 9, this lakesift reads up to 2: update lakesift",
-    without_labels: "dogs/labels.jsonl is damaged: it is missing, and version 2 was made with 2 labels; put it back",
+    without_labels: "dogs/labels.jsonl is damaged: it is missing, and version 2 was made with 2 of them; put it back",
+    without_labels_as_of_old: "dogs/labels.jsonl is damaged: it is missing, and version 2 was made with 2 labels; put "
+    "it back",
     half_a_book: "dogs/labels.jsonl is damaged: line 1 is not a label (it has no field seq)",
     of_another_model: "but this is filter dogs of name others; take it from its own lake "
     "with `lakesift filter copy --into`, or make it anew",
@@ -86,7 +92,7 @@ def dogs(desk: Desk) -> Path:
 @pytest.fixture(params=DAMAGE, ids=lambda damage: damage.__name__)
 def damaged(desk: Desk, request: pytest.FixtureRequest) -> Iterator[str]:
     """What has to be said of dogs."""
-    if request.param in (without_labels, half_a_book):
+    if request.param in (without_labels, without_labels_as_of_old, half_a_book):
         with Lake.open(desk.lake, desk.model) as lake:
             filter = Filters(lake).open("dogs")
             filter.label([{"row_id": 1, "label": "yes"}, {"row_id": 2, "label": "no"}])
@@ -97,12 +103,12 @@ def damaged(desk: Desk, request: pytest.FixtureRequest) -> Iterator[str]:
 
 def test_python_names_what_is_damaged_and_lists_the_rest(desk: Desk, damaged: str) -> None:
     with Lake.open(desk.lake, desk.model) as lake:
-        found = Filters(lake).to_json()
-    assert [each["name"] for each in found["filters"]] == ["cats", "mice"]
-    ((problem),) = found["problems"]
-    assert problem["name"] == "dogs"
-    assert damaged in problem["message"]
-    assert "\n" not in problem["message"]
+        found = Filters(lake).listing()
+    assert [each.name for each in found.filters] == ["cats", "mice"]
+    ((problem),) = found.problems
+    assert problem.name == "dogs"
+    assert damaged in problem.message
+    assert "\n" not in problem.message
 
 
 def test_the_command_warns_lists_the_rest_and_exits_with_1(
@@ -138,7 +144,9 @@ def test_the_service_lists_the_rest(desk: Desk, damaged: str, tmp_path: Path) ->
 
 @contextmanager
 def readable_to_nobody(path: Path) -> Iterator[None]:
-    """As one meets it who may read all of the lake but this; root may read everything, so it steps aside."""
+    """As one meets it who may read all of the lake but this;
+    root may read everything, so it steps aside.
+    """
     for parent in path.parents:  # pytest's own folders are for their owner alone
         if parent.stat().st_uid == os.getuid() and parent.is_relative_to(tempfile.gettempdir()):
             parent.chmod(parent.stat().st_mode | 0o055)
@@ -154,11 +162,10 @@ def readable_to_nobody(path: Path) -> Iterator[None]:
 @pytest.mark.parametrize("name", ["dogs/000001.json", "dogs"])
 def test_a_filter_that_may_not_be_read_is_named(desk: Desk, name: str) -> None:
     with readable_to_nobody(desk.lake / "filters" / name), Lake.open(desk.lake, desk.model) as lake:
-        found = Filters(lake).to_json()
-    assert [each["name"] for each in found["filters"]] == ["cats", "mice"]
-    assert found["problems"] == [
-        {"name": "dogs", "message": f"{desk.lake}/filters/{name} is damaged: Permission denied"}
-    ]
+        found = Filters(lake).listing()
+    assert [each.name for each in found.filters] == ["cats", "mice"]
+    message = f"{desk.lake}/filters/{name} is damaged: Permission denied"
+    assert found.problems == (DamagedFilter("dogs", message),)
 
 
 def test_what_uses_a_filter_of_another_model_refuses(desk: Desk) -> None:
@@ -176,4 +183,4 @@ def test_a_lake_whose_filters_cannot_be_read_at_all_says_so(desk: Desk) -> None:
         Lake.open(desk.lake, desk.model) as lake,
         pytest.raises(LakeDamaged, match=r"my\.lake/filters is damaged: Permission denied$"),
     ):
-        Filters(lake).to_json()
+        Filters(lake).listing()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from indexer.errors import BadRequest
-from service.relevance.applying import DROP, KEEP
+from service.relevance.promise.applying import DROP, KEEP
 from service.relevance.reporting.costs import Misses, Prices, ask_band, most_missed, saved
 
 PRICES = Prices.of(1, miss_price=10, currency="EUR")
@@ -30,9 +30,14 @@ def test_the_most_that_are_missed_follow_from_the_promise(
 
 def test_what_is_saved_has_an_estimate_and_two_ends() -> None:
     found = saved(
-        PRICES, dropped=1_000, asked=0, asked_relevant=0, labels=200, misses=Misses(3.0, 8, promised=True)
+        PRICES,
+        dropped=1_000,
+        asked=0,
+        asked_relevant=0,
+        labels=200,
+        misses=Misses(3.0, 8, promised=True),
     )
-    assert found == {
+    assert found.to_json() == {
         "estimate": 870.0,  # 1,000 annotations less 200 labels at 0.5, less 3 misses at 10
         "at_least": 820.0,  # 8 misses
         "at_most": 900.0,  # none
@@ -46,13 +51,20 @@ def test_what_is_saved_has_an_estimate_and_two_ends() -> None:
 
 def test_an_image_that_is_asked_about_costs_a_look_and_an_annotation_where_it_is_relevant() -> None:
     found = saved(
-        PRICES, dropped=0, asked=100, asked_relevant=40, labels=0, misses=Misses(0, 0, promised=True)
+        PRICES,
+        dropped=0,
+        asked=100,
+        asked_relevant=40,
+        labels=0,
+        misses=Misses(0, 0, promised=True),
     )
     assert (found["at_least"], found["estimate"], found["at_most"]) == (-50.0, 10.0, 50.0)
 
 
 def test_a_look_pays_between_two_chances() -> None:
-    """A look beats an annotation below 1 - 0.5 / 1 = 0.5, and a drop above 0.5 / (10 - 1) = 0.0556."""
+    """A look beats an annotation below 1 - 0.5 / 1 = 0.5,
+    and a drop above 0.5 / (10 - 1) = 0.0556.
+    """
     chances = np.array([0.9, 0.4, 0.1, 0.06, 0.05, 0.4])
     decisions = np.array([KEEP, KEEP, DROP, DROP, DROP, KEEP], np.int8)
     open_rows = np.array([True, True, True, True, True, False])  # a person answered the last one

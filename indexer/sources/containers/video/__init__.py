@@ -1,0 +1,1 @@
+"""Videos, read by the system's ffmpeg in a box."""

@@ -1,0 +1,1 @@
+"""A lake that follows its sources: a sync whenever something may have changed."""

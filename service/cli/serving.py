@@ -1,0 +1,205 @@
+"""The verbs `serve` and `key`: their arguments, what they do and what they say."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexer.sources.names import one_line
+from indexer.trust import state_folder
+from indexer.words import count, moment
+from service.cli.codes import DONE
+from service.cli.parts import Verbs, add_json, add_trust_model, add_verb, print_json
+
+if TYPE_CHECKING:
+    from service.api.serving.keys import KeyStore
+
+
+def add_serve(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "serve", "answer searches over HTTP, with a page for people", [
+        "lakesift serve my.lake",
+        "lakesift serve cats.lake dogs.lake --port 9000",
+    ])  # fmt: skip
+    parser.set_defaults(run=_serve)
+    parser.add_argument(
+        "lakes",
+        nargs="+",
+        type=Path,
+        metavar="LAKE",
+        help="a lake's folder; several are served together",
+    )
+    parser.add_argument(
+        "--host",
+        help="the address to listen on; any but this machine's own needs keys (default: 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--port", type=_port, metavar="N", help="the port; 0 takes a free one (default: 8377)"
+    )
+    parser.add_argument(
+        "--allow-host",
+        dest="allow_hosts",
+        action="append",
+        metavar="NAME",
+        help="a further name that callers know this service by, as behind a proxy; may be repeated (default: none)",
+    )
+    parser.add_argument(
+        "--allow-origin",
+        dest="allow_origins",
+        action="append",
+        metavar="ORIGIN",
+        help="an origin whose pages may read from this service in a browser, as http://localhost:3005; they change "
+        "nothing; may be repeated (default: none)",
+    )
+    parser.add_argument(
+        "--require-key",
+        action="store_true",
+        default=None,
+        help="ask for a key on this machine's own address too (default: only on others)",
+    )
+    parser.add_argument(
+        "--trust-proxy",
+        dest="trust_proxies",
+        action="append",
+        metavar="ADDRESS",
+        help="believe what this proxy, an address or network, says of its callers in X-Forwarded-For and "
+        "X-Forwarded-Proto; may be repeated (default: nobody is believed)",
+    )
+    add_trust_model(parser)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    import logging
+    from dataclasses import replace
+
+    from service.api.app import create_app
+    from service.api.config import ServeConfig
+    from service.api.door.guard import check_start
+    from service.api.server import listen, run, url_of
+    from service.api.serving.keys import KeyStore
+
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
+    flags = (
+        "host",
+        "port",
+        "allow_hosts",
+        "allow_origins",
+        "require_key",
+        "trust_proxies",
+        "trust_model",
+    )
+    given = {name: getattr(arguments, name) for name in flags}
+    changes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in given.items()
+        if value is not None
+    }
+    config = replace(ServeConfig.from_env(), **changes)
+    keys = KeyStore(state_folder())
+    check_start(config, keys)
+    sock = listen(config)
+    with sock:
+        app = create_app(arguments.lakes, config, keys=keys)
+        for served in app.state.hub.lakes:
+            print(
+                f"{served.name}: {count(served.lake.rows, 'image')}, snapshot {served.lake.snapshot.number}",
+                file=sys.stderr,
+            )
+            for problem in served.problems:
+                print(f"warning: {problem}", file=sys.stderr)
+        for name, error in app.state.hub.unopened.items():
+            print(f"warning: {name} is not served: {error}", file=sys.stderr)
+        url = url_of(config, sock)
+        told = f"serving at {url} (Ctrl-C stops)\nfilters are made and taught at {url}/label\n"
+        with suppress(KeyboardInterrupt):  # how a service is meant to end
+            run(app, sock, started=lambda: print(told, end="", file=sys.stderr, flush=True))
+    print("stopped", file=sys.stderr)
+    return DONE
+
+
+def add_key(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "key", "make, list and revoke the keys of the HTTP service", [
+        "lakesift key add laptop",
+        "lakesift key revoke laptop",
+    ])  # fmt: skip
+    parser.set_defaults(run=_key)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    add = add_verb(actions, "add", "make a key and print it, this once; only its hash is kept", [
+        "lakesift key add laptop",
+        "lakesift key add labeller --scope label --json",
+    ])  # fmt: skip
+    add.add_argument(
+        "name", metavar="NAME", help="what to call it, as in `key list` and `key revoke`"
+    )
+    add.add_argument(
+        "--scope",
+        choices=["read", "label", "write"],
+        default="read",
+        help="read searches, label also answers a filter's questions, write also changes filters (default: read)",
+    )
+    add_json(add)
+    listing = add_verb(actions, "list", "list the keys, without their secrets", [
+        "lakesift key list",
+        "lakesift key list --json",
+    ])  # fmt: skip
+    add_json(listing)
+    revoke = add_verb(actions, "revoke", "forget a key; running services refuse it from now on", [
+        "lakesift key revoke laptop",
+        "lakesift key revoke 3f9a1c20",
+    ])  # fmt: skip
+    revoke.add_argument(
+        "key", metavar="NAME_OR_ID", help="the key's name, or its id from `lakesift key list`"
+    )
+
+
+def _key(arguments: argparse.Namespace) -> int:
+    from service.api.serving.keys import KeyStore
+
+    keys = KeyStore(state_folder())
+    {"add": _add_key, "list": _list_keys, "revoke": _revoke_key}[arguments.action](keys, arguments)
+    for warning in keys.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+    return DONE
+
+
+def _add_key(keys: KeyStore, arguments: argparse.Namespace) -> None:
+    key, secret = keys.add(arguments.name, arguments.scope)
+    if arguments.json:
+        print_json({**key.to_json(), "secret": secret})
+    else:
+        print(secret)
+    print(
+        f"key {key.name} may {', '.join(key.scopes)}; it is not shown again. Paste it into the page, or send it as "
+        "`Authorization: Bearer KEY`",
+        file=sys.stderr,
+    )
+
+
+def _list_keys(keys: KeyStore, arguments: argparse.Namespace) -> None:
+    known = keys.list()
+    if arguments.json:
+        print_json({"keys": [key.to_json() for key in known]})
+    elif not known:
+        print("there are no keys; make one with: lakesift key add NAME", file=sys.stderr)
+    else:
+        print(f"{'id':<8}  {'begins with':<11}  {'scope':<5}  {'made':<23}  name")
+        for key in known:
+            made = moment(key.created_at)
+            print(
+                f"{key.id:<8}  {key.prefix:<11}  {key.scope:<5}  {made:<23}  {one_line(key.name)}"
+            )
+
+
+def _revoke_key(keys: KeyStore, arguments: argparse.Namespace) -> None:
+    gone = keys.revoke(arguments.key)
+    print(f"revoked key {one_line(gone.name)} ({gone.id}, {gone.prefix}...)", file=sys.stderr)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65_536):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a port; those are numbers from 0 to 65535"
+        )
+    return int(text)

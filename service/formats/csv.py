@@ -1,0 +1,190 @@
+"""csv: a table in UTF-8, a header and then one line an image.
+
+It follows RFC 4180, but a line ends with \\n alone. A value that is not there is an empty field.
+`uri` escapes a path's undecodable bytes as everywhere in a lake. A text that a spreadsheet would
+run as a formula has a `'` before it, unless a program is to read it; the reader takes it off.
+
+Labels come back in a table that somebody filled in: the columns `uri` or `row_id`, `label`, and
+`labeller`; columns of other names are left alone. Separators may be commas, semicolons or tabs. A
+line that cannot be used is a problem with its number and a sentence; the other lines count all the
+same.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO, Literal
+
+import orjson
+
+from indexer.errors import BadRequest
+from indexer.sources.cells import safe_cell, text_of_cell
+from service.formats.chunk import Job
+from service.formats.incoming import (
+    FileProblem,
+    IncomingLabel,
+    IncomingLabels,
+    Reading,
+    plain_name,
+    quoted,
+)
+from service.formats.item import Item
+from service.formats.table_columns import OWN, own_values, plain_columns
+
+WORDS: dict[str, Literal["yes", "no", "skip"]] = {
+    **dict.fromkeys(("yes", "y", "1", "true", "keep"), "yes"),
+    **dict.fromkeys(("no", "n", "0", "false", "drop"), "no"),
+    "skip": "skip",
+}
+COLUMNS = ("uri", "row_id", "label", "labeller")
+MOST_DIGITS = 16  # of a row_id, which is below 2^53
+
+
+class Writer:
+    def __init__(self, job: Job, file: BinaryIO) -> None:
+        # Not "\n" from the start: a Python before 3.13 then leaves a cell with a bare \r unquoted.
+        self._lines = csv.writer(_Encoder(file), lineterminator="\r\n")
+        self._as_cell = _cell if job.raw_cells else _safe
+        self._names: dict[str, str] | None = (
+            None if job.schema is None else plain_columns(job.schema.names)
+        )
+        if self._names is not None:
+            self._write(self._header)
+
+    def add(self, item: Item) -> None:
+        if self._names is None:
+            self._names = plain_columns(item.columns)
+            self._write(self._header)
+        columns = item.to_json()["columns"]
+        self._write([*own_values(item), *(columns.get(name) for name in self._names)])
+
+    def finish(self) -> None:
+        if self._names is None:
+            self._write(OWN)
+
+    @property
+    def _header(self) -> list[str]:
+        return [*OWN, *(self._names or {}).values()]
+
+    def _write(self, values: Iterable[Any]) -> None:
+        self._lines.writerow([self._as_cell(value) for value in values])
+
+
+def _cell(value: Any) -> Any:
+    """Truth and what has parts as JSON writes it."""
+    return orjson.dumps(value).decode() if isinstance(value, bool | dict | list) else value
+
+
+def _safe(value: Any) -> Any:
+    return safe_cell(_cell(value))
+
+
+class _Encoder:
+    """Takes the text that csv writes, a line at a time, and writes its bytes.
+
+    A TextIOWrapper would close the file, stdout even, once nobody holds it any more.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        return self._file.write(text.removesuffix("\r\n").encode() + b"\n")
+
+
+def read(data: bytes, reading: Reading) -> IncomingLabels:
+    """Every line that names an image and a label. Whether the image is in the lake is not known
+    here.
+
+    :raises BadRequest: if it is not UTF-8, or its header lacks the columns.
+    """
+    labels: list[IncomingLabel] = []
+    problems: list[FileProblem] = []
+    for line, row in _rows(reading.name, _text(data, reading.name), problems):
+        try:
+            labels.append(_incoming(line, row, reading))
+        except BadRequest as error:
+            problems.append((line, str(error)))
+    return IncomingLabels(labels, problems)
+
+
+def _text(data: bytes, name: str) -> str:
+    try:
+        return io.TextIOWrapper(io.BytesIO(data), "utf-8-sig").read()
+    except UnicodeDecodeError:
+        raise BadRequest("labels", f"{name} is not UTF-8 text; save it as CSV in UTF-8") from None
+
+
+def _rows(
+    name: str, text: str, problems: list[FileProblem]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each line's number and its cells by column, both ends of them bare of spaces; empty lines are
+    passed over.
+    """
+    head = text.partition("\n")[0]
+    separator = max(",;\t", key=head.count)  # the first of them where none is there
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    columns = _header(name, reader)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # it goes on with the next line
+            lines = "it is" if reader.line_num <= line else f"lines {line} to {reader.line_num} are"
+            problems.append((line, f"{lines} not CSV ({error}); check the quotes"))
+            continue
+        if len(cells) > len(columns):
+            problems.append((line, f"it has {len(cells)} cells, the header {len(columns)}"))
+        elif any(cells):
+            texts = (text_of_cell(cell.strip()).strip() for cell in cells)
+            yield line, dict(zip(columns, texts, strict=False))
+
+
+def _header(name: str, reader: Iterator[list[str]]) -> list[str]:
+    try:
+        cells = next(reader, [])
+    except csv.Error as error:
+        raise BadRequest("labels", f"the first line of {name} is not CSV ({error})") from None
+    columns = [cell.strip().lower() for cell in cells]
+    if "label" not in columns or not {"uri", "row_id"} & set(columns):
+        found = ", ".join(cells) or "nothing"
+        raise BadRequest(
+            "labels",
+            f"{name} needs a first line that names a column label and a column uri or row_id; it has {found[:200]}",
+        )
+    twice = next((column for column in COLUMNS if columns.count(column) > 1), None)
+    if twice:
+        raise BadRequest("labels", f"{name} has two columns {twice}; take one out")
+    return columns
+
+
+def _incoming(line: int, row: dict[str, str], reading: Reading) -> IncomingLabel:
+    """:raises BadRequest: if the line names no image, or says no label."""
+    name, number = row.get("uri", ""), row.get("row_id", "")
+    if not name and not number:
+        raise BadRequest("uri", "the line names no image: both uri and row_id are empty")
+    row_id = _row_id(number) if number else None
+    label = _label(row.get("label", ""))
+    # without a root a message shows the name as the table has it
+    uri = name if reading.root is None else reading.uri_of(name)
+    labeller = row.get("labeller") or None
+    return IncomingLabel(
+        row_id, uri if name else None, label, labeller, line, plain=plain_name(name)
+    )
+
+
+def _row_id(number: str) -> int:
+    if number.isascii() and number.isdecimal() and len(number) <= MOST_DIGITS:
+        return int(number)
+    raise BadRequest("row_id", f"{quoted(number)} is no row of this lake")
+
+
+def _label(text: str) -> Literal["yes", "no", "skip"]:
+    if text.lower() not in WORDS:
+        what = f"{quoted(text)} is not a label" if text else "it is empty"
+        raise BadRequest("label", f"{what}; write yes, no or skip")
+    return WORDS[text.lower()]

@@ -1,0 +1,121 @@
+/** How names, numbers and times are written. */
+
+const COUNT = new Intl.NumberFormat("en");
+const VIDEO = "video"; // the stream_id of a video's frames; recordings have topics
+const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+export const count = (number) => COUNT.format(number);
+
+export const images = (number) => (number === 1 ? "1 image" : `${count(number)} images`);
+
+/** Bytes in units of a thousand. */
+export function size(bytes) {
+  const units = ["bytes", "kB", "MB", "GB"];
+  let step = 0;
+  let value = bytes;
+  while (value >= 1000 && step < units.length - 1) {
+    value /= 1000;
+    step += 1;
+  }
+  return `${step === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[step]}`;
+}
+
+/** An ISO 8601 time as the reader's language writes it; other texts stay. */
+export function time(text) {
+  const parsed = new Date(text);
+  return Number.isNaN(parsed.getTime()) ? String(text) : TIME.format(parsed);
+}
+
+/** The last part of a uri, readable. */
+function fileName(uri) {
+  const last = uri.split(/[/\\]/).filter(Boolean).pop() ?? uri;
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last; // a percent sign that is only a percent sign
+  }
+}
+
+/** What a row shows, for those who do not see it: its caption, or its file's name. */
+export function nameOf(row) {
+  const caption = row.columns?.caption;
+  return typeof caption === "string" && caption.trim() ? caption : ownName(row);
+}
+
+/**
+ * When a frame is shown, as 12:03 or 1:02:03; of a recording the time of day it was made, in UTC; null for an image that
+ * is no frame. A hit that stands for a moment has its span: 12:03 to 12:09 (7 frames).
+ */
+export function moment(row) {
+  const { stream_id: stream, time_us: us } = row.columns ?? {};
+  if (typeof us !== "number" || typeof stream !== "string") return null;
+  const write = stream === VIDEO ? clock : (time) => dayAndTime(time).at(-1);
+  if (!row.span) return write(us);
+  const [from, to] = [write(row.span.from_us), write(row.span.to_us)];
+  const said = from === to ? from : `${from} to ${to}`;
+  return row.span.frames === 1 ? said : `${said} (${count(row.span.frames)} frames)`;
+}
+
+export const isOfVideo = (row) => row.columns?.stream_id === VIDEO;
+
+/** A frame's video; its recording, topic and day. Null for an image that is no frame. */
+export function streamOf(row) {
+  if (moment(row) === null) return null;
+  const { stream_id: stream, time_us: us } = row.columns;
+  return isOfVideo(row) ? fileName(row.uri) : [fileName(row.uri), stream, ...dayAndTime(us).slice(0, -1)].join(", ");
+}
+
+function clock(us) {
+  const seconds = Math.floor(us / 1e6);
+  const two = (number) => String(number).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
+/** ["2023-11-14", "22:13:20"], in UTC; as a clock counts where no calendar goes so far. */
+function dayAndTime(us) {
+  const date = new Date(us / 1000);
+  return Number.isNaN(date.getTime()) ? [clock(us)] : date.toISOString().slice(0, -5).split("T");
+}
+
+/** The file's name, or that of the image's part of it: a member of an archive, a row of a table, a video's frame. */
+function ownName(row) {
+  const { uri, columns = {} } = row;
+  const { member, row_group: group, row_index: index } = columns;
+  const at = moment(row);
+  if (at !== null) return `${streamOf(row)}, ${at}`;
+  if (typeof index === "number") return `${fileName(uri)}, row ${group ?? 0}/${index}`;
+  return fileName(typeof member === "string" ? member : uri);
+}
+
+/** A row's image as commands print it and take it back: `/a.tar#member=7.jpg`, or its uri where that is all of it. */
+export function placeOf({ uri, columns = {} }) {
+  const { member, offset, length, row_group: group, row_index: index } = columns;
+  const { stream_id: stream, time_us: time, region_px: region } = columns;
+  const is = (value) => value !== undefined && value !== null;
+  const parts = [
+    is(member) ? `member=${member}` : is(offset) && `bytes=${offset}+${length}`,
+    is(index) && `row=${is(group) ? `${group}/` : ""}${index}`,
+    is(stream) && is(time) && `stream=${stream}&t=${(time / 1e6).toFixed(6)}`,
+    is(region) && `xywh=${region}`,
+  ].filter(Boolean);
+  return parts.length ? `${uri}#${parts.join("&")}` : uri;
+}
+
+/** One short number that says how well a hit fits, or null for a row without a query. */
+export function fit(hit) {
+  if (typeof hit.z === "number") return `z ${hit.z.toFixed(1)}`;
+  return typeof hit.score === "number" ? hit.score.toFixed(2) : null;
+}
+
+/** A sentence of the server's as a sentence of the page's: a capital, no field in front, a full stop. */
+export function sentence(message, field = null) {
+  const bare = field && message.startsWith(`${field}: `) ? message.slice(field.length + 2) : message;
+  const [first] = bare.split(" ", 1);
+  const isName = /[./_\d]/.test(first.slice(0, -1)); // as my.lake or /photos/a.jpg, which stay as they are spelt
+  const text = isName ? bare : bare.charAt(0).toUpperCase() + bare.slice(1);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+/** A sentence after something else, as a name and a colon. */
+export const lower = (text) => text.charAt(0).toLowerCase() + text.slice(1);

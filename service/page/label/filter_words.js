@@ -1,0 +1,156 @@
+/** What a filter asks, wants and promises, in words. Values in, sentences out. */
+
+import { count, images, sentence } from "../common/words.js";
+
+/** 0.95 -> "95 %", 0.999 -> "99.9 %", never parted at the end of a line */
+const percent = (share) => `${Number((share * 100).toFixed(2))}\u00a0%`;
+
+/** "a", "a or b", "a, b or c" */
+const either = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`);
+
+export function question({ keep, name }) {
+  if (keep.texts.length) return `Is this: ${either(keep.texts)}?`;
+  const shown = keep.row_ids.length + keep.images.length;
+  if (shown) return `Is this like the ${shown === 1 ? "example" : `${shown} examples`} of ${name}?`;
+  return `Does this belong to ${name}?`;
+}
+
+export const notThis = ({ drop }) => (drop.texts.length ? `Answer no to: ${either(drop.texts)}.` : "");
+
+/** @param {{recall: ?number, precision: ?number, confidence: number}} target */
+export function wanted({ recall, precision, confidence }) {
+  const parts = [
+    recall && `keep at least ${percent(recall)} of what belongs here`,
+    precision && `let at least ${percent(precision)} of what is kept belong here`,
+  ].filter(Boolean);
+  return `${sentence(`${parts.join(" and ")}`).slice(0, -1)}, with ${percent(confidence)} confidence.`;
+}
+
+/** "recall at least 95 %", as short as a list needs it */
+export const wantedShort = ({ recall, precision, confidence }) =>
+  [recall && `recall ${percent(recall)}`, precision && `precision ${percent(precision)}`]
+    .filter(Boolean)
+    .join(", ")
+    .concat(`, confidence ${percent(confidence)}`);
+
+const STAGES = { draft: "Not taught yet", teach: "Being taught", audit: "Audit under way", applied: "Applied" };
+export const stage = (name) => STAGES[name] ?? name;
+
+export const purposeText = {
+  teach:
+    "The images this filter learns most from. The more it learns, the better it ranks; it promises nothing yet. " +
+    "Skip what you cannot tell.",
+  audit:
+    "Images drawn at random, to measure what would be lost. Answer every one as well as you can: a skip counts as the " +
+    "worst case.",
+};
+
+/** "12 yes, 26 no, 2 skipped, 1 in dispute" */
+export function counts({ yes, no, skipped, conflicts }) {
+  const parts = [`${count(yes)} yes`, `${count(no)} no`];
+  if (skipped) parts.push(`${count(skipped)} skipped`);
+  if (conflicts) parts.push(`${count(conflicts)} in dispute`);
+  return parts.join(", ");
+}
+
+const LITTLE = 0.1; // of the images: who drops less than that is told so
+
+/** What applying it would do: ", and can be applied, which drops 75 % of 400 images" */
+function brings(drops, rows, needsAsk) {
+  const share = drops / Math.max(1, rows);
+  const told = `${percentAbout(share)} of ${images(rows)}`;
+  if (share < LITTLE) return `, but only ${told} would be dropped`;
+  return `, and can be applied${needsAsk ? " if some images may be left to a person" : ""}, which drops ${told}`;
+}
+
+/** How far an audit is: a sentence, and a share from 0 to 1 or null. */
+export function audited({ answered, holds, still_needed: needed, more, drops, rows, needs_ask: needsAsk }, stage) {
+  const said = `${count(answered)} answered`;
+  if (holds && more) {
+    const text = `${said}. The promise holds${brings(drops, rows, needsAsk)}. About ${count(more.labels)} more labels, each half the work of an annotation, may drop ${images(more.drop)} more.`;
+    return { text, share: 1 };
+  }
+  if (holds && stage === "applied") return { text: `${said}. The promise holds, and is applied.`, share: 1 };
+  if (holds) return { text: `${said}. The promise holds${brings(drops, rows, needsAsk)}.`, share: 1 };
+  if (needed === null) {
+    const text = `${said}. The promise is out of sight with this filter: teach it more, or ask for less.`;
+    return { text, share: null };
+  }
+  return { text: `${said}, about ${count(needed)} still needed.`, share: answered / Math.max(1, answered + needed) };
+}
+
+export const labelled = (labels) => (labels === 1 ? "1 label" : `${count(labels)} labels`);
+
+/** How far it is in a few words, for a small screen. */
+export function brief({ labels, audit }) {
+  if (!audit) return labelled(labels);
+  if (audit.holds) return "The promise holds";
+  if (audit.still_needed === null) return `${count(audit.answered)} answered`;
+  return `${count(audit.answered)} of about ${count(audit.answered + audit.still_needed)}`;
+}
+
+/** What `apply` answered when a version was applied, from what that version has measured. */
+export function asApplied(measured) {
+  const { rows, kept, asked, dropped, recall, precision, confidence, assumption, both } = measured;
+  return {
+    rows,
+    kept,
+    asked,
+    dropped,
+    measured,
+    promise: {
+      recall: recall.at_least,
+      precision: precision.at_least,
+      confidence,
+      assumption: assumption?.name ?? null,
+      both: both ?? null,
+    },
+  };
+}
+
+/** What is decided and promised, a sentence each. */
+export function decided({ kept, asked, dropped, rows, promise, measured }) {
+  const asks = asked ? `, ${count(asked)} left to a person` : "";
+  const said = [`Kept ${count(kept)} of ${images(rows)}, dropped ${count(dropped)}${asks}.`, `Promised: ${promised(promise)}.`];
+  const known = ["recall", "precision"].filter((kind) => typeof measured[kind].estimate === "number");
+  const about = known.map((kind) => `${kind} about ${percentAbout(measured[kind].estimate)}`).join(", ");
+  if (about) said.push(`${measured.counted ? "By the answers" : "Estimated, not promised"}: ${about}.`);
+  return measured.counted ? [...said, "Every image was answered by a person: this is counted."] : said;
+}
+
+const percentAbout = (share) => `${Number((share * 100).toFixed(1))}\u00a0%`;
+
+function promised({ recall, precision, confidence, assumption, both }) {
+  const parts = [recall && `recall at least ${percent(recall)}`, precision && `precision at least ${percent(precision)}`];
+  const said = `${parts.filter(Boolean).join(" and ")}, with ${percent(confidence)} confidence`;
+  const assuming = assumption ? `${said}, assuming the ${assumption}` : said;
+  if (both === null) return assuming;
+  const other = assumption ? "assumes nothing" : "assumes the tail";
+  return `${assuming}; with ${percent(both)} that this and the same audit's promise that ${other} both hold`;
+}
+
+/** Why nothing was decided, a sentence each. */
+export function refusal({ reason, can_promise: can, labels_missing: missing }, { audit }) {
+  const said = [audit ? sentence(reason) : "Nothing is promised before an audit; begin one, and answer what it asks."];
+  if (can) {
+    const kind = can.recall === undefined ? "precision" : "recall";
+    said.push(
+      `What can be promised now: ${kind} of at least ${percent(can[kind])}, with ${percent(can.confidence)} confidence, ` +
+        `dropping ${images(can.dropped)}.`,
+    );
+  }
+  if (missing && !said[0].includes(count(missing))) said.push(`About ${count(missing)} ${missing === 1 ? "label is" : "labels are"} missing.`);
+  return said;
+}
+
+/** What has changed since it was applied, and why less is promised than is wanted, a sentence each. */
+export function inForce(applied) {
+  if (!applied) return [];
+  const { promise, smaller, undecided } = applied;
+  const said = [];
+  if (smaller) said.push(`Promised: ${promised(promise)}, for it was applied for less than is wanted.`);
+  if (undecided) {
+    said.push(`${images(undecided)} ${undecided === 1 ? "was" : "were"} added since and ${undecided === 1 ? "has" : "have"} no decision; a new audit takes them in.`);
+  }
+  return said;
+}

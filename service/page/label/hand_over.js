@@ -1,0 +1,56 @@
+/** What can be taken away once a filter is applied: its report, its ledger, and the images of each decision as files. */
+
+import { isPlainClick, make } from "../common/dom.js";
+import { count } from "../common/words.js";
+import * as filters from "./filters_api.js";
+
+/**
+ * @param {string} lake
+ * @param {string} name of the filter
+ * @param {{kept: number, asked: number, dropped: number}} decided images of each decision
+ * @param {function(Error)} failed told why there is nothing to take away now
+ * @returns {HTMLElement}
+ */
+export function handOver(lake, name, { kept, asked, dropped }, failed) {
+  const link = (href, text, title) => download(href, text, title, () => filters.progress(lake, name), failed);
+  const formats = filters.downloads();
+  formats.catch(failed);
+  const part = (decision, word, images) => {
+    const links = make("span", { class: "formats" });
+    const offer = (known) =>
+      links.append(
+        ...known.map((each) => link(filters.exportUrl(lake, name, decision, each.name), each.title, each.writes)),
+      );
+    formats.then(offer, () => {}); // why there are none was told above
+    return make("li", {}, make("span", { class: "part" }, word, " ", make("b", {}, count(images))), links);
+  };
+  return make(
+    "div",
+    { class: "hand-over" },
+    make("p", {}, link(filters.reportUrl(lake, name), "The report", "One HTML file"), ", one page to mail."),
+    make("p", {}, link(filters.ledgerUrl(lake, name), "The ledger", "Parquet"), ", every image with its decision (Parquet)."),
+    make("h3", {}, "Hand over"),
+    make(
+      "ul",
+      { class: "parts", role: "list" },
+      ...[["keep", "Kept", kept], ["drop", "Dropped", dropped], ["ask", "Ask", asked]]
+        .filter(([, , images]) => images > 0)
+        .map((each) => part(...each)),
+    ),
+  );
+}
+
+/** A link to a file. The service is asked first, so that a refusal is said here and not saved as a file. */
+function download(href, text, title, check, failed) {
+  const save = async (event) => {
+    if (!isPlainClick(event)) return;
+    event.preventDefault();
+    try {
+      await check();
+      make("a", { href, download: "" }).click();
+    } catch (error) {
+      failed(error);
+    }
+  };
+  return make("a", { href, title, download: "", on: { click: save } }, text);
+}

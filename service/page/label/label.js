@@ -1,0 +1,125 @@
+/** The page of filters: which lake, which filter, who labels; then the list, or one filter's images to label. */
+
+import * as api from "../common/api.js";
+import { Banner } from "../common/banner.js";
+import { byId } from "../common/dom.js";
+import { takeHelp } from "../common/help.js";
+import { offerLakes } from "../common/lake_chooser.js";
+import { labelHref, searchHref } from "../common/links.js";
+import { message, needed, noLake, notice } from "../common/messages.js";
+import { NO_MORE, signInForm } from "../common/sign_in.js";
+import { sentence } from "../common/words.js";
+import { Desk } from "./desk.js";
+import { showList } from "./filter_list.js";
+import * as filters from "./filters_api.js";
+import { NewFilter } from "./new_filter.js";
+import { YourName } from "./your_name.js";
+
+class LabelPage {
+  #params = new URLSearchParams(location.search);
+  #banner = new Banner(() => this.#back());
+  #labeller = new YourName(byId("labeller"));
+  #desk = null;
+  #isShown = false;
+
+  constructor() {
+    takeHelp();
+  }
+
+  async begin() {
+    try {
+      const session = await api.session();
+      if (session.key_needed && !session.signed_in) return this.#askForKey();
+      if (session.key_needed) this.#labeller.fix(session.name);
+      const lakes = await api.lakes();
+      this.#only(null);
+      if (!lakes.length) return this.#only(noLake());
+      await this.#show(lakes, session.scopes);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  async #show(lakes, scopes) {
+    const lake = this.#params.get("lake") || lakes[0].name;
+    const name = this.#params.get("filter");
+    byId("all").href = labelHref(lake);
+    byId("home").href = lake === lakes[0].name ? "/" : searchHref(lake);
+    this.#offer(lakes, lake);
+    if (name) await this.#label(lake, name, scopes);
+    else await this.#list(lake, lakes.length, scopes);
+    this.#isShown = true;
+  }
+
+  #offer(lakes, lake) {
+    const chooser = byId("lake");
+    offerLakes(chooser, lakes);
+    chooser.value = lake;
+    chooser.addEventListener("change", () => location.assign(labelHref(chooser.value)));
+  }
+
+  async #list(lake, lakes, scopes) {
+    const found = await filters.list(lake);
+    document.title = `Filters · ${lake} · lakesift`;
+    byId("list-title").textContent = `Filters of ${lake}`;
+    byId("all").setAttribute("aria-current", "page");
+    showList(lake, found);
+    const mayMake = scopes.includes("write");
+    byId("new").hidden = !mayMake;
+    byId("no-new").hidden = mayMake;
+    if (mayMake) new NewFilter(lake, (error) => this.#failed(error));
+    else byId("no-new").replaceChildren(...needed("Making a filter", "write"));
+    byId("list").hidden = false;
+    this.#ready();
+  }
+
+  async #label(lake, name, scopes) {
+    const filter = await filters.show(lake, name);
+    document.title = `${name} · lakesift`;
+    byId("crumb").textContent = name;
+    byId("crumb").hidden = false;
+    byId("who").hidden = !scopes.includes("label");
+    byId("no-apply").replaceChildren(...needed("Applying", "write"));
+    this.#desk = new Desk(lake, filter, {
+      labeller: this.#labeller,
+      scopes,
+      gone: () => this.#banner.show(),
+      locked: () => this.#askForKey(NO_MORE),
+    });
+    this.#desk.begin();
+    this.#ready();
+  }
+
+  #ready() {
+    document.body.classList.remove("starting");
+  }
+
+  #back() {
+    if (this.#desk) this.#desk.back();
+    else if (!this.#isShown) this.begin();
+  }
+
+  #askForKey(said = "") {
+    this.#only(signInForm(() => location.reload(), said));
+    byId("key").focus();
+  }
+
+  #failed(error) {
+    this.#ready();
+    if (error instanceof api.ServerGone) return this.#banner.show();
+    if (error.status === 401) return this.#askForKey();
+    const text = sentence(error.message, error.field);
+    if (this.#isShown) return byId("notices").replaceChildren(notice(text));
+    const ways = error.code === "unknown_filter" ? [["All filters", () => location.assign(byId("all").href)]] : [];
+    this.#only(message("That did not work", [text], ...ways));
+    byId("live").textContent = text;
+  }
+
+  #only(element) {
+    for (const id of ["list", "work", "samples"]) byId(id).hidden = true;
+    byId("message").replaceChildren(...(element ? [element] : []));
+    if (element) this.#ready();
+  }
+}
+
+new LabelPage().begin();

@@ -1,0 +1,50 @@
+/** Who labels here: remembered in this browser, sent with every answer; where the service asks for keys, the key's name. */
+
+const KEPT = "lakesift-labeller";
+const UNNAMED = "unnamed"; // as the server calls who says nothing
+const MOST_CHARS = 64;
+
+const kept = () => {
+  try {
+    return localStorage.getItem(KEPT) ?? "";
+  } catch {
+    return ""; // storage switched off
+  }
+};
+
+export class YourName {
+  #input;
+
+  /** @param {HTMLInputElement} input */
+  constructor(input) {
+    this.#input = input;
+    input.maxLength = MOST_CHARS;
+    input.value = kept();
+    input.addEventListener("change", () => this.#keep());
+    input.addEventListener("keydown", (event) => event.key === "Enter" && input.blur());
+  }
+
+  get name() {
+    return this.#clean() || UNNAMED;
+  }
+
+  /** Answers with a key are saved under its name, whatever was typed here before. */
+  fix(name) {
+    this.#input.value = name;
+    this.#input.readOnly = true;
+  }
+
+  /** Without what the server does not take in a name. */
+  #clean() {
+    return this.#input.value.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "").replaceAll(/\s/g, " ").trim();
+  }
+
+  #keep() {
+    this.#input.value = this.#clean();
+    try {
+      localStorage.setItem(KEPT, this.#input.value);
+    } catch {
+      // for as long as the page is open, then
+    }
+  }
+}

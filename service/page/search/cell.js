@@ -1,0 +1,91 @@
+/** One image of the grid: the photo as a link to its large view, how well it fits, and more or less like it. */
+
+import { ServerGone, imageProblem, thumbnailUrl } from "../common/api.js";
+import { icon, make } from "../common/dom.js";
+import { fit, isOfVideo, moment, nameOf, sentence } from "../common/words.js";
+
+const PASSING = new Set([429, 503]); // too busy, or out of reach for the moment
+const TRIES = 3;
+const SHOWN = "When the video shows this";
+const RECORDED = "When this was recorded (UTC)";
+const WAIT_MS = 2000;
+const SIZES = [256, 512, 1024]; // few, so that the server's cache and the browser's serve many screens
+
+/** The thumbnail to ask for, for a box of so many px on this screen. */
+function thumbnailSize(box) {
+  const needed = Math.max(box.width, box.height) * Math.min(2, devicePixelRatio || 1);
+  return SIZES.find((size) => size >= needed * 0.9) ?? SIZES.at(-1);
+}
+
+/**
+ * @param {Object} hit a hit or a row
+ * @param {string} href of its large view
+ * @returns {HTMLLIElement} without its image, which `load` begins
+ */
+export function cell(hit, href) {
+  const name = nameOf(hit);
+  const fits = fit(hit);
+  const folded = hit.collapsed?.length ?? 0;
+  const at = moment(hit);
+  return make(
+    "li",
+    { class: "cell", "data-row": hit.row_id },
+    make(
+      "a",
+      { class: "photo", href, tabindex: "-1", title: name },
+      make("img", { alt: name, loading: "lazy", decoding: "async", draggable: "false" }),
+    ),
+    folded > 0 && make("span", { class: "folded", title: `${folded} nearly the same` }, `+${folded}`),
+    at !== null && make("span", { class: "moment", title: isOfVideo(hit) ? SHOWN : RECORDED }, at),
+    make(
+      "div",
+      { class: "over" },
+      fits !== null && make("span", { class: "fit", title: fitTitle(hit) }, fits),
+      button("more", "plus", "More", `More like this: ${name}`),
+      button("less", "minus", "Less", `Less like this: ${name}`),
+    ),
+  );
+}
+
+function button(act, sign, word, label) {
+  const facts = { type: "button", class: "act", tabindex: "-1", "data-act": act };
+  const words = { title: `${word} like this`, "aria-label": label };
+  return make("button", { ...facts, ...words }, icon(sign), make("span", { class: "word" }, word));
+}
+
+const fitTitle = ({ score, z }) =>
+  typeof z === "number"
+    ? `score ${score.toFixed(3)}; it stands out from the lake by ${z.toFixed(1)} standard deviations`
+    : `score ${score.toFixed(3)}, the cosine with what you look for`;
+
+/** Begin to load the image; once, and again after it failed. */
+export function load(element, lake, hit, box) {
+  const image = element.querySelector("img");
+  if (image.hasAttribute("src") && !element.classList.contains("failed")) return;
+  begin(element, image, thumbnailUrl(lake, hit, thumbnailSize(box)), 0);
+}
+
+function begin(element, image, url, tries) {
+  element.querySelector(".why")?.remove();
+  element.classList.remove("failed", "loaded");
+  image.addEventListener("load", () => element.classList.add("loaded"), { once: true });
+  image.addEventListener("error", () => explain(element, image, url, tries), { once: true });
+  image.src = url;
+  if (image.complete && image.naturalWidth > 0) element.classList.add("loaded", "at-once");
+}
+
+/** A quiet placeholder with the reason, in the place of the browser's broken image; a busy server is asked again. */
+async function explain(element, image, url, tries) {
+  element.classList.add("failed");
+  const problem = await imageProblem(url);
+  const isPast = !element.isConnected || image.src !== new URL(url, location).href;
+  if (isPast || element.querySelector(".why")) return;
+  if (problem instanceof ServerGone) element.dispatchEvent(new Event("servergone", { bubbles: true }));
+  const isPassing = problem === null || PASSING.has(problem.status);
+  if (isPassing && tries < TRIES) {
+    setTimeout(() => element.isConnected && begin(element, image, url, tries + 1), tries * WAIT_MS);
+  }
+  const why = problem ? sentence(problem.message) : "The image could not be shown.";
+  if (!problem && tries === 0) return; // it comes now
+  element.querySelector(".photo").append(make("span", { class: "why", title: why, dir: "auto" }, why));
+}

@@ -1,0 +1,114 @@
+/** The examples as chips: each with its sign in a word, a picture or its text, and a way to remove it. */
+
+import { thumbnailUrl } from "../common/api.js";
+import { picture, remover } from "../common/chip.js";
+import { button, byId, icon, make } from "../common/dom.js";
+import { nameOf } from "../common/words.js";
+
+const THUMBNAIL = 256; // as the grid's, so that the browser has it already
+
+export class Chips {
+  #pictures = new Map(); // upload id -> blob: URL
+
+  /**
+   * @param {HTMLUListElement} list
+   * @param {{flip: function(number), remove: function(number), dropLeast: function(), row: function(number): Object,
+   *   href: function(Object): string}} does row gives what is known of a row_id
+   */
+  constructor(list, does) {
+    this.list = list;
+    this.does = does;
+  }
+
+  /**
+   * @param {?string} lake null: not known yet
+   * @param {State} state
+   * @param {UploadStore} store what it does not know yet is neither shown nor missed
+   * @param {?{number: number, message: string}} problem what the server says of one example
+   */
+  show(lake, state, store, problem = null) {
+    const chips = state.examples.map((example, number) =>
+      this.#chip(lake, example, number, store, problem?.number === number ? problem.message : null),
+    );
+    if (state.minZ !== null) chips.push(this.#least(state.minZ));
+    const held = this.#held();
+    this.list.replaceChildren(...chips);
+    this.list.hidden = chips.length === 0;
+    if (held) this.#hold(held);
+  }
+
+  /** Where the focus is among the chips, or null. */
+  #held() {
+    const part = ["sign", "picture", "remove"].find((name) => document.activeElement?.classList.contains(name));
+    const number = [...this.list.children].findIndex((chip) => chip.contains(document.activeElement));
+    return part && number >= 0 ? { number, part } : null;
+  }
+
+  /** Put it back there; to the next chip, if that one is gone, or to the search box after the last. */
+  #hold({ number, part }) {
+    const chip = this.list.children[Math.min(number, this.list.children.length - 1)];
+    const next = chip?.querySelector(`.${part}, .remove`);
+    if (next) next.focus();
+    else if (!matchMedia("(pointer: coarse)").matches) byId("words").focus(); // there a keyboard would come up
+  }
+
+  #chip(lake, example, number, store, problem) {
+    const { kind, value, sign } = example;
+    const upload = store.known.get(value);
+    const isMissing = kind === "upload" && store.missing.has(value);
+    const name = this.#name(example, upload);
+    const classes = ["chip", sign > 0 ? "wanted" : "unwanted"];
+    if (isMissing || problem) classes.push("amiss");
+    return make(
+      "li",
+      { class: classes.join(" "), title: problem ?? name },
+      this.#sign(sign, name, number),
+      this.#what(lake, example, name, upload, isMissing),
+      remover(name, () => this.does.remove(number)),
+    );
+  }
+
+  #sign(sign, name, number) {
+    const [word, other] = sign > 0 ? ["more", "less"] : ["less", "more"];
+    const facts = {
+      class: "sign",
+      title: sign > 0 ? "Wanted; click for less of it" : "Unwanted; click for more of it",
+      "aria-label": `${word} like ${name}; turn into ${other}`,
+    };
+    const flip = () => this.does.flip(number);
+    return button(facts, flip, icon(sign > 0 ? "plus" : "minus"), make("span", {}, word));
+  }
+
+  #name({ kind, value }, upload) {
+    if (kind === "text") return value;
+    if (kind === "upload") return upload?.name ?? "an image that is not in this browser";
+    const row = this.does.row(Number(value));
+    return row.uri ? nameOf(row) : `image ${value}`;
+  }
+
+  #what(lake, { kind, value }, name, upload, isMissing) {
+    if (kind === "text") return make("span", { class: "text", dir: "auto" }, value);
+    if (kind === "upload") {
+      if (upload) return picture(this.#address(upload), name);
+      return make("span", { class: "text" }, isMissing ? "image not in this browser" : "image");
+    }
+    const row = this.does.row(Number(value));
+    const src = lake === null ? null : thumbnailUrl(lake, row, THUMBNAIL);
+    return make("a", { class: "picture", href: this.does.href(row) }, picture(src, name));
+  }
+
+  #address(upload) {
+    if (!this.#pictures.has(upload.id)) this.#pictures.set(upload.id, URL.createObjectURL(upload.blob));
+    return this.#pictures.get(upload.id);
+  }
+
+  #least(minZ) {
+    const text = `z at least ${minZ}`;
+    return make(
+      "li",
+      { class: "chip", title: "Only images that stand out by this much" },
+      make("span", { class: "text" }, text),
+      remover(text, () => this.does.dropLeast()),
+    );
+  }
+}

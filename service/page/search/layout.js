@@ -1,0 +1,66 @@
+/** Where the images of a justified grid lie. Numbers in, numbers out. */
+
+const FLATTEST = 3; // width over height; a panorama beyond it is cropped to it
+const TALLEST = 0.5;
+
+/** The height in px that rows of a grid this wide come near to. */
+const rowHeight = (width) => Math.min(340, Math.max(160, 120 + width * 0.08));
+
+export const ratioOf = (row) => {
+  const ratio = row.width_px / row.height_px;
+  return Number.isFinite(ratio) && ratio > 0 ? Math.min(FLATTEST, Math.max(TALLEST, ratio)) : 1;
+};
+
+/**
+ * Rows that fill the width, each as high as that makes it.
+ * @param {number[]} ratios width over height
+ * @param {boolean} isWhole false: more images follow, so the last row waits for them unless it is full
+ * @returns {{boxes: {x: number, y: number, width: number, height: number}[], height: number}} boxes in px; as many as
+ *   have their place for good
+ */
+export function justify(ratios, width, gap, isWhole) {
+  const wanted = rowHeight(width);
+  const boxes = [];
+  let y = 0;
+  let above = wanted; // the height of the row before: one that is not full looks best like it
+  for (let start = 0; start < ratios.length; ) {
+    const { end, height: filling } = fill(ratios, start, width, gap, wanted);
+    const isFull = filling !== null;
+    if (!isFull && !isWhole) break;
+    const height = isFull ? Math.min(filling, wanted * 1.6) : Math.min(above, widest(ratios, start, end, width, gap));
+    place(boxes, ratios.slice(start, end), y, width, gap, height, isFull && height === filling);
+    y += Math.round(height) + gap;
+    above = height;
+    start = end;
+  }
+  return { boxes, height: Math.max(0, y - gap) };
+}
+
+/** The end of the row that begins at start, and the height at which it fills the width; null: there are too few. */
+function fill(ratios, start, width, gap, wanted) {
+  let sum = 0;
+  let before = null;
+  for (let end = start; end < ratios.length; end += 1) {
+    sum += ratios[end];
+    const height = (width - gap * (end - start)) / sum;
+    if (height <= wanted) {
+      const isBetterWithout = before !== null && before - wanted < wanted - height;
+      return isBetterWithout ? { end, height: before } : { end: end + 1, height };
+    }
+    before = height;
+  }
+  return { end: ratios.length, height: null };
+}
+
+const widest = (ratios, start, end, width, gap) =>
+  (width - gap * (end - start - 1)) / ratios.slice(start, end).reduce((sum, ratio) => sum + ratio, 0);
+
+/** Edges on whole px, the last one on the grid's own edge. */
+function place(boxes, ratios, y, width, gap, height, isFull) {
+  let x = 0;
+  ratios.forEach((ratio, number) => {
+    const right = isFull && number === ratios.length - 1 ? width : x + ratio * height;
+    boxes.push({ x: Math.round(x), y, width: Math.round(right) - Math.round(x), height: Math.round(height) });
+    x = right + gap;
+  });
+}

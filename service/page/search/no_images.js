@@ -1,0 +1,52 @@
+/** Why there are no images to show, or not all of them. */
+
+import { make } from "../common/dom.js";
+import { command, message } from "../common/messages.js";
+import { count, sentence } from "../common/words.js";
+
+export const emptyLake = (name) =>
+  message(`${name} has no images yet`, [
+    "Index a folder of photos into it: ",
+    command(`lakesift index PHOTOS --into ${name}.lake`),
+    ". They show here by themselves.",
+  ]);
+
+/**
+ * @param {?Object} nothing what the server says of it; null: no query was asked
+ * @param {?Object} lake
+ * @param {function(Object): Node} show the best that there is
+ * @param {{where: function(), minZ: function(), all: function()}} without
+ */
+export function nothingFound(state, nothing, lake, show, without) {
+  const all = lake?.rows === 1 ? "the only image" : `all ${count(lake?.rows ?? 0)} images`;
+  const said = nothing?.message ?? `\`where\` excludes ${all}`;
+  const isByZ = nothing !== null && nothing.passing > 0;
+  const ways = [];
+  if (isByZ) ways.push(["Any z", without.minZ]);
+  else if (state.where) ways.push(["Remove the filter", without.where]);
+  if (!ways.length || (isByZ && state.where)) ways.push(["Show all images", without.all]);
+  const found = message("No image passes", named(sentence(said), state.where), ...ways);
+  if (nothing?.best) found.append(show(nothing.best));
+  return found;
+}
+
+/** The server's sentence; where it says `where`, the condition itself. */
+const named = (text, where) =>
+  text.split("`").map((part, number) => (number % 2 ? command(part === "where" ? where : part) : part));
+
+/** @param {?string} name of the file that is to blame */
+export function failure(error, name, ...ways) {
+  const text = sentence(error.message, error.field);
+  return message("That did not work", name ? [make("bdi", {}, name), `: ${text}`] : [text], ...ways);
+}
+
+/** @param {string[]} problems what the server says is damaged or out of reach */
+export function problems(texts) {
+  const title = texts.length === 1 ? "1 problem with this lake" : `${texts.length} problems with this lake`;
+  return make(
+    "details",
+    { class: "notice" },
+    make("summary", {}, title),
+    make("ul", {}, ...texts.map((text) => make("li", { dir: "auto" }, sentence(text)))),
+  );
+}

@@ -1,0 +1,1 @@
+"""Images for people: original bytes, thumbnails, contact sheets."""

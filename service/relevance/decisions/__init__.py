@@ -1,0 +1,1 @@
+"""What a filter decided: versions, ledgers, what is handed over."""

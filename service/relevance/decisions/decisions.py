@@ -1,0 +1,254 @@
+"""What one filter decided: the versions that were applied, their ledgers, and their images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import pyarrow.compute as pc
+
+from indexer.errors import BadRequest, LakeDamaged, WhereError
+from indexer.report import Progress
+from service.formats.exporting import ExportReport, export
+from service.formats.image_bytes import reader_of
+from service.formats.item import Handover
+from service.lake import Lake
+from service.pictures.originals import Originals
+from service.relevance.decisions.answers import (
+    AppliedAnswer,
+    InForce,
+    Order,
+    RowSampled,
+    SamplesAnswer,
+)
+from service.relevance.decisions.handover import Items, handover_of
+from service.relevance.decisions.ledger import nearest_known
+from service.relevance.decisions.store import FilterStore
+from service.relevance.definition import Definition
+from service.relevance.labels.book import LabelBook
+from service.relevance.promise.applying import decided_by_score
+from service.relevance.promise.auditing import Auditing
+from service.relevance.scoring.scored_rows import rows_to_label
+from service.relevance.scoring.scorer import Scored, understood
+from service.search.decided import DECISIONS, DecidedBy, Decision
+from service.search.ledgers import applied_version, check_ledger, read
+
+ORDERS = ("line", "random")
+
+
+class Decisions:
+    """The decisions of one filter of an open lake, as `Filter.decisions`."""
+
+    def __init__(
+        self, lake: Lake, store: FilterStore, name: str, book: LabelBook, auditing: Auditing
+    ) -> None:
+        """:raises UnknownFilter: if there is none of this name."""
+        self._lake = lake
+        self._store = store
+        self._name = name
+        self._book = book
+        self._auditing = auditing
+        self._folder = store.folder(name)
+        self._read_whole: set[int] = set()  # versions whose ledger was
+
+    def last(self) -> Definition:
+        """The latest version with decisions.
+
+        :raises BadRequest: if there is none.
+        """
+        return self.version(None)
+
+    def version(self, version: int | None) -> Definition:
+        """A version with decisions; None: the latest.
+
+        :raises BadRequest: if there is none, or it was not applied.
+        """
+        folder = self._store.folder(self._name)
+        return self._store.read(self._name, applied_version(folder, version).number)
+
+    def applied(self, version: int | None = None) -> AppliedAnswer:
+        """What `apply` answered for a version that was applied; None: the latest.
+
+        :raises BadRequest: if there is none, or it was not applied.
+        """
+        return AppliedAnswer.of(self.version(version))
+
+    def in_force(self) -> InForce | None:
+        """What the version applied last says of the lake as it is now; None: none was applied."""
+        try:
+            definition = self.last()
+        except BadRequest:
+            return None
+        return InForce.of(definition, self._undecided(definition))
+
+    def _undecided(self, definition: Definition) -> int | None:
+        """Live rows that where keeps and the ledger has not; None: they cannot be counted."""
+        snapshot = self._lake.snapshot
+        if snapshot.number == definition.snapshot:
+            return 0
+        by = DecidedBy(self._name, DECISIONS, definition.version)
+        try:
+            where = understood(snapshot, definition.where)
+            decided = self._lake.rows_decided(snapshot, by).masks
+        # a column that is gone, or a ledger that is damaged, hides no filter in a list
+        except (WhereError, LakeDamaged):
+            return None
+        looked_at = [part.mask(where) for part in snapshot.parts]
+        return sum(
+            int(np.count_nonzero(~done if mask is None else mask & ~done))
+            for mask, done in zip(looked_at, decided, strict=True)
+        )
+
+    def ledger_path(self, version: int | None = None) -> Path:
+        """The Parquet file with the decision of every row.
+
+        :raises BadRequest: if nothing was applied, or not this version; LakeDamaged: if it is not
+            the one that was written then.
+        """
+        definition = self.version(version)
+        return check_ledger(self._folder, definition.version, definition.checks)
+
+    def check(self, definition: Definition) -> None:
+        """Of a version's ledger: all of it the first time, then its length and both ends.
+
+        :raises LakeDamaged: if it is not the one that was written with the version.
+        """
+        version = definition.version
+        deep = version not in self._read_whole
+        check_ledger(self._folder, version, definition.checks, deep=deep)
+        self._read_whole.add(version)
+
+    def ledger(self, definition: Definition, columns: Sequence[str] | None = None) -> Any:
+        """pyarrow.Table: all of a version's ledger, by row_id.
+
+        :param columns: those that are needed; None: all.
+        :raises LakeDamaged: if it cannot be read.
+        """
+        return read(self._folder, definition.version, definition.checks, columns)
+
+    def table(self, *decisions: str, version: int | None = None) -> Any:
+        """pyarrow.Table: the ledger's rows of these decisions, by row_id.
+
+        :raises BadRequest: if nothing was applied, or a decision is none of keep, ask and drop;
+            LakeDamaged: if the ledger cannot be read.
+        """
+        return self._table(self.version(version), decisions)
+
+    def _table(self, definition: Definition, decisions: Sequence[str]) -> Any:
+        for decision in decisions:
+            if decision not in DECISIONS:
+                raise BadRequest("decision", f"{decision!r} is none of keep, ask and drop")
+        table = self.ledger(definition)
+        return table.filter(
+            np.asarray([value in decisions for value in table["decision"].to_pylist()], bool)
+        )
+
+    def items(self, *decisions: str, version: int | None = None) -> tuple[Items, Handover]:
+        """What was decided so, to be handed over with `service.formats`;
+        and what is said about it there.
+
+        :raises BadRequest: as `table` does.
+        """
+        definition = self.version(version)
+        table = self._table(definition, decisions)
+        decided, newest = self._lake.at(definition.snapshot), self._lake.snapshot
+        handed = Items(decided, table, self._book.answers(), newest)
+        return handed, handover_of(AppliedAnswer.of(definition), decisions)
+
+    def export(
+        self,
+        format: str,
+        out: Path | None,
+        decisions: Sequence[str] = ("keep",),
+        *,
+        version: int | None = None,
+        chunk: int | None = None,
+        root: str | None = None,
+        overwrite: bool = False,
+        raw_cells: bool = False,
+        progress: Progress | None = None,
+        stdout: BinaryIO | None = None,
+        extract: Path | None = None,
+    ) -> ExportReport:
+        """Hand over the images that were decided so;
+        the rest as `service.formats.export` has it.
+        """
+        items, handover = self.items(*decisions, version=version)
+        report = export(
+            items,
+            handover,
+            format,
+            out,
+            chunk,
+            reader_of(Originals(), items.reach),
+            progress,
+            count=len(items),
+            root=root,
+            schema=items.schema,
+            overwrite=overwrite,
+            raw_cells=raw_cells,
+            stdout=stdout,
+            extract=extract,
+        )
+        report.skipped.extend(items.missing)
+        return report
+
+    def samples(
+        self, decision: str, count: int = 24, *, order: str = "line", seed: int | None = None
+    ) -> SamplesAnswer:
+        """Some rows of one decision, with what each is most like:
+        to look at what was kept or dropped. Rows of damaged segments are left out.
+
+        :param order: "line": of those that their score decided, the next to the line, kept or
+            dropped narrowly; "random": of all, each with the same chance.
+        :param seed: of that draw, for the same rows again; None: the operating system's randomness.
+        :raises BadRequest: if nothing was applied yet, or decision, count, order or seed is out of
+            range.
+        """
+        definition = self.last()
+        audit, snapshot = self._auditing.of(definition), self._lake.at(definition.snapshot)
+        if order not in ORDERS:
+            raise BadRequest("order", f"{order!r} is neither line nor random")
+        if count < 1:
+            raise BadRequest("n", f"{count} is not a number of images; it must be at least 1")
+        if seed is not None and seed < 0:
+            raise BadRequest("seed", f"{seed} is below 0")
+        table = self._table(definition, [decision])
+        # People's own answers stand wherever they score: they are near no line.
+        ledger = self.ledger(definition, ["label", "decision"])
+        is_by_score = decided_by_score(audit, ledger["label"].to_pylist())
+        is_wanted = np.asarray(pc.equal(ledger["decision"], decision))
+        by_score = np.flatnonzero(is_by_score[is_wanted])
+        if order == "line":
+            scores = np.asarray(table["score"])[by_score]
+            order_of = np.argsort(scores if decision == "keep" else -scores, kind="stable")
+            places = by_score[order_of[:count]]
+        else:
+            places = np.random.default_rng(seed).permutation(table.num_rows)[:count]
+        chosen = {row["row_id"]: row for row in table.take(places).to_pylist()}
+        scored = Scored(audit.row_ids, audit.scores)
+        return SamplesAnswer(
+            filter=definition.name,
+            version=definition.version,
+            decision=cast(Decision, decision),
+            order=cast(Order, order),
+            of=table.num_rows,
+            by_people=table.num_rows - len(by_score),
+            rows=tuple(
+                RowSampled(
+                    row_id=row.row_id,
+                    uri=row.uri,
+                    width_px=row.width_px,
+                    height_px=row.height_px,
+                    score=round(chosen[row.row_id]["score"], 6),
+                    probability=row.probability,
+                    columns=row.columns,
+                    label=chosen[row.row_id]["label"],
+                    nearest_yes=nearest_known(chosen[row.row_id], "yes"),
+                    nearest_no=nearest_known(chosen[row.row_id], "no"),
+                )
+                for row in rows_to_label(snapshot, list(chosen), scored, definition.calibration)
+            ),
+        )

@@ -1,0 +1,1 @@
+"""Decides images that are not in the lake, and watches for drift."""

@@ -1,0 +1,1 @@
+"""What people answered: saved, taken back, read from files, compared."""

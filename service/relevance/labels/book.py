@@ -1,0 +1,474 @@
+"""What people said about a filter's rows: an append-only log, and the answers that follow from it.
+
+`labels.jsonl`, one JSON object a line: `{"seq": 7, "row_id": 12, "label": "yes", "labeller": "ann",
+"at": "2026-...", "purpose": "teach"}`. `seq` counts up. An undo is a line too: it repeats the
+undone line's row, label, labeller and purpose, and names its seq in `undo`. A last field, `chain`,
+holds the lines together, see `chain.py`. Lines are appended under the book's own lock and fsynced
+before `add` returns, so that two processes, or a `sync` beside them, lose nothing. A crash can
+leave half a line at the end: readers pass over it, and the next writer cuts it off. Readers take no
+lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from indexer.disk.durable import fsync_folder
+from indexer.disk.entries import append_file, open_file
+from indexer.disk.filter_checks import LabelsMark
+from indexer.disk.locks import acquire
+from indexer.errors import BadRequest, LakeDamaged, LakeError
+from indexer.fields import Fields
+from service.relevance.definition import LabelsUsed
+from service.relevance.labels.chain import BrokenChain, Chain, rest_of
+from service.relevance.labels.counted import Versions, way_out_of
+
+LABELS = ("yes", "no", "skip")
+PURPOSES = ("teach", "audit", "picked")
+UNNAMED = "unnamed"  # who labels without saying who it is
+LOCK_WAIT_S = 10.0
+MAX_LABELLER_CHARS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class NewLabel:
+    """One label to be added.
+
+    :raises BadRequest: if a field is out of range.
+    """
+
+    row_id: int
+    label: str  # "yes", "no" or "skip"
+    labeller: str = UNNAMED
+    purpose: str = "teach"  # "teach", "audit" or "picked"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.row_id < 2**53:
+            raise BadRequest("row_id", f"{self.row_id} is not a row's number")
+        if self.label not in LABELS:
+            raise BadRequest("label", f"{self.label!r} is none of {', '.join(LABELS)}")
+        if self.purpose not in PURPOSES:
+            raise BadRequest("purpose", f"{self.purpose!r} is none of {', '.join(PURPOSES)}")
+        check_labeller(self.labeller)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of the book."""
+
+    seq: int
+    row_id: int
+    label: str
+    labeller: str
+    at: str  # ISO 8601 with the offset
+    purpose: str
+    undo: int | None = None  # the seq of the line that this one takes back
+
+    def to_json(self) -> bytes:
+        """A line without its chain."""
+        document = {name: getattr(self, name) for name in self.__slots__ if name != "undo"}
+        if self.undo is not None:
+            document["undo"] = self.undo
+        return json.dumps(document, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Record:
+        """:raises ValueError: if it is not a label."""
+        fields = Fields.parse(data)
+        seq, row_id = fields.whole("seq", 1), fields.whole("row_id", 1)
+        label, labeller = fields.text("label"), fields.text("labeller")
+        at, purpose = fields.text("at"), fields.text("purpose")
+        undo = fields.whole("undo", 1) if fields.has("undo") else None
+        fields.end()
+        if label not in LABELS or purpose not in PURPOSES:
+            raise ValueError(f"label {label!r} or purpose {purpose!r} is unknown")
+        return cls(seq, row_id, label, labeller, at, purpose, undo)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the labellers of a row, taken together, say now."""
+
+    row_id: int
+    label: str  # "yes", "no", "skip"; "conflict" where one labeller says yes and another no
+    labellers: Mapping[str, str]  # each one's latest label, by name
+    purpose: str  # of the row's first label that was not undone
+    seq: int  # of its last one
+
+
+class LabelBook:
+    """The labels of one filter. Safe from several threads and processes;
+    each call sees what the last writer left.
+    """
+
+    def __init__(self, folder: str | Path, *, is_held: bool = True) -> None:
+        """
+        :param folder: the filter's; the first `add` makes the file in it.
+        :param is_held: False: lines may be missing that the filter's versions count.
+        """
+        self.folder = Path(folder)
+        self._is_held = is_held
+        self.path = self.folder / "labels.jsonl"
+        self._threads = threading.RLock()
+        self._counted = Versions(self.folder)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._records: list[Record] = []
+        self._chain = Chain()
+        # row_id -> seq -> label that was not undone
+        self._in_force: dict[int, dict[int, Record]] = {}
+        self._answers: dict[int, Answer] = {}
+        # Rows whose answer has to be worked out again, in the order of their lines: once for all
+        # lines of a row, not for each.
+        self._changed: dict[int, None] = {}
+        self._end = 0  # bytes read: up to the end of the last whole line
+        self._last_line = b""
+        self._inode = -1
+
+    def add(self, labels: Sequence[NewLabel]) -> list[Record]:
+        """Append labels, all or none; they are on the disk when this returns.
+
+        :raises LakeError: if the filter is gone, the folder cannot be written or the disk is full.
+        :raises LakeDamaged: if the book cannot be read.
+        """
+        if not labels:
+            return []
+        with self._writing() as file:
+            at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+            new = [
+                Record(seq, label.row_id, label.label, label.labeller, at, label.purpose)
+                for seq, label in enumerate(labels, self._next_seq)
+            ]
+            self._append(file, new)
+        return new
+
+    def undo(self, row_id: int | None = None, labeller: str | None = None) -> Record | None:
+        """Take back the last label in force: of that row, by that labeller, or at all.
+
+        What the labeller said of the row before counts again.
+
+        :returns: the label taken back; None where there is none.
+        :raises LakeError: as for `add`.
+        """
+        if self._is_empty():  # nothing to take back, and no file to make for it
+            return None
+        with self._writing() as file:
+            record = self._last_in_force(row_id, labeller)
+            if record is not None:
+                at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+                self._append(file, [replace(record, seq=self._next_seq, at=at, undo=record.seq)])
+            return record
+
+    def _last_in_force(self, row_id: int | None, labeller: str | None) -> Record | None:
+        records = (
+            reversed(self._records)
+            if row_id is None
+            else reversed(self._in_force.get(row_id, {}).values())
+        )
+        for record in records:
+            is_theirs = labeller is None or record.labeller == labeller
+            if is_theirs and record.seq in self._in_force.get(record.row_id, ()):
+                return record
+        return None
+
+    def answers(self) -> dict[int, Answer]:
+        """Every labelled row's current answer, by row_id;
+        rows whose every label was undone are left out.
+
+        A labeller's latest label of a row counts. Yes against no is a conflict; skip stands back
+        behind either.
+
+        :raises LakeDamaged: if a line, other than half a last one, is not a label or not the one
+            that comes next, or lines are gone that a version of the filter was made with.
+        """
+        with self._threads:
+            self._refresh()
+            for row_id in self._changed:
+                self._answers[row_id] = _answer(list(self._in_force[row_id].values()))
+            self._changed.clear()
+            return dict(self._answers)
+
+    def records(self) -> list[Record]:
+        """All lines, oldest first."""
+        with self._threads:
+            self._refresh()
+            return list(self._records)
+
+    def settled(self) -> LabelsMark | None:
+        """How far the book has come, once all of it is on the disk: no later crash, and no writer
+        whose disk is full, takes back what is counted. None: there is no label.
+
+        :raises LakeError: as for `add`.
+        """
+        if self._is_empty():
+            return None
+        with self._writing() as file:
+            os.fsync(file.fileno())
+            return self._chain.mark
+
+    @property
+    def unchained(self) -> int:
+        """Lines that no chain holds yet: all are older versions', and none was added since."""
+        return 0 if self._chain.is_begun else self._chain.lines
+
+    def copied(self, row_of: Callable[[int], int | None] = lambda row_id: row_id) -> list[Record]:
+        """The lines of this book for another filter's.
+        What was an audit's label here teaches there: it was not drawn for it.
+
+        :param row_of: the row of the other filter's lake that is this row; None: it has none, and
+            its lines stay here.
+        """
+        return [
+            replace(
+                record,
+                row_id=row_id,
+                purpose="teach" if record.purpose == "audit" else record.purpose,
+            )
+            for record in self.records()
+            if (row_id := row_of(record.row_id)) is not None
+        ]
+
+    def receive(self, records: Sequence[Record]) -> None:
+        """Write the lines that `copied` gave of another book.
+
+        The filter's version is there already, and says how many they are: this book is empty, and
+        not held to it.
+        """
+        if records:
+            with self._writing() as file:
+                self._append(file, records)
+
+    def _is_empty(self) -> bool:
+        with self._threads:
+            self._refresh()
+            return not self._records
+
+    @property
+    def _next_seq(self) -> int:
+        return self._records[-1].seq + 1 if self._records else 1
+
+    # -- writing
+
+    @contextmanager
+    def _writing(self) -> Iterator[BinaryIO]:
+        """The file, open for appending, locked, read to its end and without half a line there."""
+        with self._threads, self.lock():
+            if self._is_held:
+                self._refresh()  # which tells if the file is missing, before it is made anew
+            try:
+                file = append_file(self.path)
+            except OSError as error:
+                raise _unwritable(self.path, error) from None
+            with file:
+                self._read(file)
+                if os.fstat(file.fileno()).st_size > self._end:
+                    os.ftruncate(file.fileno(), self._end)
+                yield file
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep others from writing this book; it can be read meanwhile."""
+        if not self.folder.is_dir():
+            raise _gone(self.folder)
+        path = self.folder / "labels.lock"
+        lock = acquire(
+            path,
+            f"{self.folder} lies on a file system without locks, so labels cannot be saved safely; "
+            "move the lake to a local disk",
+            wait_s=LOCK_WAIT_S,
+        )
+        if lock is None:
+            raise LakeError(
+                f"{path} has been held by another process for {LOCK_WAIT_S:g} s; try again"
+            )
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _append(self, file: BinaryIO, records: Sequence[Record]) -> None:
+        lines = list(self._chain.continued(record.to_json() for record in records))
+        first = self._end == 0
+        try:
+            _write_all(file, b"".join(lines))
+            os.fsync(file.fileno())
+            if first:
+                fsync_folder(self.folder)
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(file.fileno(), self._end)
+            raise _unwritable(self.path, error) from None
+        self._inode = os.fstat(file.fileno()).st_ino
+        with self._all_or_anew():
+            for record, line in zip(records, lines, strict=True):
+                self._chain.follow(line)
+                self._take(record, line)
+
+    # -- reading
+
+    def _refresh(self) -> None:
+        # Before the lines: more may be added meanwhile, and counted by the next version.
+        counted = self._counted.latest() if self._is_held else None
+        try:
+            with open_file(self.path, buffering=0) as file:
+                self._read(file)
+        except FileNotFoundError:
+            self._forget()
+        except OSError as error:
+            raise LakeDamaged(str(self.path), error.strerror or str(error)) from None
+        if counted is not None:
+            counted.check(self._chain, self.path)
+
+    def _read(self, file: BinaryIO) -> None:
+        """Take what came since the last call;
+        all, where the file is another, or does not go on where we left it.
+        """
+        status = os.fstat(file.fileno())
+        if status.st_ino != self._inode or not self._goes_on(file):
+            self._forget()
+            self._inode = status.st_ino
+        file.seek(self._end)
+        *lines, half = _read_all(file).split(b"\n")
+        with self._all_or_anew():
+            for line in lines:
+                self._take(self._parsed(line + b"\n"), line + b"\n")
+            if rest_of(half):
+                raise self._damaged(ValueError("it does not end with a line feed"), half)
+
+    @contextmanager
+    def _all_or_anew(self) -> Iterator[None]:
+        """Whatever stops us half-way, Ctrl-C too, the next call reads from the start."""
+        try:
+            yield
+        except BaseException:
+            self._forget()
+            raise
+
+    def _goes_on(self, file: BinaryIO) -> bool:
+        """Whether the last line we read is still there:
+        a writer whose disk was full takes back what it half wrote.
+        """
+        file.seek(self._end - len(self._last_line))
+        return file.read(len(self._last_line)) == self._last_line
+
+    def _parsed(self, line: bytes) -> Record:
+        try:
+            record = Record.from_json(self._chain.follow(line))
+            if record.seq < self._next_seq:
+                raise ValueError(f"seq {record.seq} comes after {self._next_seq - 1}")
+            return record
+        except ValueError as error:
+            raise self._damaged(error, line) from None
+
+    def _damaged(self, error: ValueError, line: bytes) -> LakeDamaged:
+        """:param line: the one after those that were taken."""
+        reason = f"{error}" if isinstance(error, BrokenChain) else f"is not a label ({error})"
+        # One that older versions wrote can be repaired by hand.
+        is_chained = isinstance(error, BrokenChain) or b'"chain"' in line or self._chain.is_begun
+        way_out = way_out_of(self.folder) if is_chained else "repair that line, or take it out"
+        number = len(self._records) + 1
+        return LakeDamaged(str(self.path), f"line {number} {reason}; {way_out}")
+
+    def _take(self, record: Record, line: bytes) -> None:
+        self._records.append(record)
+        self._end += len(line)
+        self._last_line = line
+        row = self._in_force.setdefault(record.row_id, {})
+        if record.undo is None:
+            row[record.seq] = record
+        else:
+            row.pop(record.undo, None)
+        if row:
+            self._changed[record.row_id] = None
+        else:
+            del self._in_force[record.row_id]
+            self._answers.pop(record.row_id, None)
+            self._changed.pop(record.row_id, None)
+
+
+def labels_by_row(answers: Mapping[int, Answer]) -> dict[int, str]:
+    """row_id -> yes, no, skip or conflict."""
+    return {row_id: answer.label for row_id, answer in answers.items()}
+
+
+def labels_used(answers: Mapping[int, Answer]) -> LabelsUsed:
+    """The counts and the digest that a definition keeps.
+
+    The digest is the sha256 of one line a row, `row_id TAB label LF`, by rising row_id.
+    """
+    rows = sorted(answers.values(), key=lambda answer: answer.row_id)
+    labels = [answer.label for answer in rows]
+    text = "".join(f"{answer.row_id}\t{answer.label}\n" for answer in rows)
+    return LabelsUsed(
+        count=len(rows),
+        yes=labels.count("yes"),
+        no=labels.count("no"),
+        skipped=labels.count("skip"),
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def check_labeller(name: str) -> str:
+    """The name itself.
+
+    :raises BadRequest: if it cannot be shown, or is too long.
+    """
+    if not (0 < len(name) <= MAX_LABELLER_CHARS and name.isprintable() and name == name.strip()):
+        raise BadRequest(
+            "labeller",
+            f"{name!r} is not 1 to {MAX_LABELLER_CHARS} printable characters, without spaces around them",
+        )
+    return name
+
+
+def _answer(records: Sequence[Record]) -> Answer:
+    """:param records: the labels of one row in force, oldest first; at least one."""
+    labellers = {record.labeller: record.label for record in records}
+    return Answer(
+        records[0].row_id,
+        _together(labellers.values()),
+        labellers,
+        records[0].purpose,
+        records[-1].seq,
+    )
+
+
+def _together(labels: Iterable[str]) -> str:
+    said = set(labels) - {"skip"}
+    if len(said) > 1:
+        return "conflict"
+    return said.pop() if said else "skip"
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:  # a write may take less than it is given
+        rest = rest[file.write(rest) :]
+
+
+def _read_all(file: BinaryIO) -> bytes:
+    return b"".join(iter(lambda: file.read(1 << 20), b""))
+
+
+def _unwritable(path: Path, error: OSError) -> LakeError:
+    if isinstance(error, FileNotFoundError):
+        return _gone(path.parent)
+    return LakeError(
+        f"{path} cannot be written ({error.strerror}); no label was saved: see to it and try again"
+    )
+
+
+def _gone(folder: Path) -> LakeError:
+    return LakeError(
+        f"{folder} is not there any more: the filter was deleted, and the label was not saved"
+    )

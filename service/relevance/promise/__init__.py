@@ -1,0 +1,1 @@
+"""The audit and its arithmetic: what may be promised after which answers."""

@@ -1,0 +1,506 @@
+"""Applies an audit: either cuts that are promised,
+with a decision for every row, or a refusal that says what lacks.
+
+Knows no lake and no files: an audit, the answers, and out comes the same every time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import words
+from service.relevance.definition import Target, Thresholds
+from service.relevance.promise import plan
+from service.relevance.promise.audit import ANSWERED, Audit
+from service.relevance.promise.counting import Counted, count, line_of
+from service.relevance.promise.martingale import (
+    UNKNOWN,
+    Evidence,
+    Numbers,
+    parts_for,
+    weigh,
+    weigh_at,
+)
+from service.relevance.promise.promise import Chain, Known, chains
+from service.relevance.promise.tail import TAIL, Tail, spared_by_plan, tail_of
+from service.relevance.scoring.calibration import Calibration
+
+# at least, that more is needed where what is assumed of the tail does not say enough yet
+LABELS_FOR_TAIL = 20
+KEEP, ASK, DROP = 0, 1, 2  # as DECISIONS has their names
+# the probability from which a row is kept unseen, where asking is wanted and only recall promised
+EVEN_ODDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A promise that holds, and what follows from it."""
+
+    thresholds: Thresholds
+    decisions: NDArray[np.int8]  # (n,), KEEP, ASK or DROP of each row of the audit
+    measured: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Nothing is decided."""
+
+    reason: str  # a sentence
+    can_promise: Mapping[str, float] | None
+    labels_missing: int | None  # None: no number of labels is likely to be enough
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an audit stands with the answers so far."""
+
+    audit: Audit
+    known: Known
+    chains: tuple[Chain, ...]
+    evidence: tuple[Evidence, ...]  # of each chain
+    rates: Numbers  # (strata,), forecast before the audit
+    wanted: Target  # the audit's own, or another that it is valid for
+    tail: Tail | None = None  # where the tail is assumed
+    # the first chain, once little is left to doubt about the tail
+    hoped: tuple[Chain, Evidence] | None = None
+    counted: Counted | None = None  # where every row is answered
+
+    def best_cut(self, chain: Chain, evidence: Evidence) -> int | None:
+        """The strictest cut for what is wanted of a chain's kind; None: none holds."""
+        return chain.best_cut(evidence, getattr(self.wanted, chain.kind))
+
+    @property
+    def holds(self) -> bool:
+        """Whether all that is wanted holds at some cut: it can be applied."""
+        if self.counted is not None:
+            return any(self.counted.cuts(self.wanted, ask=ask) is not None for ask in (False, True))
+        pairs = zip(self.chains, self.evidence, strict=True)
+        return bool(self.chains) and all(
+            self.best_cut(chain, evidence) is not None for chain, evidence in pairs
+        )
+
+    @property
+    def more(self) -> tuple[int, int]:
+        """Once recall holds: about how many more labels would pay,
+        and how many more rows they would drop.
+        """
+        if self.counted is not None or not self.holds or self.chains[0].kind != "recall":
+            return 0, 0
+        return plan.worthwhile(
+            self.audit.sizes, self.audit.shares, self.rates, self.chains[0], self.evidence[0]
+        )
+
+    @property
+    def asks_on(self) -> bool:
+        """Whether more answers are asked for: to hold, to drop more where that pays, or to spend
+        what was granted.
+        """
+        return self.audit.design.budget is not None or not self.holds or self.more[0] > 0
+
+    @property
+    def cuts(self) -> tuple[int, int] | None:
+        """(above which is kept, below which is dropped), in strata; None: what is wanted does not
+        hold. What lies between them is left to a person.
+        """
+        if not self.holds:
+            return None
+        if self.counted is not None:
+            return self.counted.cuts(self.wanted) or self.counted.cuts(self.wanted, ask=True)
+        pairs = zip(self.chains, self.evidence, strict=True)
+        best = {chain.kind: self.best_cut(chain, evidence) for chain, evidence in pairs}
+        drop_cut, keep_cut = _cuts(best)
+        return keep_cut, drop_cut
+
+    @property
+    def needs_ask(self) -> bool:
+        """Whether it holds, but not at one line: rows between two are left to a person."""
+        return self.cuts is not None and self.cuts[0] < self.cuts[1]
+
+    def drops(self, answers: Mapping[int, str]) -> int | None:
+        """How many rows would be dropped now; None: what is wanted does not hold.
+
+        :param answers: row_id -> yes, no, skip or conflict.
+        """
+        if self.cuts is None:
+            return None
+        said = [
+            (row_id, label == "no") for row_id, label in answers.items() if label in ("yes", "no")
+        ]
+        row_ids, is_no = np.array([*said, (-1, False)], np.int64).T
+        dropped = self.audit.strata >= self.cuts[1]
+        at = np.searchsorted(self.audit.row_ids, row_ids)
+        here = at < len(dropped)
+        here[here] = self.audit.row_ids[at[here]] == row_ids[here]
+        dropped[at[here]] = is_no[here] == 1
+        return int(np.count_nonzero(dropped))
+
+    @property
+    def still_needed(self) -> int | None:
+        """About how many labels until it holds; None: it is out of sight."""
+        return 0 if self.holds else self.missing
+
+    @property
+    def missing(self) -> int | None:
+        """About how many labels until all that is wanted holds where
+        it was planned to; None: it is out of sight.
+        """
+        if self.counted is not None:
+            return self.counted.open
+        design = self.audit.design
+        pairs = list(zip(self.chains, self.evidence, strict=True))
+        if self.hoped is not None:
+            pairs[0] = self.hoped
+        found = [
+            plan.missing(
+                self.audit.sizes,
+                self.audit.shares,
+                self.rates,
+                chain,
+                evidence,
+                design.aim,
+                getattr(self.wanted, chain.kind),
+            )
+            for chain, evidence in pairs
+        ]
+        known = [number for number in found if number is not None]
+        if not known or len(known) < len(found):
+            return None
+        # What is lacking of the tail alone: about a third of the labels that there are.
+        return max(
+            *known,
+            0 if self.hoped is None else LABELS_FOR_TAIL,
+            int(pairs[0][1].drawn.sum()) // 3 if self.hoped else 0,
+        )
+
+
+def stand(
+    audit: Audit,
+    answers: Mapping[int, str],
+    calibration: Calibration | None,
+    wanted: Target | None = None,
+    assume: str | None = None,
+) -> Standing:
+    """Weigh the answers to the audit's draws.
+
+    :param assume: TAIL, or None for nothing; see `tail.py`.
+    :param wanted: as `retargeted` gives it; None: what the audit was planned for.
+    """
+    design, known = audit.design, audit.known(answers)
+    wanted = wanted or design.target
+    said, delta = audit.prefix(answers), design.delta(wanted.confidence)
+    tail = (
+        tail_of(audit, said, calibration, delta / _kinds(design.target)) if assume == TAIL else None
+    )
+    # The claims are the audit's own, whatever is wanted of them.
+    order = tuple(
+        chains(design.target, audit.sizes, known, delta, None if tail is None else tail.spared)
+    )
+    strata, _ = audit.draws(len(said))
+    rates = forecast(audit, calibration)
+    likely = None if tail is None else spared_by_plan(audit, calibration)
+    # What goes to which stake is fixed with the audit: it may depend on nothing that was answered
+    # since.
+    frozen = chains(design.target, audit.sizes, Known(0, 0), delta, likely)
+    parts = [parts_for(audit.sizes, audit.shares, rates, chain.claims) for chain in frozen]
+    evidence = tuple(
+        weigh(audit.sizes, audit.shares, strata, said, chain.claims, part)
+        for chain, part in zip(order, parts, strict=True)
+    )
+    hoped = None
+    if tail is not None and likely is not None and likely.missed < tail.missed:
+        chain = chains(design.target, audit.sizes, known, delta, likely)[0]
+        hoped = chain, weigh(audit.sizes, audit.shares, strata, said, chain.claims, parts[0])
+    counted = count(audit, answers, said)
+    return Standing(audit, known, order, evidence, rates, wanted, tail, hoped, counted)
+
+
+def stand_at(
+    looks: Sequence[int], audit: Audit, answers: Mapping[int, str], calibration: Calibration | None
+) -> list[Standing]:
+    """As `stand` with nothing assumed, after the first so many draws, at every look; in one go.
+
+    :param looks: rising; at most as many as the first draws that are answered.
+    """
+    design, known, said = audit.design, audit.known(answers), audit.prefix(answers)
+    delta, rates = design.delta(design.target.confidence), forecast(audit, calibration)
+    order, frozen = (
+        chains(design.target, audit.sizes, each, delta) for each in (known, Known(0, 0))
+    )
+    strata, _ = audit.draws(len(said))
+    weighed = [
+        weigh_at(
+            looks,
+            audit.sizes,
+            audit.shares,
+            strata,
+            said,
+            chain.claims,
+            parts_for(audit.sizes, audit.shares, rates, plan_.claims),
+        )
+        for chain, plan_ in zip(order, frozen, strict=True)
+    ]
+    return [
+        Standing(audit, known, tuple(order), tuple(each), rates, design.target)
+        for each in zip(*weighed, strict=True)
+    ]
+
+
+def _kinds(target: Target) -> int:
+    """Among how many chains delta is shared out."""
+    return sum(level is not None for level in (target.recall, target.precision))
+
+
+def forecast(audit: Audit, calibration: Calibration | None) -> Numbers:
+    """float64, (strata,): the share of relevant rows expected in
+    each stratum, from the calibration alone.
+
+    Without one, a guess: half of the best stratum, falling with the rank.
+    """
+    count = len(audit.design.sizes)
+    if calibration is None:
+        return np.asarray(0.5 ** (1 + 8 * np.cumsum(audit.sizes) / max(int(audit.sizes.sum()), 1)))
+    inside = audit.strata >= 0
+    probability = calibration.probability(audit.scores[inside]).astype(np.float64)
+    sums = np.bincount(audit.strata[inside], probability, count)
+    return np.clip(sums / np.maximum(audit.sizes, 1), 1e-6, 1 - 1e-6)
+
+
+def apply(
+    audit: Audit,
+    answers: Mapping[int, str],
+    calibration: Calibration | None,
+    *,
+    ask: bool = False,
+    wanted: Target | None = None,
+    assume: str | None = None,
+) -> Applied | Refusal:
+    """The strictest cut whose promise holds, or why there is none.
+
+    :param wanted: as `retargeted` gives it; None: what the audit was planned for.
+    :param assume: TAIL, or None for nothing; see `tail.py`.
+    :param ask: leave rows between two cuts to a person: where recall and precision need different
+        cuts; or, where only recall is promised, rows below even odds that cannot be dropped.
+    """
+    standing = stand(audit, answers, calibration, wanted, assume)
+    found = decide(standing, calibration, ask=ask, assume=assume)
+    if isinstance(found, Applied):
+        return found
+    told = []
+    if unsure := audit.prefix(answers).count(UNKNOWN):
+        told.append(
+            words.count(
+                unsure,
+                "audit label is a skip or a conflict, which counts as what hurts the promise most: settle it",
+                "audit labels are skips or conflicts, which count as what hurts the promise most: settle those",
+            )
+        )
+    if standing.wanted.precision is not None and standing.known.withdrawn:
+        told.append(
+            words.count(
+                standing.known.withdrawn,
+                "answer from before the audit was taken back since, or became yes, and counts as an irrelevant image "
+                "that is kept: a new audit takes it as it is",
+                "answers from before the audit were taken back since, or became yes, and count as irrelevant images "
+                "that are kept: a new audit takes them as they are",
+            )
+        )
+    return replace(found, reason="; ".join([found.reason, *told]))
+
+
+def decide(
+    standing: Standing,
+    calibration: Calibration | None,
+    *,
+    ask: bool = False,
+    assume: str | None = None,
+) -> Applied | Refusal:
+    """As `apply`, from what is known to stand."""
+    audit = standing.audit
+    if standing.counted is not None:
+        return _counted(standing, standing.counted, calibration, ask=ask)
+    if not standing.chains:
+        return Refusal(_no_cut(audit), None, None)
+    if assume == TAIL and (standing.tail is None or standing.tail.is_doubtful):
+        return Refusal(_no_tail(standing.tail), None, None)
+    best = {
+        chain.kind: standing.best_cut(chain, evidence)
+        for chain, evidence in zip(standing.chains, standing.evidence, strict=True)
+    }
+    if None in best.values():
+        return _refuse(standing, best)
+    drop_cut, keep_cut = _cuts(best)
+    if drop_cut > keep_cut and not ask:
+        reason = (
+            "recall and precision hold, but not at one line; ask a person about the rows in between (ask), or "
+            "teach the filter more and audit again"
+        )
+        return Refusal(reason, _can_promise(standing), None)
+    if ask and "precision" not in best:
+        keep_cut = min(drop_cut, likely_cut(audit, calibration))
+    return _applied(standing, keep_cut, drop_cut)
+
+
+def _counted(
+    standing: Standing, counted: Counted, calibration: Calibration | None, *, ask: bool
+) -> Applied | Refusal:
+    """As `decide`, where every row is answered: nothing is left to chance."""
+    audit, wanted = standing.audit, standing.wanted
+    cuts = counted.cuts(wanted, ask=ask)
+    if cuts is None:
+        reason = (
+            f"every image is answered, but {counted.open:,} without a yes or no leave open whether "
+            "what is wanted holds at one line"
+        )
+        if not ask and counted.cuts(wanted, ask=True) is not None:
+            reason += "; ask a person about those (ask)"
+        return Refusal(reason, None, counted.open)
+    keep_cut, drop_cut = cuts
+    if ask and wanted.precision is None and len(audit.sizes):
+        keep_cut = min(drop_cut, likely_cut(audit, calibration))
+    thresholds = Thresholds(line_of(audit, keep_cut), line_of(audit, drop_cut))
+    measured = {
+        **counted.measured(keep_cut, drop_cut, wanted),
+        "confidence": wanted.confidence,
+        "audit": audit.design.number,
+        "audit_labels": int(audit.sizes.sum()),
+    }
+    return Applied(thresholds, _decisions(audit, keep_cut, drop_cut), measured)
+
+
+def _no_cut(audit: Audit) -> str:
+    if not audit.sizes.sum():
+        return "no row is left to ask about, and none has a yes or no; answer some"
+    return "all rows have the same score, so there is no line to draw between them; describe more of what you want"
+
+
+def _no_tail(tail: Tail | None) -> str:
+    if tail is None:
+        return (
+            "the tail cannot be assumed here: too few relevant rows are expected, or scores do not tell them apart "
+            "well enough, for a line below which next to none can lie; teach the filter more, or assume nothing"
+        )
+    return (
+        f"the assumption does not fit: {tail.found:,} of {tail.looked:,} audit labels below the line are relevant, "
+        "more than falling log-odds make likely; assume nothing"
+    )
+
+
+def _cuts(best: Mapping[str, int | None]) -> tuple[int, int]:
+    """(below which is dropped, above which is kept), in strata."""
+    recall, precision = best.get("recall"), best.get("precision")
+    if recall is None or precision is None:
+        cut = recall if precision is None else precision
+        return cut or 0, cut or 0
+    return recall, min(recall, precision)
+
+
+def likely_cut(audit: Audit, calibration: Calibration | None) -> int:
+    """How many strata are more likely relevant than not, on the whole."""
+    likely = forecast(audit, calibration) >= EVEN_ODDS
+    return max(1, int(likely.argmin()) if not likely.all() else len(likely))
+
+
+def _refuse(standing: Standing, best: Mapping[str, int | None]) -> Refusal:
+    target = standing.wanted
+    failed = " and ".join(kind for kind, cut in best.items() if cut is None)
+    answered = int(standing.evidence[0].drawn.sum())
+    missing = standing.missing
+    wanted = " and ".join(f"{kind} {getattr(target, kind):g}" for kind in best)
+    way_out = (
+        "teach the filter more, or ask for less"
+        if missing is None
+        else f"about {missing:,} more may do"
+    )
+    labels = words.count(answered, "audit label does", "audit labels do")
+    reason = f"{labels} not yet show {wanted} ({failed} is open); {way_out}"
+    return Refusal(reason, _can_promise(standing), missing)
+
+
+def _can_promise(standing: Standing) -> Mapping[str, float] | None:
+    """What holds of the first chain at its first cut, however little that drops or keeps."""
+    chain, evidence = standing.chains[0], standing.evidence[0]
+    level = chain.ladder_level(evidence)
+    if level is None:
+        return None
+    sizes = standing.audit.sizes
+    dropped = int(sizes[chain.cuts[0] :].sum())
+    return {chain.kind: level, "confidence": standing.wanted.confidence, "dropped": dropped}
+
+
+def _applied(standing: Standing, keep_cut: int, drop_cut: int) -> Applied:
+    audit = standing.audit
+    decisions = _decisions(audit, keep_cut, drop_cut)
+    edges = audit.design.edges
+    thresholds = Thresholds(edges[keep_cut - 1], edges[drop_cut - 1])
+    return Applied(thresholds, decisions, _measured(standing, keep_cut, drop_cut))
+
+
+def _decisions(audit: Audit, keep_cut: int, drop_cut: int) -> NDArray[np.int8]:
+    """int8, (n,): by the score alone; what was answered before the audit is kept."""
+    decisions = np.full(len(audit.row_ids), ASK, np.int8)
+    decisions[audit.strata < keep_cut] = KEEP
+    decisions[audit.strata >= drop_cut] = DROP
+    decisions[audit.strata == ANSWERED] = KEEP  # unless a person says otherwise, see `overruled`
+    return decisions
+
+
+def overruled(
+    audit: Audit, decisions: NDArray[np.int8], answers: Mapping[int, str]
+) -> NDArray[np.int8]:
+    """The decisions where people's own answers stand above the score's."""
+    decided = decisions.copy()
+    for number, row_id in enumerate(audit.row_ids.tolist()):
+        answer = answers.get(row_id)
+        if answer in ("yes", "no"):
+            decided[number] = KEEP if answer == "yes" else DROP
+    return decided
+
+
+def decided_by_score(audit: Audit, labels: Sequence[str | None]) -> NDArray[np.bool_]:
+    """bool, (n,): the rows whose side of the line is their score's, and no person's.
+
+    Rows that were answered before the audit are kept where that answer was taken back, whatever
+    they score.
+
+    :param labels: yes, no, skip, conflict or None of each row of the audit.
+    """
+    is_open = np.array([label not in ("yes", "no") for label in labels], bool)
+    return np.asarray(is_open & (audit.strata != ANSWERED))
+
+
+def _measured(standing: Standing, keep_cut: int, drop_cut: int) -> dict[str, Any]:
+    """Bounds that are promised, and estimates that are not:
+    each stratum's share of yes, times its size.
+    """
+    audit, evidence = standing.audit, standing.evidence[0]
+    rates = plan.learned(standing.rates, evidence)
+    left = (audit.sizes - evidence.drawn) * rates  # expected among the rows that nobody looked at
+    yes = standing.known.yes + int(evidence.relevant.sum())
+    missed = float(left[drop_cut:].sum())
+    relevant = yes + float(left.sum())
+    kept_rows = float((audit.sizes - evidence.drawn)[:keep_cut].sum()) + yes
+    kept_relevant = yes + float(left[:keep_cut].sum())
+    target = standing.wanted
+    return {
+        "recall": {"at_least": target.recall, "estimate": _share(relevant - missed, relevant)},
+        "precision": {"at_least": target.precision, "estimate": _share(kept_relevant, kept_rows)},
+        "confidence": target.confidence,
+        "audit": audit.design.number,
+        "audit_labels": int(evidence.drawn.sum()),
+        "relevant_estimate": round(relevant, 1),
+        "missed_estimate": round(missed, 1),
+        **(
+            {"assumption": standing.tail.to_json(audit.design.edges[standing.tail.line - 1])}
+            if standing.tail
+            else {}
+        ),
+    }
+
+
+def _share(part: float, whole: float) -> float | None:
+    return round(part / whole, 4) if whole > 0 else None

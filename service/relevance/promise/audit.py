@@ -1,0 +1,351 @@
+"""An audit: which rows are asked about, in which order, fixed and stored before anybody answers.
+
+`filters/<name>/audits/<number>.json` holds the design with the seed of the draws,
+`<number>.parquet` the population: every row's score as it was then, its stratum (-1: answered
+before the audit), and whether that answer was yes. So what was promised can be worked out again on
+any machine, bit for bit, without the model and without scoring anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from indexer.disk.durable import fsync_file, fsync_folder, make_folder, replace_file
+from indexer.disk.entries import check_file, create_file, read_file
+from indexer.errors import LakeDamaged, LakeError
+from service.relevance.definition import Target
+from service.relevance.promise.martingale import NO, UNKNOWN, YES, Numbers, Wholes, draw_strata
+from service.relevance.promise.promise import Known, delta_of
+from service.relevance.scoring.scorer import Scored
+
+FORMAT = 1
+# strata of equal size, and as many that halve towards the top, where cuts are wanted fine
+BANDS = 20
+SMALLEST_BAND = 20  # rows, but for the last and where many rows tie
+FIRST_DRAWS = 2_048  # worked out at first; twice as many each time that more are looked at
+ANSWERED = -1  # the stratum of rows that were answered before
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What is fixed before the first draw."""
+
+    number: int  # of the audit, from 1
+    seed: str  # 256 bits of the operating system's randomness, hex
+    snapshot: int
+    target: Target
+    edges: tuple[float, ...]  # of each stratum but the last: the lowest score in it
+    sizes: tuple[int, ...]  # rows of each stratum, best scores first
+    shares: tuple[float, ...]  # the chance of each stratum a draw, while it lasts; above 0, sum 1
+    planned: int | None  # labels that may be enough; a forecast
+    budget: int | None  # labels that may be spent, where a person said so
+    aim: int | None  # the cut it is planned for: the first so many strata are kept
+    assume: str | None = None  # what is to be assumed, where draws are shared out for that: "tail"
+    one_in: int = 1  # the part of the filter's chance of error that its lake had; see `sharing.py`
+
+    def delta(self, confidence: float) -> float:
+        """The chance of error that a promise of this confidence may take."""
+        return delta_of(confidence, self.number, self.one_in)
+
+    def to_json(self) -> bytes:
+        document = {"format": FORMAT, **asdict(self)}
+        return (json.dumps(document, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, path: str) -> Design:
+        """:raises LakeDamaged: if it is not what to_json gives."""
+        try:
+            document = json.loads(data)
+            if document.pop("format") != FORMAT:
+                raise ValueError("it is of another format")
+            document["target"] = Target(**document["target"])
+            lists = {name: tuple(document[name]) for name in ("edges", "sizes", "shares")}
+            if not isinstance(document.get("one_in", 1), int) or document.get("one_in", 1) < 1:
+                raise ValueError("one_in is not a whole number from 1")
+            return cls(**{**document, **lists})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise LakeDamaged(path, f"it is no audit's design ({error})") from None
+
+
+class Audit:
+    """A design and its population."""
+
+    def __init__(
+        self,
+        design: Design,
+        row_ids: Wholes,
+        scores: NDArray[np.float32],
+        strata: NDArray[np.int16],
+        yes_before: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """:param row_ids: int64, (n,), rising; scores:
+        (n,); strata: int16, (n,), ANSWERED or from 0.
+        :param yes_before: (n,), rows whose answer was yes when the audit began; None: it was not
+            written down, as in lakes of early versions.
+        """
+        self.design = design
+        self.row_ids = row_ids
+        self.scores = scores
+        self.strata = strata
+        self.yes_before = yes_before
+        self._drawn = np.empty(0, np.int64), np.empty(0, np.int64)
+
+    @property
+    def sizes(self) -> Wholes:
+        return np.array(self.design.sizes, np.int64)
+
+    @property
+    def shares(self) -> Numbers:
+        return np.array(self.design.shares)
+
+    @property
+    def order(self) -> tuple[Wholes, Wholes]:
+        """int64, (n,) each: the strata of all draws in their order, and the row_ids drawn."""
+        return self.draws(int(self.sizes.sum()))
+
+    def draws(self, count: int) -> tuple[Wholes, Wholes]:
+        """int64, (n,) each, n <= count: the first draws' strata and row_ids.
+        Only what was asked for is worked out.
+        """
+        total = int(self.sizes.sum())
+        if len(self._drawn[0]) < min(count, total):
+            self._drawn = self._draw(min(max(count, 2 * len(self._drawn[0]), FIRST_DRAWS), total))
+        strata, rows = self._drawn
+        return strata[:count], rows[:count]
+
+    def _draw(self, count: int) -> tuple[Wholes, Wholes]:
+        keys, generator = self._keys
+        # A copy: PCG64 goes on from where the keys end each time.
+        draws = np.random.PCG64(0)
+        draws.state = generator
+        uniforms = (draws.random_raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        strata = draw_strata(self.sizes, self.shares, uniforms)
+        rows = np.empty(len(strata), np.int64)
+        for number, wanted in enumerate(
+            np.bincount(strata, minlength=len(self.design.sizes)).tolist()
+        ):
+            if wanted:
+                rows_of = np.flatnonzero(self.strata == number)
+                first = _least(keys[rows_of], wanted)
+                rows[strata == number] = self.row_ids[rows_of[first]]
+        return strata, rows
+
+    @cached_property
+    def _keys(self) -> tuple[NDArray[np.uint64], Any]:
+        """uint64, (n,): by whose size a stratum's rows are drawn;
+        and the generator's state after them.
+        """
+        generator = np.random.PCG64(int(self.design.seed, 16))
+        # Raw numbers of the generator: NumPy promises their stream for good, unlike that of its
+        # distributions.
+        return generator.random_raw(len(self.row_ids)), generator.state
+
+    def prefix(self, answers: Mapping[int, str]) -> list[int]:
+        """YES, NO or UNKNOWN of the draws, up to the first row that nobody has answered at all.
+
+        :param answers: row_id -> yes, no, skip or conflict.
+        """
+        found = []
+        for row_id in self._rows_drawn():
+            if row_id not in answers:
+                break
+            found.append({"yes": YES, "no": NO}.get(answers[row_id], UNKNOWN))
+        return found
+
+    def pending(
+        self, answers: Mapping[int, str], count: int, budget: int | None = None
+    ) -> list[int]:
+        """The first so many drawn rows that nobody has answered, in their order.
+
+        :param budget: only of the first so many draws; None: of all.
+        """
+        drawn = islice(self._rows_drawn(), budget)
+        return list(islice((row_id for row_id in drawn if row_id not in answers), count))
+
+    def _rows_drawn(self) -> Iterator[int]:
+        """The row_ids of the draws in their order, worked out as far as they are looked at."""
+        done = 0
+        while done < (count := len(self.draws(max(2 * done, FIRST_DRAWS))[1])):
+            yield from self.draws(count)[1][done:].tolist()
+            done = count
+
+    def known(self, answers: Mapping[int, str]) -> Known:
+        """The rows answered before the audit, as they are answered now.
+
+        One counts as yes only where it was yes when the audit began, and is: whoever has seen the
+        draws cannot add what speaks for the promise. A yes that came since counts as an answer
+        taken back: its row is kept, and the worst is assumed of it. A yes that has become no counts
+        as no: it speaks for nothing.
+        """
+        inside = self.strata == ANSWERED
+        said = np.array([answers.get(row_id) for row_id in self.row_ids[inside].tolist()], object)
+        was_yes = True if self.yes_before is None else self.yes_before[inside]
+        yes = int(np.count_nonzero((said == "yes") & was_yes))
+        no = int(np.count_nonzero(said == "no"))
+        return Known(yes, no, len(said) - yes - no)
+
+    # -- on disk
+
+    def save(self, folder: Path) -> None:
+        """Write population, then design: an audit that has a design is whole.
+
+        :raises LakeError: if the folder cannot be written.
+        """
+        try:
+            make_folder(folder)
+            columns = {"row_id": self.row_ids, "score": self.scores, "stratum": self.strata}
+            if self.yes_before is not None:
+                columns["yes_before"] = self.yes_before
+            table = pa.table(columns)
+            path = folder / f"{self.design.number:06d}.parquet"
+            beside = path.with_name(path.name + ".new")
+            create_file(beside).close()  # what has this name may be a link; Arrow writes into ours
+            pq.write_table(
+                table.replace_schema_metadata({"snapshot": str(self.design.snapshot)}), beside
+            )
+            fsync_file(beside)
+            beside.replace(path)
+            fsync_folder(folder)
+            replace_file(folder / f"{self.design.number:06d}.json", self.design.to_json())
+        except OSError as error:
+            raise LakeError(
+                f"{folder} cannot be written ({_why(error)}); no audit was begun"
+            ) from None
+
+    @classmethod
+    def load(cls, folder: Path, number: int) -> Audit:
+        """:raises LakeDamaged: if a file is missing or not what `save` writes."""
+        path = folder / f"{number:06d}.json"
+        try:
+            design = Design.from_json(read_file(path), str(path))
+            path = path.with_suffix(".parquet")
+            check_file(path)
+            table = pq.read_table(path)
+            columns = [np.asarray(table[name]) for name in ("row_id", "score", "stratum")]
+            if "yes_before" in table.column_names:
+                columns.append(np.asarray(table["yes_before"].cast(pa.bool_()), np.bool_))
+        except (OSError, pa.ArrowException, KeyError) as error:
+            raise LakeDamaged(str(path), str(error)) from None
+        audit = cls(design, *columns)
+        if not np.array_equal(
+            np.bincount(columns[2][columns[2] >= 0], minlength=len(design.sizes)), design.sizes
+        ):
+            raise LakeDamaged(str(path), "its strata are not those of the design")
+        return audit
+
+
+def _least(keys: NDArray[np.uint64], count: int) -> NDArray[np.int64]:
+    """int64, (count,): where the least keys are, rising;
+    of equal ones the first. count <= len(keys).
+    """
+    among = np.flatnonzero(keys <= np.partition(keys, count - 1)[count - 1])
+    return np.asarray(among[np.argsort(keys[among], kind="stable")][:count])
+
+
+def numbers(folder: Path) -> list[int]:
+    """The audits that were begun, rising."""
+    return sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdigit())
+
+
+def bands(scores: NDArray[np.float32]) -> list[int]:
+    """How many rows each stratum has, best scores first; rows of one score are never parted.
+
+    :param scores: (n,), falling.
+    """
+    count = len(scores)
+    if not count:
+        return []
+    halving = [
+        round(count * 2.0 ** (-number / 2)) for number in range(2 * int(np.log2(count + 1)) + 1)
+    ]
+    even = [round(count * number / BANDS) for number in range(1, BANDS + 1)]
+    wanted = sorted({edge for edge in [*halving, *even] if edge >= SMALLEST_BAND} | {count})
+    # The end of the block of equal scores that an edge falls into.
+    ends = np.searchsorted(-scores, -scores[np.array(wanted) - 1], side="right").tolist()
+    kept = [0]
+    for end in sorted(set(ends)):
+        if end - kept[-1] >= min(SMALLEST_BAND, count) or end == count:
+            kept.append(end)
+    return np.diff(kept).tolist()
+
+
+def fresh_seed() -> str:
+    """256 bits of the operating system's randomness, hex:
+    no one can tell an audit's draws beforehand.
+    """
+    return secrets.token_hex(32)
+
+
+def begin(
+    number: int,
+    snapshot: int,
+    target: Target,
+    scored: Scored,
+    answers: Mapping[int, str],
+    one_in: int = 1,
+) -> Audit:
+    """The population of a new audit; its shares are even,
+    and `planned` by `plan.planned` before it is saved.
+
+    :param one_in: the lake's part of the filter's chance of error; see `sharing.py`.
+    :param answers: row_id -> yes, no, skip or conflict; rows answered yes or no are known and not
+        drawn.
+    """
+    said = [answers.get(row_id) for row_id in scored.row_ids.tolist()]
+    is_known = np.array([answer in ("yes", "no") for answer in said], bool)
+    unknown = np.flatnonzero(~is_known)
+    order = unknown[np.argsort(-scored.scores[unknown], kind="stable")]
+    sizes = bands(scored.scores[order])
+    strata = np.full(len(scored), ANSWERED, np.int16)
+    strata[order] = np.repeat(np.arange(len(sizes), dtype=np.int16), sizes)
+    lowest = scored.scores[order[np.cumsum(sizes) - 1]] if sizes else np.empty(0, np.float32)
+    total = max(sum(sizes), 1)
+    design = Design(
+        number=number,
+        seed=fresh_seed(),
+        snapshot=snapshot,
+        target=target,
+        edges=tuple(float(edge) for edge in lowest[:-1]),
+        sizes=tuple(sizes),
+        shares=tuple(size / total for size in sizes),
+        planned=None,
+        budget=None,
+        aim=None,
+        one_in=one_in,
+    )
+    is_yes = np.array([answer == "yes" for answer in said], bool)
+    return Audit(design, scored.row_ids, scored.scores, strata, is_yes)
+
+
+def with_plan(
+    audit: Audit,
+    shares: Numbers,
+    aim: int | None,
+    planned: int | None,
+    budget: int | None = None,
+    assume: str | None = None,
+) -> Audit:
+    """The same population, drawn with other shares."""
+    numbers_of = tuple(float(share) for share in shares)
+    design = replace(
+        audit.design, shares=numbers_of, aim=aim, planned=planned, budget=budget, assume=assume
+    )
+    return Audit(design, audit.row_ids, audit.scores, audit.strata, audit.yes_before)
+
+
+def _why(error: OSError) -> str:
+    """The system's own words: Arrow puts its own around them."""
+    return os.strerror(error.errno) if error.errno else str(error)

@@ -1,0 +1,176 @@
+"""The audits of one filter: begins one, plans it,
+tells how far it is, and what each line would cost before.
+
+Knows no lake: the snapshot's number and the rows' scores come from the caller, and the new version
+goes back to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from indexer.disk.filter_checks import audit_names, check_file_of
+from service.relevance.definition import Definition, now
+from service.relevance.labels.book import Answer, labels_by_row, labels_used
+from service.relevance.promise import audit as audits
+from service.relevance.promise import plan
+from service.relevance.promise.applying import Standing, forecast, stand
+from service.relevance.promise.audit import Audit
+from service.relevance.promise.progress import PlanAnswer, PlanOption, Progress
+from service.relevance.promise.promise import Known, chains
+from service.relevance.promise.tail import TAIL, spared_by_plan
+from service.relevance.scoring.calibration import Calibration
+from service.relevance.scoring.scorer import Scored
+from service.relevance.scoring.teaching import Taught
+
+ASKED_AHEAD = 1_000  # rows that may have been asked for beyond the first that is not answered
+
+
+class Auditing:
+    """A filter's audits on disk, the one in force kept open. Safe from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """:param folder: of the audits, as `filters/<name>/audits`; the first one makes it."""
+        self._folder = folder
+        self._kept: Audit | None = None
+
+    def of(self, definition: Definition) -> Audit:
+        """The audit that a version rests on.
+
+        :raises LakeDamaged: if its files cannot be read, or are not those the version was made
+            with.
+        """
+        number = definition.audit or 0
+        audit = self._kept  # once: another thread may put another version's in its place
+        if audit is None or audit.design.number != number:
+            for name in audit_names(number):
+                check_file_of(self._folder.parent, name, definition.checks)
+            audit = self._kept = Audit.load(self._folder, number)
+        return audit
+
+    def begin(
+        self,
+        number: int,
+        before: Definition,
+        snapshot: int,
+        scored: Scored,
+        taught: Taught,
+        answers: Mapping[int, Answer],
+        budget: int | None,
+        assume: str | None,
+        one_in: int = 1,
+    ) -> Definition:
+        """Draw and store a new audit; the version that rests on it, which is the caller's to add.
+
+        :param number: of the audit, as `FilterStore.next_audit` gives it.
+        :param snapshot: the number of the one that was scored.
+        :param scored: its rows that the filter's where keeps, by the taught scorer.
+        :param budget, assume: as `Filter.next` has them.
+        :param one_in: as `FilterStore.one_in` gives it.
+        :raises LakeError: if the folder cannot be written.
+        """
+        said = labels_by_row(answers)
+        fresh = audits.begin(number, snapshot, before.target, scored, said, one_in)
+        planned(fresh, taught.calibration, said, budget, assume).save(self._folder)
+        return replace(
+            before,
+            version=before.version + 1,
+            created_at=now(),
+            parent=before.version,
+            reason=f"audit {number} begun",
+            snapshot=snapshot,
+            scorer=taught.scorer,
+            calibration=taught.calibration,
+            audit=number,
+            thresholds=None,
+            labels=labels_used(answers),
+            measured=dict(taught.facts) or None,
+        )
+
+    def stand(self, definition: Definition, said: Mapping[int, str]) -> Standing | None:
+        """Where the audit stands, with what it was planned to assume; None before one was begun."""
+        if definition.audit is None:
+            return None
+        audit = self.of(definition)
+        return stand(audit, said, definition.calibration, assume=audit.design.assume)
+
+    def purpose_of(self, definition: Definition, said: Mapping[int, str]) -> Callable[[int], str]:
+        """Tells of a row whether the audit in force has asked for it;
+        what a person picked teaches.
+        """
+        if definition.audit is None:
+            return lambda row_id: "teach"
+        audit = self.of(definition)
+        answered = len(audit.prefix(said))
+        drawn = set(audit.draws(answered + ASKED_AHEAD)[1].tolist())
+        return lambda row_id: "audit" if row_id in drawn else "picked"
+
+    def progress(self, definition: Definition, said: Mapping[int, str]) -> Progress:
+        """Counts of labels, and how far the audit is."""
+        return Progress.of(definition, self.stand(definition, said), said)
+
+    def plan(
+        self,
+        definition: Definition,
+        number: int,
+        snapshot: int,
+        scored: Scored,
+        calibration: Calibration | None,
+        said: Mapping[int, str],
+        one_in: int = 1,
+    ) -> PlanAnswer:
+        """What each cut would drop, and about how many labels the next
+        audit would take for it; nothing is stored.
+
+        :param number: of that audit; one_in: as `FilterStore.one_in` gives it.
+        """
+        audit = audits.begin(number, snapshot, definition.target, scored, said, one_in)
+        rates = forecast(audit, calibration)
+        delta = audit.design.delta(definition.target.confidence)
+        wanted = chains(definition.target, audit.sizes, audit.known(said), delta)
+        found = plan.options(audit.sizes, rates, wanted[0]) if wanted else []
+        left = int(audit.sizes.sum())
+        return PlanAnswer(
+            rows=len(scored),
+            relevant=round(float(audit.sizes @ rates) + audit.known(said).yes),
+            options=tuple(
+                PlanOption(
+                    dropped=option.dropped,
+                    kept=option.kept,
+                    recall=round(option.recall, 4),
+                    # Who labels all that is left knows all: no line takes more.
+                    labels=None if option.labels == np.inf else min(round(option.labels), left),
+                )
+                for option in found
+            ),
+        )
+
+
+def planned(
+    audit: Audit,
+    calibration: Calibration | None,
+    said: Mapping[int, str],
+    budget: int | None = None,
+    assume: str | None = None,
+) -> Audit:
+    """The audit with its draws shared out for its target,
+    for what will be assumed, and for the labels to be spent.
+    """
+    target = audit.design.target
+    known: Known = audit.known(said)
+    delta = audit.design.delta(target.confidence)
+    spared = spared_by_plan(audit, calibration) if assume == TAIL else None
+    wanted = chains(target, audit.sizes, known, delta, spared)
+    if not wanted:
+        return audit
+    shares, option = plan.shares_of(
+        audit.sizes, forecast(audit, calibration), wanted, budget, spared
+    )
+    labels = None if option is None else int(np.ceil(option.labels))
+    return audits.with_plan(
+        audit, shares, None if option is None else option.cut, labels, budget, assume
+    )

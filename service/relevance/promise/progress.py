@@ -1,0 +1,135 @@
+"""Answers about labels and audits: how far they are, and what each line would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from service.relevance.as_json import AsJson, told
+from service.relevance.definition import Definition
+from service.relevance.promise.applying import Standing
+
+Purpose = Literal["teach", "audit"]
+Stage = Literal["draft", "teach", "audit", "applied"]
+
+
+@dataclass(frozen=True, slots=True)
+class More(AsJson):
+    """What more labels would do than the promise needs."""
+
+    labels: int
+    drop: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditProgress(AsJson):
+    """Where the audit in force stands."""
+
+    number: int
+    answered: int
+    planned: int | None
+    holds: bool = field(metadata=told("The promise holds: apply goes through."))
+    still_needed: int | None = field(
+        metadata=told("About how many labels until it holds; null: out of sight.")
+    )
+    more: More | None = field(
+        metadata=told("What more labels would do, where that pays: images they may drop.")
+    )
+    budget: int | None = field(
+        metadata=told("Labels that it may take, where a person said so; null: nobody did.")
+    )
+    rows: int = field(metadata=told("Images that it decides, if it is applied."))
+    drops: int | None = field(
+        metadata=told("How many of them apply would drop now; null: the promise does not hold.")
+    )
+    needs_ask: bool = field(
+        metadata=told("Recall and precision hold, but at two lines: apply goes through with ask.")
+    )
+
+    @classmethod
+    def of(cls, standing: Standing, said: Mapping[int, str]) -> AuditProgress:
+        """:param said: row_id -> yes, no, skip or conflict."""
+        audit, (labels, drop) = standing.audit, standing.more
+        return cls(
+            number=audit.design.number,
+            answered=len(audit.prefix(said)),
+            planned=audit.design.planned,
+            budget=audit.design.budget,
+            rows=len(audit.row_ids),
+            drops=standing.drops(said),
+            needs_ask=standing.needs_ask,
+            holds=standing.holds,
+            still_needed=standing.still_needed,
+            more=More(labels, drop) if labels else None,
+        )
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it has taken all labels that it may take, and does not hold."""
+        return self.budget is not None and self.answered >= self.budget and not self.holds
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(AsJson):
+    """Counts of labels, and how far the audit is."""
+
+    labels: int
+    yes: int
+    no: int
+    skipped: int
+    conflicts: int = field(
+        metadata=told("Rows that one person answered with yes and another with no.")
+    )
+    purpose: Purpose
+    audit: AuditProgress | None
+    stage: Stage
+
+    @classmethod
+    def of(
+        cls, definition: Definition, standing: Standing | None, said: Mapping[int, str]
+    ) -> Progress:
+        """:param standing: of the audit in force; None: none was begun.
+        :param said: row_id -> yes, no, skip or conflict.
+        """
+        labels = list(said.values())
+        return cls(
+            labels=len(labels),
+            yes=labels.count("yes"),
+            no=labels.count("no"),
+            skipped=labels.count("skip"),
+            conflicts=labels.count("conflict"),
+            purpose="teach" if standing is None else "audit",
+            audit=None if standing is None else AuditProgress.of(standing, said),
+            stage=stage_of(definition, len(labels)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOption(AsJson):
+    """One line between kept and dropped images, and what it costs."""
+
+    dropped: int
+    kept: int
+    recall: float
+    labels: int | None = field(
+        metadata=told("About how many audit labels it takes; null: more than there are images.")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAnswer(AsJson):
+    """The arithmetic before anybody labels."""
+
+    rows: int
+    relevant: int = field(metadata=told("A forecast of how many images are relevant."))
+    options: tuple[PlanOption, ...]
+
+
+def stage_of(definition: Definition, labels: int) -> Stage:
+    """:param labels: how many rows have an answer."""
+    if definition.reason == "applied":
+        return "applied"
+    if definition.audit is not None:
+        return "audit"
+    return "teach" if labels else "draft"

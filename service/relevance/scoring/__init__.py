@@ -1,0 +1,1 @@
+"""How a row gets its score and its chance of being relevant."""

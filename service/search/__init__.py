@@ -1,0 +1,1 @@
+"""From a query to hits. Knows no HTTP and no relevance."""

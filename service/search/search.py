@@ -1,0 +1,211 @@
+"""From an understood query to hits: one order of the rows, a page or a stream of it.
+
+Knows no HTTP, opens no lake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.arrays import RowMask
+from indexer.errors import BadRequest
+from service.search.choosing import Chosen, choose
+from service.search.hits import Hit, to_pandas
+from service.search.query import ImageLike, Query
+from service.search.ranking import Found, Ranking
+from service.search.remarks import Nothing, Remarks, hint
+from service.search.understood import Understood
+from service.snapshot.snapshot import Snapshot
+from service.snapshot.threads import beside
+
+__all__ = ["Hit", "ImageLike", "Page", "Query", "search", "search_page", "stream", "to_pandas"]
+
+MIN_ROWS_FOR_Z = 100
+# a normal distribution's standard deviation over its median absolute deviation
+MAD_TO_SIGMA = 1.4826
+READ_ROWS = 1_000  # rows read at once
+
+Centre: TypeAlias = tuple[float, float]  # the background's median and 1.4826 MAD
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of all hits, best first."""
+
+    hits: list[Hit]
+    next_offset: int | None  # where the next page begins; None: nothing follows
+    # (dim,): the query's, unit length; a next page asked with it needs no model
+    vector: NDArray[np.float32]
+    remarks: Remarks | None  # None: it is not the first page
+
+
+def search(asked: Understood) -> list[Hit]:
+    """The best live rows that the query's where and filter keep, exactly; ties in order of row_id.
+
+    :raises BadRequest: if min_z is asked for, and the lake has too few rows for z scores.
+    """
+    return search_page(asked).hits
+
+
+def search_page(asked: Understood) -> Page:
+    """As `search`, and where to go on.
+
+    Pages of one snapshot fit together: each hit is on one page, whatever the sizes of the pages.
+    With `collapse` a page is refilled to k, and a hit's `collapsed` names those folded into it as
+    far as the page went; a near-identical image that comes later is left out of the later page too.
+    """
+    answer = _Answer(asked)
+    chosen = answer.choose()
+    hits = list(answer.hits(chosen))
+    said = None if asked.query.offset else remarks(asked, hits[0] if hits else None)
+    return Page(hits, chosen.next_offset, asked.vector, said)
+
+
+def stream(asked: Understood) -> Iterator[Hit]:
+    """The hits of `search`, their rows read a thousand at a time:
+    a million hits need some 30 MB, not a million dicts.
+
+    Mistakes are raised by the call itself, before the first hit. With `collapse` each hit is
+    compared with all that stayed before it, so the time grows with the square of their number.
+    """
+    answer = _Answer(asked)
+    return answer.hits(answer.choose())
+
+
+def remarks(asked: Understood, best: Hit | None) -> Remarks:
+    """What is to be said beside the answer to a query.
+
+    :param best: the answer's first hit; None: it has none.
+    """
+    nothing = None if best is not None else _why_nothing(asked)
+    there = best if nothing is None else nothing.best
+    said = hint(
+        zip([text for text, _ in asked.query.texts], asked.readings, strict=False),
+        None if there is None else there.z,
+        lambda: _passing(asked) if nothing is None else nothing.passing or nothing.rows,
+        is_alone=asked.is_texts_alone,
+    )
+    return Remarks(said, nothing)
+
+
+def _why_nothing(asked: Understood) -> Nothing:
+    everyone = replace(asked, query=Query(k=1), where=None, decided=None)
+    of_where = _masks(replace(everyone, where=asked.where))
+    of_filter = _masks(replace(everyone, decided=asked.decided))
+    of_both = [where & decided for where, decided in zip(of_where, of_filter, strict=True)]
+    passing = _count(of_both)
+    ranking = Ranking(asked.snapshot, asked.vector, None, of_both if passing else None)
+    best = _Answer(everyone, ranking)
+    return Nothing(
+        rows=asked.snapshot.live_rows,
+        where=None if asked.where is None else _count(of_where),
+        decided=None if asked.decided is None else _count(of_filter),
+        passing=passing,
+        by=None if asked.decided is None else asked.decided.by,
+        min_z=asked.query.min_z,
+        best=next(best.hits(best.choose()), None),
+    )
+
+
+def _passing(asked: Understood) -> int:
+    """How many rows where and the filter keep."""
+    if asked.where is None and asked.decided is None:
+        return asked.snapshot.live_rows
+    return _count(_masks(asked))
+
+
+def _masks(asked: Understood) -> list[RowMask]:
+    """Of each part, the live rows that where and the filter keep."""
+    ranking = _ranking(asked)
+    masks = []
+    for number, part in enumerate(asked.snapshot.parts):
+        mask = ranking.mask(number)
+        masks.append(np.ones(part.rows, bool) if mask is None else mask)
+    return masks
+
+
+def _count(masks: Sequence[RowMask]) -> int:
+    return sum(int(np.count_nonzero(mask)) for mask in masks)
+
+
+def _ranking(asked: Understood) -> Ranking:
+    among = None if asked.decided is None else asked.decided.masks
+    return Ranking(asked.snapshot, asked.vector, asked.where, among)
+
+
+def background_centre(snapshot: Snapshot, vector: NDArray[np.float32]) -> Centre | None:
+    """Median and 1.4826 MAD of the background's scores;
+    None under 100 rows, or where they hardly differ.
+    """
+    if snapshot.live_rows < MIN_ROWS_FOR_Z:
+        return None
+    # (n_background,); not @, whose BLAS threads go on spinning and took a third of the search's
+    # time after it
+    scores = np.vecdot(snapshot.background, vector)
+    median = float(np.median(scores))
+    sigma = MAD_TO_SIGMA * float(np.median(np.abs(scores - median)))
+    return (median, sigma) if sigma > 1e-9 else None
+
+
+def background_median(snapshot: Snapshot, vector: NDArray[np.float32]) -> float:
+    """Median of the background's scores, however few they are; 0 of none."""
+    scores = np.vecdot(snapshot.background, vector)
+    return float(np.median(scores)) if len(scores) else 0.0
+
+
+class _Answer:
+    """The answer to a query, in the making."""
+
+    def __init__(self, asked: Understood, ranking: Ranking | None = None) -> None:
+        """:param ranking: of these rows; None: of those that where and the filter keep."""
+        self._snapshot = asked.snapshot
+        self._query = asked.query
+        self._ranking = _ranking(asked) if ranking is None else ranking
+        # The background's 20 MB are read beside the search: on their own they took a tenth of its
+        # time.
+        self._wait_for_centre = beside(
+            lambda: background_centre(asked.snapshot, asked.vector),
+            parallel=self._ranking.is_parallel,
+        )
+        self._ranking.at_least = self._min_score()
+
+    @cached_property
+    def _centre(self) -> Centre | None:
+        return self._wait_for_centre()
+
+    def _min_score(self) -> float | None:
+        if self._query.min_z is None:
+            return None
+        if self._centre is None:
+            raise BadRequest(
+                "min_z",
+                f"z scores need {MIN_ROWS_FOR_Z} different rows; this lake has {self._snapshot.live_rows}",
+            )
+        cut = self._centre[0] + self._query.min_z * self._centre[1]
+        return min(max(cut, -2.0), 2.0)  # scores are in -1..1, and float32 holds no 1e308
+
+    def choose(self) -> Chosen:
+        def median() -> float:
+            return background_median(self._snapshot, self._ranking.vector)
+
+        return choose(self._query, self._ranking, median)
+
+    def hits(self, chosen: Chosen) -> Iterator[Hit]:
+        """Reads the rows of what was chosen, READ_ROWS at a time."""
+        for start in range(0, len(chosen.found), READ_ROWS):
+            yield from self._read(chosen.found.at(slice(start, start + READ_ROWS)), chosen)
+
+    def _read(self, found: Found, chosen: Chosen) -> Iterator[Hit]:
+        rows = self._snapshot.take(found.parts, found.positions)
+        for score, row in zip(found.scores.tolist(), rows, strict=True):
+            row_id = int(row["row_id"])
+            z = None if self._centre is None else (score - self._centre[0]) / self._centre[1]
+            collapsed = None if chosen.folded is None else chosen.folded.get(row_id, ())
+            span = chosen.spans.get(row_id)
+            yield Hit(row_id, score, z, str(row["uri"]), row, collapsed, span)

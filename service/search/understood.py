@@ -1,0 +1,109 @@
+"""The one step in which a query is understood, whichever door it came in by.
+
+Its `where` is parsed, its example rows and the rows that a filter decided are found, and its
+examples become one vector. After this step only its `min_z` can still be refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.embed import Embedder, Reading, ReadsEnglish
+from indexer.errors import BadRequest
+from service.search.decided import DecidedBy, DecidedRows
+from service.search.query import Query
+from service.search.vector import Weighted, no_more, query_vector
+from service.snapshot.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from service.where.where import Where
+
+Ledgers: TypeAlias = Callable[[Snapshot, DecidedBy], DecidedRows]
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A query, and all that is known of it on the snapshot that answers it."""
+
+    snapshot: Snapshot
+    query: Query  # as it was asked
+    vector: NDArray[np.float32]  # (dim,), unit length
+    where: Where | None
+    decided: DecidedRows | None  # None: no filter was named
+    # of each of the query's texts, what the model makes of it; none: the model cannot tell
+    readings: tuple[Reading, ...] = ()
+    is_texts_alone: bool = False  # True: no image, row or vector is among the examples
+
+    @property
+    def portable(self) -> Query:
+        """The query with one vector for its examples, and the filter's version: JSON can say it."""
+        return replace(
+            self.query,
+            texts=(),
+            images=(),
+            row_ids=(),
+            vectors=[(self.vector, 1.0)],
+            decided=None if self.decided is None else self.decided.by,
+        )
+
+
+def no_ledgers(snapshot: Snapshot, asked: DecidedBy) -> DecidedRows:
+    """:raises BadRequest: always: a snapshot alone knows no filters, its lake does."""
+    raise BadRequest(
+        "filter", f"filter {asked.filter} is known to its lake; search that one, not its snapshot"
+    )
+
+
+def understand(
+    snapshot: Snapshot,
+    query: Query,
+    embedder: Callable[[], Embedder],
+    ledgers: Ledgers = no_ledgers,
+    more: Callable[[], Weighted] = no_more,
+) -> Understood:
+    """Understand a query; what costs most comes last.
+
+    :param embedder: called only if the query has texts or images.
+    :param ledgers: tells which rows a filter decided how; called only if the query names a filter.
+    :param more: makes further examples, as of uploaded images; called when all else is right, but
+        for texts and images.
+    :raises BadRequest: if k, offset, max_per's column or an example makes no sense, or the filter
+        was not applied.
+    :raises UnknownFilter: if there is no such filter; WhereError: if where is not understood.
+    :raises DimensionMismatch: if a vector is of another model.
+    :raises UnreadableImage: if an image cannot be read.
+    """
+    query.check()
+    if query.max_per is not None:
+        query.max_per.find(snapshot.schema)
+    where = None if query.where is None else _parsed(query.where, snapshot)
+    decided = None if query.decided is None else ledgers(snapshot, query.decided)
+    others: list[object] = [*query.images, *query.row_ids, *query.vectors]
+
+    def more_of_them() -> Weighted:
+        found = more()
+        others.extend(found)
+        return found
+
+    vector = query_vector(snapshot, query, embedder, more_of_them)
+    readings = _readings(query, embedder()) if query.texts else ()
+    return Understood(snapshot, query, vector, where, decided, readings, not others)
+
+
+def _readings(query: Query, model: Embedder) -> tuple[Reading, ...]:
+    if not isinstance(model, ReadsEnglish):
+        return ()
+    readings = [model.read(text) for text, _ in query.texts]
+    return tuple(each for each in readings if each is not None)
+
+
+def _parsed(text: str, snapshot: Snapshot) -> Where:
+    # not at the top: Arrow's expressions take a quarter of a second to load
+    from service.where.where import Where
+
+    return Where.parse(text, snapshot.schema)

@@ -1,0 +1,136 @@
+"""The one vector that a query's examples become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.arrays import Pixels, Vectors
+from indexer.config import ReadLimits
+from indexer.embed import Embedder
+from indexer.errors import BadRequest, DimensionMismatch, UnreadableImage
+from service.search.query import ImageLike, Query
+from service.snapshot.snapshot import Snapshot
+
+Weighted: TypeAlias = Sequence[tuple[Vectors, float]]  # (dim,) each, and its weight
+
+
+class NoSuchRow(BadRequest):
+    """An example row that the snapshot has not."""
+
+    def __init__(self, number: int, row_id: int) -> None:
+        """:param number: of the example among the query's rows, from 0."""
+        super().__init__("row_id", f"there is no row {row_id} in this lake")
+        self.number = number
+        self.row_id = row_id
+
+
+def no_more() -> Weighted:
+    return ()
+
+
+def query_vector(
+    snapshot: Snapshot,
+    query: Query,
+    embedder: Callable[[], Embedder],
+    more: Callable[[], Weighted] = no_more,
+) -> NDArray[np.float32]:
+    """float32, (dim,), unit length: the weighted sum of the examples' vectors, normalised.
+
+    :param embedder: called only if the query has texts or images.
+    :param more: makes further examples; called when the rows and vectors were found to be right.
+    :raises NoSuchRow: if an example row is not there (any more).
+    :raises BadRequest: if there are no examples, one is not a number, or they cancel out.
+    :raises DimensionMismatch: if a vector has not the lake's dim.
+    :raises UnreadableImage: if an image cannot be read, or the model refuses it.
+    """
+    stored = [
+        (_stored(snapshot, number, row_id), weight)
+        for number, (row_id, weight) in enumerate(query.row_ids)
+    ]
+    parts = [(_given(vector, snapshot.manifest.dim), weight) for vector, weight in query.vectors]
+    parts += [(_given(vector, snapshot.manifest.dim), weight) for vector, weight in more()]
+    parts += stored
+    if any(not isinstance(image, np.ndarray) for image, _ in query.images):
+        from indexer.images.shared_decoder import SHARED
+
+        SHARED.start()  # while the model is loaded
+    if query.texts:
+        if any(not text.strip() for text, _ in query.texts):
+            raise BadRequest("text", "it is empty; say what you look for")
+        vectors = embedder().embed_texts([text for text, _ in query.texts])
+        parts += [
+            (vector, weight) for vector, (_, weight) in zip(vectors, query.texts, strict=True)
+        ]
+    if query.images:
+        images = _embedded([image for image, _ in query.images], embedder())
+        parts += [
+            (vector, weight) for vector, (_, weight) in zip(images, query.images, strict=True)
+        ]
+    if not parts:
+        raise BadRequest("query", "give at least one text, image or row to look for")
+    if not np.all(np.isfinite([weight for _, weight in parts])):
+        raise BadRequest("weight", "it must be a finite number")
+    total = np.sum([vector * np.float32(weight) for vector, weight in parts], axis=0)
+    return _unit(
+        total, "query", "wanted and unwanted examples cancel out; nothing is left to look for"
+    )
+
+
+def _given(vector: Vectors, dim: int) -> NDArray[np.float32]:
+    numbers = np.asarray(vector, np.float32)
+    if numbers.shape not in ((dim,), (1, dim)):
+        raise DimensionMismatch(
+            dim, numbers.shape[-1] if numbers.shape[-1:] != (dim,) else numbers.size
+        )
+    return _unit(numbers.reshape(dim), "vector", "it must be finite and not all zero")
+
+
+def _stored(snapshot: Snapshot, number: int, row_id: int) -> NDArray[np.float32]:
+    place = snapshot.find(row_id)
+    if place is None:
+        raise NoSuchRow(number, row_id)
+    return np.asarray(place[0].vectors.take(np.array([place[1]]))[0])
+
+
+def _embedded(images: Sequence[ImageLike], model: Embedder) -> list[NDArray[np.float32]]:
+    from indexer.run.pipeline import embed_batch  # not at the top: a search by text decodes nothing
+
+    vectors = []
+    for image, vector in zip(
+        images, embed_batch(model, [_pixels(image, model) for image in images]), strict=True
+    ):
+        if isinstance(vector, str):
+            raise UnreadableImage(str(image) if isinstance(image, str | Path) else "image", vector)
+        vectors.append(vector)
+    return vectors
+
+
+def _pixels(image: ImageLike, model: Embedder) -> Pixels:
+    from indexer.images import read_named
+    from indexer.images.shared_decoder import SHARED
+
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise BadRequest("image", "an array must be uint8 with shape (height, width, 3)")
+        return image
+    if isinstance(image, bytes):
+        return SHARED.decode("image", image, model.input_shape).pixels
+    data = read_named(image, ReadLimits())
+    return SHARED.decode(str(image), data, model.input_shape).pixels
+
+
+def _unit(vector: NDArray[np.float32], field: str, reason: str) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # of large finite numbers: infinite, and refused below
+        length = float(np.linalg.norm(vector))
+    if not np.isfinite(length) or length < 1e-6:
+        raise BadRequest(field, reason)
+    if abs(length - 1) < 1e-6:
+        # as it is: a vector that was a query's before must order the next page's hits as it did
+        # then
+        return vector
+    return np.asarray(vector / np.float32(length), np.float32)

@@ -1,0 +1,1 @@
+"""One snapshot of a lake, opened for reading."""

@@ -1,0 +1,1 @@
+"""Metadata predicates: a SQL expression understood, checked and evaluated as Arrow expressions."""

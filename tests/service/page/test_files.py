@@ -1,0 +1,79 @@
+"""The pages' files, as they lie in their folders:
+what names what. Needs no browser.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from service.api.routes.page import FOLDER
+
+PAGES = ("search", "label")
+
+
+def files(*endings: str) -> set[str]:
+    return {
+        path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.suffix in endings
+    }
+
+
+def imported_by(module: str) -> set[str]:
+    """:param module: its path from the folder of the pages, as `search/grid.js`"""
+    path = FOLDER / module
+    named = re.findall(r'from "(\.[^"]+)"', path.read_text())
+    return {(path.parent / name).resolve().relative_to(FOLDER).as_posix() for name in named}
+
+
+def needed_by(module: str) -> set[str]:
+    """All that a module imports, and they import; itself only if it stands in a circle."""
+    found: set[str] = set()
+    left = [module]
+    while left:
+        for name in imported_by(left.pop()) - found:
+            found.add(name)
+            left.append(name)
+    return found
+
+
+def named_by(page: str) -> set[str]:
+    text = (FOLDER / page / f"{page}.html").read_text()
+    return set(re.findall(r'(?:href|src)="/page/([^"]+)"', text))
+
+
+def test_no_file_is_left_over() -> None:
+    assert named_by("search") | named_by("label") == files(".js", ".css", ".svg")
+    assert files(".html") == {"search/search.html", "label/label.html"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_module_is_named_at_the_top_and_nothing_is_inline(page: str) -> None:
+    """Modules are asked for at once and not one after the other;
+    the page's own policy forbids inline code.
+    """
+    module = f"{page}/{page}.js"
+    assert {name for name in named_by(page) if name.endswith(".js")} == needed_by(module) | {module}
+    text = (FOLDER / page / f"{page}.html").read_text()
+    assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", text)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_needs_only_its_own_files_and_the_common_ones(page: str) -> None:
+    assert {name.partition("/")[0] for name in named_by(page)} == {"common", page}
+
+
+def test_common_is_what_both_pages_need() -> None:
+    both = named_by("search") & named_by("label")
+    assert {name for name in files(".js", ".css", ".svg") if name.startswith("common/")} == both
+
+
+def test_no_module_needs_itself() -> None:
+    assert {name for name in files(".js") if name in needed_by(name)} == set()
+
+
+@pytest.mark.parametrize("module", sorted(files(".js")))
+def test_no_text_is_parsed_as_markup(module: str) -> None:
+    """Texts of a lake's owner stay text."""
+    written = r"\.(inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\("
+    assert not re.search(written, (FOLDER / module).read_text())
