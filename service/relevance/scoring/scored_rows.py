@@ -11,7 +11,7 @@ import numpy as np
 
 from indexer.address import ADDRESS_COLUMNS
 from indexer.arrays import Positions
-from indexer.disk.rows import printed_places
+from indexer.disk.places import printed_places
 from service.relevance.as_json import AsJson, told
 from service.relevance.scoring.calibration import Calibration
 from service.relevance.scoring.scorer import Scored
