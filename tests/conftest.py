@@ -5,6 +5,7 @@ a lake of real photos, built once with the model that ships.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -16,6 +17,7 @@ from service.cli.main import main
 from service.relevance.promise import audit
 from tests.s3 import bucket as bucket
 from tests.s3 import s3_server as s3_server
+from tests.warm_decoders import COLD, WarmDecoder, warm
 
 # What `make check` leaves out, by the name of a module or folder: what starts browsers, servers,
 # kernels or many processes, imports PyTorch, kills writers, or takes more than some five seconds of
@@ -107,6 +109,18 @@ def sample_folders() -> list[str]:
         )
         folders.append(str(Path(spec.origin).parent / folder))
     return folders
+
+
+@pytest.fixture(scope="session", autouse=True)
+def decoders_end() -> Iterator[None]:
+    yield
+    WarmDecoder.end_all()
+
+
+@pytest.fixture(autouse=True)
+def warm_decoders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.path.name not in COLD:
+        monkeypatch.setattr("indexer.run.pipeline.Decoder", warm)
 
 
 @pytest.fixture(scope="session", autouse=True)
