@@ -154,8 +154,9 @@ def _answer(arguments: argparse.Namespace) -> int:
 
     query = _query(arguments)
     if query.explain and (arguments.paths or arguments.print0):
+        flag = "--paths" if arguments.paths else "--print0"
         raise BadRequest(
-            "explain", "paths alone have no place for it; leave --paths out, or say --json"
+            "explain", f"paths alone have no place for it; leave {flag} out, or say --json"
         )
     tell_minus(arguments.texts, "--not-text")
     with Lake.open(arguments.lake, trust_model=bool(arguments.trust_model)) as lake:
@@ -280,7 +281,8 @@ def _print_hits(hits: Iterable[Hit]) -> None:
             f"{hit.score:7.3f}  {z:>6}  {hit.row_id:7d}  {_size(hit):>11}  {one_line(hit.place)}{_and_more(hit)}"
         )
         for share in hit.explained or ():
-            print(f"{share.share:+7.3f}  {_part(share)}")
+            # not -0.000
+            print(f"{round(share.share, 3) + 0.0:+7.3f}  {_part(share)}")
 
 
 def _part(share: Share) -> str:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from indexer.arrays import Positions, Vectors
 from service.search.choosing import Chosen, choose, first_count, joined
 from service.search.query import Query
-from service.search.ranking import Ranking, vectors_of
+from service.search.ranking import Found, Ranking, vectors_of
 
 POOL = 500  # each step compares all of them with one hit: 0.1 ms at 512 dimensions
 
@@ -40,27 +40,29 @@ def choose_diverse(query: Query, ranking: Ranking, median: Callable[[], float]) 
     """
     plain = replace(query, diversity=0.0)
     pool = choose(replace(plain, offset=0, k=POOL), ranking, median)
-    size = len(pool.found)
+    size, behind = len(pool.found), pool.next_offset  # behind: where the other hits begin
     end = None if query.k is None else query.offset + query.k
-    last = size if end is None else min(end, size)
-    here = pool.found.at(slice(0, 0))
-    if query.offset < last:
-        vectors = vectors_of(ranking.snapshot, pool.found)
-        order = mixed_order(vectors, pool.found.scores, query.diversity, last)
-        here = pool.found.at(order[query.offset :])
-    behind = pool.next_offset  # where the hits behind the pool begin, without diversity
+    here = _of_pool(query, ranking, pool.found, size if end is None else min(end, size))
     if behind is None or (end is not None and end <= size):
         follows = end is not None and (end < size or behind is not None)
         return replace(pool, found=here, next_offset=end if follows else None)
-    start = behind + max(query.offset - size, 0)
-    k = None if query.k is None else query.k - len(here)
-    rest = choose(replace(plain, offset=start, k=k), ranking, median)
-    return Chosen(
-        joined([here, rest.found]),
-        None if rest.folded is None else {**(pool.folded or {}), **rest.folded},
-        None if rest.next_offset is None else size + rest.next_offset - behind,
-        {**pool.spans, **rest.spans},
-    )
+    if query.offset < size:
+        # from the top, so that all that folds into hits of the pool is known
+        whole = choose(replace(plain, offset=0, k=end), ranking, median)
+        found = joined([here, whole.found.at(slice(size, None))])
+    else:
+        whole = choose(replace(plain, offset=query.offset - size + behind), ranking, median)
+        found = whole.found
+    follows_at = None if whole.next_offset is None else size + whole.next_offset - behind
+    return replace(whole, found=found, next_offset=follows_at)
+
+
+def _of_pool(query: Query, ranking: Ranking, pool: Found, end: int) -> Found:
+    """The page's hits of the pool, up to place `end` in the order of this module."""
+    if query.offset >= end:
+        return pool.at(slice(0, 0))
+    vectors = vectors_of(ranking.snapshot, pool)
+    return pool.at(mixed_order(vectors, pool.scores, query.diversity, end)[query.offset :])
 
 
 def first_count_of(query: Query, ranking: Ranking) -> int | None:

@@ -42,8 +42,8 @@ class Share:
             "kind": self.kind,
             "value": self.value,
             "weight": self.weight,
-            "cosine": round(self.cosine, 6),
-            "share": round(self.share, 6),
+            "cosine": round(self.cosine, 6) + 0.0,  # not -0.0
+            "share": round(self.share, 6) + 0.0,
         }
 
 
