@@ -19,7 +19,7 @@ export function shares(lake, hit) {
   return make(
     "table",
     { class: "shares" },
-    make("caption", {}, `Score ${hit.score.toFixed(3)}, of which`),
+    make("caption", {}, `Score ${hit.score.toFixed(3)}, the sum of`),
     make("tbody", {}, ...parts.map((part) => line(lake, part, -least / span, span))),
   );
 }
