@@ -81,7 +81,11 @@ def server_of(tools: Tools) -> MCPServer[Any]:
         k: Annotated[int, Field(ge=1, le=MAX_HITS, description="Hits wanted.")] = 10,
         diversity: Annotated[
             float,
-            Field(ge=0, le=1, description="Above 0: hits that differ from each other; try 0.3."),
+            Field(
+                ge=0,
+                le=1,
+                description="Above 0: hits that differ from each other; for words try 0.1.",
+            ),
         ] = 0.0,
         explain: Annotated[
             bool, Field(description="True: what each word group and row adds to each score.")
