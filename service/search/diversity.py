@@ -30,7 +30,7 @@ from service.search.choosing import Chosen, choose, first_count, joined
 from service.search.query import Query
 from service.search.ranking import Found, Ranking, vectors_of
 
-POOL = 500  # each step compares all of them with one hit: 0.1 ms at 512 dimensions
+POOL = 500  # each step compares all of them with one hit: 0.05 ms at 512 dimensions
 
 
 def choose_diverse(query: Query, ranking: Ranking, median: Callable[[], float]) -> Chosen:
