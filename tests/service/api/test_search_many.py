@@ -34,8 +34,8 @@ ALL_KINDS: list[dict[str, Any]] = [
 ]
 
 
-def many(client: TestClient, *searches: Any) -> list[Any]:
-    answer = client.post("/v1/search/many", json={"searches": searches})
+def many(reader: TestClient, *searches: Any) -> list[Any]:
+    answer = reader.post("/v1/search/many", json={"searches": searches})
     assert answer.status_code == 200, answer.text
     assert set(answer.json()) == {"answers"}
     found = answer.json()["answers"]
@@ -43,27 +43,27 @@ def many(client: TestClient, *searches: Any) -> list[Any]:
     return list(found)
 
 
-def refusal(client: TestClient, body: Any) -> tuple[int, str | None, str]:
-    answer = client.post("/v1/search/many", json=body)
+def refusal(reader: TestClient, body: Any) -> tuple[int, str | None, str]:
+    answer = reader.post("/v1/search/many", json=body)
     error = answer.json()["error"]
     return answer.status_code, error["field"], error["message"]
 
 
-def test_each_is_answered_as_alone_and_in_order(client: TestClient) -> None:
-    alone = [client.post("/v1/search", json=body).json() for body in ALL_KINDS]
-    assert many(client, *ALL_KINDS) == alone
-    assert many(client, *reversed(ALL_KINDS)) == alone[::-1]
+def test_each_is_answered_as_alone_and_in_order(reader: TestClient) -> None:
+    alone = [reader.post("/v1/search", json=body).json() for body in ALL_KINDS]
+    assert many(reader, *ALL_KINDS) == alone
+    assert many(reader, *reversed(ALL_KINDS)) == alone[::-1]
     assert [len(each["hits"]) for each in alone] == [2, 4, 3, 3, 4, 0]
     assert alone[-1]["nothing"]["where"] == 0
 
 
-def test_pages_go_on_there(client: TestClient) -> None:
-    first, other = many(client, {"texts": ["red"], "k": 1}, {"texts": ["green"], "k": 1})
-    rest = many(client, {"cursor": first["next_cursor"]}, {"cursor": other["next_cursor"], "k": 1})
+def test_pages_go_on_there(reader: TestClient) -> None:
+    first, other = many(reader, {"texts": ["red"], "k": 1}, {"texts": ["green"], "k": 1})
+    rest = many(reader, {"cursor": first["next_cursor"]}, {"cursor": other["next_cursor"], "k": 1})
     assert [[hit["row_id"] for hit in each["hits"]] for each in rest] == [[4, 1, 2], [4]]
 
 
-def test_a_mistake_is_its_own_and_the_others_go_on(client: TestClient) -> None:
+def test_a_mistake_is_its_own_and_the_others_go_on(reader: TestClient) -> None:
     wrong: list[Any] = [
         {"texts": [""]},
         {"text": ["a cat"]},
@@ -77,10 +77,10 @@ def test_a_mistake_is_its_own_and_the_others_go_on(client: TestClient) -> None:
         {},
         7,
     ]
-    told = [client.post("/v1/search", json=body) for body in wrong]
+    told = [reader.post("/v1/search", json=body) for body in wrong]
     assert {each.status_code for each in told} == {404, 422}
     good = {"texts": ["red"], "k": 1}
-    answers = many(client, good, *wrong, good)
+    answers = many(reader, good, *wrong, good)
     assert [hit["row_id"] for hit in answers[0]["hits"]] == [3]
     assert answers[-1] == answers[0]
     assert answers[1:-1] == [each.json() for each in told]
@@ -104,9 +104,9 @@ def test_a_mistake_is_its_own_and_the_others_go_on(client: TestClient) -> None:
     ],
 )
 def test_what_is_too_much_together_is_refused(
-    client: TestClient, body: Any, field: str, words: str
+    reader: TestClient, body: Any, field: str, words: str
 ) -> None:
-    status, found, message = refusal(client, body)
+    status, found, message = refusal(reader, body)
     assert (status, found) == (422, field)
     assert words in message
 

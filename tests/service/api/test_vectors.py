@@ -26,27 +26,27 @@ def test_the_form_is_openais() -> None:
     assert coded(1, 0, -2) == "AACAPwAAAAAAAADA"
 
 
-def test_it_finds_what_the_list_finds(client: TestClient) -> None:
+def test_it_finds_what_the_list_finds(reader: TestClient) -> None:
     for numbers in ((1, 0, 0), (0.6, 0.8, 0), (3, 0, -4), (1e30, 1e-30, 0), (0.1, 0.2, 0.3)):
         exact = [float(np.float32(number)) for number in numbers]
-        listed = client.post("/v1/search", json={"vector": exact, "k": 2}).json()
-        answer = client.post("/v1/search", json={"vector": coded(*numbers), "k": 2})
+        listed = reader.post("/v1/search", json={"vector": exact, "k": 2}).json()
+        answer = reader.post("/v1/search", json={"vector": coded(*numbers), "k": 2})
         assert answer.status_code == 200
         assert answer.json() == listed, "bit for bit, its cursor too"
 
 
-def test_a_vector_of_v1_embeddings_goes_in_as_it_is(client: TestClient) -> None:
+def test_a_vector_of_v1_embeddings_goes_in_as_it_is(reader: TestClient) -> None:
     said = {"input": "yellow", "model": "my", "encoding_format": "base64"}
-    vector = client.post("/v1/embeddings", json=said).json()["data"][0]["embedding"]
+    vector = reader.post("/v1/embeddings", json=said).json()["data"][0]["embedding"]
     assert isinstance(vector, str)
-    best = client.post("/v1/search", json={"vector": vector, "k": 1}).json()["hits"][0]
+    best = reader.post("/v1/search", json={"vector": vector, "k": 1}).json()["hits"][0]
     assert (best["row_id"], best["score"]) == (4, pytest.approx(1, abs=1e-3))
 
 
-def test_cursors_fit_both_forms(client: TestClient) -> None:
-    first = client.post("/v1/search", json={"vector": coded(1, 0, 0), "k": 1}).json()
+def test_cursors_fit_both_forms(reader: TestClient) -> None:
+    first = reader.post("/v1/search", json={"vector": coded(1, 0, 0), "k": 1}).json()
     again = {"vector": [1, 0, 0], "k": 1, "cursor": first["next_cursor"]}
-    assert client.post("/v1/search", json=again).json()["hits"][0]["row_id"] == 4
+    assert reader.post("/v1/search", json=again).json()["hits"][0]["row_id"] == 4
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_cursors_fit_both_forms(client: TestClient) -> None:
         (coded(0, 0, 0), "it must be finite and not all zero"),
     ],
 )
-def test_what_is_no_vector_gets_its_sentence(client: TestClient, vector: str, message: str) -> None:
-    answer = client.post("/v1/search", json={"vector": vector})
+def test_what_is_no_vector_gets_its_sentence(reader: TestClient, vector: str, message: str) -> None:
+    answer = reader.post("/v1/search", json={"vector": vector})
     assert answer.status_code == 422
     error = answer.json()["error"]
     assert error["field"] == "vector"
@@ -76,25 +76,25 @@ def test_what_is_no_vector_gets_its_sentence(client: TestClient, vector: str, me
 
 @pytest.mark.parametrize("numbers", [(1, 0), (1, 0, 0, 0)])
 def test_another_models_length_is_told_with_both_numbers(
-    client: TestClient, numbers: tuple[float, ...]
+    reader: TestClient, numbers: tuple[float, ...]
 ) -> None:
-    error = client.post("/v1/search", json={"vector": coded(*numbers)}).json()["error"]
+    error = reader.post("/v1/search", json={"vector": coded(*numbers)}).json()["error"]
     assert (error["code"], error["field"]) == ("wrong_dimension", "vector")
     assert "3" in error["message"] and str(len(numbers)) in error["message"]
 
 
 @pytest.mark.parametrize("said", [coded(0, 1, 0), json.dumps(coded(0, 1, 0)), "[0, 1, 0]"])
-def test_the_form_takes_it_too(client: TestClient, said: str) -> None:
+def test_the_form_takes_it_too(reader: TestClient, said: str) -> None:
     """Half red, half green: yellow."""
     files = [("files", ("a.png", png(RED)))]
-    answer = client.post("/v1/search/upload", files=files, data={"vector": said, "k": "1"})
+    answer = reader.post("/v1/search/upload", files=files, data={"vector": said, "k": "1"})
     assert answer.json()["hits"][0]["row_id"] == 4
 
 
-def test_in_the_form_a_bad_one_is_told_too(client: TestClient) -> None:
+def test_in_the_form_a_bad_one_is_told_too(reader: TestClient) -> None:
     files = [("files", ("a.png", png(RED)))]
     for said in ("nonsense!", '"nonsense!"', "[1, 2"):
-        answer = client.post("/v1/search/upload", files=files, data={"vector": said})
+        answer = reader.post("/v1/search/upload", files=files, data={"vector": said})
         assert (answer.status_code, answer.json()["error"]["field"]) == (422, "vector")
 
 
@@ -105,8 +105,8 @@ def test_python_takes_the_same_json() -> None:
         Query.from_json({"vector": "§"})
 
 
-def test_other_types_are_still_refused(client: TestClient) -> None:
+def test_other_types_are_still_refused(reader: TestClient) -> None:
     said: list[Any] = [7, {"a": 1}, True, [], ["x"], [[1, 0, 0]]]
     for vector in said:
-        answer = client.post("/v1/search", json={"vector": vector})
+        answer = reader.post("/v1/search", json={"vector": vector})
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_request")

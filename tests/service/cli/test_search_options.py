@@ -6,7 +6,6 @@ Rows 1 to 4 are blue, green, red and yellow.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -17,12 +16,17 @@ from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    desk = Desk(tmp_path)
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    desk = Desk(tmp_path_factory.mktemp("options"))
     for name, colour in (("a", BLUE), ("b", GREEN), ("c", RED), ("d", YELLOW)):
         desk.add(f"{name}.png", colour)
     desk.index()
+    return desk
+
+
+@pytest.fixture
+def lake(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> str:
     whole = Lake.open
     monkeypatch.setattr(Lake, "open", lambda folder, **_: whole(folder, desk.model))
     return str(desk.lake)
