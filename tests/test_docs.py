@@ -378,6 +378,11 @@ def end_http(reader: Reader) -> None:
     assert Path(cat["hits"][0]["uri"]).name == "chelsea.png"
     mixed = json.loads(reader.said_of('"a street"'))
     assert all(hit["width_px"] >= 400 and "collapsed" in hit for hit in mixed["hits"])
+    explained = json.loads(reader.said_of("explain"))["hits"][0]
+    shares = [each["share"] for each in explained["explain"]]
+    assert sum(shares) == pytest.approx(explained["score"], abs=5e-6)
+    cats, dogs = json.loads(reader.said_of("search/many"))["answers"]
+    assert cats["hits"][0] == cat["hits"][0] and len(cats["hits"]) == 4 < len(dogs["hits"])
     uploaded = json.loads(reader.said_of("weights=1"))
     assert Path(uploaded["hits"][0]["uri"]).name == "chelsea.png"
     lines = [json.loads(line) for line in reader.said_of("x-ndjson").splitlines()]

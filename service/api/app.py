@@ -34,6 +34,7 @@ from service.api.routes import (
     lakes,
     page,
     search,
+    search_many,
     session,
 )
 from service.api.serving.hub import Hub, Models, name_lakes
@@ -116,7 +117,7 @@ def create_app(
     state.filters = OpenFilters(hub)
     metrics.watch(hub)
     errors.install(app)
-    ours = (search, lakes, images, filters, formats, session, health, docs, page)
+    ours = (search, search_many, lakes, images, filters, formats, session, health, docs, page)
     for module in (*ours, embeddings, clip_retrieval):
         app.include_router(module.router)
     app.mount("/page", page.files(), name="page")

@@ -109,6 +109,15 @@ def answer_to(error: LakeError, called: Mapping[str, str] = MappingProxyType({})
     return error_response(kind.status, code, str(error), field, headers=headers)
 
 
+def answer_to_invalid(errors: Sequence[Any]) -> Response:
+    """The answer to a request that is not as it should be.
+
+    :param errors: pydantic's; the first part of each one's place says where in the request it was.
+    """
+    field, message = describe(errors)
+    return error_response(422, FIELD_CODES.get(str(field), "invalid_request"), message, field)
+
+
 def install(app: FastAPI) -> None:
     """Make every error of the app an answer in the contract's shape."""
 
@@ -122,8 +131,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
-        field, message = describe(error.errors())
-        return error_response(422, FIELD_CODES.get(str(field), "invalid_request"), message, field)
+        return answer_to_invalid(error.errors())
 
     @app.exception_handler(HTTPException)
     def http_error(request: Request, error: HTTPException) -> Response:

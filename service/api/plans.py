@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 from fastapi import UploadFile
 from starlette.datastructures import State
 
@@ -19,12 +20,14 @@ from service.api.cursor import Cursor, digest, stamp_of
 from service.api.schemas import MAX_EXAMPLES, SearchRequest
 from service.api.serving.hub import ServedLake
 from service.api.uploaded import check_count, embedded
-from service.search.query import PAGE_K, Query
+from service.search.query import EXAMPLES, PAGE_K, Query
 from service.search.understood import Understood, understand
 from service.search.vector import NoSuchRow, Weighted, no_more
 from service.snapshot.snapshot import Snapshot
 
 MAX_COLLAPSED = 10_000
+# the least cosine of two vectors that a model made of the same examples
+SAME_QUERY = 1 - 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +144,30 @@ def _continued(state: State, body: SearchRequest, k: int | None) -> Plan:
     snapshot = snapshot_of(served, cursor)
     if cursor.query.collapse:
         _check_collapsed(k, cursor.query.offset, snapshot.live_rows)
+    started = time.perf_counter()
     asked = _understood(served, snapshot, replace(cursor.query, k=k))
-    return Plan(asked, cursor, 0.0)
+    if body.explain:
+        asked = _explained(served, asked, body)
+    return Plan(asked, cursor, time.perf_counter() - started)
+
+
+def _explained(served: ServedLake, asked: Understood, body: SearchRequest) -> Understood:
+    """A further page's query with the examples of its request: a cursor has their sum alone.
+
+    :raises BadRequest: if the request has not all of them.
+    """
+    said = body.model_dump(include=set(EXAMPLES), exclude_none=True)
+    query = Query.from_json(said)
+    if not query.has_examples:
+        raise BadRequest("explain", "a cursor alone has no examples; send the query beside it")
+    again = _understood(served, asked.snapshot, query)
+    if float(np.vdot(again.vector, asked.vector)) < SAME_QUERY:
+        raise BadRequest(
+            "explain",
+            "the first page had uploaded images, which its cursor has not; leave explain out",
+        )
+    explained = replace(asked.query, explain=True)
+    return replace(asked, query=explained, examples=again.examples)
 
 
 def snapshot_of(served: ServedLake, cursor: Cursor) -> Snapshot:
@@ -162,7 +187,7 @@ def snapshot_of(served: ServedLake, cursor: Cursor) -> Snapshot:
 
 def _digest(body: SearchRequest) -> str:
     """Which query a request is; empty for a cursor that comes alone."""
-    said = body.model_dump(exclude={"lake", "k", "cursor"}, exclude_defaults=True)
+    said = body.model_dump(exclude={"lake", "k", "cursor", "explain"}, exclude_defaults=True)
     return digest(said) if said else ""
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import cache
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -20,12 +20,16 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from indexer.errors import BadRequest
 from service.search.decided import Decision as Decision
+from service.search.json_values import numbers_of
 from service.search.query import OPTIONS, Option
 
 MAX_TEXT_CHARS = 2_000
 MAX_EXAMPLES = 64
 MAX_DIM = 8_192
+MAX_BASE64_CHARS = 43_692  # of MAX_DIM float32 numbers
+MAX_SEARCHES = 64  # in one request
 MAX_CURSOR_CHARS = 60_000  # a vector of MAX_DIM and a where of 4 kB
 MAX_ROWS_CURSOR_CHARS = 8_000  # the same without the vector: it travels in the address
 _SIZE = "Upright; null where the row was imported and its image was not read yet."
@@ -94,6 +98,23 @@ def _row_alone(said: Any) -> Any:
     raise PydanticCustomError("not_a_row", 'write it as 7, or as {"row_id": 7, "weight": 1}')
 
 
+def _from_base64(said: Any) -> Any:
+    if not isinstance(said, str):
+        return said
+    if len(said) > MAX_BASE64_CHARS:
+        raise PydanticCustomError("too_long", f"it has more than {MAX_DIM:,} numbers")
+    try:
+        return numbers_of(said)
+    except BadRequest as error:
+        raise PydanticCustomError("base64", "{reason}", {"reason": error.reason}) from None
+
+
+_Listed = Annotated[list[Finite], Field(min_length=1, max_length=MAX_DIM, fail_fast=True)]
+_InBase64 = Annotated[str, Field(max_length=MAX_BASE64_CHARS, json_schema_extra={"format": "byte"})]
+# A vector as a list of numbers, or in base64.
+Numbers = Annotated[
+    _Listed, BeforeValidator(_from_base64, json_schema_input_type=_Listed | _InBase64)
+]
 # An example alone, without its object, has weight 1.
 SaidText = Annotated[
     TextExample, BeforeValidator(_text_alone, json_schema_input_type=Text | TextExample)
@@ -127,12 +148,10 @@ class Examples(Strict):
         max_length=MAX_EXAMPLES,
         description='Rows of the lake as examples; 7 is short for {"row_id": 7, "weight": 1}.',
     )
-    vector: list[Finite] | None = Field(
+    vector: Numbers | None = Field(
         None,
-        min_length=1,
-        max_length=MAX_DIM,
-        fail_fast=True,
-        description="One more wanted example, made by the lake's own model; any length but zero.",
+        description="One more wanted example, made by the lake's own model; any length but zero. A list of numbers, "
+        "or its float32 numbers, little-endian, in base64, as `POST /v1/embeddings` gives them.",
     )
 
 
@@ -156,7 +175,9 @@ def object_of(kind: type) -> type[Strict]:
 
 def limits_of(option: Option) -> dict[str, Any]:
     """The limits and the description of a query's option, as pydantic's fields take them."""
-    return _limits(option.at_least, option.lengths) | {"description": option.description}
+    return _limits(option.at_least, option.lengths, option.at_most) | {
+        "description": option.description
+    }
 
 
 def _limits(
@@ -209,6 +230,21 @@ class Span(BaseModel):
     frames: int = Field(description="Rows in it that fit; not each row between may.")
 
 
+class Share(BaseModel):
+    """What one of the query's examples adds to a hit's score."""
+
+    kind: Literal["text", "image", "row", "vector"]
+    value: str | int = Field(
+        description="The text; the row_id; the number of an uploaded image or of a vector, from 0."
+    )
+    weight: float
+    cosine: float = Field(description="Of this example alone with the hit, in [-1, 1].")
+    share: float = Field(
+        description="weight x cosine / the length of the weighted sum of all examples, each of length 1. The shares "
+        "of a hit add up to its score, but for rounding."
+    )
+
+
 class Hit(BaseModel):
     """One image found."""
 
@@ -229,6 +265,9 @@ class Hit(BaseModel):
         None,
         description="Of the moment whose best frame this is; only where moments was asked for, and of frames of "
         "videos and recordings alone.",
+    )
+    explain: list[Share] | None = Field(
+        None, description="A share for each example of the query; only where explain was asked for."
     )
 
 

@@ -21,6 +21,7 @@ from service.search.typed import TypedQuery
 if TYPE_CHECKING:
     from service.lake import Lake
     from service.search.decided import DecidedRows
+    from service.search.explained import Share
     from service.search.hits import Hit, Row
     from service.search.remarks import Remarks
 
@@ -152,6 +153,11 @@ def _answer(arguments: argparse.Namespace) -> int:
     from service.lake import Lake
 
     query = _query(arguments)
+    if query.explain and (arguments.paths or arguments.print0):
+        flag = "--paths" if arguments.paths else "--print0"
+        raise BadRequest(
+            "explain", f"paths alone have no place for it; leave {flag} out, or say --json"
+        )
     tell_minus(arguments.texts, "--not-text")
     with Lake.open(arguments.lake, trust_model=bool(arguments.trust_model)) as lake:
         for problem in lake.problems:
@@ -274,6 +280,16 @@ def _print_hits(hits: Iterable[Hit]) -> None:
         print(
             f"{hit.score:7.3f}  {z:>6}  {hit.row_id:7d}  {_size(hit):>11}  {one_line(hit.place)}{_and_more(hit)}"
         )
+        for share in hit.explained or ():
+            # not -0.000
+            print(f"{round(share.share, 3) + 0.0:+7.3f}  {_part(share)}")
+
+
+def _part(share: Share) -> str:
+    """As `"a cat", cosine 0.31`, with its weight where that is not 1."""
+    name = f'"{share.value}"' if share.kind == "text" else f"{share.kind} {share.value}"
+    weight = "" if share.weight == 1 else f"weight {share.weight:g}, "
+    return f"        {one_line(name)}, {weight}cosine {share.cosine:.3f}"
 
 
 def _print_rows(rows: Iterable[Row]) -> None:

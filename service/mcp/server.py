@@ -79,9 +79,22 @@ def server_of(tools: Tools) -> MCPServer[Any]:
         filter: FilterName = None,
         decision: Decision = None,
         k: Annotated[int, Field(ge=1, le=MAX_HITS, description="Hits wanted.")] = 10,
+        diversity: Annotated[
+            float,
+            Field(
+                ge=0,
+                le=1,
+                description="Above 0: hits that differ from each other; for words try 0.1.",
+            ),
+        ] = 0.0,
+        explain: Annotated[
+            bool, Field(description="True: what each word group and row adds to each score.")
+        ] = False,
     ) -> dict[str, Any]:
         """Find images by words, by rows they should be like, or both; best first."""
-        return _told(lambda: tools.search(query, like, lake, where, filter, decision, k))
+        return _told(
+            lambda: tools.search(query, like, lake, where, filter, decision, k, diversity, explain)
+        )
 
     @server.tool(annotations=READS)
     def count(

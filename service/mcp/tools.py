@@ -15,7 +15,7 @@ from service.api.serving.open_filters import OpenFilters
 from service.pictures.originals import IndexedImage
 from service.pictures.thumbnails import Thumbnails
 from service.search.browse import row as row_of
-from service.search.hits import NOT_AMONG_COLUMNS, place_of, row_json
+from service.search.hits import NOT_AMONG_COLUMNS, Hit, place_of, row_json
 from service.search.query import Query
 from service.search.search import search_page
 from service.search.understood import understand
@@ -62,11 +62,14 @@ class Tools:
         filter: str | None,
         decision: str | None,
         k: int,
+        diversity: float = 0.0,
+        explain: bool = False,
     ) -> dict[str, Any]:
         """Hits, best first, and what `remarks` says of them.
 
         :param query: as a person types it: `a ward -baby`.
         :param like: rows that the hits should be like.
+        :param diversity: as a query has it; so has explain.
         :raises LakeError: naming what is wrong.
         """
         if not 1 <= k <= MAX_HITS:
@@ -77,6 +80,8 @@ class Tools:
             "filter": filter,
             "decision": [decision] if decision else None,
             "k": k,
+            "diversity": diversity,
+            "explain": explain,
         }
         document = {"query": query, "images": [{"row_id": row_id} for row_id in like]}
         asked = understand(
@@ -94,6 +99,7 @@ class Tools:
                     "score": round(hit.score, 4),
                     "z": None if hit.z is None else round(hit.z, 2),
                     **_said(hit.columns),
+                    **_explained(hit),
                 }
                 for hit in page.hits
             ],
@@ -156,6 +162,16 @@ class Tools:
             "progress": found.progress().to_json(),
             "applied": None if applied is None else applied.to_json(),
         }
+
+
+def _explained(hit: Hit) -> dict[str, Any]:
+    if hit.explained is None:
+        return {}
+    shares = [
+        {"value": each.value, "weight": each.weight, "share": round(each.share, 4)}
+        for each in hit.explained
+    ]
+    return {"explain": shares}
 
 
 def _said(columns: dict[str, Any]) -> dict[str, Any]:

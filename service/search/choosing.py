@@ -44,9 +44,23 @@ def choose(query: Query, ranking: Ranking, median: Callable[[], float]) -> Chose
     if limit is not None:
         return _limited(query, ranking, limit)
     start, end = query.offset, _end(query, query.k)
-    found = ranking.top(None if end is None else end + 1)  # one more: does anything follow?
+    found = ranking.top(first_count(query, ranking.snapshot))
     follows = end is not None and len(found) > end
     return Chosen(found.at(slice(start, end)), None, end if follows else None)
+
+
+def first_count(query: Query, snapshot: Snapshot) -> int | None:
+    """How many rows `choose` looks at first; None: all."""
+    end = _end(query, query.k)
+    if end is None or query.k is None:
+        return None
+    if query.moments is not None and has_streams(snapshot):
+        return 2 * end + FIRST_SPARE
+    if query.collapse:
+        return _end(query, 2 * query.k + FIRST_SPARE)
+    if query.max_per is not None:
+        return 2 * end + FIRST_SPARE
+    return end + 1  # one more: does anything follow?
 
 
 def _limited(query: Query, ranking: Ranking, limit: Limit) -> Chosen:
@@ -56,7 +70,7 @@ def _limited(query: Query, ranking: Ranking, limit: Limit) -> Chosen:
     that was seen has stayed, so the window begins with those, and goes on where the last one ended.
     """
     end = _end(query, query.k)
-    count = None if end is None else 2 * end + FIRST_SPARE
+    count = first_count(query, ranking.snapshot)
     found = ranking.top(count)
     stays = [found.at(limit.admits(limit.values_of(found)))]
     while end is not None and count is not None:
@@ -67,7 +81,7 @@ def _limited(query: Query, ranking: Ranking, limit: Limit) -> Chosen:
         found = _among(ranking, limit.masks(ranking)).top(count)
         new = found.at(slice(seen, None))
         stays.append(new.at(limit.admits(limit.values_of(new))))
-    hits = _joined(stays)
+    hits = joined(stays)
     follows = end is not None and len(hits) > end
     return Chosen(hits.at(slice(query.offset, end)), None, end if follows else None)
 
@@ -79,7 +93,7 @@ def _collapsed(query: Query, ranking: Ranking, limit: Limit | None) -> Chosen:
     k = query.k
     folding = Folding(ranking.snapshot, limit)
     homes = np.empty(0, np.int64)  # of each hit so far, the number of the one it folds into
-    count = _end(query, None if k is None else 2 * k + FIRST_SPARE)
+    count = first_count(query, ranking.snapshot)
     while True:
         found = ranking.top(count)
         homes = np.concatenate([homes, folding.add(found.at(slice(len(homes), None)))])
@@ -113,7 +127,7 @@ def _in_moments(query: Query, ranking: Ranking, limit: Limit | None, moments: Mo
     spans: dict[int, Span] = {}
     folded: dict[int, tuple[int, ...]] = {}
     compared: list[int] = []  # row_ids that `folding` was asked for
-    count = None if end is None else 2 * end + FIRST_SPARE
+    count = first_count(query, ranking.snapshot)
     found, is_enough = ranking.top(count), False
     while len(found) and not is_enough:
         values = None if limit is None or folding is not None else limit.values_of(found)
@@ -146,7 +160,7 @@ def _in_moments(query: Query, ranking: Ranking, limit: Limit | None, moments: Mo
             moments.take_from(left)
             count *= 2
             found = _among(ranking, left if limit is None else limit.also(left)).top(count)
-    every = _joined(hits) if hits else found
+    every = joined(hits) if hits else found
     follows = end is not None and len(every) > end
     return Chosen(
         every.at(slice(query.offset, end)),
@@ -241,7 +255,7 @@ def _numbered(snapshot: Snapshot, max_per: MaxPer) -> list[NDArray[np.integer]]:
     return np.split(numbers, np.cumsum([part.rows for part in snapshot.parts])[:-1])
 
 
-def _joined(pieces: Sequence[Found]) -> Found:
+def joined(pieces: Sequence[Found]) -> Found:
     return Found(
         np.concatenate([piece.scores for piece in pieces]),
         np.concatenate([piece.parts for piece in pieces]),

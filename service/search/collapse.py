@@ -33,8 +33,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.arrays import Positions, Vectors
-from service.search.ranking import Found
+from indexer.arrays import Positions
+from service.search.ranking import Found, vectors_of
 from service.snapshot.snapshot import Snapshot
 
 NEAR_BITS = 8
@@ -74,7 +74,7 @@ class Likeness:
         pictures, flat = np.flatnonzero(known & ~is_flat), np.flatnonzero(is_flat)
         kinds: tuple[tuple[Positions, Features], ...] = (
             (pictures, hashes[pictures]),
-            (flat, _vectors(self._snapshot, found.at(flat))),
+            (flat, vectors_of(self._snapshot, found.at(flat))),
         )
         homes, near = numbers.copy(), np.zeros((len(numbers), len(numbers)), bool)
         for kept, (here, features) in zip(self._kept, kinds, strict=True):
@@ -137,12 +137,3 @@ def are_alike(some: Features, others: Features) -> NDArray[np.bool_]:
     float32 (n, dim) and (m, dim) -> bool (n, m).
     """
     return np.asarray(some @ others.T >= FLAT_MIN_COSINE)
-
-
-def _vectors(snapshot: Snapshot, found: Found) -> Vectors:
-    """float32, (n, dim), in the order of found."""
-    vectors = np.empty((len(found), snapshot.manifest.dim), np.float32)
-    for number in np.unique(found.parts):
-        here = found.parts == number
-        vectors[here] = snapshot.parts[number].vectors.take(found.positions[here])
-    return vectors

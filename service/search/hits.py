@@ -16,6 +16,8 @@ from indexer.errors import UnreadableImage
 if TYPE_CHECKING:
     import pandas as pd
 
+    from service.search.explained import Share
+
 # Told beside the columns, or of no use outside: a path's bytes, the state of a file of columns, a
 # hash's bits.
 NOT_AMONG_COLUMNS = frozenset(
@@ -90,6 +92,8 @@ class Hit:
     collapsed: tuple[int, ...] | None = None
     # of the moment whose best frame it is; None: it was not asked, or it is of no stream
     span: Span | None = None
+    # what each of the query's examples adds to the score; None: it was not asked
+    explained: tuple[Share, ...] | None = None
 
     @property
     def place(self) -> str:
@@ -109,7 +113,7 @@ class Hit:
 
     def to_json(self) -> dict[str, Any]:
         """The hit as the API and the CLI print it;
-        `collapsed` and `span` only where the query asked for them.
+        `collapsed`, `span` and `explain` only where the query asked for them.
         """
         row = row_json(self.columns)
         document = {
@@ -122,6 +126,8 @@ class Hit:
             document["collapsed"] = list(self.collapsed)
         if self.span is not None:
             document["span"] = self.span.to_json()
+        if self.explained is not None:
+            document["explain"] = [share.to_json() for share in self.explained]
         return document
 
 

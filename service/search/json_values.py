@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
@@ -56,12 +58,44 @@ def examples(
     return tuple(found)
 
 
+def numbers_of(text: str) -> list[float]:
+    """The numbers of a vector in base64: float32, little-endian, as OpenAI's API writes them.
+
+    :raises BadRequest: if it is no base64, no whole number of them, or one is not finite.
+    """
+    import numpy as np
+
+    way_out = "send float32 numbers, little-endian, in base64, or a list of numbers"
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequest("vector", f"it is no base64; {way_out}") from None
+    if not data:
+        raise BadRequest("vector", f"it is empty; {way_out}")
+    if len(data) % 4:
+        raise BadRequest(
+            "vector", f"its {len(data)} bytes are no float32 numbers of 4 bytes each; {way_out}"
+        )
+    numbers = np.frombuffer(data, "<f4")
+    wrong = np.flatnonzero(~np.isfinite(numbers))
+    if len(wrong):
+        raise BadRequest(
+            "vector",
+            f"its number {wrong[0]} (from 0) is {numbers[wrong[0]]}; send finite numbers alone",
+        )
+    return [float(number) for number in numbers]
+
+
 def vector(numbers: Any) -> Vectors:
     """The vector, with 1 as its largest number where it is not of unit length:
     JSON has larger numbers than float32, and only the direction counts.
+
+    :param numbers: a list, or a text as `numbers_of` takes it.
     """
     import numpy as np  # not at the top: the command's help needs none
 
+    if isinstance(numbers, str):
+        numbers = numbers_of(numbers)
     try:
         vector = np.array(checked("vector", numbers, list), np.float64)
     except (TypeError, ValueError):

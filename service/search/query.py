@@ -126,6 +126,9 @@ class Query:
     collapse: bool = False  # True: near-identical images are one hit, the best of them
     max_per: MaxPer | None = None
     moments: ByMoment | None = None  # frames of one stream that are near in time are one hit
+    # 0..1: how much it counts against a hit that it is like those before it; 0: not at all
+    diversity: float = 0.0
+    explain: bool = False  # True: each hit has what each example adds to its score
 
     @classmethod
     def of(
@@ -185,13 +188,15 @@ class Query:
         return replace(self, **known)
 
     def check(self) -> None:
-        """:raises BadRequest: if k or offset is out of range."""
+        """:raises BadRequest: if k, offset or diversity is out of range."""
         if self.k is not None and self.k < 1:
             raise BadRequest("k", f"{self.k} is not a number of hits; it must be at least 1")
         if self.offset < 0:
             raise BadRequest(
                 "offset", f"{self.offset} is not a number of hits; it must be at least 0"
             )
+        if not 0 <= self.diversity <= 1:
+            raise BadRequest("diversity", f"{self.diversity:g} is not in 0 (off) to 1")
 
     @property
     def has_examples(self) -> bool:
@@ -199,7 +204,7 @@ class Query:
 
     def check_browsing(self) -> None:
         """:raises BadRequest: if rows that are only listed cannot have what the query asks for."""
-        for name in ("min_z", "collapse", "max_per", "moments"):
+        for name in ("min_z", "collapse", "max_per", "moments", "diversity", "explain"):
             if getattr(self, name):
                 raise BadRequest(
                     name,
@@ -281,6 +286,7 @@ class Option:
     help: str  # for `lakesift search --help`, as argparse takes it
     metavar: str | None = None  # stands for the flag's value in the help
     at_least: int | None = None  # the smallest number
+    at_most: int | None = None  # the largest
     lengths: tuple[int | None, int | None] = (None, None)  # of a text or a list: least, most
     # Of an object: from the flag's words; it raises BadRequest where they make no sense.
     parse: Callable[[str], Any] | None = None
@@ -354,6 +360,26 @@ OPTIONS = (
         "of them, with the span from the first to the last (default: each frame)",
         metavar="GAP",
         parse=ByMoment.parse,
+    ),
+    Option(
+        "diversity",
+        float,
+        "How much it counts against a hit that it is like those before it, 0 to 1 (maximal marginal "
+        "relevance, among the 500 best): 0, and if not said: not at all.",
+        "--diversity",
+        "0 to 1: how much it counts against a hit that it is like those before it, among the 500 best "
+        "(default: 0, not at all)",
+        metavar="D",
+        at_least=0,
+        at_most=1,
+    ),
+    Option(
+        "explain",
+        bool,
+        "True: each hit says what each example of the query adds to its score, in its own `explain`. Of a "
+        "further page only if the query is sent beside the cursor.",
+        "--explain",
+        "say what each text, image and row of the query adds to each hit's score (default: no)",
     ),
     Option(
         "k",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.arrays import Positions, RowMask
+from indexer.arrays import Positions, RowMask, Vectors
 from indexer.disk.stored_vectors import BLOCK_ROWS, half_precision_pays
 from service.snapshot.nearest import Answer
 from service.snapshot.part import Block, blocks_of
@@ -67,6 +67,7 @@ class Ranking:
         self._where = where
         self._among = among
         self._masks: dict[int, RowMask | None] = {}  # by part number; a predicate is asked once
+        self._known: tuple[int, Found] | None = None  # the first so many rows, found beforehand
 
     @property
     def is_parallel(self) -> bool:
@@ -75,15 +76,25 @@ class Ranking:
 
     def top(self, count: int | None) -> Found:
         """The first count rows; None: all."""
-        if count is None or count > WIDEST or not self.is_parallel or not half_precision_pays():
+        if self._known is not None and count is not None and count <= self._known[0]:
+            found = self._known[1].at(slice(count))
+        elif count is None or not self.shares_passes(count):
             found = self.merged(self._alone(count), count)
         else:
             found = self.merged(self.snapshot.scanner.top(self.order(count)), count)
         return found if self.at_least is None else found.at(found.scores >= self.at_least)
 
+    def shares_passes(self, count: int) -> bool:
+        """Whether the first count rows are found by the scanner, which several queries share."""
+        return count <= WIDEST and self.is_parallel and half_precision_pays()
+
     def order(self, count: int) -> Order:
         """The first count rows, for a scanner to find."""
         return Order(self.vector, count, self.mask, lambda: self._alone(count))
+
+    def keep(self, answers: Sequence[Answer], count: int) -> None:
+        """Have the scanner's answers to `order(count)` at hand for `top`."""
+        self._known = (count, self.merged(answers, count))
 
     def _alone(self, count: int | None) -> list[Answer]:
         parts = self.snapshot.parts
@@ -123,6 +134,33 @@ class Ranking:
                 mask = self._among[number] if mask is None else self._among[number] & mask
             self._masks[number] = mask
         return self._masks[number]
+
+
+def find_together(wanted: Sequence[tuple[Ranking, int]]) -> None:
+    """Find each ranking's first rows, those of one snapshot in one pass over its rows.
+
+    Rankings of lakes too small for that are left to `top`.
+
+    :param wanted: rankings whose masks are made, and how many rows of each are asked for.
+    """
+    by_scanner: dict[int, list[tuple[Ranking, int]]] = {}
+    for ranking, count in wanted:
+        if ranking.shares_passes(count):
+            by_scanner.setdefault(id(ranking.snapshot.scanner), []).append((ranking, count))
+    for few in by_scanner.values():
+        scanner = few[0][0].snapshot.scanner
+        answers = scanner.together([ranking.order(count) for ranking, count in few])
+        for (ranking, count), answer in zip(few, answers, strict=True):
+            ranking.keep(answer, count)
+
+
+def vectors_of(snapshot: Snapshot, found: Found) -> Vectors:
+    """float32, (n, dim), in the order of found."""
+    vectors = np.empty((len(found), snapshot.manifest.dim), np.float32)
+    for number in np.unique(found.parts):
+        here = found.parts == number
+        vectors[here] = snapshot.parts[number].vectors.take(found.positions[here])
+    return vectors
 
 
 def _by_part(

@@ -5,26 +5,30 @@ Knows no HTTP, opens no lake.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TypeAlias
+from functools import cached_property, partial
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.arrays import RowMask
-from indexer.errors import BadRequest
+from indexer.errors import BadRequest, LakeError
 from service.search.choosing import Chosen, choose
+from service.search.diversity import choose_diverse, first_count_of
+from service.search.explained import Explaining, Share
 from service.search.hits import Hit, to_pandas
 from service.search.query import ImageLike, Query
-from service.search.ranking import Found, Ranking
+from service.search.ranking import Found, Ranking, find_together, vectors_of
 from service.search.remarks import Nothing, Remarks, hint
 from service.search.understood import Understood
 from service.snapshot.snapshot import Snapshot
 from service.snapshot.threads import beside
 
-__all__ = ["Hit", "ImageLike", "Page", "Query", "search", "search_page", "stream", "to_pandas"]
+__all__ = [
+    "Hit", "ImageLike", "Page", "Query", "search", "search_page", "search_together", "stream", "to_pandas",
+]  # fmt: skip
 
 MIN_ROWS_FOR_Z = 100
 # a normal distribution's standard deviation over its median absolute deviation
@@ -32,6 +36,7 @@ MAD_TO_SIGMA = 1.4826
 READ_ROWS = 1_000  # rows read at once
 
 Centre: TypeAlias = tuple[float, float]  # the background's median and 1.4826 MAD
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,44 @@ def search_page(asked: Understood) -> Page:
     With `collapse` a page is refilled to k, and a hit's `collapsed` names those folded into it as
     far as the page went; a near-identical image that comes later is left out of the later page too.
     """
+    return _page(asked, _Answer(asked))
+
+
+def search_together(asked: Sequence[Understood]) -> Iterator[Page | LakeError]:
+    """A page or an error for each query, in their order: what `search_page` returns or raises.
+
+    Queries on one snapshot of a large lake share a pass over its rows. Pages are made as they are
+    asked for, so that not all rows are in memory at once.
+    """
+    answers = [_tried(partial(_prepared, each)) for each in asked]
+    wanted = []
+    for answer in answers:
+        if isinstance(answer, _Answer) and (count := answer.first_count) is not None:
+            wanted.append((answer.ranking, count))
+    find_together(wanted)
+    for each, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, _Answer):
+            yield _tried(partial(_page, each, answer))
+        else:
+            yield answer
+
+
+def _prepared(asked: Understood) -> _Answer:
+    """Its masks are made: if one fails, it fails for this query alone."""
     answer = _Answer(asked)
+    for number in range(len(asked.snapshot.parts)):
+        answer.ranking.mask(number)
+    return answer
+
+
+def _tried(work: Callable[[], Done]) -> Done | LakeError:
+    try:
+        return work()
+    except LakeError as error:
+        return error
+
+
+def _page(asked: Understood, answer: _Answer) -> Page:
     chosen = answer.choose()
     hits = list(answer.hits(chosen))
     said = None if asked.query.offset else remarks(asked, hits[0] if hits else None)
@@ -166,14 +208,15 @@ class _Answer:
         """:param ranking: of these rows; None: of those that where and the filter keep."""
         self._snapshot = asked.snapshot
         self._query = asked.query
-        self._ranking = _ranking(asked) if ranking is None else ranking
+        self._explaining = Explaining(asked.examples) if asked.query.explain else None
+        self.ranking = _ranking(asked) if ranking is None else ranking
         # The background's 20 MB are read beside the search: on their own they took a tenth of its
         # time.
         self._wait_for_centre = beside(
             lambda: background_centre(asked.snapshot, asked.vector),
-            parallel=self._ranking.is_parallel,
+            parallel=self.ranking.is_parallel,
         )
-        self._ranking.at_least = self._min_score()
+        self.ranking.at_least = self._min_score()
 
     @cached_property
     def _centre(self) -> Centre | None:
@@ -192,9 +235,15 @@ class _Answer:
 
     def choose(self) -> Chosen:
         def median() -> float:
-            return background_median(self._snapshot, self._ranking.vector)
+            return background_median(self._snapshot, self.ranking.vector)
 
-        return choose(self._query, self._ranking, median)
+        how = choose_diverse if self._query.diversity else choose
+        return how(self._query, self.ranking, median)
+
+    @property
+    def first_count(self) -> int | None:
+        """How many rows are looked at first; None: all."""
+        return first_count_of(self._query, self.ranking)
 
     def hits(self, chosen: Chosen) -> Iterator[Hit]:
         """Reads the rows of what was chosen, READ_ROWS at a time."""
@@ -203,9 +252,12 @@ class _Answer:
 
     def _read(self, found: Found, chosen: Chosen) -> Iterator[Hit]:
         rows = self._snapshot.take(found.parts, found.positions)
-        for score, row in zip(found.scores.tolist(), rows, strict=True):
+        shares: Sequence[tuple[Share, ...] | None] = [None] * len(found)
+        if self._explaining is not None:
+            shares = self._explaining.shares(vectors_of(self._snapshot, found), found.scores)
+        for score, row, of_hit in zip(found.scores.tolist(), rows, shares, strict=True):
             row_id = int(row["row_id"])
             z = None if self._centre is None else (score - self._centre[0]) / self._centre[1]
             collapsed = None if chosen.folded is None else chosen.folded.get(row_id, ())
             span = chosen.spans.get(row_id)
-            yield Hit(row_id, score, z, str(row["uri"]), row, collapsed, span)
+            yield Hit(row_id, score, z, str(row["uri"]), row, collapsed, span, of_hit)

@@ -6,7 +6,7 @@ examples become one vector. After this step only its `min_z` can still be refuse
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,7 +17,7 @@ from indexer.embed import Embedder, Reading, ReadsEnglish
 from indexer.errors import BadRequest
 from service.search.decided import DecidedBy, DecidedRows
 from service.search.query import Query
-from service.search.vector import Weighted, no_more, query_vector
+from service.search.vector import Example, Weighted, direction, examples_of, no_more
 from service.snapshot.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Understood:
     snapshot: Snapshot
     query: Query  # as it was asked
     vector: NDArray[np.float32]  # (dim,), unit length
+    examples: Sequence[Example]  # those that the vector is made of
     where: Where | None
     decided: DecidedRows | None  # None: no filter was named
     # of each of the query's texts, what the model makes of it; none: the model cannot tell
@@ -41,7 +42,10 @@ class Understood:
 
     @property
     def portable(self) -> Query:
-        """The query with one vector for its examples, and the filter's version: JSON can say it."""
+        """The query with one vector for its examples, and the filter's version: JSON can say it.
+
+        It is not explained: its examples are gone.
+        """
         return replace(
             self.query,
             texts=(),
@@ -49,6 +53,7 @@ class Understood:
             row_ids=(),
             vectors=[(self.vector, 1.0)],
             decided=None if self.decided is None else self.decided.by,
+            explain=False,
         )
 
 
@@ -83,16 +88,11 @@ def understand(
         query.max_per.find(snapshot.schema)
     where = None if query.where is None else _parsed(query.where, snapshot)
     decided = None if query.decided is None else ledgers(snapshot, query.decided)
-    others: list[object] = [*query.images, *query.row_ids, *query.vectors]
-
-    def more_of_them() -> Weighted:
-        found = more()
-        others.extend(found)
-        return found
-
-    vector = query_vector(snapshot, query, embedder, more_of_them)
+    examples = examples_of(snapshot, query, embedder, more)
+    vector = direction(examples)
     readings = _readings(query, embedder()) if query.texts else ()
-    return Understood(snapshot, query, vector, where, decided, readings, not others)
+    is_texts_alone = all(each.kind == "text" for each in examples)
+    return Understood(snapshot, query, vector, examples, where, decided, readings, is_texts_alone)
 
 
 def _readings(query: Query, model: Embedder) -> tuple[Reading, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,19 @@ from service.search.query import ImageLike, Query
 from service.snapshot.snapshot import Snapshot
 
 Weighted: TypeAlias = Sequence[tuple[Vectors, float]]  # (dim,) each, and its weight
+Kind: TypeAlias = Literal["text", "image", "row", "vector"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One of a query's examples, as it counts."""
+
+    kind: Kind
+    # The text; the row_id; an image's path, or its number among the query's images where it has
+    # none, from 0; a vector's number.
+    value: str | int
+    weight: float
+    vector: NDArray[np.float32]  # (dim,), unit length
 
 
 class NoSuchRow(BadRequest):
@@ -39,22 +53,43 @@ def query_vector(
     embedder: Callable[[], Embedder],
     more: Callable[[], Weighted] = no_more,
 ) -> NDArray[np.float32]:
-    """float32, (dim,), unit length: the weighted sum of the examples' vectors, normalised.
+    """The one vector of a query, as `direction` makes it of what `examples_of` finds.
+
+    :raises LakeError: as those two.
+    """
+    return direction(examples_of(snapshot, query, embedder, more))
+
+
+def examples_of(
+    snapshot: Snapshot,
+    query: Query,
+    embedder: Callable[[], Embedder],
+    more: Callable[[], Weighted] = no_more,
+) -> list[Example]:
+    """The query's examples, each with its vector; never none.
 
     :param embedder: called only if the query has texts or images.
-    :param more: makes further examples; called when the rows and vectors were found to be right.
+    :param more: makes further examples, of images; called when the rows and vectors were found to
+        be right.
     :raises NoSuchRow: if an example row is not there (any more).
-    :raises BadRequest: if there are no examples, one is not a number, or they cancel out.
+    :raises BadRequest: if there are no examples, or a weight is not a number.
     :raises DimensionMismatch: if a vector has not the lake's dim.
     :raises UnreadableImage: if an image cannot be read, or the model refuses it.
     """
+    dim = snapshot.manifest.dim
     stored = [
-        (_stored(snapshot, number, row_id), weight)
+        Example("row", row_id, weight, _stored(snapshot, number, row_id))
         for number, (row_id, weight) in enumerate(query.row_ids)
     ]
-    parts = [(_given(vector, snapshot.manifest.dim), weight) for vector, weight in query.vectors]
-    parts += [(_given(vector, snapshot.manifest.dim), weight) for vector, weight in more()]
-    parts += stored
+    found = [
+        Example("vector", number, weight, _given(vector, dim))
+        for number, (vector, weight) in enumerate(query.vectors)
+    ]
+    found += [
+        Example("image", number, weight, _given(vector, dim))
+        for number, (vector, weight) in enumerate(more())
+    ]
+    found += stored
     if any(not isinstance(image, np.ndarray) for image, _ in query.images):
         from indexer.images.shared_decoder import SHARED
 
@@ -63,22 +98,45 @@ def query_vector(
         if any(not text.strip() for text, _ in query.texts):
             raise BadRequest("text", "it is empty; say what you look for")
         vectors = embedder().embed_texts([text for text, _ in query.texts])
-        parts += [
-            (vector, weight) for vector, (_, weight) in zip(vectors, query.texts, strict=True)
+        found += [
+            Example("text", text, weight, vector)
+            for vector, (text, weight) in zip(vectors, query.texts, strict=True)
         ]
     if query.images:
         images = _embedded([image for image, _ in query.images], embedder())
-        parts += [
-            (vector, weight) for vector, (_, weight) in zip(images, query.images, strict=True)
+        found += [
+            Example("image", _name(image, number), weight, vector)
+            for number, (vector, (image, weight)) in enumerate(
+                zip(images, query.images, strict=True)
+            )
         ]
-    if not parts:
+    if not found:
         raise BadRequest("query", "give at least one text, image or row to look for")
-    if not np.all(np.isfinite([weight for _, weight in parts])):
+    if not np.all(np.isfinite([each.weight for each in found])):
         raise BadRequest("weight", "it must be a finite number")
-    total = np.sum([vector * np.float32(weight) for vector, weight in parts], axis=0)
+    return found
+
+
+def direction(examples: Sequence[Example]) -> NDArray[np.float32]:
+    """float32, (dim,), unit length: the weighted sum of the examples' vectors, normalised.
+
+    :raises BadRequest: if the examples cancel out.
+    """
     return _unit(
-        total, "query", "wanted and unwanted examples cancel out; nothing is left to look for"
+        weighted_sum(examples),
+        "query",
+        "wanted and unwanted examples cancel out; nothing is left to look for",
     )
+
+
+def weighted_sum(examples: Sequence[Example]) -> NDArray[np.float32]:
+    """float32, (dim,): before it is of unit length."""
+    total = np.sum([each.vector * np.float32(each.weight) for each in examples], axis=0)
+    return np.asarray(total, np.float32)
+
+
+def _name(image: ImageLike, number: int) -> str | int:
+    return str(image) if isinstance(image, str | Path) else number
 
 
 def _given(vector: Vectors, dim: int) -> NDArray[np.float32]:

@@ -54,6 +54,7 @@ NEEDS: Sequence[Need] = (
     Need("*", "/v1/session", None),  # where the page signs in; it checks the key itself
     Need("POST", "/v1/search", "read"),  # a search by POST changes nothing
     Need("POST", "/v1/search/upload", "read"),
+    Need("POST", "/v1/search/many", "read"),
     Need("POST", "/v1/embeddings", "read"),
     Need("POST", "/knn-service", "read"),
     Need("POST", "/metadata", "read"),

@@ -37,6 +37,9 @@ STREAMED = (
 # JSON that may hold images: an upload where it is too large to be anything else.
 IN_TEXT = ("/knn-service", "/v1/embeddings")
 SEARCH = "/v1/search"  # streamed, where the caller wants that
+MANY = "/v1/search/many"
+# Each may put as many searches into a pass over the rows as have room in it.
+MANY_AT_ONCE = 8
 SESSION = "/v1/session"
 READY = "/readyz"
 READY_AT_ONCE = 4  # each waits for the model in a thread: they must not take all the spare ones
@@ -57,6 +60,7 @@ class Limits:
         self._uploads = Places(config.max_uploads, "upload")
         self._arriving = Places(SENT_FOR_ONE_ANSWERED * config.max_uploads, "upload")
         self._streams = Places(config.max_streams, "stream")
+        self._many = Places(MANY_AT_ONCE, f"{MANY} request")
         self._ready = Places(READY_AT_ONCE, "request", shared=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +77,7 @@ class Limits:
             patience_s=self._config.body_patience_s,
             linger_s=self._linger_s,
             whole=lambda: self._begin(visit),
-            begun=lambda: visit.give(self._requests, self._uploads),
+            begun=lambda: visit.give(self._requests, self._uploads, self._many),
             gone=job.call_off if visit.is_upload else None,
         )
         refused = self._refuse_unread(scope) or self._refuse_arriving(visit)
@@ -109,6 +113,8 @@ class Limits:
             visit.give(self._arriving)
         if visit.is_stream:
             visit.take(self._streams)
+        if visit.is_many:
+            visit.take(self._many)
         visit.take(self._requests)
 
     def _refuse_unread(self, scope: Scope) -> Refused | None:
@@ -157,6 +163,7 @@ class _Visit:
         self.caller = network_of(scope["client"][0] if scope.get("client") else "")
         self.is_upload = is_upload
         self.is_stream = _is_stream(scope)
+        self.is_many = path == MANY
         self.is_always_answered = _always_answered(path)
         self.is_ready = path == READY
         self._held: list[Places] = []

@@ -27,7 +27,7 @@ from service.api.schemas import (
 from service.search.decided import DecidedRows
 from service.search.hits import Hit
 from service.search.query import OPTIONS, Option
-from service.search.search import remarks, search_page, stream
+from service.search.search import Page, remarks, search_page, stream
 from service.search.understood import Understood
 
 LINES_AT_ONCE = 100  # of a stream: some 30 kB
@@ -68,14 +68,19 @@ def _search_by_upload(
     query: Annotated[str | None, Form(description="As in search: a cat -drawing")] = None,
     texts: Annotated[str | None, Form(description='JSON, as in search: ["a cat"]')] = None,
     images: Annotated[str | None, Form(description="JSON, as in search: [7]")] = None,
-    vector: Annotated[str | None, Form(description="JSON: a list of numbers")] = None,
+    vector: Annotated[
+        str | None, Form(description="JSON: a list of numbers; or base64, as in search")
+    ] = None,
     **options: Any,
 ) -> Response:
     """As search, with images as further examples.
     For the next page send `next_cursor` to `POST /v1/search`, alone.
     """
     said: dict[str, Any] = {"lake": lake, "query": query, **options}
-    in_json = {"texts": texts, "images": images, "vector": vector}
+    in_json = {"texts": texts, "images": images}
+    if vector is not None:
+        is_json = vector.lstrip().startswith(("[", '"'))
+        said["vector"] = json_of("vector", vector) if is_json else vector
     in_json |= {option.name: options[option.name] for option in OPTIONS if option.is_object}
     for name, text in in_json.items():
         if text is not None:
@@ -114,7 +119,16 @@ search_by_upload = router.post(
 
 def _page(plan: Plan) -> Response:
     started = time.perf_counter()
-    page = search_page(plan.asked)
+    answer = page_json(plan, search_page(plan.asked))
+    search_s = time.perf_counter() - started
+    timing = f"embed;dur={plan.embed_s * 1000:.1f}, search;dur={search_s * 1000:.1f}"
+    return Response(
+        orjson.dumps(answer), media_type="application/json", headers={"Server-Timing": timing}
+    )
+
+
+def page_json(plan: Plan, page: Page) -> dict[str, Any]:
+    """A `SearchAnswer`."""
     answer: dict[str, Any] = {
         "snapshot": plan.asked.snapshot.number,
         "hits": [hit.to_json() for hit in page.hits],
@@ -126,11 +140,7 @@ def _page(plan: Plan) -> Response:
         answer["decided"] = _decided_facts(plan.asked.decided)
     if page.remarks is not None:
         answer |= page.remarks.to_json()
-    search_s = time.perf_counter() - started
-    timing = f"embed;dur={plan.embed_s * 1000:.1f}, search;dur={search_s * 1000:.1f}"
-    return Response(
-        orjson.dumps(answer), media_type="application/json", headers={"Server-Timing": timing}
-    )
+    return answer
 
 
 def _decided_facts(decided: DecidedRows) -> dict[str, Any]:

@@ -16,10 +16,10 @@ export async function page(lake, state, uploads, cursor, signal) {
   const examples = state.examples.filter(({ kind, value }) => kind !== "upload" || uploads.has(value));
   if (!isQuery({ ...state, examples })) return browse(lake, state, cursor, signal);
   const { answer, took } = cursor
-    ? await ask("POST", "/v1/search", { body: { lake, cursor, k: PAGE_ROWS }, signal })
+    ? await ask("POST", "/v1/search", { body: next(lake, { ...state, examples }, cursor), signal })
     : await search(lake, { ...state, examples }, uploads, signal);
-  const { hits, next_cursor: next, snapshot, hint = null, nothing = null } = answer;
-  return { rows: hits, cursor: next, snapshot, took, hint, nothing };
+  const { hits, next_cursor: after, snapshot, hint = null, nothing = null } = answer;
+  return { rows: hits, cursor: after, snapshot, took, hint, nothing };
 }
 
 async function browse(lake, state, cursor, signal) {
@@ -30,8 +30,21 @@ async function browse(lake, state, cursor, signal) {
   return { rows: answer.rows, cursor: answer.next_cursor, snapshot: answer.snapshot, took: null, hint: null, nothing: null };
 }
 
+/** A cursor alone does, but then there is no word of what each example adds. */
+function next(lake, state, cursor) {
+  const isExplained = isSeveral(state) && !of(state, "upload").length;
+  return isExplained ? { ...fieldsOf(lake, state), cursor } : { lake, cursor, k: PAGE_ROWS };
+}
+
 function search(lake, state, uploads, signal) {
-  const fields = {
+  const fields = fieldsOf(lake, state);
+  const sent = of(state, "upload");
+  if (!sent.length) return ask("POST", "/v1/search", { body: fields, signal });
+  return ask("POST", "/v1/search/upload", { body: form(fields, sent, uploads), signal });
+}
+
+function fieldsOf(lake, state) {
+  return {
     lake,
     texts: textsOf(state),
     images: of(state, "row").map(({ value, sign }) => ({ row_id: Number(value), weight: sign })),
@@ -40,11 +53,12 @@ function search(lake, state, uploads, signal) {
     ...(state.minZ !== null && { min_z: state.minZ }),
     ...(state.collapse && { collapse: true }),
     ...(state.moments && { moments: { gap_s: GAP_S } }),
+    ...(isSeveral(state) && { explain: true }),
   };
-  const sent = of(state, "upload");
-  if (!sent.length) return ask("POST", "/v1/search", { body: fields, signal });
-  return ask("POST", "/v1/search/upload", { body: form(fields, sent, uploads), signal });
 }
+
+/** Whether there is something to tell of what each example adds. */
+const isSeveral = (state) => state.examples.length + (state.q ? 1 : 0) > 1;
 
 const of = (state, kind) => state.examples.filter((example) => example.kind === kind);
 

@@ -4,6 +4,7 @@ import { imageProblem, imageUrl, row as rowOf, thumbnailUrl } from "../common/ap
 import { button, byId, icon, make } from "../common/dom.js";
 import { count, fit, images, moment, nameOf, sentence, streamOf } from "../common/words.js";
 import { facts } from "./facts.js";
+import { shares } from "./shares.js";
 
 const LARGEST = 2; // times its own size: beyond it a small image is only blurred
 const NEAR_END = 5; // images before the last: then the next page is asked for
@@ -146,6 +147,7 @@ export class View {
         this.#act("more", "plus", "More like this", hit),
         this.#act("less", "minus", "Less like this", hit),
       ),
+      shares(this.#lake, hit),
       hit.collapsed?.length ? this.#folded(hit) : null,
       facts(hit),
     );

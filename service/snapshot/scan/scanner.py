@@ -62,12 +62,37 @@ class Scanner:
                 order.mask(number)
             rider = Rider(order, len(self._rows.blocks))
             if self._joins(rider):
-                answers = rider.done.result()
-                return self._rows.answers(rider) if answers is None else answers
+                return self._answers(rider)
         try:
             return self._alone(order)
         finally:
             self._leaves()
+
+    def together(self, orders: Sequence[Order]) -> list[Sequence[Answer]]:
+        """Find the answers of several orders, which ride the pass together.
+
+        :raises Exception: as `top`.
+        """
+        if len(orders) < 2:
+            return [self.top(order) for order in orders]
+        for order in orders:
+            for number in range(len(self._parts)):
+                order.mask(number)
+        riders = [Rider(order, len(self._rows.blocks)) for order in orders]
+        with self._lock:
+            if self._one_is_alone:
+                self._waiting += riders
+                wanted = 0
+            else:
+                self._riders += riders
+                wanted = self._wanted_drivers()
+        self._start(wanted)
+        return [self._answers(rider) for rider in riders]
+
+    def _answers(self, rider: Rider) -> Sequence[Answer]:
+        """What a rider waits for."""
+        answers = rider.done.result()
+        return self._rows.answers(rider) if answers is None else answers
 
     def _alone(self, order: Order) -> Sequence[Answer]:
         if not self._rows.has_codes:

@@ -48,6 +48,7 @@ OPERATIONS = (
     "POST /metadata",
     "POST /v1/embeddings",
     "POST /v1/search",
+    "POST /v1/search/many",
     "POST /v1/search/upload",
     "GET /v1/formats",
     "GET /v1/lakes",
@@ -210,7 +211,18 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
             st.fixed_dictionaries({"text": st.text(min_size=1)}), min_size=1, max_size=2
         ),
         "images": st.lists(st.fixed_dictionaries({"row_id": st.integers(1, 4)}), max_size=2),
-        "vector": st.lists(st.floats(-2, 2), min_size=3, max_size=3),
+        "vector": st.lists(st.floats(-2, 2), min_size=3, max_size=3)
+        | st.sampled_from(["AACAPwAAAAAAAADA", "AAAA", "?"]),  # (1, 0, -2), and none
+        "diversity": st.floats(0, 1),
+        "explain": st.booleans(),
+        "searches": st.lists(
+            st.fixed_dictionaries(
+                {"texts": st.lists(st.text(min_size=1), min_size=1, max_size=2)},
+                optional={"where": st.sampled_from(["width_px = 4", "nope = 1"]), "kk": st.just(1)},
+            ),
+            min_size=1,
+            max_size=3,
+        ),
         "files": st.just([png(RED)]),
         "keep_images": st.just([png(RED), png(GREEN)]),
         "drop_images": st.just([png(BLUE)]),

@@ -82,6 +82,22 @@ def test_a_search_says_where_images_lie(ask: Ask, desk: Desk) -> None:
     assert "sha256" not in first["columns"]
 
 
+def test_a_search_explains_and_mixes_where_it_is_asked(ask: Ask) -> None:
+    """red - green is (1, -1, 0) / sqrt(2): red's share of yellow's score is 1/2, green's -1/2."""
+    answer = ask("search", query="red -green", where="row_id = 4", explain=True)
+    [hit] = answer["hits"]
+    near = {"abs": 2e-4}
+    assert hit["explain"] == [
+        {"value": "red", "weight": 1.0, "share": pytest.approx(0.5, **near)},
+        {"value": "green", "weight": -1.0, "share": pytest.approx(-0.5, **near)},
+    ]
+    assert "explain" not in ask("search", query="red -green")["hits"][0]
+    # to red: yellow .707, blue and green 0; with 1, what is least like those before it
+    assert [hit["row_id"] for hit in ask("search", query="red", k=2)["hits"]] == [3, 4]
+    mixed = ask("search", query="red", k=2, diversity=1)["hits"]
+    assert [hit["row_id"] for hit in mixed] == [3, 1]
+
+
 def test_rows_are_examples_and_where_narrows(ask: Ask) -> None:
     answer = ask("search", like=[3], where="row_id <> 3", k=1)
     assert [hit["row_id"] for hit in answer["hits"]] == [4]

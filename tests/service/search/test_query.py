@@ -34,6 +34,8 @@ WHOLE = Query(
     collapse=True,
     max_per=MaxPer("camera", 2),
     moments=ByMoment(2.5),
+    diversity=0.25,
+    explain=True,
 )
 DOCUMENT = {
     "texts": [{"text": "a cat", "weight": 1.0}, {"text": "rain", "weight": -0.5}],
@@ -44,6 +46,8 @@ DOCUMENT = {
     "decision": ["ask", "drop"],
     "k": None,
     "min_z": 2.5,
+    "diversity": 0.25,
+    "explain": True,
     "offset": 20,
     "collapse": True,
     "max_per": {"column": "camera", "n": 2},
@@ -198,6 +202,8 @@ WHOLE_FOR_CURSOR = Query(
     collapse=True,
     max_per=WHOLE.max_per,
     moments=WHOLE.moments,
+    diversity=0.25,
+    explain=True,
 )
 
 

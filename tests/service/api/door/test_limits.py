@@ -58,6 +58,10 @@ def app_of_this_test() -> FastAPI:
         request.app.state.release.wait(30)
         return "slow"
 
+    @app.post("/v1/search/many")
+    def many(item: Item, request: Request) -> str:
+        return slow(request)
+
     @app.get("/v1/stream")
     def stream() -> Response:
         return StreamingResponse((f"{number}\n" for number in range(3)), media_type="text/plain")
@@ -309,6 +313,34 @@ def test_more_than_the_limit_at_once_are_told_to_come_again(made: TestClient) ->
         for thread in threads:
             thread.join()
     assert made.get("/v1/stream").text == "0\n1\n2\n"
+
+
+def test_one_caller_leaves_lists_of_searches_to_others() -> None:
+    """Each is as much work as 64 searches."""
+    app = app_of_this_test()
+    app.add_middleware(Limits, config=replace(CONFIG, max_busy=32))
+    with TestClient(app) as client:
+        item = {"text": "x"}
+
+        def ask() -> None:
+            client.post("/v1/search/many", json=item)
+
+        threads = [threading.Thread(target=ask) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            assert app.state.entered.acquire(timeout=10)
+        try:
+            answer = client.post("/v1/search/many", json=item)
+            assert refused(answer, 429, "too_busy").startswith(
+                "6 /v1/search/many requests of yours are being answered, which is one caller's share"
+            )
+            assert client.post("/v1/search", json=item).json() == {"length": 1}
+        finally:
+            app.state.release.set()
+            for thread in threads:
+                thread.join()
+        assert client.post("/v1/search/many", json=item).json() == "slow"
 
 
 def test_a_failed_request_gives_its_place_back() -> None:
