@@ -33,15 +33,15 @@ class Attempts:
         """
         self._clock = clock
         self._arrays = arrays or SharedArrays()
-        # A row an address: a number that stands for it (0: the row is free), how many failures are
-        # remembered, when they were, and when it failed last.
+        # A row an address: a number that stands for it, how many failures are remembered, when they
+        # were, and its place in the order of last failures (0: it is free).
         shared, rows = self._arrays.array, max_addresses
         self._names: NDArray[np.uint64] = shared("attempts", np.uint64, (rows,))
         self._counts: NDArray[np.int64] = shared("attempts-counts", np.int64, (rows,))
         self._times: NDArray[np.float64] = shared(
             "attempts-times", np.float64, (rows, MAX_FAILURES)
         )
-        self._last: NDArray[np.float64] = shared("attempts-last", np.float64, (rows,))
+        self._last: NDArray[np.int64] = shared("attempts-last", np.int64, (rows,))
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self._names))
@@ -54,7 +54,7 @@ class Attempts:
         name, now = number_of(network_of(address)), self._clock()
         with self._arrays.locked():
             row = self._row_of(name)
-            self._last[row] = now
+            self._last[row] = self._last.max() + 1
             times = self._times[row, : self._counts[row]]
             times = times[times > now - WINDOW_S].copy()
             if len(times) >= MAX_FAILURES:
@@ -69,7 +69,7 @@ class Attempts:
         own = np.flatnonzero(self._names == name)
         if len(own):
             return int(own[0])
-        row = int(np.argmin(np.where(self._names == 0, -np.inf, self._last)))
+        row = int(np.argmin(self._last))
         self._names[row], self._counts[row] = name, 0
         return row
 
