@@ -40,7 +40,8 @@ from service.api.routes import (
 from service.api.serving.hub import Hub, Models, name_lakes
 from service.api.serving.keys import KeyStore
 from service.api.serving.open_filters import OpenFilters
-from service.pictures.decoders import DecoderPool
+from service.api.serving.shared_arrays import SharedArrays
+from service.pictures.decoders import DecoderPool, decoders_of_one
 from service.pictures.fetches import Fetches
 from service.pictures.gone import hashes_gone
 from service.pictures.originals import Originals
@@ -66,6 +67,7 @@ def create_app(
     *,
     embedder: Embedder | None = None,
     keys: KeyStore | None = None,
+    arrays: SharedArrays | None = None,
 ) -> FastAPI:
     """An ASGI app that serves these lakes. They are opened here,
     so that a wrong folder fails now and not later.
@@ -74,11 +76,13 @@ def create_app(
     :param config: None: from the environment.
     :param embedder: the model of every lake, if it is loaded already; None loads each lake's own.
     :param keys: None: the user's own key store.
+    :param arrays: of the workers that serve together; None: this process serves alone.
     :raises LakeNotFound, LakeDamaged: if a lake cannot be opened.
     """
     config = config or ServeConfig.from_env()
     named = folders if isinstance(folders, Mapping) else name_lakes(folders)
-    metrics = Metrics()
+    arrays = SharedArrays() if arrays is None else arrays
+    metrics = Metrics(arrays.folder)
     models = Models(
         embedder,
         batched=metrics.batched,
@@ -86,14 +90,18 @@ def create_app(
         trust_model=config.trust_model,
     )
     decoders = DecoderPool(
-        ReadLimits(max_pixels=config.max_pixels, decode_timeout_s=DECODE_TIMEOUT_S)
+        ReadLimits(max_pixels=config.max_pixels, decode_timeout_s=DECODE_TIMEOUT_S),
+        decoders=decoders_of_one(arrays.workers),
     )
     # The rest of the requests under way is left to what needs no store.
-    fetches = Fetches(config.max_busy * 3 // 4, patience_s=config.fetch_patience_s)
+    fetches = Fetches(
+        config.max_busy * 3 // 4 // arrays.workers, patience_s=config.fetch_patience_s
+    )
     thumbnails = Thumbnails(
         cache_folder(),
         decoders,
         max_cache_bytes=config.thumbnail_cache_bytes,
+        writers=arrays.workers,
         originals=Originals(fetches),
     )
     hub = Hub.open(
@@ -123,7 +131,7 @@ def create_app(
     app.mount("/page", page.files(), name="page")
     # Added last stands first: what is refused by limits and guard is counted too.
     app.add_middleware(Heads)
-    app.add_middleware(Guard, config=config, keys=state.keys)
+    app.add_middleware(Guard, config=config, keys=state.keys, arrays=arrays)
     if config.allow_origins:
         # It answers what a browser asks before it lets such a page send a key.
         app.add_middleware(
@@ -132,7 +140,7 @@ def create_app(
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type", "x-api-key"],
         )
-    app.add_middleware(Limits, config=config)
+    app.add_middleware(Limits, config=config, arrays=arrays)
     app.add_middleware(Measured, metrics=metrics)
     return app
 

@@ -48,6 +48,7 @@ class ServeConfig:
     head_patience_s: float = 10.0  # for a whole head
     body_patience_s: float = 30.0  # for a whole body, and a second more for each 64 kB
     write_patience_s: float = 60.0  # for a caller of whose answer no byte moves
+    workers: int = 1  # processes that answer together, 1 to 64
     # pages of other origins that may read, as http://localhost:3005
     allow_origins: tuple[str, ...] = ()
 

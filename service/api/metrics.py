@@ -1,12 +1,20 @@
 """What the service counts, in Prometheus's form at /metrics.
 One registry an app, so that two apps do not mix.
+
+Workers write what they count into files that each scrape adds up, also those of workers that died:
+whichever worker answers tells of all of them.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.serving.hub import Hub, ServedLake
@@ -14,12 +22,18 @@ from service.api.serving.shared_embedder import Kind
 
 LATENCY_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+COUNTED = "counted"  # in the folder that workers share
 
 
 class Metrics:
     """The counters of one app."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        """:param folder: of what the workers of one service count, as `counted_in` names it to a
+        process before it begins; None: this process counts alone.
+        """
+        self._folder = folder
+        self._lakes = _Lakes(())
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "lakesift_requests",
@@ -35,7 +49,10 @@ class Metrics:
             registry=self._registry,
         )
         self.in_flight = Gauge(
-            "lakesift_requests_in_flight", "Requests being answered", registry=self._registry
+            "lakesift_requests_in_flight",
+            "Requests being answered",
+            registry=self._registry,
+            multiprocess_mode="livesum",
         )
         self._batches = Histogram(
             "lakesift_embed_batch_size",
@@ -50,13 +67,6 @@ class Metrics:
             ["kind", "kept"],
             registry=self._registry,
         )
-        self._rows = Gauge("lakesift_rows", "Live rows", ["lake"], registry=self._registry)
-        self._snapshot = Gauge(
-            "lakesift_snapshot", "Current snapshot", ["lake"], registry=self._registry
-        )
-        self._problems = Gauge(
-            "lakesift_problems", "Problems of a lake", ["lake"], registry=self._registry
-        )
 
     def batched(self, kind: Kind, size: int) -> None:
         self._batches.labels(kind).observe(size)
@@ -66,16 +76,47 @@ class Metrics:
 
     def watch(self, hub: Hub) -> None:
         """Read the lakes' facts whenever somebody asks for them."""
-        for served in hub.lakes:
-            self._watch_lake(served)
-
-    def _watch_lake(self, served: ServedLake) -> None:
-        self._rows.labels(served.name).set_function(lambda: float(served.lake.rows))
-        self._snapshot.labels(served.name).set_function(lambda: float(served.lake.snapshot.number))
-        self._problems.labels(served.name).set_function(lambda: float(len(served.problems)))
+        self._lakes = _Lakes(hub.lakes)
+        self._registry.register(self._lakes)
 
     def text(self) -> bytes:
-        return generate_latest(self._registry)
+        if self._folder is None:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together, str(self._folder / COUNTED))  # type: ignore[no-untyped-call]
+        together.register(self._lakes)
+        return generate_latest(together)
+
+
+class _Lakes(Collector):
+    """What is so of each lake now, as this process has it."""
+
+    def __init__(self, lakes: Sequence[ServedLake]) -> None:
+        self._lakes = lakes
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        facts: tuple[tuple[str, str, Callable[[ServedLake], int]], ...] = (
+            ("lakesift_rows", "Live rows", lambda served: served.lake.rows),
+            ("lakesift_snapshot", "Current snapshot", lambda served: served.lake.snapshot.number),
+            ("lakesift_problems", "Problems of a lake", lambda served: len(served.problems)),
+        )
+        for name, help_text, fact in facts:
+            family = GaugeMetricFamily(name, help_text, labels=["lake"])
+            for served in self._lakes:
+                family.add_metric([served.name], float(fact(served)))
+            yield family
+
+
+def counted_in(folder: Path) -> dict[str, str]:
+    """The variable by which a process counts in files there, set before it begins."""
+    counted = folder / COUNTED
+    counted.mkdir(mode=0o700, exist_ok=True)
+    return {"PROMETHEUS_MULTIPROC_DIR": str(counted)}
+
+
+def forget(folder: Path, process: int) -> None:
+    """What a process that died was about is no more; what it had done counts on."""
+    mark_process_dead(process, str(folder / COUNTED))  # type: ignore[no-untyped-call]
 
 
 class Measured:

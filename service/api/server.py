@@ -78,11 +78,19 @@ class Server(uvicorn.Server):
     requests under way are answered first. Tells when it begins.
     """
 
-    def __init__(self, app: FastAPI, *, started: Callable[[], None] = lambda: None) -> None:
-        """:param app: of `create_app`, whose limits its connections have, too."""
+    def __init__(
+        self,
+        app: FastAPI,
+        *,
+        started: Callable[[], None] = lambda: None,
+        changed: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        """:param app: of `create_app`, whose limits its connections have, too.
+        :param changed: as `Connections` has it.
+        """
         config: ServeConfig = app.state.config
         # uvicorn calls it as it would call a protocol's class
-        connection: Any = partial(Connection, Connections(config))
+        connection: Any = partial(Connection, Connections(config, changed=changed))
         super().__init__(
             uvicorn.Config(
                 app,

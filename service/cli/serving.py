@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexer.sources.names import one_line
 from indexer.trust import state_folder
-from indexer.words import count, moment
+from indexer.words import moment
 from service.cli.codes import DONE
 from service.cli.parts import Verbs, add_json, add_trust_model, add_verb, print_json
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def add_serve(verbs: Verbs) -> None:
     parser = add_verb(verbs, "serve", "answer searches over HTTP, with a page for people", [
         "lakesift serve my.lake",
-        "lakesift serve cats.lake dogs.lake --port 9000",
+        "lakesift serve cats.lake dogs.lake --port 9000 --workers 2",
     ])  # fmt: skip
     parser.set_defaults(run=_serve)
     parser.add_argument(
@@ -67,6 +68,13 @@ def add_serve(verbs: Verbs) -> None:
         help="believe what this proxy, an address or network, says of its callers in X-Forwarded-For and "
         "X-Forwarded-Proto; may be repeated (default: nobody is believed)",
     )
+    parser.add_argument(
+        "--workers",
+        type=_whole,
+        metavar="N",
+        help="processes that answer together, 1 to 64; each has a model of its own in memory, the lakes they share "
+        "(default: 1)",
+    )
     add_trust_model(parser)
 
 
@@ -74,11 +82,11 @@ def _serve(arguments: argparse.Namespace) -> int:
     import logging
     from dataclasses import replace
 
-    from service.api.app import create_app
     from service.api.config import ServeConfig
     from service.api.door.guard import check_start
     from service.api.server import listen, run, url_of
     from service.api.serving.keys import KeyStore
+    from service.api.workers.supervisor import check_workers, supervise
 
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     flags = (
@@ -89,6 +97,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         "require_key",
         "trust_proxies",
         "trust_model",
+        "workers",
     )
     given = {name: getattr(arguments, name) for name in flags}
     changes: dict[str, Any] = {
@@ -99,24 +108,33 @@ def _serve(arguments: argparse.Namespace) -> int:
     config = replace(ServeConfig.from_env(), **changes)
     keys = KeyStore(state_folder())
     check_start(config, keys)
+    check_workers(config)
     sock = listen(config)
     with sock:
-        app = create_app(arguments.lakes, config, keys=keys)
-        for served in app.state.hub.lakes:
-            print(
-                f"{served.name}: {count(served.lake.rows, 'image')}, snapshot {served.lake.snapshot.number}",
-                file=sys.stderr,
-            )
-            for problem in served.problems:
-                print(f"warning: {problem}", file=sys.stderr)
-        for name, error in app.state.hub.unopened.items():
-            print(f"warning: {name} is not served: {error}", file=sys.stderr)
         url = url_of(config, sock)
-        told = f"serving at {url} (Ctrl-C stops)\nfilters are made and taught at {url}/label\n"
-        with suppress(KeyboardInterrupt):  # how a service is meant to end
-            run(app, sock, started=lambda: print(told, end="", file=sys.stderr, flush=True))
+        serving = f"serving at {url} (Ctrl-C stops)\nfilters are made and taught at {url}/label\n"
+        if config.workers > 1:
+            supervise(
+                arguments.lakes, config, sock, opened=_introduce, serving=lambda: _tell(serving)
+            )
+        else:
+            from service.api.app import create_app  # of the workers, each loads it itself
+
+            app = create_app(arguments.lakes, config, keys=keys)
+            _introduce(app.state.hub.introduction())
+            with suppress(KeyboardInterrupt):  # how a service is meant to end
+                run(app, sock, started=lambda: _tell(serving))
     print("stopped", file=sys.stderr)
     return DONE
+
+
+def _introduce(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        _tell(f"{sentence}\n")
+
+
+def _tell(text: str) -> None:
+    print(text, end="", file=sys.stderr, flush=True)
 
 
 def add_key(verbs: Verbs) -> None:
@@ -202,4 +220,10 @@ def _port(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a port; those are numbers from 0 to 65535"
         )
+    return int(text)
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)

@@ -158,6 +158,14 @@ class DecoderPool:
             idle.decoder.close()
 
 
+def decoders_of_one(processes: int) -> int:
+    """How many decoders a process has, of several that serve together: all together as many as one
+    alone, but two each, so that strangers' slow pictures leave one.
+    """
+    alone = min(usable_cores(), MOST_DECODERS)
+    return max(-(-alone // processes), min(alone, 2))
+
+
 def _giants_lock() -> str:
     """A file that the decoders of all services of this user lock while they decode a giant."""
     path = cache_folder() / "giants.lock"

@@ -35,11 +35,14 @@ class ThumbnailCache:
     Disk trouble is logged once and is never an error.
     """
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
-        """:param max_bytes: of all files together; 0: nothing is kept, nor looked for."""
+    def __init__(self, folder: Path, max_bytes: int, *, writers: int = 1) -> None:
+        """:param max_bytes: of all files together; 0: nothing is kept, nor looked for.
+        :param writers: processes that write there together: each looks the sooner.
+        """
         self._folder = folder
         self._max_bytes = max_bytes
         self._step = int(max_bytes * SHARE_BETWEEN_LOOKS)
+        self._look_after = self._step // writers
         self._unlooked = (
             self._step
         )  # bytes written since the folder was last looked at: at first, it never was
@@ -82,7 +85,7 @@ class ThumbnailCache:
             return False
         with self._lock:
             self._unlooked += DIGEST_BYTES + len(data)
-            return self._unlooked >= self._step
+            return self._unlooked >= self._look_after
 
     def drop(self, name: str) -> None:
         """Keep it no longer."""

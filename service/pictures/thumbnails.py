@@ -47,12 +47,14 @@ class Thumbnails:
         *,
         max_cache_bytes: int = DEFAULT_CACHE_BYTES,
         originals: Originals | None = None,
+        writers: int = 1,
     ) -> None:
         """:param cache_folder: pictures are kept in its folder `thumbnails`.
-        :param max_cache_bytes: of all of them together; 0: none is kept."""
+        :param max_cache_bytes: of all of them together; 0: none is kept.
+        :param writers: as `ThumbnailCache` has it."""
         self.originals = originals or Originals()
         self._decoders = decoders
-        self._cache = ThumbnailCache(cache_folder / "thumbnails", max_cache_bytes)
+        self._cache = ThumbnailCache(cache_folder / "thumbnails", max_cache_bytes, writers=writers)
         self._making: dict[tuple[str, str], Future[bytes]] = {}
         self._lock = threading.Lock()
         # By site: those of a store that is slow keep no others waiting.

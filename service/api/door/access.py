@@ -15,6 +15,7 @@ from service.api.door.attempts import Attempts
 from service.api.door.hosts import is_loopback
 from service.api.door.sessions import Sessions
 from service.api.serving.keys import SECRET_START, Key, KeyStore
+from service.api.serving.shared_arrays import SharedArrays
 from service.relevance.labels.book import UNNAMED
 
 IN_SCOPE = "lakesift.access"  # where in the ASGI scope routes find the Access
@@ -87,13 +88,17 @@ class Access:
         *,
         sessions: Sessions | None = None,
         attempts: Attempts | None = None,
+        arrays: SharedArrays | None = None,
     ) -> None:
+        """:param arrays: of the workers who know the same sessions and count wrong keys together;
+        None: this process does so alone.
+        """
         self.key_needed = needs_key(config)
         # Cookies do not tell ports apart; two services on one machine must not sign each other's
         # callers out.
         self.cookie = f"lakesift_session_{config.port}"
-        self.sessions = Sessions(keys) if sessions is None else sessions
-        self._attempts = Attempts() if attempts is None else attempts
+        self.sessions = Sessions(keys, arrays=arrays) if sessions is None else sessions
+        self._attempts = Attempts(arrays=arrays) if attempts is None else attempts
         self._keys = keys
 
     def admit(self, request: HTTPConnection, method: str) -> Key | None:

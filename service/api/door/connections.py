@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -44,8 +45,12 @@ def keep_little_unsent(listening: socket.socket) -> None:
 class Connections:
     """Those that are open, and the one look a second at all of them."""
 
-    def __init__(self, config: ServeConfig) -> None:
+    def __init__(
+        self, config: ServeConfig, *, changed: Callable[[int], None] = lambda count: None
+    ) -> None:
+        """:param changed: told how many are open, whenever that is another number."""
         self.config = config
+        self._tell_changed = changed
         shortest_s = min(config.head_patience_s, config.write_patience_s)
         self._look_every_s = min(LOOK_EVERY_S, max(shortest_s / 4, LOOK_EVERY_S / 20))
         self._open: dict[Connection, None] = {}  # oldest first
@@ -59,12 +64,14 @@ class Connections:
         if len(self._open) >= self.config.max_connections and not self._make_room(connection):
             return False
         self._open[connection] = None
+        self._tell_changed(len(self._open))
         if self._looking is None:
             self._looking = connection.loop.call_later(self._look_every_s, self._look)
         return True
 
     def discard(self, connection: Connection) -> None:
         self._open.pop(connection, None)
+        self._tell_changed(len(self._open))
 
     def _make_room(self, newcomer: Connection) -> bool:
         """Whoever has waited longest without a whole head goes,

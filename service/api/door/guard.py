@@ -23,6 +23,7 @@ from service.api.door.hosts import (
 )
 from service.api.door.work import current_job
 from service.api.serving.keys import KeyStore
+from service.api.serving.shared_arrays import SharedArrays
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +58,20 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, config: ServeConfig, keys: KeyStore, access: Access | None = None
+        self,
+        app: ASGIApp,
+        config: ServeConfig,
+        keys: KeyStore,
+        access: Access | None = None,
+        arrays: SharedArrays | None = None,
     ) -> None:
-        """:param access: for tests with a clock of their own; None makes one."""
+        """:param access: for tests with a clock of their own; None makes one.
+        :param arrays: of the workers who know the same sessions and count wrong keys together.
+        """
         self._app = app
         self._names = allowed_names(config)
         self._origins = allowed_origins(config)
-        self._access = Access(config, keys) if access is None else access
+        self._access = Access(config, keys, arrays=arrays) if access is None else access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

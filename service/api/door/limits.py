@@ -20,6 +20,7 @@ from service.api.door.exchange import Exchange, has_body, too_large
 from service.api.door.headers import is_page, with_security_headers
 from service.api.door.places import Places
 from service.api.door.work import working
+from service.api.serving.shared_arrays import SharedArrays
 from service.pictures.jobs import Job
 from service.where import patience
 from service.where.patience import Patience
@@ -51,16 +52,28 @@ SENT_FOR_ONE_ANSWERED = 2  # uploads on their way, for each that may be answered
 class Limits:
     """Answers 408, 413, 415, 429 and 431 by itself, and gives every answer its security headers."""
 
-    def __init__(self, app: ASGIApp, config: ServeConfig, *, linger_s: float = LINGER_S) -> None:
-        """:param linger_s: as Exchange has it."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        config: ServeConfig,
+        *,
+        linger_s: float = LINGER_S,
+        arrays: SharedArrays | None = None,
+    ) -> None:
+        """:param linger_s: as Exchange has it.
+        :param arrays: of the workers who have these limits together.
+        """
         self._app = app
         self._config = config
         self._linger_s = linger_s
-        self._requests = Places(config.max_busy, "request", shared=False)
-        self._uploads = Places(config.max_uploads, "upload")
-        self._arriving = Places(SENT_FOR_ONE_ANSWERED * config.max_uploads, "upload")
-        self._streams = Places(config.max_streams, "stream")
-        self._many = Places(MANY_AT_ONCE, f"{MANY} request")
+        self._requests = Places(config.max_busy, "request", shared=False, arrays=arrays)
+        self._uploads = Places(config.max_uploads, "upload", arrays=arrays)
+        self._arriving = Places(
+            SENT_FOR_ONE_ANSWERED * config.max_uploads, "upload", arrays=arrays, name="arriving"
+        )
+        self._streams = Places(config.max_streams, "stream", arrays=arrays)
+        self._many = Places(MANY_AT_ONCE, f"{MANY} request", arrays=arrays, name="many")
+        # of each worker: its own threads are what is spared
         self._ready = Places(READY_AT_ONCE, "request", shared=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from service.api.answers import NDJSON
 from service.api.forms import checked, json_of, only_fields
+from service.api.json_bodies import QuickBody
 from service.api.plans import Plan, Uploads, make_plan
 from service.api.schemas import (
     ErrorAnswer,
@@ -32,7 +33,7 @@ from service.search.understood import Understood
 
 LINES_AT_ONCE = 100  # of a stream: some 30 kB
 
-router = APIRouter(prefix="/v1", tags=["search"])
+router = APIRouter(prefix="/v1", tags=["search"], route_class=QuickBody)
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorAnswer} for code in (404, 408, 410, 413, 415, 422, 429, 503)

@@ -16,6 +16,7 @@ from indexer.disk.layout import Layout
 from indexer.embed import Embedder
 from indexer.errors import BadRequest, LakeDamaged, LakeError, UnknownLake
 from indexer.models import check_model, load_model_of
+from indexer.words import count
 from service.api.serving.shared_embedder import Kind, SharedEmbedder
 from service.lake import Lake
 from service.snapshot.snapshot import Snapshot
@@ -231,6 +232,21 @@ class Hub:
         if name not in self._by_name:
             raise UnknownLake(name, self._names())
         return self._by_name[name]
+
+    @property
+    def has_loaded(self) -> bool:
+        """Whether the models that can be loaded here are."""
+        return self._loading.ident is not None and not self._loading.is_alive()
+
+    def introduction(self) -> tuple[str, ...]:
+        """What whoever starts the service is told: the lakes, and what is wrong with them."""
+        said = []
+        for served in self.lakes:
+            rows, number = count(served.lake.rows, "image"), served.lake.snapshot.number
+            said.append(f"{served.name}: {rows}, snapshot {number}")
+            said += [f"warning: {problem}" for problem in served.problems]
+        said += [f"warning: {name} is not served: {error}" for name, error in self.unopened.items()]
+        return tuple(said)
 
     def _names(self) -> str:
         return ", ".join(self._by_name) or "none"
