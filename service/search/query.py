@@ -126,6 +126,11 @@ class Query:
     collapse: bool = False  # True: near-identical images are one hit, the best of them
     max_per: MaxPer | None = None
     moments: ByMoment | None = None  # frames of one stream that are near in time are one hit
+    # The share of the nearest that is to be found; None: as the lake is set.
+    recall: float | None = None
+    exact: bool = False  # True: every row is searched, however the lake is set
+    # Groups to look into, as the first page did; None: as many as the recall takes.
+    depth: int | None = None
 
     @classmethod
     def of(
@@ -185,13 +190,19 @@ class Query:
         return replace(self, **known)
 
     def check(self) -> None:
-        """:raises BadRequest: if k or offset is out of range."""
+        """:raises BadRequest: if k, offset, recall or depth is out of range."""
         if self.k is not None and self.k < 1:
             raise BadRequest("k", f"{self.k} is not a number of hits; it must be at least 1")
         if self.offset < 0:
             raise BadRequest(
                 "offset", f"{self.offset} is not a number of hits; it must be at least 0"
             )
+        if self.recall is not None and not 0 < self.recall <= 1:
+            raise BadRequest(
+                "recall", f"{self.recall:g} is no share of the nearest; it is above 0, up to 1"
+            )
+        if self.depth is not None and self.depth < 1:
+            raise BadRequest("depth", f"{self.depth} is no number of groups; it is at least 1")
 
     @property
     def has_examples(self) -> bool:
@@ -246,14 +257,15 @@ class Query:
         :raises BadRequest: naming the first field that is unknown, or has a value of another kind.
         """
         said = {name: value for name, value in document.items() if value is not None}
-        names = [*EXAMPLES, *(option.name for option in OPTIONS), "offset"]
+        names = [*EXAMPLES, *sorted(OPTION_NAMES)]
         for name in said:
             if name not in names:
                 raise BadRequest(name, f"there is no such field{_nearest(name, names)}")
         for option in OPTIONS:
             if option.name in said:
                 json_values.checked(option.name, said[option.name], option.type)
-        json_values.checked("offset", said.get("offset", 0), int)
+        for name in _OF_PAGES & said.keys():
+            json_values.checked(name, said[name], int)
         typed = json_values.checked("query", said["query"], str) if "query" in said else None
         examples = cls(
             texts=(
@@ -281,6 +293,7 @@ class Option:
     help: str  # for `lakesift search --help`, as argparse takes it
     metavar: str | None = None  # stands for the flag's value in the help
     at_least: int | None = None  # the smallest number
+    at_most: int | None = None  # the largest
     lengths: tuple[int | None, int | None] = (None, None)  # of a text or a list: least, most
     # Of an object: from the flag's words; it raises BadRequest where they make no sense.
     parse: Callable[[str], Any] | None = None
@@ -356,6 +369,26 @@ OPTIONS = (
         parse=ByMoment.parse,
     ),
     Option(
+        "recall",
+        float,
+        "0.99: it may miss one in a hundred of the nearest, and is much faster on a large lake that has "
+        "groups; the answer's `searched` says what was done. Above 0, up to 1. Left out: as the service or "
+        "the lake is set, exact unless somebody chose otherwise.",
+        "--recall",
+        "the share of the nearest that is to be found, e.g. 0.99, which is much faster on a large lake that "
+        "has groups (default: as the lake is set, exact unless somebody chose otherwise)",
+        metavar="SHARE",
+        at_least=0,
+        at_most=1,
+    ),
+    Option(
+        "exact",
+        bool,
+        "True: every row is searched, however the service and the lake are set.",
+        "--exact-search",
+        "search every row, however the lake is set (default: as --recall says)",
+    ),
+    Option(
         "k",
         int,
         f"Hits a page, {PAGE_K} if not said. In a stream: hits in all, every row if not said.",
@@ -366,7 +399,9 @@ OPTIONS = (
     ),
 )
 
-OPTION_NAMES = frozenset(option.name for option in OPTIONS) | {"offset"}
+# What a next page has from the one before it.
+_OF_PAGES = frozenset({"offset", "depth"})
+OPTION_NAMES = frozenset(option.name for option in OPTIONS) | _OF_PAGES
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:

@@ -124,6 +124,8 @@ def _page(plan: Plan) -> Response:
     }
     if plan.asked.decided is not None:
         answer["decided"] = _decided_facts(plan.asked.decided)
+    if page.searched is not None:
+        answer["searched"] = page.searched.to_json()
     if page.remarks is not None:
         answer |= page.remarks.to_json()
     search_s = time.perf_counter() - started
