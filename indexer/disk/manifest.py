@@ -275,8 +275,8 @@ def check_files(
 
     :param deep: True reads everything, False lengths and ends; None decides by the lake's size (256
         MB).
-    :param known: ids of segments, codes and groups that were found whole before; of these, lengths and
-        ends.
+    :param known: ids of segments, codes and groups that were found whole before; of these, lengths
+        and ends.
     """
     if deep is None:
         deep = manifest.size_bytes < ALWAYS_DEEP_BELOW_BYTES

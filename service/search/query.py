@@ -257,15 +257,15 @@ class Query:
         :raises BadRequest: naming the first field that is unknown, or has a value of another kind.
         """
         said = {name: value for name, value in document.items() if value is not None}
-        names = [*EXAMPLES, *sorted(OPTION_NAMES)]
+        names = [*EXAMPLES, *(option.name for option in OPTIONS), *_OF_PAGES]
         for name in said:
             if name not in names:
                 raise BadRequest(name, f"there is no such field{_nearest(name, names)}")
         for option in OPTIONS:
             if option.name in said:
                 json_values.checked(option.name, said[option.name], option.type)
-        for name in _OF_PAGES & said.keys():
-            json_values.checked(name, said[name], int)
+        for name in _OF_PAGES:
+            json_values.checked(name, said.get(name, 1), int)
         typed = json_values.checked("query", said["query"], str) if "query" in said else None
         examples = cls(
             texts=(
@@ -400,8 +400,8 @@ OPTIONS = (
 )
 
 # What a next page has from the one before it.
-_OF_PAGES = frozenset({"offset", "depth"})
-OPTION_NAMES = frozenset(option.name for option in OPTIONS) | _OF_PAGES
+_OF_PAGES = ("offset", "depth")
+OPTION_NAMES = frozenset(option.name for option in OPTIONS).union(_OF_PAGES)
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:

@@ -18,8 +18,9 @@ class BackgroundCheck:
     """
 
     def __init__(self, layout: Layout, found: Callable[[Mapping[str, str]], None]) -> None:
-        """:param found: told at once of each damaged segment, and of damaged codes and groups: the id and
-        a sentence."""
+        """:param found: told at once of each damaged segment, and of damaged codes and groups: the
+        id and a sentence.
+        """
         self.damaged: dict[str, str] = {}  # all found so far
         self._layout = layout
         self._found = found

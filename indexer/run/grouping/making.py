@@ -22,6 +22,7 @@ from indexer.disk.segment import Segment
 from indexer.disk.tables import dead_positions
 from indexer.embed import Embedder
 from indexer.errors import LakeError
+from indexer.models import check_model, load_model_of
 from indexer.report import Progress, Silent, SyncReport
 from indexer.run.coding import SAMPLE_ROWS
 from indexer.run.grouping.centres import centres_of, groups_of_rows, number_of_groups
@@ -35,6 +36,18 @@ MOST_MISSING = 0.2
 RECALL = 0.99  # of searches of a very large lake that ask for none
 
 LoadModel = Callable[[], Embedder]
+
+
+def own_model(layout: Layout, manifest: Manifest) -> LoadModel:
+    """Loads the model that the lake names, where this machine trusts it."""
+
+    def load() -> Embedder:
+        name = str(layout.root)
+        model = load_model_of(name, manifest)
+        check_model(name, manifest, model)
+        return model
+
+    return load
 
 
 def is_very_large(manifest: Manifest, config: IndexConfig) -> bool:

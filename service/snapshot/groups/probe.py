@@ -175,7 +175,7 @@ class _Probe:
         return np.concatenate(pieces)
 
     def _products(self, half: str) -> NDArray[np.float32]:
-        """float32, (n,): what a half of the codes adds to the scores, the query rounded to bytes."""
+        """float32, (n,): what a half of the codes adds, the query rounded to bytes."""
         query = getattr(self._turned, half)
         asked = ByteQueries(query.whole[None])
         found = np.empty(len(self._rows), np.int32)

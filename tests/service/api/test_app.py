@@ -147,6 +147,7 @@ def test_the_table_of_limits_says_what_is_so() -> None:
         "trust_proxies",
         "trust_model",
         "thumbnail_cache_bytes",
+        "recall",
     }
     assert set(said) == knobs - others
 

@@ -198,6 +198,9 @@ WHOLE_FOR_CURSOR = Query(
     collapse=True,
     max_per=WHOLE.max_per,
     moments=WHOLE.moments,
+    recall=0.95,
+    exact=True,
+    depth=12,
 )
 
 
