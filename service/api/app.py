@@ -39,6 +39,7 @@ from service.api.routes import (
 from service.api.serving.hub import Hub, Models, name_lakes
 from service.api.serving.keys import KeyStore
 from service.api.serving.open_filters import OpenFilters
+from service.api.serving.recall_watch import RecallWatch
 from service.pictures.decoders import DecoderPool
 from service.pictures.fetches import Fetches
 from service.pictures.gone import hashes_gone
@@ -114,6 +115,7 @@ def create_app(
     state.keys = keys or KeyStore(state_folder())
     state.decoders, state.thumbnails = decoders, thumbnails
     state.filters = OpenFilters(hub)
+    state.recalls = RecallWatch(metrics.recalled, lambda: metrics.under_way == 0)
     metrics.watch(hub)
     errors.install(app)
     ours = (search, lakes, images, filters, formats, session, health, docs, page)
@@ -145,8 +147,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.config.max_busy + SPARE_THREADS
     )
     app.state.hub.start()
+    app.state.recalls.start()
     try:
         yield
     finally:
+        await anyio.to_thread.run_sync(app.state.recalls.close)
         await anyio.to_thread.run_sync(app.state.hub.close)
         await anyio.to_thread.run_sync(app.state.decoders.close)

@@ -31,6 +31,7 @@ class Searched:
     # it was measured.
     recall: Mapping[Kind, tuple[float, float]] = field(default_factory=dict)
     why: str | None = None  # less was asked for, and this is why it is exact all the same
+    kind: Kind | None = None  # of its examples; None: of several, or nobody knows
 
     @property
     def sentence(self) -> str:
@@ -71,7 +72,7 @@ def searched(snapshot: Snapshot, query: Query, kind: Kind | None) -> Searched | 
         return Searched(why=why)
     depths = groups.stored.about.depths
     if query.depth is not None:
-        return _at(groups, min(query.depth, len(groups)))
+        return _at(groups, min(query.depth, len(groups)), kind)
     wanted = KINDS if kind is None else (kind,)
     if unknown := [each for each in wanted if each not in depths]:
         return Searched(why=f"searches by {unknown[0]} were not measured on this lake")
@@ -79,15 +80,15 @@ def searched(snapshot: Snapshot, query: Query, kind: Kind | None) -> Searched | 
     enough = [each for each in found if each is not None]
     if len(enough) < len(found) or max(enough) > _MOST * len(groups):
         return Searched(why=f"a recall of {recall:g} would take more than half of the groups")
-    return _at(groups, max(enough))
+    return _at(groups, max(enough), kind)
 
 
 _NO_GROUPS = "the lake has no groups; `lakesift compact LAKE --groups` makes them"
 
 
-def _at(groups: Groups, depth: int) -> Searched:
+def _at(groups: Groups, depth: int, kind: Kind | None) -> Searched:
     recall = {kind: depths.recall(depth) for kind, depths in groups.stored.about.depths.items()}
-    return Searched(depth, len(groups), recall)
+    return Searched(depth, len(groups), recall, kind=kind)
 
 
 def _why_exact(query: Query) -> str | None:

@@ -258,7 +258,7 @@ def test_a_next_page_keeps_the_depth_of_the_first(lake: Path) -> None:
         portable = asked.portable
         assert (portable.depth, portable.exact) == (asked.searched.depth, False)
         again = opened.understand(Query.from_json(json.loads(json.dumps(portable.to_json()))))
-        assert again.searched == asked.searched
+        assert again.searched == replace(asked.searched, kind=None)
         exactly = opened.understand(Query(row_ids=[(5, 1.0)], recall=0.9, where="width_px > 0"))
         assert (exactly.portable.depth, exactly.portable.exact) == (None, True)
 
@@ -510,3 +510,26 @@ def test_hits_have_their_z_and_their_rows(lake: Path) -> None:
         exact = {hit.row_id: hit for hit in opened.search(row_id=5, k=100)}
         assert all(hit == exact[hit.row_id] for hit in near)
         assert near[0].z is not None
+
+
+def test_the_doctor_measures_what_searches_find(
+    lake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compact_lake(lake, max_segments=3, recall=0.9, load_model=no_model)
+    main(["doctor", str(lake), "--json"])
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    rows, texts = (each for each in findings if each["what"] == "groups")
+    assert rows["ok"]
+    assert "40 searches by image that ask for a recall of 0.9 looked into " in rows["detail"]
+    assert "of 64 groups, and found 0." in rows["detail"] or "found 1.0" in rows["detail"]
+    assert texts["detail"].startswith("searches by text were not looked at: ")
+
+    from service.search import comparing
+
+    with Lake.open(lake) as opened:
+        well = comparing.compare_rows(opened.snapshot, no_model)
+        assert well is not None and well.is_well
+        monkeypatch.setattr(comparing, "compare", lambda asked: (7, 10))
+        badly = comparing.compare_rows(opened.snapshot, no_model)
+        assert badly is not None
+        assert (badly.found, badly.off, badly.is_well) == (pytest.approx(0.7), 0, False)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
+from starlette.datastructures import State
 from starlette.responses import Response, StreamingResponse
 
 from service.api.answers import NDJSON
@@ -57,7 +58,7 @@ def search(request: Request, body: SearchRequest) -> Response:
     plan = make_plan(request.app.state, body, Uploads(), is_stream=is_stream)
     if is_stream:
         return StreamingResponse(_lines(plan.asked, stream(plan.asked)), media_type=NDJSON)
-    return _page(plan)
+    return _page(request.app.state, plan)
 
 
 def _search_by_upload(
@@ -80,9 +81,8 @@ def _search_by_upload(
     for name, text in in_json.items():
         if text is not None:
             said[name] = json_of(name, text)
-    return _page(
-        make_plan(request.app.state, checked(SearchRequest, said), Uploads(files, weights))
-    )
+    state = request.app.state
+    return _page(state, make_plan(state, checked(SearchRequest, said), Uploads(files, weights)))
 
 
 def _option_field(option: Option) -> Parameter:
@@ -112,7 +112,7 @@ search_by_upload = router.post(
 )(_with_options(_search_by_upload))
 
 
-def _page(plan: Plan) -> Response:
+def _page(state: State, plan: Plan) -> Response:
     started = time.perf_counter()
     page = search_page(plan.asked)
     answer: dict[str, Any] = {
@@ -126,6 +126,9 @@ def _page(plan: Plan) -> Response:
         answer["decided"] = _decided_facts(plan.asked.decided)
     if page.searched is not None:
         answer["searched"] = page.searched.to_json()
+        if page.searched.depth is not None:
+            state.metrics.searched_near(plan.cursor.lake)
+            state.recalls.answered(plan.cursor.lake, plan.asked)
     if page.remarks is not None:
         answer |= page.remarks.to_json()
     search_s = time.perf_counter() - started
