@@ -124,16 +124,15 @@ class _Probe:
         stored = groups.stored
         self._turned = Turned(vector, stored.codes.frame)
         self._pieces: list[_Piece] = []
-        rows, at = [], 0
-        for start, end in _runs(stored.starts, stored.nearest(vector, depth)):
-            rows.append(np.arange(start, end))
+        runs, at = _runs(stored.starts, stored.nearest(vector, depth)), 0
+        for start, end in runs:
             for first in range(start - start % CODE_ROWS, end, CODE_ROWS):
                 block = stored.codes.blocks[first // CODE_ROWS]
                 here = max(start - first, 0)
                 piece = _Piece(at, block, here, min(end - first, CODE_ROWS))
                 self._pieces.append(piece)
                 at += piece.rows
-        self._rows = np.concatenate([np.empty(0, np.int64), *rows])  # (n,)
+        self._rows = _numbers(runs)  # (n,)
         self._alive = None if groups.alive is None else groups.alive[self._rows]
 
     def left(self, count: int) -> tuple[Positions, NDArray[np.float64], NDArray[np.float64]] | None:
@@ -219,6 +218,16 @@ def _runs(starts: NDArray[np.int64], chosen: Positions) -> list[tuple[int, int]]
         elif end > begin:
             runs.append((begin, end))
     return runs
+
+
+def _numbers(runs: Sequence[tuple[int, int]]) -> Positions:
+    """int64, (n,): the numbers of all rows in them."""
+    if not runs:
+        return np.empty(0, np.int64)
+    begins, ends = np.array(runs, np.int64).T
+    lengths = ends - begins
+    before = np.cumsum(lengths) - lengths  # (runs,): rows in the runs before each
+    return np.arange(int(lengths.sum())) + np.repeat(begins - before, lengths)
 
 
 def _shared_out(pieces: Sequence[_Piece], rows: int) -> list[Sequence[_Piece]]:
