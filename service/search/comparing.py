@@ -73,7 +73,8 @@ def _compared(
 ) -> Compared | None:
     groups = snapshot.groups
     recall = RECALL if groups is None or groups.recall in (None, 1) else groups.recall
-    shares, how = [], None
+    shares: list[float] = []
+    how: Searched | None = None
     for query in queries:
         asked = understand(snapshot, query.with_options({"recall": recall}), model)
         how = asked.searched

@@ -73,7 +73,7 @@ def searched(snapshot: Snapshot, query: Query, kind: Kind | None) -> Searched | 
     depths = groups.stored.about.depths
     if query.depth is not None:
         return _at(groups, min(query.depth, len(groups)), kind)
-    wanted = KINDS if kind is None else (kind,)
+    wanted: tuple[Kind, ...] = KINDS if kind is None else (kind,)
     if unknown := [each for each in wanted if each not in depths]:
         return Searched(why=f"searches by {unknown[0]} were not measured on this lake")
     found = [depths[each].depth_for(recall, query.k or WIDEST) for each in wanted]

@@ -68,9 +68,9 @@ def no_model() -> Embedder:
     raise ModelUnavailable("synthetic", "nobody has it")
 
 
-def grouped(lake: Path, **options: float) -> Manifest:
+def grouped(lake: Path) -> Manifest:
     texts = Probes(DRAWN.texts(300, np.random.default_rng(4)), "texts drawn")
-    return add_groups(Layout(lake), current(lake), no_model, texts=texts, **options)
+    return add_groups(Layout(lake), current(lake), no_model, texts=texts)
 
 
 def current(lake: Path) -> Manifest:

@@ -47,7 +47,8 @@ def measure(
     needed = np.take_along_axis(ranks, groups[places].astype(np.int64), axis=1) + 1
     needed = np.where(places >= 0, needed, len(centres) + 1)
     grid = depth_grid(len(centres))
-    means, least = [], []
+    means: list[tuple[float, ...]] = []
+    least: list[tuple[float, ...]] = []
     for count in NEAREST:
         there = np.maximum((places[:, :count] >= 0).sum(1), 1)  # (n,)
         shares = [(needed[:, :count] <= depth).sum(1) / there for depth in grid]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from ulid import ULID
 
+from indexer.arrays import RowMask
 from indexer.config import IndexConfig
 from indexer.disk.checks import check_of
 from indexer.disk.codes import make_frame, write_codes
@@ -187,9 +188,9 @@ def _write(
     gone = {entry.id for entry in manifest.segments} - {s.entry.id for s in segments}
     readable = manifest.tombstones_beside(gone)
     dead = dead_positions(layout, replace(manifest, tombstones=readable))
-    alive = []
+    alive: list[RowMask | None] = []
     for segment in segments:
-        mask = None
+        mask: RowMask | None = None
         if len(positions := dead.get(segment.entry.id, ())):
             mask = np.ones(segment.entry.rows, bool)
             mask[positions] = False
