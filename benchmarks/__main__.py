@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.approximate import measure_approximate
 from benchmarks.codes import measure_codes
 from benchmarks.command import measure_command
 from benchmarks.containers import measure_containers
@@ -36,6 +37,7 @@ NAMES = (
     "moments",
     "search",
     "codes",
+    "approximate",
     "where",
     "scoring",
     "memory",
@@ -119,6 +121,7 @@ def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterat
         "moments": measure_moments,
         "search": measure_search,
         "codes": measure_codes,
+        "approximate": measure_approximate,
         "where": measure_where,
         "scoring": measure_scoring,
         "memory": measure_memory,

@@ -59,9 +59,9 @@ def _compared(flat: Lake, coded: Lake, drawn: PhotoLike, rounds: int) -> Iterato
         _same(flat, coded, queries)
         for k in (10, 100):
             jobs = [
-                _turning(queries, partial(_bare, flat, k)),
-                _turning(queries, partial(_search, flat, k)),
-                _turning(queries, partial(_search, coded, k)),
+                turning(queries, partial(bare, flat, k)),
+                turning(queries, partial(_search, flat, k)),
+                turning(queries, partial(_search, coded, k)),
             ]
             bare_s, flat_s, coded_s = in_turn(jobs, rounds)
             yield Measurement(
@@ -99,7 +99,7 @@ def _same(flat: Lake, coded: Lake, queries: Vectors) -> None:
         assert one.scores.tobytes() == other.scores.tobytes()
 
 
-def _turning(queries: Vectors, search: Callable[[Vectors], object]) -> Callable[[], object]:
+def turning(queries: Vectors, search: Callable[[Vectors], object]) -> Callable[[], object]:
     """Another query each time, the same ones for every job."""
     turn = iter(range(10**9))
     return lambda: search(queries[next(turn) % len(queries)])
@@ -108,7 +108,7 @@ def _turning(queries: Vectors, search: Callable[[Vectors], object]) -> Callable[
 _POOL = ThreadPoolExecutor(os.cpu_count())
 
 
-def _bare(lake: Lake, k: int, query: Vectors) -> object:
+def bare(lake: Lake, k: int, query: Vectors) -> object:
     """FAISS alone on the lake's own vectors, in the same blocks, a thread a core."""
     parts = lake.snapshot.parts
 

@@ -39,6 +39,9 @@ class IndexConfig:
     max_segments: int = 12  # a run ends by merging to at most this many segments
     # a lake of so many rows gets codes for its searches; 0: from where they pay on this machine
     codes_from_rows: int = 0
+    # a lake of so many rows gets groups, too, and its searches look into the nearest alone unless
+    # they ask for every row
+    groups_from_rows: int = 10_000_000
     # rows modified this shortly before the scan are looked at again next time
     settle_s: float = 2.0
     # files on this machine that were modified this shortly before they are listed are still being

@@ -436,7 +436,15 @@ class _Run:
             self.roots,
             relocated=bool(self.relocated) and not self.add,
             repairs=self.repairs,
+            load_model=lambda: self._model_of(commits.manifest),
         )
+
+    def _model_of(self, manifest: Manifest) -> Embedder:
+        """The lake's model, as it is loaded or for the first time."""
+        if self.embedder is None:
+            self.embedder = self.load_embedder(manifest)
+            check_model(str(self.context.layout.root), manifest, self.embedder)
+        return self.embedder
 
     def _stop_early(self) -> SyncReport:
         """While the sources were listed."""

@@ -29,7 +29,6 @@ from service.search.search import Hit, Page, search, search_page, search_togethe
 from service.search.understood import Understood, understand
 from service.snapshot.background import BackgroundCheck
 from service.snapshot.older import OlderSnapshots
-from service.snapshot.part import Part
 from service.snapshot.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ class Lake:
         while True:
             manifest, problems = read_manifest(self._layout)
             self._older.hold(manifest.snapshot, *([] if before is None else [before.number]))
-            snapshot = self._read(manifest, [] if before is None else before.parts)
+            snapshot = self._read(manifest, before)
             if (
                 not snapshot.problems
                 or read_manifest(self._layout)[0].snapshot == manifest.snapshot
@@ -108,18 +107,20 @@ class Lake:
         snapshot.problems[:0] = problems
         return snapshot
 
-    def _read(self, manifest: Manifest, parts: Sequence[Part]) -> Snapshot:
-        """:param parts: of the current snapshot; segments found whole there are not read again."""
-        known = [*self._older.parts(), *parts]
+    def _read(self, manifest: Manifest, current: Snapshot | None) -> Snapshot:
+        """:param current: segments found whole there are not read again."""
+        known = [*self._older.parts(), *([] if current is None else current.parts)]
+        groups = None if current is None else current.groups
         opened = check_files(
             self._layout,
             manifest,
             known={
                 *(part.segment.entry.id for part in known),
                 *(part.codes.id for part in known if part.codes is not None),
+                *(() if groups is None else (groups.stored.id,)),
             },
         )
-        snapshot = Snapshot(self._layout, opened, known)
+        snapshot = Snapshot(self._layout, opened, known, groups)
         return snapshot if self._check is None else snapshot.without(self._check.damaged)
 
     def _check_behind(self) -> None:
@@ -180,7 +181,7 @@ class Lake:
                 for file in (self._layout.root / name for name in manifest.file_names)
             ):
                 raise SnapshotGone(str(self.folder), number)
-            snapshot = self._read(manifest, current.parts).warm()
+            snapshot = self._read(manifest, current).warm()
             # `vacuum`, if it did not see the hold, deletes this file before any that it names
             path.lstat()
             self._older.put(snapshot)
@@ -246,6 +247,8 @@ class Lake:
         moments: ByMoment | float | None = None,
         diversity: float | None = None,
         explain: bool = False,
+        recall: float | None = None,
+        exact: bool = False,
     ) -> list[Hit]:
         """Find the images most similar to what is wanted and least to what is not, best first.
 
@@ -272,6 +275,10 @@ class Lake:
         :param diversity: 0 to 1: how much it counts against a hit that it is like those before it
             (maximal marginal relevance, among the 500 best); 0 or None: not at all.
         :param explain: True: a hit's `explained` has what each example adds to its score.
+        :param recall: 0.99: it may miss one in a hundred of the nearest, which makes a search of a
+            large lake with groups many times as fast; None: as the lake is set, which is exact
+            unless somebody chose otherwise. `search_page` tells what was done.
+        :param exact: True: every row is searched, however the lake is set.
         :raises BadRequest: if nothing is wanted or unwanted, k is below 1, a row_id or max_per's
             column is unknown, or the filter was not applied yet.
         :raises UnknownFilter: if there is none of this name.
@@ -299,6 +306,8 @@ class Lake:
             "moments": ByMoment(moments) if isinstance(moments, int | float) else moments,
             "diversity": diversity,
             "explain": explain,
+            "recall": recall,
+            "exact": exact,
         }
         return self.search_query(examples.with_options(options))
 

@@ -22,14 +22,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numkong
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from indexer.arrays import Vectors
-from indexer.disk.stored_vectors import StoredVectors
+from indexer.arrays import Positions, Vectors
 
 CODES_FORMAT = 1
 CODE_ROWS = 32_768  # in one batch of the file, which is what one task of a search reads
@@ -219,7 +219,17 @@ class StoredCodes:
             raise ValueError(f"Arrow cannot read it ({str(error).splitlines()[0]})") from None
 
 
-def write_codes(path: Path, vectors: StoredVectors, frame: Frame) -> None:
+class InOrder(Protocol):
+    """Vectors in an order, as a segment has them."""
+
+    @property
+    def rows(self) -> int: ...
+
+    def take(self, positions: Positions, /) -> Vectors:
+        """float32, (n, dim): the vectors at these positions, in their order."""
+
+
+def write_codes(path: Path, vectors: InOrder, frame: Frame) -> None:
     """Write the codes of all vectors to a new file.
 
     :param vectors: all finite.

@@ -31,6 +31,10 @@ class Layout:
         return self.root / "codes"
 
     @property
+    def groups(self) -> Path:
+        return self.root / "groups"
+
+    @property
     def tombstones(self) -> Path:
         return self.root / "tombstones"
 
@@ -76,7 +80,7 @@ class Layout:
         a lake's folder may hold other things, which are not ours to touch.
         """
         folders = [self.manifests, self.segments, self.tombstones, self.skipped, self.filters]
-        folders += [self.ledger, self.seeks, self.readers, self.staging, self.codes]
+        folders += [self.ledger, self.seeks, self.readers, self.staging, self.codes, self.groups]
         files = [self.manifest, self.root / "manifest.json.new", self.writer_lock]
         files += [self.writer_note, self.root / "writer.json.new", self.root / "labels.jsonl"]
         return [*folders, *files]
@@ -94,6 +98,9 @@ class Layout:
 
     def codes_file(self, file_id: str) -> Path:
         return self.codes / f"{file_id}.arrow"
+
+    def groups_folder(self, groups_id: str) -> Path:
+        return self.groups / groups_id
 
     def tombstone_file(self, file_id: str) -> Path:
         return self.tombstones / f"{file_id}.parquet"

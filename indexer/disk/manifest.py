@@ -74,6 +74,16 @@ class CodesEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupsEntry:
+    """The lake's rows by what they are near to; nothing needs them."""
+
+    id: str  # a ULID: their folder's name
+    segments: tuple[str, ...]  # whose rows they hold
+    files: dict[str, FileCheck]
+    recall: float | None = None  # of searches that ask for none; None: those are exact
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentEntry:
     id: str  # a ULID: its folder's name
     rows: int
@@ -122,6 +132,13 @@ class Manifest:
     tombstones: tuple[TombstonesEntry, ...] = ()
     skipped: tuple[SkippedEntry, ...] = ()
     recomputing: Recomputing | None = None  # None: nothing was left half done
+    groups: GroupsEntry | None = None
+
+    @property
+    def grouped_rows(self) -> int:
+        """Rows that groups hold, dead ones too."""
+        held = () if self.groups is None else self.groups.segments
+        return sum(entry.rows for entry in self.segments if entry.id in held)
 
     @property
     def live_rows(self) -> int:
@@ -146,6 +163,9 @@ class Manifest:
             for name, check in s.files.items()
         ]
         files += [(f"codes/{s.codes.id}.arrow", s.codes.file) for s in self.segments if s.codes]
+        if self.groups is not None:
+            folder = f"groups/{self.groups.id}"
+            files += [(f"{folder}/{name}", check) for name, check in self.groups.files.items()]
         files += [(f"tombstones/{t.id}.parquet", t.file) for t in self.tombstones]
         return files + [(f"skipped/{s.id}.parquet", s.file) for s in self.skipped]
 
@@ -199,7 +219,7 @@ class Opened:
     out_of_service: dict[str, str]  # segment id -> sentence
     damaged_skipped: frozenset[str]  # ids of skipped files that cannot be believed
     problems: tuple[str, ...]  # every sentence, these included
-    # id of codes -> sentence; their segments are searched without them
+    # id of codes or groups -> sentence; searches do without them
     damaged_codes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -255,8 +275,8 @@ def check_files(
 
     :param deep: True reads everything, False lengths and ends; None decides by the lake's size (256
         MB).
-    :param known: ids of segments and codes that were found whole before; of these, lengths and
-        ends.
+    :param known: ids of segments, codes and groups that were found whole before; of these, lengths
+        and ends.
     """
     if deep is None:
         deep = manifest.size_bytes < ALWAYS_DEEP_BELOW_BYTES
@@ -278,6 +298,11 @@ def check_files(
         is_known = segment.codes.id in known
         if damage := find_damage(path, segment.codes.file, deep=deep and not is_known):
             damaged_codes[segment.codes.id] = without_codes(path, damage)
+    if (groups := manifest.groups) is not None:
+        for name, check in groups.files.items():
+            path = layout.groups_folder(groups.id) / name
+            if damage := find_damage(path, check, deep=deep and groups.id not in known):
+                damaged_codes.setdefault(groups.id, without_groups(path, damage))
     problems += damaged_codes.values()
     for entry in manifest.tombstones:
         path = layout.tombstone_file(entry.id)
@@ -305,6 +330,14 @@ def without_codes(path: str | Path, damage: str) -> str:
     """What is to be told of codes that cannot be used."""
     return (
         f"{path} is damaged: {damage}; searches are right without it, but slower, and the next "
+        "`lakesift sync` makes it anew"
+    )
+
+
+def without_groups(path: str | Path, damage: str) -> str:
+    """What is to be told of groups that cannot be used."""
+    return (
+        f"{path} is damaged: {damage}; searches go on exactly without it, and the next "
         "`lakesift sync` makes it anew"
     )
 
@@ -407,6 +440,7 @@ def _parse(body: dict[str, Any]) -> Manifest:
         recomputing=_recomputing(fields.inner("recomputing"))
         if fields.has("recomputing")
         else None,
+        groups=_groups(fields.inner("groups")) if fields.has("groups") else None,
     )
 
 
@@ -475,6 +509,18 @@ def _codes(of: Fields, value: object) -> CodesEntry:
         raise ValueError(f"{of.path('codes')} is no object")
     fields = Fields(value, of.path("codes"))
     return CodesEntry(_id(fields.take("id")), _check_from(fields.inner("file")))
+
+
+def _groups(fields: Fields) -> GroupsEntry:
+    recall = fields.maybe_number("recall")
+    if recall is not None and not 0 < recall <= 1:
+        raise ValueError(f"{fields.path('recall')} is no share")
+    files = {
+        _file_name(name): _check_from(Fields(check, fields.path(f"files.{name}")))
+        for name, check in fields.inner("files").rest().items()
+    }
+    segments = tuple(map(_id, fields.items("segments")))
+    return GroupsEntry(_id(fields.take("id")), segments, files, recall)
 
 
 def _tombstones(fields: Fields) -> TombstonesEntry:

@@ -170,21 +170,25 @@ class Segment:
 
         :raises LakeDamaged: if a row group cannot be decoded, or holds what no row can.
         """
+        for number in range(self.rows.num_row_groups):
+            yield self.row_group(number, names)
+
+    def row_group(self, number: int, names: Sequence[str] | None = None) -> pa.Table:
+        """One of them, as `row_groups` has it; columns that the segment has not are left out."""
         called = self._called
         here = (
             None if names is None else [stored for stored, name in called.items() if name in names]
         )
-        for number in range(self.rows.num_row_groups):
-            try:
-                table = self.rows.read_row_group(number, columns=here)
-            except (pa.ArrowException, OSError) as error:
-                raise LakeDamaged(
-                    str(self.folder / ROWS), f"Parquet cannot read it ({error})"
-                ) from None
-            if fault := wrong_values(table):
-                raise LakeDamaged(str(self.folder / ROWS), fault)
-            names_now = [called[name] for name in table.column_names]
-            yield table if table.column_names == names_now else table.rename_columns(names_now)
+        try:
+            table = self.rows.read_row_group(number, columns=here)
+        except (pa.ArrowException, OSError) as error:
+            raise LakeDamaged(
+                str(self.folder / ROWS), f"Parquet cannot read it ({error})"
+            ) from None
+        if fault := wrong_values(table):
+            raise LakeDamaged(str(self.folder / ROWS), fault)
+        names_now = [called[name] for name in table.column_names]
+        return table if table.column_names == names_now else table.rename_columns(names_now)
 
     def check(self) -> None:
         """Read every byte before it is copied elsewhere:

@@ -8,7 +8,7 @@ who holds the lock already.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,10 +27,19 @@ from indexer.disk.rows import lake_schema
 from indexer.disk.sealed import break_seal
 from indexer.disk.segment import Segment, SegmentWriter
 from indexer.disk.tables import NO_TOMBSTONES, dead_positions, drop_segments
-from indexer.errors import LakeDamaged, LakeError
+from indexer.errors import BadRequest, LakeDamaged, LakeError
 from indexer.fields import Fields
+from indexer.report import Progress
 from indexer.run.coding import SEGMENT_FROM_ROWS, add_codes, drop_codes, is_large
 from indexer.run.commits import clear_staging, prepare_folder
+from indexer.run.grouping.making import (
+    LoadModel,
+    add_groups,
+    are_due,
+    drop_groups,
+    own_model,
+    with_recall,
+)
 from indexer.sources.containers.packed.seek_file import TAR_GZ, tar_part
 
 MAX_MERGED_BYTES = 512 * 2**20  # of vectors in one merged segment: merging holds them in memory
@@ -46,13 +55,23 @@ class CompactReport:
     rows: int  # live rows
     snapshot: int  # the one that is current now
     coded: int = 0  # rows of segments that have codes, dead ones too
+    grouped: int = 0  # rows that groups hold, dead ones too
+    recall: float | None = None  # of searches that ask for none; None: those are exact
     # a sentence for each damaged file; its segment was left alone
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
 def compact_lake(
-    lake: Path, *, max_segments: int = 1, use_lock: bool = True, codes: bool | None = None
+    lake: Path,
+    *,
+    max_segments: int = 1,
+    use_lock: bool = True,
+    codes: bool | None = None,
+    groups: bool | None = None,
+    recall: float | None = None,
+    load_model: LoadModel | None = None,
+    progress: Progress | None = None,
 ) -> CompactReport:
     """Merge a lake's smallest segments until at most max_segments are left, and leave dead rows
     behind.
@@ -62,13 +81,22 @@ def compact_lake(
     :param use_lock: False writes without a lock, on a file system that has none.
     :param codes: True gives every segment codes, which searches then read instead of the vectors;
         False drops those that there are; None: gives them to a lake so large that they pay.
+    :param groups: True gives the lake groups, which searches that may miss a row then look into;
+        False drops them; None: makes anew those that there are, where they lack much of the lake.
+    :param recall: of searches that ask for none, 1: all is found; None: as it was.
+    :param load_model: the lake's, to measure with; None: what its manifest names.
+    :raises BadRequest: if recall is no share, or the lake has no groups that it could be of.
     :raises LakeNotFound: if there is no lake.
     :raises LakeLocked: if another process writes it.
     :raises LakeError: if there are no locks here and use_lock is True; if the folder cannot be
         written, as when the disk is full; if a segment to be merged is not what was committed.
     """
     layout = Layout(lake)
-    read_manifest(layout)  # LakeNotFound before any folder is made
+    known, _ = read_manifest(layout)  # LakeNotFound before any folder is made
+    if recall is not None:
+        _check_recall(
+            recall, will_have=bool(groups) or (known.groups is not None and groups is None)
+        )
     prepare_folder(layout)
     started = time.monotonic()
     with _told(layout), writer(layout, use_lock=use_lock):
@@ -86,16 +114,50 @@ def compact_lake(
                 after,
                 damaged={*opened.out_of_service, *opened.damaged_codes},
                 segment_from_rows=1 if codes else SEGMENT_FROM_ROWS,
+                progress=progress,
             )
+        bad = {*opened.out_of_service, *opened.damaged_codes}
+        if groups is False:
+            after = drop_groups(layout, after)
+        elif (groups and not _are_whole(after, bad)) or (
+            groups is None and are_due(_without_bad(after, bad), IndexConfig.from_env())
+        ):
+            model = load_model or own_model(layout, after)
+            after = add_groups(layout, after, model, recall=recall, damaged=bad, progress=progress)
+        if recall is not None:
+            after = with_recall(layout, after, recall)
     return CompactReport(
         segments_before=len(before.segments),
         segments=len(after.segments),
         rows=after.live_rows,
         snapshot=after.snapshot,
         coded=sum(entry.rows for entry in after.segments if entry.codes),
+        grouped=after.grouped_rows,
+        recall=None if after.groups is None else after.groups.recall,
         problems=list(opened.problems),
         seconds=time.monotonic() - started,
     )
+
+
+def _check_recall(recall: float, *, will_have: bool) -> None:
+    if not 0 < recall <= 1:
+        raise BadRequest("recall", f"{recall:g} is no share of the nearest; it is up to 1")
+    if not will_have:
+        raise BadRequest("recall", "the lake has no groups; make them, too: --groups")
+
+
+def _without_bad(manifest: Manifest, bad: Collection[str]) -> Manifest:
+    """With damaged groups as such that hold nothing."""
+    groups = manifest.groups
+    if groups is None or groups.id not in bad:
+        return manifest
+    return replace(manifest, groups=replace(groups, segments=()))
+
+
+def _are_whole(manifest: Manifest, bad: Collection[str]) -> bool:
+    """Whether the groups hold every row, and can be read."""
+    rows = sum(entry.rows for entry in manifest.segments if entry.id not in bad)
+    return rows > 0 and _without_bad(manifest, bad).grouped_rows >= rows
 
 
 @contextmanager
@@ -293,6 +355,8 @@ def vacuum(layout: Layout, manifest: Manifest, *, keep_s: float = KEEP_S) -> Vac
     _delete_unnamed(layout.segments, {entry.id for m in kept for entry in m.segments}, report)
     codes = {f"{entry.codes.id}.arrow" for m in kept for entry in m.segments if entry.codes}
     _delete_unnamed(layout.codes, codes, report)
+    groups = {manifest.groups.id for manifest in kept if manifest.groups is not None}
+    _delete_unnamed(layout.groups, groups, report)
     tombstones = {f"{entry.id}.parquet" for m in kept for entry in m.tombstones}
     _delete_unnamed(layout.tombstones, tombstones | {NO_TOMBSTONES}, report)
     _delete_unnamed(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
 from indexer.disk.manifest import Manifest, SegmentEntry
 from indexer.disk.tables import SKIPPED_SCHEMA, Skipped, read_skipped, write_skipped
+from indexer.embed import Embedder
 from indexer.run.coding import with_codes
 from indexer.run.commits import Commits
 from indexer.run.compact import compact
 from indexer.run.context import Context
+from indexer.run.grouping.making import with_groups
 from indexer.run.roots import Roots
 
 
@@ -24,10 +26,12 @@ def wrap_up(
     *,
     relocated: bool,
     repairs: bool,
+    load_model: Callable[[], Embedder],
 ) -> None:
     """
     :param before: the snapshot that the run began with; None for a new lake.
     :param relocated: True: the lake's sources moved house.
+    :param load_model: the lake's; called where searches by text are to be measured.
     :param repairs: True: a snapshot is due even where no image changed, to leave damage behind.
     """
     changes: dict[str, Any] = {}
@@ -47,6 +51,9 @@ def wrap_up(
     )
     commits.manifest = with_codes(
         run.layout, commits.manifest, run.config, run.report, run.progress
+    )
+    commits.manifest = with_groups(
+        run.layout, commits.manifest, run.config, run.report, run.progress, load_model
     )
 
 

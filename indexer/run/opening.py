@@ -35,7 +35,10 @@ def open_manifest(layout: Layout, config: IndexConfig, report: SyncReport) -> Ma
         else entry
         for entry in manifest.segments
     )
-    return replace(manifest, skipped=whole, segments=segments)
+    groups = manifest.groups
+    if groups is not None and groups.id in opened.damaged_codes:
+        groups = replace(groups, segments=())
+    return replace(manifest, skipped=whole, segments=segments, groups=groups)
 
 
 def _without_damaged(

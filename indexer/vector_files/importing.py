@@ -44,6 +44,7 @@ from indexer.run.coding import with_codes
 from indexer.run.commits import clear_staging
 from indexer.run.compact import compact
 from indexer.run.first_run import folder_held
+from indexer.run.grouping.making import own_model, with_groups
 from indexer.run.opening import open_manifest
 from indexer.sources.guard import remember_sites
 from indexer.sources.names import absolute, is_url, uri_of
@@ -375,6 +376,10 @@ class _Import:
         self.manifest = compact(self.layout, self.manifest, max_segments=self.config.max_segments)
         self.manifest = with_codes(
             self.layout, self.manifest, self.config, self.report, self.progress
+        )
+        model = own_model(self.layout, self.manifest)
+        self.manifest = with_groups(
+            self.layout, self.manifest, self.config, self.report, self.progress, model
         )
 
     def _take_back(self) -> None:

@@ -40,6 +40,7 @@ from service.api.routes import (
 from service.api.serving.hub import Hub, Models, name_lakes
 from service.api.serving.keys import KeyStore
 from service.api.serving.open_filters import OpenFilters
+from service.api.serving.recall_watch import RecallWatch
 from service.api.serving.shared_arrays import SharedArrays
 from service.pictures.decoders import DecoderPool, decoders_of_one
 from service.pictures.fetches import Fetches
@@ -123,6 +124,7 @@ def create_app(
     state.keys = keys or KeyStore(state_folder())
     state.decoders, state.thumbnails = decoders, thumbnails
     state.filters = OpenFilters(hub)
+    state.recalls = RecallWatch(metrics.recalled, lambda: metrics.under_way == 0)
     metrics.watch(hub)
     errors.install(app)
     ours = (search, search_many, lakes, images, filters, formats, session, health, docs, page)
@@ -154,8 +156,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.config.max_busy + SPARE_THREADS
     )
     app.state.hub.start()
+    app.state.recalls.start()
     try:
         yield
     finally:
+        await anyio.to_thread.run_sync(app.state.recalls.close)
         await anyio.to_thread.run_sync(app.state.hub.close)
         await anyio.to_thread.run_sync(app.state.decoders.close)

@@ -49,8 +49,18 @@ class ServeConfig:
     body_patience_s: float = 30.0  # for a whole body, and a second more for each 64 kB
     write_patience_s: float = 60.0  # for a caller of whose answer no byte moves
     workers: int = 1  # processes that answer together, 1 to 64
+    # the share of the nearest that a search finds which asks for none, on a lake with groups; 1:
+    # all; 0: as each lake is set
+    recall: float = 0.0
     # pages of other origins that may read, as http://localhost:3005
     allow_origins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """:raises BadRequest: if a value makes no sense."""
+        if not 0 <= self.recall <= 1:
+            raise BadRequest(
+                "LAKESIFT_RECALL", f"{self.recall:g} is no share of the nearest; it is up to 1"
+            )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> ServeConfig:

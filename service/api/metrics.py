@@ -67,12 +67,40 @@ class Metrics:
             ["kind", "kept"],
             registry=self._registry,
         )
+        self._near = Counter(
+            "lakesift_near_searches",
+            "Searches that looked into a few groups alone",
+            ["lake"],
+            registry=self._registry,
+        )
+        self._recall_wanted = Counter(
+            "lakesift_recall_wanted",
+            "Of such searches that were done again exactly: rows among the 10 nearest",
+            ["lake", "made_of"],
+            registry=self._registry,
+        )
+        self._recall_found = Counter(
+            "lakesift_recall_found",
+            "Those of them that the search had found",
+            ["lake", "made_of"],
+            registry=self._registry,
+        )
+        # Changed by the event loop alone, so that other threads may read it.
+        self.under_way = 0
 
     def batched(self, kind: Kind, size: int) -> None:
         self._batches.labels(kind).observe(size)
 
     def looked_up(self, kind: Kind, kept: bool) -> None:
         self._lookups.labels(kind, "yes" if kept else "no").inc()
+
+    def searched_near(self, lake: str) -> None:
+        self._near.labels(lake).inc()
+
+    def recalled(self, lake: str, made_of: str, found: int, wanted: int) -> None:
+        """:param found: of the wanted rows, those that a search of a few groups had found."""
+        self._recall_wanted.labels(lake, made_of).inc(wanted)
+        self._recall_found.labels(lake, made_of).inc(found)
 
     def watch(self, hub: Hub) -> None:
         """Read the lakes' facts whenever somebody asks for them."""
@@ -142,10 +170,12 @@ class Measured:
             await send(message)
 
         self._metrics.in_flight.inc()
+        self._metrics.under_way += 1
         try:
             await self._app(scope, receive, watched)
         finally:
             self._metrics.in_flight.dec()
+            self._metrics.under_way -= 1
             route = getattr(
                 scope.get("route"), "path", "other"
             )  # never the path itself: callers choose those

@@ -76,6 +76,10 @@ def make_plan(
     started = time.perf_counter()
     said = body.model_dump(exclude={"lake", "cursor"}, exclude_none=True)
     query = Query.from_json(said | {"where": body.where or None, "k": k})
+    if query.recall is None and state.config.recall:
+        query = replace(query, recall=state.config.recall)
+    if is_stream:
+        query = replace(query, exact=True)
     if len(query.texts) > MAX_EXAMPLES:
         raise BadRequest(
             "query",

@@ -271,6 +271,19 @@ class Hit(BaseModel):
     )
 
 
+class SearchedFacts(BaseModel):
+    """How a search was done that was asked, or set, to be less than exact."""
+
+    exact: bool = Field(description="True: every row was searched.")
+    recall_at_10: dict[str, float] | None = Field(
+        None,
+        description="Of queries that are an image and of those that are a text: the share of the 10 nearest rows "
+        "that a search as deep as this found, in the mean, when it was measured on this lake.",
+    )
+    recall_at_100: dict[str, float] | None = Field(None, description="The same of the 100 nearest.")
+    why: str | None = Field(None, description="Why it was exact, though less was asked for.")
+
+
 class DecidedFacts(BaseModel):
     """Whose decisions a search was restricted to."""
 
@@ -303,6 +316,11 @@ class SearchAnswer(BaseModel):
     hits: list[Hit]
     next_cursor: str | None = Field(description="Null at the end.")
     decided: DecidedFacts | None = Field(None, description="Only where a filter was named.")
+    searched: SearchedFacts | None = Field(
+        None,
+        description="Only where less than an exact search was asked for, by `recall` or as the service or the lake "
+        "is set, or `exact`.",
+    )
     hint: str | None = Field(
         None,
         description="Only on the first page, and where there is one: the model hardly knows the words, "

@@ -36,6 +36,7 @@ from indexer.words import count, size
 from service.lake import Lake
 from service.relevance.decisions.soundness import Soundness, soundness, soundness_of_deleted
 from service.relevance.decisions.store import FilterStore
+from service.search.comparing import compare_rows, compare_texts
 from service.snapshot.part import Part
 from service.snapshot.snapshot import hash_row_ids
 
@@ -99,6 +100,7 @@ def examine(
         yield _rows(lake)
         yield _vectors(lake)
         yield from _sources(lake)
+        yield from _groups(lake)
         try:
             embedder = lake.embedder
         except LakeError as error:
@@ -200,6 +202,29 @@ def _vectors(lake: Lake) -> Finding:
         of_them = count(bad, "of the vectors looked at is", "of the vectors looked at are")
         return Finding("vectors", False, f"{of_them} not of unit length")
     return Finding("vectors", True, f"{lake.manifest.dim} dimensions, unit length")
+
+
+def _groups(lake: Lake) -> Iterator[Finding]:
+    """What searches that may miss a row find of the nearest, by rows and by texts."""
+    groups = lake.snapshot.groups
+    if groups is None:
+        return
+    for look, name in ((compare_rows, "image"), (compare_texts, "text")):
+        try:
+            found = look(lake.snapshot, lambda: lake.embedder)
+        except LakeError as error:
+            yield Finding("groups", True, f"searches by {name} were not looked at: {error}")
+            continue
+        if found is None:
+            yield Finding("groups", True, f"searches by {name} are exact")
+            continue
+        detail = f"{found.queries} searches by {name} that ask for a recall of {found.recall:g}"
+        detail += f" looked into {found.how.depth:,} of {len(groups):,} groups, and found"
+        detail += f" {found.found:.3f} of the 10 nearest"
+        if not found.is_well:
+            way_out = f"`lakesift compact {lake.folder} --no-groups`, then `--groups`"
+            detail += f"; make the groups anew: {way_out}"
+        yield Finding("groups", found.is_well, detail)
 
 
 def _sources(lake: Lake) -> Iterator[Finding]:

@@ -213,17 +213,21 @@ def _print_found(lake: Lake, query: Query, arguments: argparse.Namespace) -> Non
     if arguments.text is not None and (typed := TypedQuery.parse(arguments.text)).is_parted:
         print(one_line(typed.sentence), file=sys.stderr)
 
-    def said() -> Remarks:
-        return remarks(asked, best[0] if best else None)
+    def said() -> dict[str, Any]:
+        how = {} if asked.searched is None else {"searched": asked.searched.to_json()}
+        return how | remarks(asked, best[0] if best else None).to_json()
 
     if arguments.json:
         _print_json("hits", hits, asked.snapshot.number, said)
         return
+    how = asked.searched
+    if how is not None and (how.depth is not None or asked.query.recall is not None):
+        print(f"note: {how.sentence}", file=sys.stderr)
     if arguments.paths or arguments.print0:
         _print_paths(hits, arguments)
     else:
         _print_hits(hits)
-    _print_remarks(said())
+    _print_remarks(remarks(asked, best[0] if best else None))
 
 
 def _print_passing(lake: Lake, query: Query, arguments: argparse.Namespace) -> None:
@@ -253,14 +257,14 @@ def _print_json(
     name: str,
     found: Iterable[Hit | Row],
     snapshot: int,
-    remarks: Callable[[], Remarks] | None = None,
+    beside: Callable[[], dict[str, Any]] = dict,
 ) -> None:
     """One document, a line a hit or row, written as they come; then what is said beside them."""
     print(f'{{"snapshot": {snapshot}, "{name}": [', end="")
     for number, each in enumerate(found):
         line = json.dumps(each.to_json(), ensure_ascii=False, default=str)
         print(",\n" if number else "\n", line, sep="", end="")
-    end = {"next_cursor": None} | ({} if remarks is None else remarks().to_json())
+    end = {"next_cursor": None} | beside()
     print("\n],", json.dumps(end, ensure_ascii=False, default=str).removeprefix("{"))
 
 

@@ -55,6 +55,13 @@ def add_serve(verbs: Verbs) -> None:
         "nothing; may be repeated (default: none)",
     )
     parser.add_argument(
+        "--recall",
+        type=float,
+        metavar="SHARE",
+        help="what share of the nearest a search is to find that asks for none, on lakes with groups, e.g. 0.99; 1: "
+        "all of them (default: as each lake is set, which is all unless somebody chose otherwise)",
+    )
+    parser.add_argument(
         "--require-key",
         action="store_true",
         default=None,
@@ -98,6 +105,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         "trust_proxies",
         "trust_model",
         "workers",
+        "recall",
     )
     given = {name: getattr(arguments, name) for name in flags}
     changes: dict[str, Any] = {

@@ -78,11 +78,19 @@ def _info_lines(facts: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield "columns", [f"{name}: {kind}" for name, kind in facts["columns"].items()]
     yield "segments", [f"{facts['segments']:,}"]
     yield "with codes", [f"{facts['coded_rows']:,}"]
+    yield "in groups", [_grouped(facts)]
     yield "deleted rows", [f"{facts['deleted_rows']:,}"]
     yield "skipped", [count(facts["skipped"], "file")]
     yield "size", [size(facts["size_bytes"])]
     yield "fingerprint", [f"{name}: {value}" for name, value in facts["fingerprint"].items()]
     yield "problems", facts["problems"]
+
+
+def _grouped(facts: dict[str, Any]) -> str:
+    recall = facts["recall"]
+    return f"{facts['grouped_rows']:,}" + (
+        "" if recall is None else f"; searches that ask for no recall get {recall:g}"
+    )
 
 
 def add_doctor(verbs: Verbs) -> None:
@@ -208,7 +216,7 @@ def _vacuum(arguments: argparse.Namespace) -> int:
 def add_compact(verbs: Verbs) -> None:
     parser = add_verb(verbs, "compact", "merge small segments, leaving deleted rows behind", [
         "lakesift compact my.lake",
-        "lakesift compact my.lake --codes",
+        "lakesift compact my.lake --groups --recall 0.99",
     ])  # fmt: skip
     parser.set_defaults(run=_compact)
     parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
@@ -227,6 +235,21 @@ def add_compact(verbs: Verbs) -> None:
         "room, or drop them (default: write them from 200,000 or 400,000 images on, by the processor)",
     )
     parser.add_argument(
+        "--groups",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="write groups, which let searches with --recall below 1 read a small part of a large lake, and take "
+        "half of the vectors' room, or drop them (default: from 10,000,000 images on, and those that there are "
+        "stay up to date)",
+    )
+    parser.add_argument(
+        "--recall",
+        type=float,
+        metavar="SHARE",
+        help="what share of the nearest a search of this lake is to find that asks for none, e.g. 0.99; 1: all of "
+        "them (default: as it was; 0.99 where groups are written for 10,000,000 images and more)",
+    )
+    parser.add_argument(
         "--no-lock",
         action="store_true",
         help="write without a lock, on a file system that has none (default: refuse)",
@@ -236,21 +259,31 @@ def add_compact(verbs: Verbs) -> None:
 
 def _compact(arguments: argparse.Namespace) -> int:
     from indexer.run.compact import compact_lake
+    from service.cli.progress import TerminalProgress
 
-    report = compact_lake(
-        arguments.lake,
-        max_segments=arguments.max_segments,
-        use_lock=not arguments.no_lock,
-        codes=arguments.codes,
-    )
+    with TerminalProgress() as progress:
+        report = compact_lake(
+            arguments.lake,
+            max_segments=arguments.max_segments,
+            use_lock=not arguments.no_lock,
+            codes=arguments.codes,
+            groups=arguments.groups,
+            recall=arguments.recall,
+            progress=progress,
+        )
+    if arguments.groups and not report.grouped:
+        print(
+            f"note: {arguments.lake} is too small for groups; searches stay exact", file=sys.stderr
+        )
     for problem in report.problems:
         print(f"warning: {problem}", file=sys.stderr)
     if arguments.json:
-        names = ("segments_before", "segments", "rows", "snapshot", "coded")
+        names = ("segments_before", "segments", "rows", "snapshot", "coded", "grouped", "recall")
         print_json({name: getattr(report, name) for name in names})
     print(
         f"{count(report.segments_before, 'segment')} -> {report.segments:,}, {count(report.rows, 'image')}"
         + (f", {count(report.coded, 'row')} with codes" if report.coded else "")
+        + (f", {count(report.grouped, 'row')} in groups" if report.grouped else "")
         + f" in {report.seconds:.1f} s -> {arguments.lake}",
         file=sys.stderr,
     )

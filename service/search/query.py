@@ -129,6 +129,11 @@ class Query:
     # 0..1: how much it counts against a hit that it is like those before it; 0: not at all
     diversity: float = 0.0
     explain: bool = False  # True: each hit has what each example adds to its score
+    # The share of the nearest that is to be found; None: as the lake is set.
+    recall: float | None = None
+    exact: bool = False  # True: every row is searched, however the lake is set
+    # Groups to look into, as the first page did; None: as many as the recall takes.
+    depth: int | None = None
 
     @classmethod
     def of(
@@ -188,7 +193,7 @@ class Query:
         return replace(self, **known)
 
     def check(self) -> None:
-        """:raises BadRequest: if k, offset or diversity is out of range."""
+        """:raises BadRequest: if k, offset, diversity, recall or depth is out of range."""
         if self.k is not None and self.k < 1:
             raise BadRequest("k", f"{self.k} is not a number of hits; it must be at least 1")
         if self.offset < 0:
@@ -197,6 +202,12 @@ class Query:
             )
         if not 0 <= self.diversity <= 1:
             raise BadRequest("diversity", f"{self.diversity:g} is not in 0 (off) to 1")
+        if self.recall is not None and not 0 < self.recall <= 1:
+            raise BadRequest(
+                "recall", f"{self.recall:g} is no share of the nearest; it is above 0, up to 1"
+            )
+        if self.depth is not None and self.depth < 1:
+            raise BadRequest("depth", f"{self.depth} is no number of groups; it is at least 1")
 
     @property
     def has_examples(self) -> bool:
@@ -251,14 +262,15 @@ class Query:
         :raises BadRequest: naming the first field that is unknown, or has a value of another kind.
         """
         said = {name: value for name, value in document.items() if value is not None}
-        names = [*EXAMPLES, *(option.name for option in OPTIONS), "offset"]
+        names = [*EXAMPLES, *(option.name for option in OPTIONS), *_OF_PAGES]
         for name in said:
             if name not in names:
                 raise BadRequest(name, f"there is no such field{_nearest(name, names)}")
         for option in OPTIONS:
             if option.name in said:
                 json_values.checked(option.name, said[option.name], option.type)
-        json_values.checked("offset", said.get("offset", 0), int)
+        for name in _OF_PAGES:
+            json_values.checked(name, said.get(name, 1), int)
         typed = json_values.checked("query", said["query"], str) if "query" in said else None
         examples = cls(
             texts=(
@@ -374,12 +386,32 @@ OPTIONS = (
         at_most=1,
     ),
     Option(
+        "recall",
+        float,
+        "0.99: it may miss one in a hundred of the nearest, and is much faster on a large lake that has "
+        "groups; the answer's `searched` says what was done. Above 0, up to 1. Left out: as the service or "
+        "the lake is set, exact unless somebody chose otherwise.",
+        "--recall",
+        "the share of the nearest that is to be found, e.g. 0.99, which is much faster on a large lake that "
+        "has groups (default: as the lake is set, exact unless somebody chose otherwise)",
+        metavar="SHARE",
+        at_least=0,
+        at_most=1,
+    ),
+    Option(
         "explain",
         bool,
         "True: each hit says what each example of the query adds to its score, in its own `explain`. Of a "
         "further page only if the query is sent beside the cursor.",
         "--explain",
         "say what each text, image and row of the query adds to each hit's score (default: no)",
+    ),
+    Option(
+        "exact",
+        bool,
+        "True: every row is searched, however the service and the lake are set.",
+        "--exact-search",
+        "search every row, however the lake is set (default: as --recall says)",
     ),
     Option(
         "k",
@@ -392,7 +424,9 @@ OPTIONS = (
     ),
 )
 
-OPTION_NAMES = frozenset(option.name for option in OPTIONS) | {"offset"}
+# What a next page has from the one before it.
+_OF_PAGES = ("offset", "depth")
+OPTION_NAMES = frozenset(option.name for option in OPTIONS).union(_OF_PAGES)
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from indexer.arrays import Positions, RowMask, Vectors
 from indexer.disk.stored_vectors import BLOCK_ROWS, half_precision_pays
+from service.snapshot.groups.probe import search
 from service.snapshot.nearest import Answer
 from service.snapshot.part import Block, blocks_of
 from service.snapshot.scan.rider import WIDEST, Order
@@ -57,15 +58,19 @@ class Ranking:
         vector: NDArray[np.float32],
         where: Where | None,
         among: Sequence[RowMask] | None = None,
+        depth: int | None = None,
     ) -> None:
         """:param among: a mask a part: only these rows,
         of those that where keeps; None: all of them.
+        :param depth: look into so many groups of the snapshot alone, without where and among, and
+            put all other rows behind what is found there; None: every row in its place.
         """
         self.snapshot = snapshot
         self.vector = vector
         self.at_least: float | None = None  # only rows with this score or more; None: all of them
         self._where = where
         self._among = among
+        self._depth = depth
         self._masks: dict[int, RowMask | None] = {}  # by part number; a predicate is asked once
         self._known: tuple[int, Found] | None = None  # the first so many rows, found beforehand
 
@@ -78,6 +83,8 @@ class Ranking:
         """The first count rows; None: all."""
         if self._known is not None and count is not None and count <= self._known[0]:
             found = self._known[1].at(slice(count))
+        elif self._depth is not None and count is not None:
+            return self._near(self._depth, count)
         elif count is None or not self.shares_passes(count):
             found = self.merged(self._alone(count), count)
         else:
@@ -86,7 +93,34 @@ class Ranking:
 
     def shares_passes(self, count: int) -> bool:
         """Whether the first count rows are found by the scanner, which several queries share."""
-        return count <= WIDEST and self.is_parallel and half_precision_pays()
+        is_of_all = self._depth is None
+        return is_of_all and count <= WIDEST and self.is_parallel and half_precision_pays()
+
+    def _near(self, depth: int, count: int) -> Found:
+        """The first count rows, those of the nearest groups first.
+
+        Only the first WIDEST of these come first: so rows further down have their place whatever
+        the size of a page.
+        """
+        groups = self.snapshot.groups
+        answers = None if groups is None else search(groups, self.vector, depth, min(count, WIDEST))
+        if answers is None:
+            return Ranking(self.snapshot, self.vector, None).top(count)
+        first = self.merged(answers, min(count, WIDEST))
+        if len(first) == count:
+            return first
+        masks = []
+        for number, part in enumerate(self.snapshot.parts):
+            mask = np.ones(part.rows, bool) if part.alive is None else part.alive.copy()
+            mask[first.positions[first.parts == number]] = False
+            masks.append(mask)
+        rest = Ranking(self.snapshot, self.vector, None, masks).top(count - len(first))
+        return Found(
+            np.concatenate([first.scores, rest.scores]),
+            np.concatenate([first.parts, rest.parts]),
+            np.concatenate([first.positions, rest.positions]),
+            np.concatenate([first.row_ids, rest.row_ids]),
+        )
 
     def order(self, count: int) -> Order:
         """The first count rows, for a scanner to find."""

@@ -22,6 +22,7 @@ from service.search.hits import Hit, to_pandas
 from service.search.query import ImageLike, Query
 from service.search.ranking import Found, Ranking, find_together, vectors_of
 from service.search.remarks import Nothing, Remarks, hint
+from service.search.searched import Searched
 from service.search.understood import Understood
 from service.snapshot.snapshot import Snapshot
 from service.snapshot.threads import beside
@@ -48,10 +49,12 @@ class Page:
     # (dim,): the query's, unit length; a next page asked with it needs no model
     vector: NDArray[np.float32]
     remarks: Remarks | None  # None: it is not the first page
+    searched: Searched | None = None  # None: exactly, and nobody asked for less
 
 
 def search(asked: Understood) -> list[Hit]:
-    """The best live rows that the query's where and filter keep, exactly; ties in order of row_id.
+    """The best live rows that the query's where and filter keep, ties in order of row_id: exactly,
+    unless less was asked for.
 
     :raises BadRequest: if min_z is asked for, and the lake has too few rows for z scores.
     """
@@ -106,7 +109,7 @@ def _page(asked: Understood, answer: _Answer) -> Page:
     chosen = answer.choose()
     hits = list(answer.hits(chosen))
     said = None if asked.query.offset else remarks(asked, hits[0] if hits else None)
-    return Page(hits, chosen.next_offset, asked.vector, said)
+    return Page(hits, chosen.next_offset, asked.vector, said, asked.searched)
 
 
 def stream(asked: Understood) -> Iterator[Hit]:
@@ -178,7 +181,8 @@ def _count(masks: Sequence[RowMask]) -> int:
 
 def _ranking(asked: Understood) -> Ranking:
     among = None if asked.decided is None else asked.decided.masks
-    return Ranking(asked.snapshot, asked.vector, asked.where, among)
+    depth = None if asked.searched is None else asked.searched.depth
+    return Ranking(asked.snapshot, asked.vector, asked.where, among, depth)
 
 
 def background_centre(snapshot: Snapshot, vector: NDArray[np.float32]) -> Centre | None:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.disk.groups import Kind
 from indexer.embed import Embedder, Reading, ReadsEnglish
 from indexer.errors import BadRequest
 from service.search.decided import DecidedBy, DecidedRows
 from service.search.query import Query
+from service.search.searched import Searched, searched
 from service.search.vector import Example, Weighted, direction, examples_of, no_more
 from service.snapshot.snapshot import Snapshot
 
@@ -39,6 +41,8 @@ class Understood:
     # of each of the query's texts, what the model makes of it; none: the model cannot tell
     readings: tuple[Reading, ...] = ()
     is_texts_alone: bool = False  # True: no image, row or vector is among the examples
+    # how it is searched; None: exactly, and nobody asked for less
+    searched: Searched | None = None
 
     @property
     def portable(self) -> Query:
@@ -46,6 +50,7 @@ class Understood:
 
         It is not explained: its examples are gone.
         """
+        depth = None if self.searched is None else self.searched.depth
         return replace(
             self.query,
             texts=(),
@@ -54,6 +59,9 @@ class Understood:
             vectors=[(self.vector, 1.0)],
             decided=None if self.decided is None else self.decided.by,
             explain=False,
+            depth=depth,
+            # So that a page of another size is cut from the same order.
+            exact=self.query.exact or (self.searched is not None and depth is None),
         )
 
 
@@ -92,7 +100,17 @@ def understand(
     vector = direction(examples)
     readings = _readings(query, embedder()) if query.texts else ()
     is_texts_alone = all(each.kind == "text" for each in examples)
-    return Understood(snapshot, query, vector, examples, where, decided, readings, is_texts_alone)
+    how = searched(snapshot, query, _kind(query, is_texts_alone=is_texts_alone))
+    return Understood(
+        snapshot, query, vector, examples, where, decided, readings, is_texts_alone, how
+    )
+
+
+def _kind(query: Query, *, is_texts_alone: bool) -> Kind | None:
+    """What the examples are; None: of several kinds, or a vector, which may be of any."""
+    if is_texts_alone:
+        return "text"
+    return None if query.texts or query.vectors else "image"
 
 
 def _readings(query: Query, model: Embedder) -> tuple[Reading, ...]:

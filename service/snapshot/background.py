@@ -18,8 +18,9 @@ class BackgroundCheck:
     """
 
     def __init__(self, layout: Layout, found: Callable[[Mapping[str, str]], None]) -> None:
-        """:param found: told at once of each damaged segment, and of damaged codes: the id and a
-        sentence."""
+        """:param found: told at once of each damaged segment, and of damaged codes and groups: the
+        id and a sentence.
+        """
         self.damaged: dict[str, str] = {}  # all found so far
         self._layout = layout
         self._found = found
@@ -44,10 +45,16 @@ class BackgroundCheck:
                     return
                 if entry.id in self._checked:
                     continue
-                alone = replace(manifest, segments=(entry,), tombstones=(), skipped=())
-                opened = check_files(self._layout, alone, deep=True)
-                damaged = {**opened.out_of_service, **opened.damaged_codes}
+                self._look(replace(manifest, segments=(entry,), groups=None))
                 self._checked.add(entry.id)
-                if damaged:
-                    self.damaged |= damaged
-                    self._found(damaged)
+            groups = manifest.groups
+            if groups is not None and groups.id not in self._checked:
+                self._look(replace(manifest, segments=()))
+                self._checked.add(groups.id)
+
+    def _look(self, alone: Manifest) -> None:
+        opened = check_files(self._layout, replace(alone, tombstones=(), skipped=()), deep=True)
+        damaged = {**opened.out_of_service, **opened.damaged_codes}
+        if damaged:
+            self.damaged |= damaged
+            self._found(damaged)

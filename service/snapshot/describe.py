@@ -36,6 +36,8 @@ def describe(folder: Path, *, with_skipped: bool = False) -> dict[str, Any]:
         "columns": dict(manifest.columns),
         "segments": len(manifest.segments),
         "coded_rows": sum(entry.rows for entry in manifest.segments if entry.codes),
+        "grouped_rows": manifest.grouped_rows,
+        "recall": None if manifest.groups is None else manifest.groups.recall,
         "deleted_rows": sum(entry.rows for entry in manifest.tombstones),
         "skipped": sum(entry.rows for entry in manifest.skipped),
         "size_bytes": manifest.size_bytes,

@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 
 from indexer.arrays import Positions, Vectors
 from indexer.disk.codes import Frame, StoredCodes
+from indexer.disk.entries import reason_of
+from indexer.disk.groups import open_groups
 from indexer.disk.layout import Layout
 from indexer.disk.manifest import (
     ALWAYS_DEEP_BELOW_BYTES,
     Manifest,
     Opened,
     without_codes,
+    without_groups,
 )
 from indexer.disk.rows import lake_schema
 from indexer.disk.segment import VECTORS, Segment
@@ -29,6 +32,7 @@ from indexer.disk.tables import dead_positions
 from indexer.errors import LakeDamaged
 from indexer.sources.guard import Reach
 from indexer.words import count
+from service.snapshot.groups.groups import Groups
 from service.snapshot.part import Part
 from service.snapshot.scan.scanner import Scanner
 
@@ -38,8 +42,16 @@ BACKGROUND_ROWS = 10_000
 class Snapshot:
     """Immutable: a query that began on a snapshot ends on it, whatever is committed meanwhile."""
 
-    def __init__(self, layout: Layout, opened: Opened, known: Iterable[Part] = ()) -> None:
-        """:param known: parts of other snapshots of the lake; what they have open is shared."""
+    def __init__(
+        self,
+        layout: Layout,
+        opened: Opened,
+        known: Iterable[Part] = (),
+        known_groups: Groups | None = None,
+    ) -> None:
+        """:param known: parts of other snapshots of the lake, and groups of one; what they have
+        open is shared.
+        """
         self.layout = layout
         self.manifest: Manifest = opened.manifest
         self.problems = list(opened.problems)
@@ -48,6 +60,24 @@ class Snapshot:
             layout, opened, {part.segment.entry.id: part for part in known}
         )
         self.scanner = Scanner(self.parts)
+        self.groups = self._open_groups(opened, known_groups)  # None: every search is exact
+
+    def _open_groups(self, opened: Opened, known: Groups | None) -> Groups | None:
+        entry = self.manifest.groups
+        if entry is None or entry.id in opened.damaged_codes:
+            return None
+        folder = self.layout.groups_folder(entry.id)
+        if known is not None and known.stored.id == entry.id:
+            stored = known.stored
+        else:
+            try:
+                stored = open_groups(folder, self.manifest.dim)
+            except (OSError, ValueError) as error:
+                reason = reason_of(error) if isinstance(error, OSError) else str(error)
+                self.problems.append(without_groups(folder, reason))
+                return None
+        groups = Groups(stored, self.parts, entry.recall)
+        return None if groups.is_empty else groups
 
     def _open_parts(self, layout: Layout, opened: Opened, known: Mapping[str, Part]) -> list[Part]:
         readable = self.manifest.tombstones_beside(opened.out_of_service)
@@ -99,10 +129,11 @@ class Snapshot:
 
     def without(self, damaged: Mapping[str, str]) -> Snapshot:
         """This snapshot with the parts of damaged segments (id -> sentence)
-        taken out, damaged codes (likewise) left aside, and the sentences told.
+        taken out, damaged codes and groups (likewise) left aside, and the sentences told.
         """
         here = {part.segment.entry.id for part in self.parts}
         here |= {_codes_id(part) for part in self.parts}
+        here |= set() if self.groups is None else {self.groups.stored.id}
         sentences = [sentence for segment, sentence in damaged.items() if segment in here]
         if not sentences:
             return self
@@ -113,6 +144,9 @@ class Snapshot:
             if part.segment.entry.id not in damaged
         ]
         rest.scanner = Scanner(rest.parts)
+        rest.groups = None
+        if self.groups is not None and self.groups.stored.id not in damaged:
+            rest.groups = self.groups.beside(rest.parts)
         rest.problems = [*self.problems, *sentences]
         for derived in ("_starts", "places", "background"):
             rest.__dict__.pop(derived, None)
@@ -136,7 +170,7 @@ class Snapshot:
 
         :raises LakeDamaged: if the rows of a segment cannot be read.
         """
-        _ = self.places, self.background
+        _ = self.places, self.background, None if self.groups is None else self.groups.alive
         return self
 
     @cached_property

@@ -30,6 +30,9 @@ from indexer.run import carrying
 from indexer.run.coding import add_codes
 from indexer.run.commits import clear_staging, prepare_folder
 from indexer.run.compact import compact, vacuum
+from indexer.run.grouping import making, probes
+from indexer.run.grouping.making import add_groups
+from indexer.run.grouping.probes import Probes
 from indexer.sync import sync
 from tests.fakes import ColourEmbedder
 
@@ -61,7 +64,10 @@ def run(verb: str, lake: Path, photos: Path) -> None:
             clear_staging(layout)
             if verb == "compact":
                 merged = compact(layout, read_manifest(layout)[0], max_segments=1)
-                add_codes(layout, merged, segment_from_rows=1)
+                coded = add_codes(layout, merged, segment_from_rows=1)
+                making.LEAST_ROWS, probes.PROBES = 1, 8
+                texts = Probes(embedder.embed_texts(["red", "green"]), "words")
+                add_groups(layout, coded, lambda: embedder, texts=texts)
             else:
                 vacuum(layout, read_manifest(layout)[0], keep_s=0)
 

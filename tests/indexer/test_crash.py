@@ -151,6 +151,13 @@ def test_decoders_do_not_outlive_a_killed_writer(writers: Writers, index_story: 
     assert writers.living_decoders() == []
 
 
+def test_compacting_makes_groups_which_a_kill_may_meet(compact_story: Story) -> None:
+    lake = compact_story.folder / "undisturbed.lake"
+    groups = read_manifest(Layout(lake))[0].groups
+    assert groups is not None
+    assert [path.name for path in (lake / "groups").iterdir()] == [groups.id]
+
+
 def test_a_killed_writer_leaves_no_lock(writers: Writers, index_story: Story) -> None:
     lake = index_story.folder / "unlocked.lake"
     assert (

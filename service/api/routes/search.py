@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
+from starlette.datastructures import State
 from starlette.responses import Response, StreamingResponse
 
 from service.api.answers import NDJSON
@@ -58,7 +59,7 @@ def search(request: Request, body: SearchRequest) -> Response:
     plan = make_plan(request.app.state, body, Uploads(), is_stream=is_stream)
     if is_stream:
         return StreamingResponse(_lines(plan.asked, stream(plan.asked)), media_type=NDJSON)
-    return _page(plan)
+    return _page(request.app.state, plan)
 
 
 def _search_by_upload(
@@ -86,9 +87,8 @@ def _search_by_upload(
     for name, text in in_json.items():
         if text is not None:
             said[name] = json_of(name, text)
-    return _page(
-        make_plan(request.app.state, checked(SearchRequest, said), Uploads(files, weights))
-    )
+    state = request.app.state
+    return _page(state, make_plan(state, checked(SearchRequest, said), Uploads(files, weights)))
 
 
 def _option_field(option: Option) -> Parameter:
@@ -118,7 +118,7 @@ search_by_upload = router.post(
 )(_with_options(_search_by_upload))
 
 
-def _page(plan: Plan) -> Response:
+def _page(state: State, plan: Plan) -> Response:
     started = time.perf_counter()
     answer = page_json(plan, search_page(plan.asked))
     search_s = time.perf_counter() - started
@@ -139,6 +139,11 @@ def page_json(plan: Plan, page: Page) -> dict[str, Any]:
     }
     if plan.asked.decided is not None:
         answer["decided"] = _decided_facts(plan.asked.decided)
+    if page.searched is not None:
+        answer["searched"] = page.searched.to_json()
+        if page.searched.depth is not None:
+            state.metrics.searched_near(plan.cursor.lake)
+            state.recalls.answered(plan.cursor.lake, plan.asked)
     if page.remarks is not None:
         answer |= page.remarks.to_json()
     return answer

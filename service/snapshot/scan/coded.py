@@ -36,6 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ from service.snapshot.scan.halves import at_least
 from service.snapshot.scan.rider import LOWEST, Rider
 
 _ROUNDED = 2.0**-24
-_ROOM = 1 + 1e-5
+ROOM = 1 + 1e-5
 _SCORES = 2**16  # of rows and queries at once, so that they stay in the cache
 _ROWS = 2_048  # looked at again at once
 # Where (2) leaves a larger share of a block's rows, (3) is asked of the blocks that follow.
@@ -71,6 +72,22 @@ class _Half:
         return cls(exact.astype(np.float32), whole.astype(np.int8), step, float(length), float(off))
 
 
+class Lengths(Protocol):
+    """Of rows, what their codes may be off by, as `CodeBlock` has it."""
+
+    @property
+    def head_length(self) -> NDArray[np.float32]: ...
+
+    @property
+    def tail_length(self) -> NDArray[np.float32]: ...
+
+    @property
+    def residual(self) -> NDArray[np.float32]: ...
+
+    @property
+    def longest(self) -> tuple[float, float, float]: ...
+
+
 class Turned:
     """A query as a frame sees it."""
 
@@ -80,11 +97,11 @@ class Turned:
         self.head, self.tail = (_Half.of(np.vecdot(half, query)) for half in frame.halves)
         self.base = float(np.vecdot(frame.centre.astype(np.float64), query))
         self.length = float(np.linalg.norm(query))
-        self._dim = len(query)
+        self.dim = len(query)
         self._centre = float(np.linalg.norm(frame.centre.astype(np.float64)))
         self._stretch = frame.stretch
 
-    def rounding(self, block: CodeBlock, roundings: int) -> float:
+    def rounding(self, block: Lengths, roundings: int) -> float:
         """What single precision may add to the error of a score of this block, FAISS's included."""
         head, tail, rest = block.longest
         numbers = (
@@ -92,18 +109,18 @@ class Turned:
             + (self.tail.length + self.tail.off) * tail
             + abs(self.base)
         )
-        of_faiss = self._dim * _ROUNDED / (1 - self._dim * _ROUNDED) * self.length
+        of_faiss = self.dim * _ROUNDED / (1 - self.dim * _ROUNDED) * self.length
         longest = self._centre + self._stretch * (head + tail) + rest
         return roundings * _ROUNDED * numbers + of_faiss * longest
 
-    def epsilon(self, block: CodeBlock, *, both: bool) -> float:
+    def epsilon(self, block: Lengths, *, both: bool) -> float:
         """(2) or (3) for the worst row of the block."""
         head, tail, rest = block.longest
         of_tail = self.tail.off if both else self.tail.length
         off = self.head.off * head + of_tail * tail + self.length * rest
-        return off * _ROOM + self.rounding(block, 8)
+        return off * ROOM + self.rounding(block, 8)
 
-    def epsilons(self, block: CodeBlock, rows: Positions, *, both: bool) -> NDArray[np.float64]:
+    def epsilons(self, block: Lengths, rows: Positions, *, both: bool) -> NDArray[np.float64]:
         """float64, (n,): (2) or (3) for each of these rows; (3) is more than (5)."""
         of_tail = self.tail.off if both else self.tail.length
         off = (
@@ -111,7 +128,7 @@ class Turned:
             + of_tail * block.tail_length[rows].astype(np.float64)
             + self.length * block.residual[rows].astype(np.float64)
         )
-        return off * _ROOM + self.rounding(block, self._dim + 8)
+        return off * ROOM + self.rounding(block, self.dim + 8)
 
 
 class Coded:
@@ -229,7 +246,7 @@ class Coded:
             rows = rows[may]
         near = turned.base + _products(block.head, block.head_scale, rows, turned.head.exact)
         near += _products(block.tail, block.tail_scale, rows, turned.tail.exact)
-        epsilons = turned.length * block.residual[rows].astype(np.float64) * _ROOM
+        epsilons = turned.length * block.residual[rows].astype(np.float64) * ROOM
         epsilons += turned.rounding(block, self._dim + 8)
         kept = near + epsilons >= rider.floor
         if kept.any():

@@ -148,6 +148,7 @@ def test_the_table_of_limits_says_what_is_so() -> None:
         "trust_model",
         "thumbnail_cache_bytes",
         "workers",
+        "recall",
     }
     assert set(said) == knobs - others
 

@@ -204,6 +204,9 @@ WHOLE_FOR_CURSOR = Query(
     moments=WHOLE.moments,
     diversity=0.25,
     explain=True,
+    recall=0.95,
+    exact=True,
+    depth=12,
 )
 
 

@@ -1,0 +1,171 @@
+"""How many groups a search must look into: measured with queries of which all is known.
+
+All rows of the groups that are looked into are scored exactly. So a row among the nearest is found
+if and only if its group is looked into, and one exact search tells the recall for every number of
+groups at once: a row whose group is the seventh nearest to the query is found from seven on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.arrays import Positions, Vectors
+from indexer.disk.groups import NEAREST, Depths
+from indexer.disk.stored_vectors import BLOCK_ROWS, HalfQueries
+from indexer.run.grouping.grouped_rows import Counted
+
+CONFIDENCE = 0.95
+_AT_ONCE = 64  # queries scored on one block
+
+
+def measure(
+    counted: Counted,
+    centres: Vectors,
+    groups: NDArray[np.int32],
+    queries: Vectors,
+    made_of: str,
+    themselves: Positions | None = None,
+    advance: Callable[[int], None] = lambda rows: None,
+) -> Depths:
+    """
+    :param groups: int32, (rows,): of each row its group.
+    :param queries: float32, (n, dim), unit rows.
+    :param made_of: what the queries are, in a word.
+    :param themselves: int64, (n,): the row that each query is, which does not count as found.
+    :param advance: told of the rows read, once for all queries.
+    """
+    places = nearest(counted, queries, NEAREST[-1], themselves, advance)  # (n, 100)
+    order = np.argsort(-(queries @ centres.T), axis=1, kind="stable")  # (n, groups)
+    ranks = np.empty_like(order)
+    np.put_along_axis(ranks, order, np.arange(len(centres))[None], axis=1)
+    # (n, 100): with so many groups each of the nearest is found; those that are not there never are
+    needed = np.take_along_axis(ranks, groups[places].astype(np.int64), axis=1) + 1
+    needed = np.where(places >= 0, needed, len(centres) + 1)
+    grid = depth_grid(len(centres))
+    means: list[tuple[float, ...]] = []
+    least: list[tuple[float, ...]] = []
+    for count in NEAREST:
+        there = np.maximum((places[:, :count] >= 0).sum(1), 1)  # (n,)
+        shares = [(needed[:, :count] <= depth).sum(1) / there for depth in grid]
+        means.append(tuple(float(share.mean()) for share in shares))
+        least.append(tuple(least_mean(share) for share in shares))
+    return Depths(len(queries), made_of, grid, means[0], means[1], least[0], least[1])
+
+
+def depth_grid(groups: int) -> tuple[int, ...]:
+    """Numbers of groups, each about a fifth more than the one before."""
+    return tuple(sorted({min(round(1.2**step), groups) for step in range(64)}))
+
+
+def nearest(
+    counted: Counted,
+    queries: Vectors,
+    count: int,
+    themselves: Positions | None = None,
+    advance: Callable[[int], None] = lambda rows: None,
+) -> Positions:
+    """int64, (n, count): the places of each query's nearest living rows, in any order; -1 where
+    there are fewer.
+
+    In half precision, where two rows that differ in the fourth digit may change places.
+    """
+    starts = range(0, len(queries), _AT_ONCE)
+
+    def some(start: int) -> Positions:
+        end = min(start + _AT_ONCE, len(queries))
+        own = None if themselves is None else themselves[start:end]
+        told = advance if start == 0 else lambda rows: None
+        return _nearest(counted, queries[start:end], count, own, told)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(some, starts)))
+
+
+def _nearest(
+    counted: Counted,
+    queries: Vectors,
+    count: int,
+    themselves: Positions | None,
+    advance: Callable[[int], None],
+) -> Positions:
+    halves = HalfQueries(queries)
+    wide = count if themselves is None else count + 1
+    best = _Best(len(queries), wide)
+    for number, store in enumerate(counted.stores):
+        alive = counted.alive(number)
+        for start in range(0, store.rows, BLOCK_ROWS):
+            end = min(start + BLOCK_ROWS, store.rows)
+            scores = store.score(halves, start, end)  # (rows, queries)
+            if alive is not None:
+                scores[~alive[start:end]] = -np.inf
+            best.add(scores, int(counted.starts[number]) + start)
+            advance(end - start)
+    places = best.places
+    if themselves is not None:
+        is_self = places == themselves[:, None]
+        # The worst of all goes where the query is not among its own nearest, as among many copies.
+        is_self[~is_self.any(1), -1] = True
+        places = places[~is_self].reshape(len(queries), count)
+    return places
+
+
+class _Best:
+    """The best rows of several queries so far, best first."""
+
+    def __init__(self, queries: int, count: int) -> None:
+        self.places: Positions = np.full((queries, count), -1)
+        self._scores = np.full((queries, count), -np.inf, np.float32)
+        self._count = count
+
+    def add(self, scores: NDArray[np.float32], first_place: int) -> None:
+        """:param scores: float32, (rows, queries): of rows in a row, from this place on."""
+        for query, mine in enumerate(np.ascontiguousarray(scores.T)):
+            better = np.flatnonzero(mine > self._scores[query, -1])
+            if not len(better):
+                continue
+            if len(better) > self._count:
+                better = better[np.argpartition(-mine[better], self._count)[: self._count]]
+            all_scores = np.concatenate([self._scores[query], mine[better]])
+            all_places = np.concatenate([self.places[query], better + first_place])
+            kept = np.argsort(-all_scores, kind="stable")[: self._count]
+            self._scores[query], self.places[query] = all_scores[kept], all_places[kept]
+
+
+def least_mean(shares: NDArray[np.float64], confidence: float = CONFIDENCE, seed: int = 0) -> float:
+    """What the mean of all that these were drawn from is at least, with so much confidence.
+
+    A bet against each lower mean: were it the mean, the capital would hardly grow twentyfold. It
+    holds for any numbers in [0, 1] and any number of them, unlike the normal approximation, which
+    promises too much where nearly all of them are 1.
+
+    :param shares: (n,), in [0, 1], n at least 1.
+
+    Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting",
+    JRSS-B 86(1), 2024: the predictable plug-in bets of section 4.2, for a fixed n.
+    """
+    drawn = np.random.default_rng(seed).permutation(np.asarray(shares, np.float64))
+    n = len(drawn)
+    counts = np.arange(1, n + 1)
+    means = (0.5 + np.cumsum(drawn)) / (counts + 1)
+    spreads = (0.25 + np.cumsum(np.square(drawn - means))) / (counts + 1)
+    before = np.concatenate([[0.25], spreads[:-1]])
+    wanted = np.log(1 / (1 - confidence))
+    bets = np.sqrt(2 * wanted / (n * before))  # (n,)
+
+    def is_refuted(mean: float) -> bool:
+        capped = np.minimum(bets, 0.9 / mean)
+        return bool(np.log1p(capped * (drawn - mean)).sum() >= wanted)
+
+    low, high = 0.0, float(drawn.mean())
+    for _ in range(40):
+        middle = (low + high) / 2
+        if middle > 0 and is_refuted(middle):
+            low = middle
+        else:
+            high = middle
+    return low

@@ -1,0 +1,88 @@
+"""What searches of a few groups find, beside the same searches of every row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.disk.groups import NEAREST, Kind
+from indexer.embed import Embedder
+from indexer.run.grouping.wordings import wordings
+from service.search.query import Query
+from service.search.ranking import Ranking
+from service.search.searched import Searched
+from service.search.understood import Understood, understand
+from service.snapshot.snapshot import Snapshot, hash_row_ids
+
+SAMPLE = 40  # queries of each kind
+RECALL = 0.99  # looked at where the lake is not set
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Queries of one kind, searched in groups and exactly."""
+
+    kind: Kind
+    how: Searched
+    recall: float  # that was asked for
+    queries: int
+    found: float  # the mean share of the 10 nearest
+    off: float  # the standard error of that
+
+    @property
+    def is_well(self) -> bool:
+        """False where so little is hardly chance."""
+        return self.found >= self.recall - max(3 * self.off, 1 / self.queries)
+
+
+def compare(asked: Understood) -> tuple[int, int]:
+    """Of the 10 nearest rows, how many a search of few groups found, and how many there are.
+
+    :param asked: a query that was searched in groups.
+    """
+    assert asked.searched is not None
+    near, exact = (
+        Ranking(asked.snapshot, asked.vector, None, None, depth).top(NEAREST[0])
+        for depth in (asked.searched.depth, None)
+    )
+    return int(np.isin(exact.row_ids, near.row_ids).sum()), len(exact)
+
+
+def compare_rows(snapshot: Snapshot, model: Callable[[], Embedder]) -> Compared | None:
+    """Rows of the lake as queries; None: they are searched exactly."""
+    ids, _ = snapshot.places
+    chosen = ids[np.argsort(hash_row_ids(ids), kind="stable")[:SAMPLE]].tolist()
+    queries = (Query(row_ids=[(row_id, 1.0)]) for row_id in chosen)
+    return _compared(snapshot, "image", queries, model)
+
+
+def compare_texts(snapshot: Snapshot, model: Callable[[], Embedder]) -> Compared | None:
+    """Plain texts as queries; None: they are searched exactly.
+
+    :raises LakeError: if there is no model to embed them.
+    """
+    texts = wordings()
+    queries = (Query(texts=[(text, 1.0)]) for text in texts[:: len(texts) // SAMPLE][:SAMPLE])
+    return _compared(snapshot, "text", queries, model)
+
+
+def _compared(
+    snapshot: Snapshot, kind: Kind, queries: Iterable[Query], model: Callable[[], Embedder]
+) -> Compared | None:
+    groups = snapshot.groups
+    recall = RECALL if groups is None or groups.recall in (None, 1) else groups.recall
+    shares: list[float] = []
+    how: Searched | None = None
+    for query in queries:
+        asked = understand(snapshot, query.with_options({"recall": recall}), model)
+        how = asked.searched
+        if how is None or how.depth is None:
+            return None
+        found, wanted = compare(asked)
+        shares.append(found / max(wanted, 1))
+    if how is None or recall is None:
+        return None
+    off = float(np.std(shares) / len(shares) ** 0.5)
+    return Compared(kind, how, recall, len(shares), float(np.mean(shares)), off)

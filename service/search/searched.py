@@ -1,0 +1,108 @@
+"""How a query is searched: among every row, or in the nearest groups alone, and what that finds.
+
+A search is exact unless less is asked for: by the query, by the service for queries that say
+nothing, or by the lake. Then it looks into as few groups as had that recall when it was measured on
+this lake. What would not be bounded by that measurement is searched exactly all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from indexer.disk.groups import KINDS, NEAREST, Kind
+from service.search.query import Query
+from service.snapshot.groups.groups import Groups
+from service.snapshot.scan.rider import WIDEST
+from service.snapshot.snapshot import Snapshot
+
+# Of the groups: to look into more takes as long as to read all rows, whose order is their own.
+_MOST = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """How a query was searched."""
+
+    depth: int | None = None  # groups looked into; None: every row is searched
+    groups: int = 0  # that there are
+    # Of queries of each kind, the share of the 10 and of the 100 nearest rows that was found when
+    # it was measured.
+    recall: Mapping[Kind, tuple[float, float]] = field(default_factory=dict)
+    why: str | None = None  # less was asked for, and this is why it is exact all the same
+    kind: Kind | None = None  # of its examples; None: of several, or nobody knows
+
+    @property
+    def sentence(self) -> str:
+        if self.depth is None:
+            return f"searched exactly{'' if self.why is None else f': {self.why}'}"
+        found = ", ".join(f"{shares[0]:.3f} by {kind}" for kind, shares in self.recall.items())
+        return (
+            f"looked into {self.depth:,} of {self.groups:,} groups, which finds {found} of the "
+            "10 nearest as measured on this lake; --exact-search searches every row"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        if self.depth is None:
+            return {"exact": True} | ({} if self.why is None else {"why": self.why})
+        return {"exact": False} | {
+            f"recall_at_{count}": {
+                kind: round(shares[at], 4) for kind, shares in self.recall.items()
+            }
+            for at, count in enumerate(NEAREST)
+        }
+
+
+def searched(snapshot: Snapshot, query: Query, kind: Kind | None) -> Searched | None:
+    """
+    :param kind: of the query's examples; None: they are of several, or nobody knows.
+    :returns: None: nobody asked for less than every row.
+    """
+    groups = snapshot.groups
+    recall = query.recall or (None if groups is None else groups.recall)
+    if query.exact:
+        return Searched()
+    if recall is None:
+        return None
+    if recall >= 1:
+        return Searched()
+    why = _why_exact(query) or (None if groups is not None else _NO_GROUPS)
+    if why is not None or groups is None:
+        return Searched(why=why)
+    depths = groups.stored.about.depths
+    if query.depth is not None:
+        return _at(groups, min(query.depth, len(groups)), kind)
+    wanted: tuple[Kind, ...] = KINDS if kind is None else (kind,)
+    if unknown := [each for each in wanted if each not in depths]:
+        return Searched(why=f"searches by {unknown[0]} were not measured on this lake")
+    found = [depths[each].depth_for(recall, query.k or WIDEST) for each in wanted]
+    enough = [each for each in found if each is not None]
+    if len(enough) < len(found) or max(enough) > _MOST * len(groups):
+        return Searched(why=f"a recall of {recall:g} would take more than half of the groups")
+    return _at(groups, max(enough), kind)
+
+
+_NO_GROUPS = "the lake has no groups; `lakesift compact LAKE --groups` makes them"
+
+
+def _at(groups: Groups, depth: int, kind: Kind | None) -> Searched:
+    recall = {kind: depths.recall(depth) for kind, depths in groups.stored.about.depths.items()}
+    return Searched(depth, len(groups), recall, kind=kind)
+
+
+def _why_exact(query: Query) -> str | None:
+    """What was measured is the best rows of all, no more of them than a page has."""
+    options = {
+        "where": query.where is not None,
+        "filter": query.decided is not None,
+        "min_z": query.min_z is not None,
+        "max_per": query.max_per is not None,
+        "moments": query.moments is not None,
+        "diversity": query.diversity > 0,
+    }
+    if said := [name for name, is_said in options.items() if is_said]:
+        return f"a search with {said[0]} is always exact"
+    if query.k is None or query.k > WIDEST:
+        return f"a search for more than {WIDEST:,} hits is always exact"
+    return None

@@ -1,0 +1,1 @@
+"""Searching the rows of a few groups alone."""
