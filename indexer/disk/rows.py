@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from indexer.address import ADDRESS_COLUMNS, Address
+from indexer.address import ADDRESS_COLUMNS, PART, Address
+from indexer.disk.joined_places import joined_places
 from indexer.read_image import IMAGE_COLUMNS, QUALITY_COLUMNS
 
 # What a source says of a file, and of the image in it.
@@ -152,26 +153,34 @@ class Spellings:
         return first
 
 
-def printed_places(table: pa.Table) -> pa.Array:
+def printed_places(table: pa.Table) -> pa.ChunkedArray:
     """Each row's address as it prints, (rows,): its uri, and for an image that is only a part of a
     file the part as well.
 
     :param table: rows with those of ADDRESS_COLUMNS that their segment has.
+    :raises UnreadableImage: if a row of a table with parts holds no address.
     """
-    return _named(table, str)
+    return _named(table, ("#", "&"), str)
 
 
-def place_keys(table: pa.Table) -> pa.Array:
+def place_keys(table: pa.Table) -> pa.ChunkedArray:
     """Each row's `Address.key`, (rows,); :param table: as `printed_places` takes it."""
-    return _named(table, lambda address: address.key)
+    return _named(table, (PART, PART), lambda address: address.key)
 
 
-def _named(table: pa.Table, name: Callable[[Address], str]) -> pa.Array:
+def _named(
+    table: pa.Table, between: tuple[str, str], name: Callable[[Address], str]
+) -> pa.ChunkedArray:
     if not pc.any(is_part(table)).as_py():
         return table["uri"]
+    places = joined_places(table, *between)
+    if not places.null_count:
+        return places
     here = [column for column in ADDRESS_COLUMNS if column in table.column_names]
-    rows = table.select(here).to_pylist()
-    return pa.array([name(Address.of(row)) for row in rows], pa.string())
+    odd = pc.is_null(places)
+    rows = table.select(here).filter(odd).to_pylist()
+    named = pa.array([name(Address.of(row)) for row in rows], pa.string())
+    return pc.replace_with_mask(places, odd, named)
 
 
 def is_part(table: pa.Table) -> Any:

@@ -25,12 +25,9 @@ from service.api.schemas import (
     type_of,
 )
 from service.search.decided import DecidedRows
-from service.search.hits import Hit
 from service.search.query import OPTIONS, Option
-from service.search.search import remarks, search_page, stream
+from service.search.search import Lines, remarks, search_page
 from service.search.understood import Understood
-
-LINES_AT_ONCE = 100  # of a stream: some 30 kB
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
@@ -56,7 +53,7 @@ def search(request: Request, body: SearchRequest) -> Response:
     is_stream = NDJSON in request.headers.get("accept", "")
     plan = make_plan(request.app.state, body, Uploads(), is_stream=is_stream)
     if is_stream:
-        return StreamingResponse(_lines(plan.asked, stream(plan.asked)), media_type=NDJSON)
+        return StreamingResponse(_lines(plan.asked, Lines(plan.asked)), media_type=NDJSON)
     return _page(plan)
 
 
@@ -143,25 +140,15 @@ def _decided_facts(decided: DecidedRows) -> dict[str, Any]:
     }
 
 
-def _lines(asked: Understood, hits: Iterator[Hit]) -> Iterator[bytes]:
+def _lines(asked: Understood, hits: Lines) -> Iterator[bytes]:
     """The stream; its last line tells a whole answer from one that was cut off.
 
-    Many lines go out at once: each piece is a turn of the event loop and of a thread, which took
-    most of the time.
+    Many lines go out at once: each piece is a turn of the event loop and of a thread.
     """
     head: dict[str, Any] = {"snapshot": asked.snapshot.number}
     if asked.decided is not None:
         head["decided"] = _decided_facts(asked.decided)
     yield orjson.dumps(head) + b"\n"
-    count = 0
-    best: Hit | None = None
-    lines: list[bytes] = []
-    for hit in hits:
-        best = best or hit
-        count += 1
-        lines.append(orjson.dumps(hit.to_json()) + b"\n")
-        if len(lines) == LINES_AT_ONCE:
-            yield b"".join(lines)
-            lines.clear()
-    end = {"end": True, "hits": count} | remarks(asked, best).to_json()
-    yield b"".join(lines) + orjson.dumps(end) + b"\n"
+    yield from hits
+    end = {"end": True, "hits": hits.count} | remarks(asked, hits.best()).to_json()
+    yield orjson.dumps(end) + b"\n"
