@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.codes import measure_codes
 from benchmarks.command import measure_command
 from benchmarks.containers import measure_containers
+from benchmarks.filter_at_scale import measure_filter_at_scale
 from benchmarks.indexing import measure_indexing
 from benchmarks.listing import measure_listing
 from benchmarks.machine import describe_machine
@@ -38,6 +39,7 @@ NAMES = (
     "codes",
     "where",
     "scoring",
+    "filter_at_scale",
     "memory",
     "command",
     "service",
@@ -121,6 +123,7 @@ def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterat
         "codes": measure_codes,
         "where": measure_where,
         "scoring": measure_scoring,
+        "filter_at_scale": measure_filter_at_scale,
         "memory": measure_memory,
         "command": measure_command,
         "service": measure_service,

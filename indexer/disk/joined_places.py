@@ -31,7 +31,7 @@ def joined_places(table: pa.Table, first: str, between: str) -> pa.ChunkedArray:
     """Each row's uri and what part of the file it is, (rows,) text; null where `is_odd`.
 
     :param table: rows with those of ADDRESS_COLUMNS that their segment has.
-    :param first: between the uri and the part; between: between what names the part.
+    :param first: between the uri and the part; between: between what names the part; a character.
     """
     uri, member, stream = (column_of(table, name) for name in ("uri", "member", "stream_id"))
     offset, length, group, index, time = (_text(column_of(table, name)) for name in _NUMBERS)
@@ -39,17 +39,21 @@ def joined_places(table: pa.Table, first: str, between: str) -> pa.ChunkedArray:
     seconds = pc.divide(us, _SECOND_US)
     rest = pc.utf8_lpad(_text(pc.subtract(us, pc.multiply(seconds, _SECOND_US))), 6, "0")
     text = pa.scalar(None, pa.string())
-    row = _joined("row=", pc.coalesce(_joined(group, "/"), ""), index)
+    row = _joined(between, "row=", pc.coalesce(_joined(group, "/"), ""), index)
     parts = [
-        pc.coalesce(_joined("member=", member), _joined("bytes=", offset, "+", length)),
+        pc.coalesce(
+            _joined(between, "member=", member), _joined(between, "bytes=", offset, "+", length)
+        ),
         # A moment is enough: where its message lies in its recording may change.
         pc.if_else(pc.is_valid(stream), text, row),
-        _joined("stream=", stream),
-        pc.if_else(pc.is_valid(time), _joined("t=", _text(seconds), ".", rest), text),
-        _joined("xywh=", column_of(table, "region_px")),
+        _joined(between, "stream=", stream),
+        pc.if_else(pc.is_valid(time), _joined(between, "t=", _text(seconds), ".", rest), text),
+        _joined(between, "xywh=", column_of(table, "region_px")),
     ]
-    part = pc.binary_join_element_wise(*parts, between, null_handling="skip")
-    whole = pc.if_else(pc.equal(part, ""), uri, _joined(uri, first, part))
+    # Not "skip": that leaves out rows in which every piece is null (Arrow 26).
+    part = pc.binary_join_element_wise(*parts, "", null_handling="replace", null_replacement="")
+    named = _joined(uri, pc.binary_replace_slice(part, 0, 1, first))
+    whole = pc.if_else(pc.equal(part, ""), uri, named)
     return pc.if_else(is_odd(table), text, whole)
 
 

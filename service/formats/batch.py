@@ -19,6 +19,7 @@ from indexer.disk.joined_places import is_odd, is_url, joined_places
 from indexer.disk.rows import ROW_SCHEMA, is_part
 from service.formats.item import Item, LeftOut
 from service.search.hits import NOT_AMONG_COLUMNS
+from service.search.json_columns import or_null, values_json
 
 ITEMS_AT_ONCE = 1_000  # as Python values: some 10 MB
 DECIDED = ("decision", "score", "probability", "label", "labeller")
@@ -63,9 +64,12 @@ class Batch:
                 yield Item.of(row, *(values[name] for name in DECIDED))
 
     def column(self, name: str) -> pa.Array:
-        """One column, of either table."""
-        table = self.decided if name in DECIDED else self.rows
-        return one_piece(table[name])
+        """One column of the lake, (n,)."""
+        return one_piece(self.rows[name])
+
+    def said(self, name: str) -> pa.Array:
+        """One of DECIDED, (n,); a user's own column may be called the same."""
+        return one_piece(self.decided[name])
 
     @cached_property
     def places(self) -> pa.Array:
@@ -210,6 +214,14 @@ def own_columns(names: Iterable[str]) -> list[str]:
     """The user's own columns and the caption, as `Item.own_columns` has them."""
     ours = {*ROW_SCHEMA.names, *NOT_AMONG_COLUMNS} - {"caption"}
     return [name for name in names if name not in ours]
+
+
+def decided_json(batch: Batch) -> list[pa.Array | str]:
+    """`,"decision":"keep","score":0.25,"probability":null` of each one, in pieces to be joined."""
+    pieces: list[pa.Array | str] = []
+    for name in ("decision", "score", "probability"):
+        pieces += [f',"{name}":', or_null(values_json(batch.said(name)))]
+    return pieces
 
 
 def one_piece(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -26,11 +26,11 @@ def columns_json(table: pa.Table, names: Mapping[str, str] | None = None) -> pa.
     :param table: rows, one chunk a column.
     :param names: the columns to show -> the keys they are shown by; None: as the API shows them.
     """
-    return joined("{", joined_members(members(table, names)), "}")
+    return an_object(members(table, names), table.num_rows)
 
 
 def members(table: pa.Table, names: Mapping[str, str] | None = None) -> list[pa.Array]:
-    """text, (n,), of each column that has a value: `"camera":"Canon"`, null where a row has none.
+    """text, (n,), of each column that has a value: `,"camera":"Canon"`, null where a row has none.
 
     :param table, names: as `columns_json` has them.
     """
@@ -40,13 +40,28 @@ def members(table: pa.Table, names: Mapping[str, str] | None = None) -> list[pa.
     for name, key in names.items():
         column = table[name]
         if column.null_count < len(column):
-            found.append(joined(f"{orjson.dumps(key).decode()}:", values_json(column)))
+            found.append(member(key, values_json(column)))
     return found
 
 
-def joined_members(pieces: Sequence[pa.Array | str]) -> pa.Array | str:
-    """text, (n,): those that are there with commas between."""
-    return pc.binary_join_element_wise(*pieces, ",", null_handling="skip") if pieces else ""
+def member(key: str, values: pa.Array) -> pa.Array:
+    """text, (n,): one of an object, with a comma before it; null where the value is.
+
+    :param values: text, (n,): in JSON.
+    """
+    return joined(f",{orjson.dumps(key).decode()}:", values)
+
+
+def an_object(pieces: Sequence[pa.Array], count: int) -> pa.Array:
+    """text, (count,): the object of those members that are there.
+
+    :param pieces: as `members` gives them.
+    """
+    if not pieces:
+        return pa.repeat("{}", count)
+    # Not "skip": that leaves out rows in which every piece is null (Arrow 26).
+    every = pc.binary_join_element_wise(*pieces, "", null_handling="replace", null_replacement="")
+    return joined(pc.binary_replace_slice(every, 0, 1, "{"), "}")
 
 
 def joined(*pieces: pa.Array | str) -> pa.Array:
@@ -88,6 +103,16 @@ def values_json(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     if pa.types.is_struct(kind) and all(pa.types.is_floating(field.type) for field in kind):
         return _structs(values)
     return _one_by_one(values)
+
+
+def plain_texts(column: pa.Array) -> pa.Array:
+    """text, (n,): each value that is no number as a text: times as they are answered, what has
+    parts and truth as JSON; null where there is none.
+    """
+    written = values_json(column)
+    if not pa.types.is_timestamp(column.type):
+        return written
+    return pc.utf8_slice_codeunits(written, 1, -1)  # without the quotes
 
 
 def numbers_json(numbers: Sequence[float] | NDArray[np.float64]) -> pa.Array:
@@ -142,10 +167,9 @@ def _structs(values: pa.Array) -> pa.Array:
     """Of numbers, as a place has them."""
     fields = zip(values.type, values.flatten(), strict=True)
     written = [
-        joined(f"{orjson.dumps(field.name).decode()}:", or_null(_numbers(inner, has_texts=False)))
-        for field, inner in fields
+        member(field.name, or_null(_numbers(inner, has_texts=False))) for field, inner in fields
     ]
-    return _where_valid(values, joined("{", joined_members(written), "}"))
+    return _where_valid(values, an_object(written, len(values)))
 
 
 def _one_by_one(values: pa.Array) -> pa.Array:
