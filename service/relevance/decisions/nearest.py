@@ -24,8 +24,8 @@ from service.snapshot.snapshot import Snapshot
 from service.snapshot.threads import for_each, one_blas_thread
 
 MOST_COMPARED = 1_000  # labelled rows of a side
-# compared at once: 8 MB of cosines with 1,000 labelled ones a side
-BLOCK_ROWS = 1_000
+# compared at once: 8 MB of cosines with 1,000 labelled ones a side; of fewer, Python takes its time
+BLOCK_ROWS = 1_024
 BLOCKS_AT_ONCE = 32  # the threads are those of searches, which wait till these are done: 0.1 s
 NOBODY = -1
 
@@ -161,7 +161,7 @@ def nearest_of(
         at = start + np.searchsorted(rows, here)
         for number in np.unique(numbers).tolist():
             among = np.flatnonzero(numbers == number)
-            vectors = snapshot.parts[number].vectors.take(positions[among])
+            vectors = snapshot.parts[number].vectors.decoded(positions[among])
             answers = compared.best(vectors, here[among])
             for near, (best, cosines) in zip(known, answers, strict=True):
                 near.places[at[among]], near.cosines[at[among]] = best, cosines
@@ -209,12 +209,31 @@ class Compared:
             itself = own < len(order)
             itself[itself] = side.row_ids[order[own[itself]]] == row_ids[itself]
             rough[itself, order[own[itself]]] = -np.inf
-            # A row that is all of its side has no number that is at least this.
-            least = np.nan_to_num(rough.max(axis=1) - 2 * off, neginf=np.inf)
+            yield self._exact(rows, rough, 2 * off, start)
+
+    def _exact(
+        self, rows: Vectors, rough: NDArray[np.float32], window: NDArray[np.float32], start: int
+    ) -> tuple[Positions, NDArray[np.float32]]:
+        """As `best`, of one side.
+
+        :param rough: (n, m): is changed; window: (n,): how far below the best a row's others may be
+            and still be the nearest; start: where the side's vectors are.
+        """
+        every = np.arange(len(rows))
+        best = rough.argmax(axis=1)
+        top = rough[every, best]
+        rough[every, best] = -np.inf
+        is_open = (rough.max(axis=1) >= top - window) & np.isfinite(top)
+        found = np.vecdot(rows, self._vectors[start + best])
+        some = np.flatnonzero(is_open)
+        if len(some):
+            rough[some, best[some]] = top[some]
+            near = rough[some] >= (top - window)[some, None]
             # np.nonzero of two dimensions takes ten times as long.
-            at, places = np.divmod(np.flatnonzero(rough >= least[:, None]), end - start)
-            exact = np.vecdot(rows[at], self._vectors[start + places])
-            yield _first_best(len(rows), at, places, exact)
+            at, places = np.divmod(np.flatnonzero(near), rough.shape[1])
+            exact = np.vecdot(rows[some[at]], self._vectors[start + places])
+            best[some], found[some] = _first_best(len(some), at, places, exact)
+        return np.where(np.isneginf(top), NOBODY, best), np.clip(found, -1, 1)
 
 
 def _first_best(
@@ -222,16 +241,15 @@ def _first_best(
 ) -> tuple[Positions, NDArray[np.float32]]:
     """Of each of so many rows the place of the largest cosine, of equals the first, and that.
 
-    :param at: int64, (m,), rising: of which row each cosine is; places: likewise, rising in a row.
+    :param at: int64, (m,), rising: of which row each cosine is, each row at least once; places:
+        likewise, rising in a row.
     """
-    best, found = np.full(count, NOBODY, np.int64), np.zeros(count, np.float32)
-    if not len(at):
-        return best, found
+    best, found = np.empty(count, np.int64), np.empty(count, np.float32)
     is_first = np.diff(at, prepend=-1) != 0
     starts = np.flatnonzero(is_first)
     largest = np.maximum.reduceat(cosines, starts)
     wins = np.flatnonzero(cosines == largest[np.cumsum(is_first) - 1])
     wins = wins[np.diff(at[wins], prepend=-1) != 0]
     best[at[wins]] = places[wins]
-    found[at[wins]] = np.clip(cosines[wins], -1, 1)
+    found[at[wins]] = cosines[wins]
     return best, found

@@ -25,7 +25,7 @@ _MULTIPLIES_BRAIN_FLOATS = (
     "svebfdot",
     "smebf16",
 )
-_HALF_STEP = np.uint32(0x8000)  # of the bits that a brain float has not
+LEAST_STEP = 2.0**-8  # of a number, by which a brain float may differ from it
 _ROUNDING = 2.0**-23  # of a sum in single precision, for each number added; twice what it can be
 
 
@@ -38,29 +38,29 @@ class Screen:
         self._longest = _longest(vectors)
         self._packed: Any = None
         if multiplies_brain_floats():
-            rounded = _rounded(vectors)
-            self._most_lost = _longest(vectors - rounded)
-            self._packed = numkong.dots_pack(_brain_floats(rounded))
+            rounded = _tensor(vectors).astype("bfloat16")
+            self._most_lost = _longest(vectors - np.asarray(rounded.astype("float32")))
+            self._packed = numkong.dots_pack(rounded)
 
     def products(self, rows: Vectors) -> tuple[Numbers, Numbers]:
         """float32, (n, m): rough inner products; float32, (n,): how far off those of a row are at
         most.
 
         With x' and y' what is multiplied instead of x and y, |xy - x'y'| is at most |x - x'||y| +
-        |x'||y - y'| (Cauchy and Schwarz); the sum of d products rounds by at most d 2^-24 |x'||y'|
-        or so.
+        |x'||y - y'| (Cauchy and Schwarz), and |x - x'| at most 2^-8 |x|; the sum of d products
+        rounds by at most d 2^-24 |x'||y'| or so.
 
         :param rows: float32, (n, dim), finite.
         """
+        lengths, rounding = _lengths(rows), rows.shape[1] * _ROUNDING
         if self._packed is None:
-            rounding = rows.shape[1] * _ROUNDING * self._longest
-            return rows @ self._vectors.T, np.float32(rounding) * _lengths(rows)
-        rounded = _rounded(rows)
-        found = np.asarray(numkong.dots_packed(_brain_floats(rounded), self._packed), np.float32)
-        lost, lengths = _lengths(rows - rounded), _lengths(rounded)
-        rounding = rows.shape[1] * _ROUNDING * (self._longest + self._most_lost)
-        off = lost * self._longest + lengths * (self._most_lost + rounding)
-        return found, np.asarray(1.001 * off, np.float32)  # these sums round, too
+            return rows @ self._vectors.T, np.float32(rounding * self._longest) * lengths
+        found = numkong.dots_packed(_tensor(rows).astype("bfloat16"), self._packed)
+        most_of_row = LEAST_STEP * self._longest
+        most_of_vector = (1 + LEAST_STEP) * (self._most_lost + rounding * self._longest)
+        # these sums round, too
+        off = np.float32(1.01 * (most_of_row + most_of_vector)) * lengths
+        return np.asarray(found, np.float32), off
 
 
 @cache
@@ -70,20 +70,11 @@ def multiplies_brain_floats() -> bool:
     return any(has.get(name) for name in _MULTIPLIES_BRAIN_FLOATS)
 
 
-def _rounded(numbers: Vectors) -> Vectors:
-    """The nearest brain floats, as float32: those whose lower 16 bits are 0."""
-    bits = np.ascontiguousarray(numbers).view(np.uint32) + _HALF_STEP
-    bits &= np.uint32(0xFFFF0000)
-    return bits.view(np.float32)
-
-
-def _brain_floats(rounded: Vectors) -> numkong.Tensor:
-    """:param rounded: as `_rounded` gives them."""
-    halves = rounded.view("<u4") >> np.uint32(16)
-    brain = halves.astype("<u2")
-    # By their address: NumPy has no such numbers.
-    address = brain.__array_interface__["data"][0]
-    return numkong.from_pointer(address, brain.shape, "bfloat16", owner=brain)
+def _tensor(numbers: Vectors) -> numkong.Tensor:
+    # By their address: NumPy has no brain floats, and what is read-only numkong does not take.
+    whole = np.ascontiguousarray(numbers, np.float32)
+    address = whole.__array_interface__["data"][0]
+    return numkong.from_pointer(address, whole.shape, "float32", owner=whole)
 
 
 def _lengths(rows: Vectors) -> Numbers:
