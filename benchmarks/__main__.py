@@ -14,6 +14,7 @@ from benchmarks.approximate import measure_approximate
 from benchmarks.codes import measure_codes
 from benchmarks.command import measure_command
 from benchmarks.containers import measure_containers
+from benchmarks.filter_at_scale import measure_filter_at_scale
 from benchmarks.indexing import measure_indexing
 from benchmarks.listing import measure_listing
 from benchmarks.machine import describe_machine
@@ -40,6 +41,7 @@ NAMES = (
     "approximate",
     "where",
     "scoring",
+    "filter_at_scale",
     "memory",
     "command",
     "service",
@@ -124,6 +126,7 @@ def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterat
         "approximate": measure_approximate,
         "where": measure_where,
         "scoring": measure_scoring,
+        "filter_at_scale": measure_filter_at_scale,
         "memory": measure_memory,
         "command": measure_command,
         "service": measure_service,

@@ -7,6 +7,7 @@ its module is in COLD.
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import ClassVar
 
 from indexer.arrays import InputShape
 from indexer.images import ReadImage
@@ -28,7 +29,7 @@ class WarmDecoder(Decoder):
     without a fault.
     """
 
-    _left: defaultdict[str, list[WarmDecoder]] = defaultdict(list)
+    _left: ClassVar[defaultdict[str, list[WarmDecoder]]] = defaultdict(list)
     _is_sound = False
 
     @property

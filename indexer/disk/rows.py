@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from indexer.address import ADDRESS_COLUMNS
+from indexer.address import ADDRESS_COLUMNS, PART, Address
+from indexer.disk.joined_places import joined_places
 from indexer.read_image import IMAGE_COLUMNS, QUALITY_COLUMNS
 
 # What a source says of a file, and of the image in it.
 _FILE_COLUMNS = {"size_bytes": "int64", "modified": "timestamp[us, tz=UTC]", "etag": "string"}
 _SOURCE_COLUMNS = {"caption": "string", "source": "string", "columns_etag": "string"}
+_OF_FILES = ("uri", "path_bytes")
 _REQUIRED = ("row_id", "uri")
 # What Python's datetime holds, in any time zone: microseconds since the epoch.
 _TIMES_US = (-62_135_510_400_000_000, 253_402_214_400_000_000)
@@ -147,6 +151,44 @@ class Spellings:
         else:
             self.joined[name] = first
         return first
+
+
+def printed_places(table: pa.Table) -> pa.ChunkedArray:
+    """Each row's address as it prints, (rows,): its uri, and for an image that is only a part of a
+    file the part as well.
+
+    :param table: rows with those of ADDRESS_COLUMNS that their segment has.
+    :raises UnreadableImage: if a row of a table with parts holds no address.
+    """
+    return _named(table, ("#", "&"), str)
+
+
+def place_keys(table: pa.Table) -> pa.ChunkedArray:
+    """Each row's `Address.key`, (rows,); :param table: as `printed_places` takes it."""
+    return _named(table, (PART, PART), lambda address: address.key)
+
+
+def _named(
+    table: pa.Table, between: tuple[str, str], name: Callable[[Address], str]
+) -> pa.ChunkedArray:
+    if not pc.any(is_part(table)).as_py():
+        return table["uri"]
+    places = joined_places(table, *between)
+    if not places.null_count:
+        return places
+    here = [column for column in ADDRESS_COLUMNS if column in table.column_names]
+    odd = pc.is_null(places)
+    rows = table.select(here).filter(odd).to_pylist()
+    named = pa.array([name(Address.of(row)) for row in rows], pa.string())
+    return pc.replace_with_mask(places, odd, named)
+
+
+def is_part(table: pa.Table) -> Any:
+    """Which rows' images are only a part of their file, (rows,) bool."""
+    parts = [n for n in ADDRESS_COLUMNS if n in table.column_names and n not in _OF_FILES]
+    if not parts:
+        return pa.array([False] * len(table), pa.bool_())
+    return reduce(pc.or_, [pc.is_valid(table[name]) for name in parts])
 
 
 def merge_types(known: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:

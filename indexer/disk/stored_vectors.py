@@ -83,6 +83,14 @@ class StoredVectors:
             return np.empty((0, self.dim), np.float32)
         return np.asarray(self.index.reconstruct_batch(positions), np.float32)
 
+    def decoded(self, positions: Positions) -> Vectors:
+        """As `take`, ten times as fast where the rows follow one another."""
+        start, count = (int(positions[0]) if len(positions) else 0), len(positions)
+        if not count or not np.array_equal(positions, np.arange(start, start + count)):
+            return self.take(positions)
+        halves = self._halves(self._codes[start : start + count])
+        return np.asarray(halves.astype("float32"), np.float32)
+
     def blocks(self) -> Iterator[Vectors]:
         """All vectors in order, float32, a block at a time."""
         for start in range(0, self.rows, BLOCK_ROWS):
@@ -105,12 +113,13 @@ class StoredVectors:
 
         :param start: the first row; end: the row after the last one, above start.
         """
-        stored = self._codes[start:end]
+        return queries.products_with(self._halves(self._codes[start:end]))
+
+    def _halves(self, stored: NDArray[np.uint8]) -> numkong.Tensor:
         # By its address, which is odd: what NumPy has of half precision there, numkong does not
         # take.
         address = stored.__array_interface__["data"][0]
-        halves = numkong.from_pointer(address, (len(stored), self.dim), "float16", owner=stored)
-        return queries.products_with(halves)
+        return numkong.from_pointer(address, (len(stored), self.dim), "float16", owner=stored)
 
     def copy_to(self, target: NewVectors, rows: RowMask | Positions | None = None) -> None:
         """Append rows to target, bit for bit.

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from indexer.address import ADDRESS_COLUMNS, PART
 from indexer.disk.layout import Layout
 from indexer.disk.manifest import Manifest
-from indexer.disk.places import is_part, place_keys
+from indexer.disk.rows import is_part, place_keys
 from indexer.disk.segment import Segment
 from indexer.disk.tables import dead_positions, key_of, read_skipped
 from indexer.errors import BadRequest

@@ -14,8 +14,10 @@ from typing import Any
 
 # What some spreadsheets skip before a formula, and its signs, those of full width too.
 _FORMULA = "[ \t\r\n\x00]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n\x00]"
-_UNSAFE = re.compile(f"'*(?:{_FORMULA})")
-# One `'` more than the text has: RE2 and `re` both understand it.
+# RE2 and `re` both understand it.
+UNSAFE = f"^'*(?:{_FORMULA})"
+_UNSAFE = re.compile(UNSAFE)
+# One `'` more than the text has; as UNSAFE.
 SAFE = f"^'('*(?:{_FORMULA}))"
 _SAFE = re.compile(SAFE)
 

@@ -32,8 +32,7 @@ from indexer.disk.manifest import (
     SourceEntry,
     publish,
 )
-from indexer.disk.places import place_keys
-from indexer.disk.rows import Spellings, merge_types, own_types
+from indexer.disk.rows import Spellings, merge_types, own_types, place_keys
 from indexer.disk.segment import Segment, SegmentWriter
 from indexer.disk.tables import Skipped, dead_positions, write_skipped
 from indexer.embed import Embedder

@@ -16,12 +16,18 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from indexer.sources.labelled import lenient_json
 from indexer.sources.labelled.coco import key_of
+from service.formats.batch import Batch, LeftOutItem, decided_json, own_columns
 from service.formats.chunk import Job
 from service.formats.incoming import Collected, IncomingLabels, Reading, plain_name, quoted
 from service.formats.item import Item
 from service.formats.json_list import JsonList
+from service.search.json_columns import columns_json, joined, values_json
 
 
 class Writer:
@@ -43,8 +49,41 @@ class Writer:
         item.check_size()
         self._list.add(self._image(item))
 
+    def add_all(self, batch: Batch) -> list[LeftOutItem]:
+        images, left_out = batch.lines(self._images(batch), self._image_json)
+        self._list.add_all(images)
+        return left_out
+
     def finish(self) -> None:
         self._list.finish()
+
+    def _image_json(self, item: Item) -> str:
+        item.check_size()
+        return orjson.dumps(self._image(item)).decode()
+
+    def _images(self, batch: Batch) -> pa.Array:
+        """text, (n,): as `_image`, in JSON; null where only an Item tells."""
+        names = batch.places if self._root is None else batch.below(self._root)
+        is_at_url = pc.and_not(batch.is_url, batch.is_part)
+        coco_url = joined(',"coco_url":', values_json(batch.places))
+        own = columns_json(
+            batch.rows, {name: name for name in own_columns(batch.rows.column_names)}
+        )
+        found = joined(
+            '{"id":',
+            values_json(batch.column("row_id")),
+            ',"file_name":',
+            values_json(names),
+            ',"width":',
+            values_json(batch.size("width_px")),
+            ',"height":',
+            values_json(batch.size("height_px")),
+            pc.if_else(is_at_url, coco_url, ""),
+            *decided_json(batch),
+            pc.if_else(pc.equal(own, "{}"), "", joined(',"columns":', own)),
+            "}",
+        )
+        return pc.if_else(batch.has_size, found, pa.scalar(None, pa.string()))
 
     def _image(self, item: Item) -> dict[str, Any]:
         name = item.place if self._root is None else item.below(self._root)

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Literal
 
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from indexer.errors import BadRequest
-from indexer.sources.cells import safe_cell, text_of_cell
+from indexer.sources.cells import UNSAFE, safe_cell, text_of_cell
+from service.formats.batch import Batch, LeftOutItem
 from service.formats.chunk import Job
 from service.formats.incoming import (
     FileProblem,
@@ -31,7 +34,9 @@ from service.formats.incoming import (
     quoted,
 )
 from service.formats.item import Item
-from service.formats.table_columns import OWN, own_values, plain_columns
+from service.formats.table_columns import OWN, own_column, own_values, plain_columns
+from service.search.hits import plain_value
+from service.search.json_columns import plain_texts
 
 WORDS: dict[str, Literal["yes", "no", "skip"]] = {
     **dict.fromkeys(("yes", "y", "1", "true", "keep"), "yes"),
@@ -46,6 +51,7 @@ class Writer:
     def __init__(self, job: Job, file: BinaryIO) -> None:
         # Not "\n" from the start: a Python before 3.13 then leaves a cell with a bare \r unquoted.
         self._lines = csv.writer(_Encoder(file), lineterminator="\r\n")
+        self._is_raw = job.raw_cells
         self._as_cell = _cell if job.raw_cells else _safe
         self._names: dict[str, str] | None = (
             None if job.schema is None else plain_columns(job.schema.names)
@@ -59,6 +65,16 @@ class Writer:
             self._write(self._header)
         columns = item.to_json()["columns"]
         self._write([*own_values(item), *(columns.get(name) for name in self._names)])
+
+    def add_all(self, batch: Batch) -> list[LeftOutItem]:
+        if self._names is None:
+            self._names = plain_columns(batch.rows.column_names)
+            self._write(self._header)
+        columns = [own_column(batch, name) for name in OWN]
+        columns += [batch.column(name) for name in self._names]
+        cells = [_cells(column, is_safe=not self._is_raw) for column in columns]
+        self._lines.writerows(zip(*cells, strict=True))
+        return []
 
     def finish(self) -> None:
         if self._names is None:
@@ -79,6 +95,24 @@ def _cell(value: Any) -> Any:
 
 def _safe(value: Any) -> Any:
     return safe_cell(_cell(value))
+
+
+def _cells(column: pa.Array, *, is_safe: bool) -> Sequence[Any]:
+    """The column's values as `csv.writer` takes them."""
+    if column.null_count == len(column):
+        return [None] * len(column)
+    kind = column.type
+    if pa.types.is_integer(kind):
+        return list(column.to_pylist())
+    if pa.types.is_floating(kind):
+        return [plain_value(value) for value in column.to_pylist()]
+    texts = column if pa.types.is_string(kind) else plain_texts(column)
+    if not is_safe:
+        return list(texts.to_pylist())
+    unsafe = pc.fill_null(pc.match_substring_regex(texts, UNSAFE), False)
+    if pc.any(unsafe).as_py():
+        texts = pc.if_else(unsafe, pc.binary_join_element_wise("'", texts, ""), texts)
+    return list(texts.to_pylist())
 
 
 class _Encoder:

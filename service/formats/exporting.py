@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain, count, islice
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -21,6 +21,7 @@ from indexer.errors import BadRequest, NotWritten
 from indexer.report import Progress, Silent
 from indexer.sources.local import os_reason
 from indexer.sources.names import is_url, uri_of
+from service.formats.batch import Batch, Batches, InBulk, LeftOutItem, Supply, needed
 from service.formats.chunk import Chunk, Folder, Job
 from service.formats.extracting import Extracting
 from service.formats.format_list import (
@@ -58,7 +59,7 @@ class ExportReport:
 
 
 def export(
-    items: Iterable[Item],
+    items: Iterable[Item] | Batches,
     handover: Handover,
     format: str,
     out: Path | None,
@@ -115,7 +116,8 @@ def export(
         _check_extract(extract, form, job, out)
     watched = _Watched(progress or Silent(), count)
     if out is None:
-        return _to_stdout(form, job, items, chunk, stdout or sys.stdout.buffer, watched)
+        supply = _supply(form, items, schema)
+        return _to_stdout(form, job, supply, chunk, stdout or sys.stdout.buffer, watched)
     size = form.chunk if chunk is None else chunk
     name = f"{format} with raw cells" if raw_cells and format == "csv" else format
     about = {
@@ -125,14 +127,15 @@ def export(
         "root": root,
         "extract": None if extract is None else uri_of(os.fsencode(extract))[0],
     }
+    supply = _supply(form, items, schema, every_column=extract is not None)
     return _Export(form, job, Path(out), about, watched, extract).run(
-        items, size, overwrite=overwrite
+        supply, size, overwrite=overwrite
     )
 
 
 def export_to(
     file: BinaryIO,
-    items: Iterable[Item],
+    items: Iterable[Item] | Batches,
     handover: Handover,
     format: str,
     *,
@@ -150,8 +153,22 @@ def export_to(
         there = ", ".join(names(downloads()))
         raise BadRequest("format", f"{format} is no single file of names; {there} are")
     made = Written("", None)
-    _fill(form.new(Job(handover, root, schema, raw_cells=raw_cells), file), items, made, Silent())
+    chunk = form.new(Job(handover, root, schema, raw_cells=raw_cells), file)
+    _fill(chunk, _supply(form, items, schema).part(None), made, Silent())
     return ExportReport(form.name, [], made.given - len(made.skipped), made.skipped)
+
+
+def _supply(
+    form: Format,
+    items: Iterable[Item] | Batches,
+    schema: pa.Schema | None,
+    *,
+    every_column: bool = False,
+) -> Supply:
+    """The items, with the columns that are read for them."""
+    if schema is None or every_column:
+        return Supply(items, None)
+    return Supply(items, needed(form.columns, schema.names, own=form.own_columns))
 
 
 def _form_of(format: str) -> Format:
@@ -196,7 +213,7 @@ class _Watched:
 def _to_stdout(
     form: Format,
     job: Job,
-    items: Iterable[Item],
+    items: Supply,
     chunk: int | None,
     stdout: BinaryIO,
     progress: _Watched,
@@ -207,7 +224,7 @@ def _to_stdout(
         raise BadRequest("chunk", "standard output is one file; name another for chunks")
     try:
         made = Written("", None)
-        _fill(form.new(job, stdout), items, made, progress)
+        _fill(form.new(job, stdout), items.part(None), made, progress)
         stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough: the CLI's to say
         raise
@@ -218,22 +235,36 @@ def _to_stdout(
 
 def _fill(
     chunk: Chunk,
-    items: Iterable[Item],
+    pieces: Iterable[Batch | Item],
     made: Written,
     progress: Progress | _Watched,
     extracting: Extracting | None = None,
 ) -> None:
     """Write all items; what is left out, and whether that is for good, goes into `made`."""
     made.whole = True
-    for item in items:
-        made.given += 1
+
+    def add(item: Item) -> list[LeftOutItem]:
         try:
             chunk.add(item if extracting is None else extracting.whole(item))
-            progress.advance(1)
         except LeftOut as error:
-            made.skipped.append((item.uri, str(error)))
+            return [(item.uri, error)]
+        return []
+
+    def written(count: int, left_out: Sequence[LeftOutItem]) -> None:
+        made.given += count
+        for uri, error in left_out:
+            made.skipped.append((uri, str(error)))
             made.whole = made.whole and not error.for_now
-            progress.advance(1, 1)
+        progress.advance(count, len(left_out))
+
+    for piece in pieces:
+        if isinstance(piece, Item):
+            written(1, add(piece))
+        elif extracting is None and isinstance(chunk, InBulk):
+            written(len(piece), chunk.add_all(piece))
+        else:
+            for item in piece.items():
+                written(1, add(item))
     chunk.finish()
 
 
@@ -260,7 +291,7 @@ class _Export:
         self._done: list[Written] = []
         self._already = 0
 
-    def run(self, items: Iterable[Item], size: int | None, *, overwrite: bool) -> ExportReport:
+    def run(self, items: Supply, size: int | None, *, overwrite: bool) -> ExportReport:
         with ExitStack() as held:
             held.enter_context(alone_at(self._out, "another export"))
             self._state = State(self._out, self._about)
@@ -268,22 +299,17 @@ class _Export:
                 held.enter_context(alone_at(self._extract, "another export"))
             return self._run(items, size, overwrite=overwrite)
 
-    def _run(self, items: Iterable[Item], size: int | None, *, overwrite: bool) -> ExportReport:
+    def _run(self, items: Supply, size: int | None, *, overwrite: bool) -> ExportReport:
         try:
             self._state.begin(overwrite=overwrite)
             if self._extract is not None:
                 self._extracting = Extracting(self._extract, self._job.bytes_of)
-            rest = iter(items)
             for number in count(1):
-                first = next(rest, None)
+                first = items.first()
                 if first is None and number > 1:  # an export of nothing is one chunk all the same
                     break
                 path = self._out if size is None else self._numbered(number)
-                part = chain(
-                    () if first is None else (first,),
-                    islice(rest, None if size is None else size - 1),
-                )
-                self._chunk(number, path, first, part, overwrite=overwrite)
+                self._chunk(number, path, first, items.part(size), overwrite=overwrite)
                 if size is None:
                     break
             if self._extracting is not None:
@@ -305,9 +331,15 @@ class _Export:
         return self._out.with_name(f"{self._out.name.removesuffix(suffix)}-{number:05d}{suffix}")
 
     def _chunk(
-        self, number: int, path: Path, first: Item | None, part: Iterator[Item], *, overwrite: bool
+        self,
+        number: int,
+        path: Path,
+        row_id: int | None,
+        part: Iterator[Batch | Item],
+        *,
+        overwrite: bool,
     ) -> None:
-        row_id = None if first is None else first.row_id
+        """:param row_id: of the first item; None: there is none."""
         known = self._state.whole(number)
         if known is not None:
             self._pass_over(path, known, row_id, part)
@@ -319,19 +351,23 @@ class _Export:
         self._done.append(made)
 
     def _pass_over(
-        self, path: Path, known: Written, row_id: int | None, part: Iterator[Item]
+        self, path: Path, known: Written, row_id: int | None, part: Iterator[Batch | Item]
     ) -> None:
         given = 0
         skipped = [*known.skipped]
         left_out = {uri for uri, _ in skipped}
-        for item in part:
-            given += 1
-            try:
-                if self._extracting is not None and item.uri not in left_out:
-                    self._extracting.whole(item)  # it may be gone by now
-            except LeftOut as error:
-                skipped.append((item.uri, str(error)))
-            self._progress.advance(1)
+        for piece in part:
+            given += 1 if isinstance(piece, Item) else len(piece)
+            if self._extracting is None:
+                self._progress.advance(1 if isinstance(piece, Item) else len(piece))
+                continue
+            for item in (piece,) if isinstance(piece, Item) else piece.items():
+                try:
+                    if item.uri not in left_out:
+                        self._extracting.whole(item)  # it may be gone by now
+                except LeftOut as error:
+                    skipped.append((item.uri, str(error)))
+                self._progress.advance(1)
         if (known.first, known.given) != (row_id, given):
             raise self._other_images(path)
         self._done.append(replace(known, skipped=skipped))
@@ -350,7 +386,7 @@ class _Export:
             raise BadRequest("out", f"{path} is a folder that no export wrote; move it away")
         path.unlink()
 
-    def _write(self, number: int, path: Path, made: Written, part: Iterable[Item]) -> None:
+    def _write(self, number: int, path: Path, made: Written, part: Iterable[Batch | Item]) -> None:
         beside = path.with_name(f".{path.name}.partial")
         _clear(beside)
         try:
@@ -374,7 +410,7 @@ class _Export:
                 _clear(beside)
             raise
 
-    def _fill(self, place: BinaryIO | Folder, part: Iterable[Item], made: Written) -> None:
+    def _fill(self, place: BinaryIO | Folder, part: Iterable[Batch | Item], made: Written) -> None:
         chunk = self._form.new(self._job, place)
         _fill(chunk, part, made, self._progress, self._extracting)
 

@@ -42,6 +42,9 @@ class Format:
     chunk: int | None = None  # images to a file or folder, where nobody says; None: all in one
     suffix: str = ""  # of a file that is downloaded
     media_type: str = ""
+    # of the rows, those that it shows beside address and size; None: all
+    columns: tuple[str, ...] | None = None
+    own_columns: bool = False  # it shows the user's own columns and the caption
     module: str = ""  # where its code is; "": service.formats.<name>
 
     @property
@@ -85,6 +88,7 @@ FORMATS: dict[str, Format] = {
             streams=True,
             suffix=".txt",
             media_type="text/plain; charset=utf-8",
+            columns=(),
         ),
         Format(
             name="csv",
@@ -116,6 +120,8 @@ FORMATS: dict[str, Format] = {
             below_root=True,
             suffix=".json",
             media_type="application/json",
+            columns=(),
+            own_columns=True,
         ),
         Format(
             name="yolo",
@@ -124,6 +130,7 @@ FORMATS: dict[str, Format] = {
             read_by="Ultralytics",
             folder=True,
             extracts=True,
+            columns=("format",),
         ),
         Format(
             name="label_studio",
@@ -149,6 +156,7 @@ FORMATS: dict[str, Format] = {
             below_root=True,
             # in a task: CVAT opens a job's list of frames whole
             chunk=10_000,
+            columns=(),
         ),
         Format(
             name="fiftyone",
@@ -157,6 +165,8 @@ FORMATS: dict[str, Format] = {
             read_by="FiftyOne",
             folder=True,
             extracts=True,
+            columns=(),
+            own_columns=True,
         ),
         Format(
             name="webdataset",

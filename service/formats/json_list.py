@@ -6,9 +6,14 @@ The list's elements are never all in memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
+
+from service.search.json_columns import bytes_of, joined
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class JsonList:
@@ -33,6 +38,14 @@ class JsonList:
 
     def add(self, element: Any) -> None:
         self._file.write(self._between + orjson.dumps(element))
+        self._between = b",\n"
+
+    def add_all(self, elements: pa.Array) -> None:
+        """:param elements: text, (n,): each one's JSON."""
+        if not len(elements):
+            return
+        lines = bytes_of(joined(",\n", elements))
+        self._file.write(lines[1:] if self._between == b"\n" else lines)
         self._between = b",\n"
 
     def finish(self) -> None:

@@ -18,9 +18,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 from urllib.parse import parse_qs, quote, urlsplit
 
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from indexer.disk.rows import beside
 from indexer.sources.labelled import lenient_json
 from indexer.sources.names import is_url
+from service.formats.batch import DECIDED, Batch, LeftOutItem
 from service.formats.chunk import Job
 from service.formats.incoming import (
     Collected,
@@ -32,6 +37,15 @@ from service.formats.incoming import (
 )
 from service.formats.item import Handover, Item
 from service.formats.json_list import JsonList
+from service.search.hits import NOT_AMONG_COLUMNS
+from service.search.json_columns import (
+    an_object,
+    joined,
+    member,
+    members,
+    or_null,
+    values_json,
+)
 
 CONTROL, OBJECT = "decision", "image"
 LABEL_CONFIG = f"""<View>
@@ -51,9 +65,18 @@ class Writer:
         self._list = JsonList(file)
 
     def add(self, item: Item) -> None:
+        self._list.add(self._task(item))
+
+    def add_all(self, batch: Batch) -> list[LeftOutItem]:
+        found = _tasks(batch, self._job.handover, addresses(batch, self._job.root))
+        tasks, left_out = batch.lines(found, lambda item: orjson.dumps(self._task(item)).decode())
+        self._list.add_all(tasks)
+        return left_out
+
+    def _task(self, item: Item) -> dict[str, Any]:
         handover = self._job.handover
         data = _data(item, handover, address(item, self._job.root))
-        self._list.add({"data": data, "predictions": [_prediction(item, handover)]})
+        return {"data": data, "predictions": [_prediction(item, handover)]}
 
     def finish(self) -> None:
         self._list.finish()
@@ -64,6 +87,67 @@ def address(item: Item, root: str | None) -> str:
     if item.path is None and not item.is_part:
         return item.uri
     return f"/data/local-files/?d={quote(item.below(root))}"
+
+
+def addresses(batch: Batch, root: str | None) -> pa.Array:
+    """text, (n,): as `address`; null where only an Item tells."""
+    is_ours = pc.invert(pc.or_(batch.is_url, batch.is_part))
+    if root is None:
+        is_absolute = pc.and_(is_ours, pc.starts_with(batch.places, "/"))
+        below = pc.utf8_slice_codeunits(batch.places, 1)
+        below = pc.if_else(is_absolute, below, pa.scalar(None, pa.string()))
+    else:
+        below = batch.below(root)
+    odd = pc.fill_null(pc.invert(pc.match_substring_regex(below, "^[A-Za-z0-9_.~/-]*$")), False)
+    if pc.any(odd).as_py():
+        quoted_ = pa.array([quote(name) for name in below.filter(odd).to_pylist()], pa.string())
+        below = pc.replace_with_mask(below, odd, quoted_)
+    local = pc.if_else(is_ours, joined("/data/local-files/?d=", below), None)
+    return pc.if_else(pc.and_not(batch.is_url, batch.is_part), batch.places, local)
+
+
+def _tasks(batch: Batch, handover: Handover, images: pa.Array) -> pa.Array:
+    """text, (n,): each one's task as JSON; null where there is no image."""
+    ours = ["row_id", "uri", "width_px", "height_px", *DECIDED]
+    said = {name: getattr(handover, name) for name in ("filter", "version", "snapshot", "promise")}
+    taken = {*ours, *said, OBJECT}
+    names = {
+        name: beside(name, taken, "own_")
+        for name in batch.rows.column_names
+        if name not in NOT_AMONG_COLUMNS
+    }
+    own: dict[str, pa.Array] = {
+        "row_id": batch.column("row_id"),
+        "uri": batch.places,
+        "width_px": batch.size("width_px"),
+        "height_px": batch.size("height_px"),
+        **{name: batch.said(name) for name in DECIDED},
+    }
+    values = {name: or_null(values_json(column)) for name, column in own.items()}
+    told = orjson.dumps(said).decode()[1:-1]
+    pieces = [member(name, value) for name, value in values.items()]
+    pieces.append(joined(f",{told}", member(OBJECT, values_json(images))))
+    data = an_object([*members(batch.rows, names), *pieces], len(batch))
+    choice = {
+        "from_name": CONTROL,
+        "to_name": OBJECT,
+        "type": "choices",
+        "value": {"choices": [OBJECT]},
+    }
+    named = {"model_version": f"{handover.filter} {handover.version}", "result": [choice]}
+    before, after = orjson.dumps(named).decode()[:-1].rsplit(f'"{OBJECT}"', 1)
+    score = joined(',"score":', values_json(batch.said("probability")))
+    found = joined(
+        '{"data":',
+        data,
+        ',"predictions":[',
+        before,
+        values["decision"],
+        after,
+        pc.fill_null(score, ""),
+        "}]}",
+    )
+    return pc.if_else(images.is_valid(), found, pa.scalar(None, pa.string()))
 
 
 def _data(item: Item, handover: Handover, image: str) -> dict[str, Any]:

@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from service.formats.batch import Batch, LeftOutItem
 from service.formats.chunk import Job
 from service.formats.item import Item
-from service.formats.table_columns import OWN, own_values, plain_columns
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+from service.formats.table_columns import OWN, own_column, own_values, plain_columns
 
 # kept as Python values at a time; what waits after that is Arrow's, about a tenth of the size
 BATCH_ROWS = 4_096
@@ -41,17 +42,24 @@ class Writer:
             if self._job.schema is not None and len(self._tables) * BATCH_ROWS >= GROUP_ROWS:
                 self._write()
 
+    def add_all(self, batch: Batch) -> list[LeftOutItem]:
+        self._tables.append(_table(batch))
+        waiting = pa.concat_tables(self._tables)
+        if waiting.num_rows >= GROUP_ROWS:
+            self._tables = [waiting.slice(0, GROUP_ROWS)]
+            self._write()
+            self._tables = [waiting.slice(GROUP_ROWS)]
+        return []
+
     def finish(self) -> None:
         if self._items or self._writer is None:
             self._pack()
-        if self._tables:
+        if sum(table.num_rows for table in self._tables) or self._writer is None:
             self._write()
         assert self._writer is not None, "an export of nothing is a file without rows"
         self._writer.close()
 
     def _pack(self) -> None:
-        import pyarrow as pa
-
         fields = [*_own_fields(), pa.field("path_bytes", pa.binary())]
         rows = [[*own_values(item), _odd_path(item)] for item in self._items]
         arrays = [
@@ -65,9 +73,6 @@ class Writer:
         self._items = []
 
     def _write(self) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         # "permissive": a column that had no value in the first batches has the type of the later
         # ones.
         table = pa.concat_tables(self._tables, promote_options="permissive")
@@ -88,9 +93,18 @@ class Writer:
         return None if self._job.schema is None else self._job.schema.field(name).type
 
 
-def _own_fields() -> list[pa.Field]:
-    import pyarrow as pa
+def _table(batch: Batch) -> pa.Table:
+    own = [own_column(batch, field.name).cast(field.type) for field in _own_fields()]
+    paths = pa.nulls(len(batch), pa.binary())
+    if pc.any(batch.is_odd).as_py():
+        found = [_odd_path(item) for item in batch.where(batch.is_odd).items()]
+        paths = pc.replace_with_mask(paths, batch.is_odd, pa.array(found, pa.binary()))
+    names = plain_columns(batch.rows.column_names)
+    arrays = [*own, paths, *(batch.column(name) for name in names)]
+    return pa.table(arrays, names=[*OWN, "path_bytes", *names.values()])
 
+
+def _own_fields() -> list[pa.Field]:
     types = {
         "row_id": pa.int64(),
         "score": pa.float64(),
@@ -107,6 +121,4 @@ def _odd_path(item: Item) -> bytes | None:
 
 def _typed(field: pa.Field) -> pa.Field:
     """A column without a single value becomes text: few readers know Parquet's null type."""
-    import pyarrow as pa
-
     return field.with_type(pa.string()) if pa.types.is_null(field.type) else field

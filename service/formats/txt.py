@@ -9,10 +9,15 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from indexer.errors import BadRequest
 from indexer.sources.names import uri_of
+from service.formats.batch import Batch, LeftOutItem
 from service.formats.chunk import Job
 from service.formats.item import Item, LeftOut
+from service.search.json_columns import bytes_of
 
 
 class Writer:
@@ -20,14 +25,29 @@ class Writer:
         self._file = file
 
     def add(self, item: Item) -> None:
-        place = item.uri.encode() if item.path is None else item.path
-        if b"\n" in place:
-            raise LeftOut(
-                "its path has a line break in it, which a list of one path a line cannot hold"
-            )
-        self._file.write(place + b"\n")
+        self._file.write(_line(item))
+
+    def add_all(self, batch: Batch) -> list[LeftOutItem]:
+        places = batch.places.cast(pa.binary())
+        is_line = pc.invert(pc.match_substring(batch.places, "\n"))
+        found = pc.if_else(
+            is_line, pc.binary_join_element_wise(places, b"\n", b""), pa.scalar(None, pa.binary())
+        )
+        lines, left_out = batch.lines(found, _line)
+        self._file.write(bytes_of(lines))
+        return left_out
 
     def finish(self) -> None: ...
+
+
+def _line(item: Item) -> bytes:
+    """:raises LeftOut: if no line can hold it."""
+    place = item.uri.encode() if item.path is None else item.path
+    if b"\n" in place:
+        raise LeftOut(
+            "its path has a line break in it, which a list of one path a line cannot hold"
+        )
+    return place + b"\n"
 
 
 def read_paths(path: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ class Chosen:
     folded: dict[int, tuple[int, ...]] | None
     next_offset: int | None  # where the next page begins; None: nothing follows
     spans: Mapping[int, Span] = field(default_factory=dict)  # row_id of a hit -> of its moment
+
+    def first(self, count: int) -> Chosen:
+        """The best of them alone."""
+        return replace(self, found=self.found.at(slice(0, count)))
 
 
 def choose(query: Query, ranking: Ranking, median: Callable[[], float]) -> Chosen:

@@ -118,8 +118,8 @@ class Hit:
         row = row_json(self.columns)
         document = {
             "row_id": row.pop("row_id"),
-            "score": round(self.score, 6),
-            "z": None if self.z is None else round(self.z, 3),
+            "score": rounded_score(self.score),
+            "z": None if self.z is None else rounded_z(self.z),
             **row,
         }
         if self.collapsed is not None:
@@ -129,6 +129,16 @@ class Hit:
         if self.explained is not None:
             document["explain"] = [share.to_json() for share in self.explained]
         return document
+
+
+def rounded_score(score: float) -> float:
+    """As it is answered."""
+    return round(score, 6)
+
+
+def rounded_z(z: float) -> float:
+    """As it is answered."""
+    return round(z, 3)
 
 
 def _clock(time_us: int) -> str:
@@ -166,7 +176,7 @@ def row_json(columns: Mapping[str, Any]) -> dict[str, Any]:
     Times are ISO 8601, bytes hexadecimal digits, infinity and NaN texts.
     """
     shown = {
-        name: _plain(value)
+        name: plain_value(value)
         for name, value in columns.items()
         if name not in NOT_AMONG_COLUMNS and value is not None
     }
@@ -195,7 +205,7 @@ def to_pandas(hits: Sequence[Hit]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=first + [beside(name, first, "own_") for name in others])
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """A column's value as JSON has it; it has no number for infinity."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

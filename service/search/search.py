@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from typing import TypeAlias, TypeVar
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from indexer.arrays import RowMask
@@ -18,6 +19,7 @@ from indexer.errors import BadRequest, LakeError
 from service.search.choosing import Chosen, choose
 from service.search.diversity import choose_diverse, first_count_of
 from service.search.explained import Explaining, Share
+from service.search.hit_lines import hit_lines
 from service.search.hits import Hit, to_pandas
 from service.search.query import ImageLike, Query
 from service.search.ranking import Found, Ranking, find_together, vectors_of
@@ -35,6 +37,7 @@ MIN_ROWS_FOR_Z = 100
 # a normal distribution's standard deviation over its median absolute deviation
 MAD_TO_SIGMA = 1.4826
 READ_ROWS = 1_000  # rows read at once
+LINES_AT_ONCE = 4_096  # of JSON: some 2 MB
 
 Centre: TypeAlias = tuple[float, float]  # the background's median and 1.4826 MAD
 Done = TypeVar("Done")
@@ -121,6 +124,23 @@ def stream(asked: Understood) -> Iterator[Hit]:
     """
     answer = _Answer(asked)
     return answer.hits(answer.choose())
+
+
+class Lines:
+    """The hits of a stream as lines of JSON: bytes, some thousand lines at a time."""
+
+    def __init__(self, asked: Understood) -> None:
+        """Mistakes are raised here, before the first line."""
+        self._answer = _Answer(asked)
+        self._chosen = self._answer.choose()
+        self.count = len(self._chosen.found)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._answer.lines(self._chosen)
+
+    def best(self) -> Hit | None:
+        """The first hit; None: there is none."""
+        return next(self._answer.hits(self._chosen.first(1)), None)
 
 
 def remarks(asked: Understood, best: Hit | None) -> Remarks:
@@ -254,6 +274,24 @@ class _Answer:
         for start in range(0, len(chosen.found), READ_ROWS):
             yield from self._read(chosen.found.at(slice(start, start + READ_ROWS)), chosen)
 
+    def lines(self, chosen: Chosen) -> Iterator[bytes]:
+        """As `hits`, each as a line of JSON; LINES_AT_ONCE at a time."""
+        for start in range(0, len(chosen.found), LINES_AT_ONCE):
+            found = chosen.found.at(slice(start, start + LINES_AT_ONCE))
+            if self._explaining is not None:
+                hits = [orjson.dumps(hit.to_json()) for hit in self._read(found, chosen)]
+                yield b"".join(line + b"\n" for line in hits)
+                continue
+            rows = self._snapshot.rows(found.parts, found.positions)
+            scores = found.scores.tolist()
+            zs = (
+                None if self._centre is None else [self._z(score, self._centre) for score in scores]
+            )
+            yield bytes(hit_lines(rows, scores, zs, chosen.folded, chosen.spans))
+
+    def _z(self, score: float, centre: Centre) -> float:
+        return (score - centre[0]) / centre[1]
+
     def _read(self, found: Found, chosen: Chosen) -> Iterator[Hit]:
         rows = self._snapshot.take(found.parts, found.positions)
         shares: Sequence[tuple[Share, ...] | None] = [None] * len(found)
@@ -261,7 +299,7 @@ class _Answer:
             shares = self._explaining.shares(vectors_of(self._snapshot, found), found.scores)
         for score, row, of_hit in zip(found.scores.tolist(), rows, shares, strict=True):
             row_id = int(row["row_id"])
-            z = None if self._centre is None else (score - self._centre[0]) / self._centre[1]
+            z = None if self._centre is None else self._z(score, self._centre)
             collapsed = None if chosen.folded is None else chosen.folded.get(row_id, ())
             span = chosen.spans.get(row_id)
             yield Hit(row_id, score, z, str(row["uri"]), row, collapsed, span, of_hit)

@@ -142,9 +142,17 @@ class Part:
             names,
         )
 
-    def at(self, positions: Positions) -> pa.Table:
-        """These rows, in their order, every column of the lake."""
-        return self.segment.conform(_rows_at(self.table, positions), self.schema)
+    def at(self, positions: Positions, names: Sequence[str] | None = None) -> pa.Table:
+        """These rows, in their order, with the lake's types.
+
+        :param names: the columns wanted; None: all.
+        """
+        table = self.table
+        if names is not None:
+            table = table.select([name for name in names if name in table.column_names])
+            if not table.num_columns:  # which would not know how many rows it has
+                table = self.table.select(["row_id"])
+        return self.segment.conform(_rows_at(table, positions), self.schema, names)
 
     def take(self, positions: Positions) -> list[dict[str, Any]]:
         """These rows, every column, as Python values."""

@@ -4,7 +4,7 @@ which of their rows live, and a background for z scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -209,16 +209,40 @@ class Snapshot:
 
         :param numbers: int64, (n,): of their parts; positions: int64, (n,): in those.
         """
-        homes = np.argsort(numbers, kind="stable")
-        pieces = [
-            self.parts[n].at(positions[homes[numbers[homes] == n]])
-            for n in np.unique(numbers).tolist()
-        ]
+        homes, pieces = self._pieces(numbers, positions, None)
         # One table, one chunk a column: ten rows of six parts took 0.9 ms when each part's were
-        # made on their own.
+        # made on their own. Put in order as objects: Arrow's take loads its compute module.
         found = pa.concat_tables(pieces).combine_chunks().to_pylist() if pieces else []
         rows = dict(zip(homes.tolist(), found, strict=True))
         return [rows[at] for at in range(len(numbers))]
+
+    def rows(
+        self, numbers: Positions, positions: Positions, names: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The rows at these places, in their order, one chunk a column.
+
+        :param numbers, positions: as `take` has them.
+        :param names: the columns wanted; None: all.
+        """
+        homes, pieces = self._pieces(numbers, positions, names)
+        if not pieces:
+            wanted = self.schema.names if names is None else names
+            return pa.schema([self.schema.field(name) for name in wanted]).empty_table()
+        found = pa.concat_tables(pieces).combine_chunks()
+        return found if len(pieces) == 1 else found.take(pa.array(np.argsort(homes)))
+
+    def _pieces(
+        self, numbers: Positions, positions: Positions, names: Sequence[str] | None
+    ) -> tuple[Positions, list[pa.Table]]:
+        """int64, (n,): which of the rows asked for each row of the tables is; the rows of each part
+        that has some.
+        """
+        homes = np.argsort(numbers, kind="stable")
+        pieces = [
+            self.parts[n].at(positions[homes[numbers[homes] == n]], names)
+            for n in np.unique(numbers).tolist()
+        ]
+        return homes, pieces
 
     def find(self, row_id: int) -> tuple[Part, int] | None:
         """Where a live row is, or None."""

@@ -21,8 +21,7 @@ import pyarrow.parquet as pq
 
 from indexer.arrays import Vectors
 from indexer.disk.entries import reason_of
-from indexer.disk.places import printed_places
-from indexer.disk.rows import beside
+from indexer.disk.rows import beside, printed_places
 from indexer.errors import BadRequest, NotWritten
 from indexer.report import Progress, Silent
 from indexer.vector_files.clip_retrieval import METADATA, VECTORS, metadata_name, vectors_name

@@ -27,12 +27,9 @@ from service.api.schemas import (
     type_of,
 )
 from service.search.decided import DecidedRows
-from service.search.hits import Hit
 from service.search.query import OPTIONS, Option
-from service.search.search import Page, remarks, search_page, stream
+from service.search.search import Lines, Page, remarks, search_page
 from service.search.understood import Understood
-
-LINES_AT_ONCE = 100  # of a stream: some 30 kB
 
 router = APIRouter(prefix="/v1", tags=["search"], route_class=QuickBody)
 
@@ -58,7 +55,7 @@ def search(request: Request, body: SearchRequest) -> Response:
     is_stream = NDJSON in request.headers.get("accept", "")
     plan = make_plan(request.app.state, body, Uploads(), is_stream=is_stream)
     if is_stream:
-        return StreamingResponse(_lines(plan.asked, stream(plan.asked)), media_type=NDJSON)
+        return StreamingResponse(_lines(plan.asked, Lines(plan.asked)), media_type=NDJSON)
     return _page(request.app.state, plan)
 
 
@@ -120,7 +117,7 @@ search_by_upload = router.post(
 
 def _page(state: State, plan: Plan) -> Response:
     started = time.perf_counter()
-    answer = page_json(plan, search_page(plan.asked))
+    answer = page_json(state, plan, search_page(plan.asked))
     search_s = time.perf_counter() - started
     timing = f"embed;dur={plan.embed_s * 1000:.1f}, search;dur={search_s * 1000:.1f}"
     return Response(
@@ -128,7 +125,7 @@ def _page(state: State, plan: Plan) -> Response:
     )
 
 
-def page_json(plan: Plan, page: Page) -> dict[str, Any]:
+def page_json(state: State, plan: Plan, page: Page) -> dict[str, Any]:
     """A `SearchAnswer`."""
     answer: dict[str, Any] = {
         "snapshot": plan.asked.snapshot.number,
@@ -159,25 +156,15 @@ def _decided_facts(decided: DecidedRows) -> dict[str, Any]:
     }
 
 
-def _lines(asked: Understood, hits: Iterator[Hit]) -> Iterator[bytes]:
+def _lines(asked: Understood, hits: Lines) -> Iterator[bytes]:
     """The stream; its last line tells a whole answer from one that was cut off.
 
-    Many lines go out at once: each piece is a turn of the event loop and of a thread, which took
-    most of the time.
+    Many lines go out at once: each piece is a turn of the event loop and of a thread.
     """
     head: dict[str, Any] = {"snapshot": asked.snapshot.number}
     if asked.decided is not None:
         head["decided"] = _decided_facts(asked.decided)
     yield orjson.dumps(head) + b"\n"
-    count = 0
-    best: Hit | None = None
-    lines: list[bytes] = []
-    for hit in hits:
-        best = best or hit
-        count += 1
-        lines.append(orjson.dumps(hit.to_json()) + b"\n")
-        if len(lines) == LINES_AT_ONCE:
-            yield b"".join(lines)
-            lines.clear()
-    end = {"end": True, "hits": count} | remarks(asked, best).to_json()
-    yield b"".join(lines) + orjson.dumps(end) + b"\n"
+    yield from hits
+    end = {"end": True, "hits": hits.count} | remarks(asked, hits.best()).to_json()
+    yield orjson.dumps(end) + b"\n"

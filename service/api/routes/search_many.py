@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from indexer.errors import BadRequest, LakeError
 from service.api.errors import answer_to, answer_to_invalid
+from service.api.json_bodies import QuickBody
 from service.api.plans import Plan, Uploads, make_plan
 from service.api.routes.search import ERRORS, page_json
 from service.api.schemas import MAX_SEARCHES, ErrorAnswer, SearchAnswer, SearchRequest, Strict
@@ -24,7 +25,7 @@ from service.search.search import search_together
 MAX_TEXTS = 256  # of one request: each costs the model some ms, and others wait for it
 MAX_HITS = 10_000  # of one request: each is a row read and some kB of memory
 
-router = APIRouter(prefix="/v1", tags=["search"])
+router = APIRouter(prefix="/v1", tags=["search"], route_class=QuickBody)
 
 
 def _or_its_mistake(said: Any, check: ValidatorFunctionWrapHandler) -> Any:
@@ -83,7 +84,7 @@ def search_many(request: Request, body: ManyRequest) -> Response:
         answers[number] = (
             bytes(answer_to(page).body)
             if isinstance(page, LakeError)
-            else orjson.dumps(page_json(plan, page))
+            else orjson.dumps(page_json(state, plan, page))
         )
     search_s = time.perf_counter() - started - embed_s
     timing = f"embed;dur={embed_s * 1000:.1f}, search;dur={search_s * 1000:.1f}"

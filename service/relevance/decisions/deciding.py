@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
+from indexer.arrays import Positions
 from indexer.report import Progress
 from service.relevance.decisions import ledger
 from service.relevance.decisions.nearest import known_sides, nearest_of
@@ -15,8 +18,10 @@ from service.relevance.definition import Definition, now
 from service.relevance.labels.book import Answer, labels_by_row, labels_used
 from service.relevance.promise.applying import Applied, overruled
 from service.relevance.promise.audit import Audit
-from service.relevance.scoring.scored_rows import uris_of
+from service.relevance.scoring.scored_rows import places_of
 from service.snapshot.snapshot import Snapshot
+
+GROUP_ROWS = 65_536  # in a row group of the ledger: some 30 MB while it is written
 
 
 def commit(
@@ -50,25 +55,35 @@ def commit(
         labels=labels_used(answers),
         measured=measured,
     )
-    uris, paths = uris_of(snapshot, audit.row_ids)
-    labels = [said.get(row_id) for row_id in audit.row_ids.tolist()]
-    sides = []
-    for name, side in zip(
-        ("wanted", "unwanted"), known_sides(snapshot, definition, said), strict=True
-    ):
-        if len(side.row_ids):
-            progress.stage(f"like what is {name}", len(audit.row_ids))
-        sides.append(nearest_of(snapshot, audit.row_ids, side, progress.advance))
+    sides = known_sides(snapshot, definition, said)
+    if any(len(side.row_ids) for side in sides):
+        progress.stage("like what is known", len(audit.row_ids))
+    yes, no = nearest_of(snapshot, audit.row_ids, sides, progress.advance)
+    progress.stage("writing the ledger", len(audit.row_ids))
     ledger.write(
         store.folder(before.name),
         definition.version,
         audit,
-        uris,
-        paths,
+        _places(snapshot, audit.row_ids, progress),
         decisions,
-        labels,
+        _labels(audit, said),
         before.calibration,
-        *sides,
+        {"yes": yes, "no": no},
     )
     store.add(definition)
     return definition
+
+
+def _places(snapshot: Snapshot, row_ids: Positions, progress: Progress) -> Iterator[pa.Table]:
+    for start in range(0, len(row_ids), GROUP_ROWS):
+        some = row_ids[start : start + GROUP_ROWS]
+        yield places_of(snapshot, some)
+        progress.advance(len(some))
+
+
+def _labels(audit: Audit, said: Mapping[int, str]) -> NDArray[np.int8]:
+    """int8, (n,): what people said of each row, as numbers in LABELS, or UNSAID."""
+    labels = np.full(len(audit.row_ids), ledger.UNSAID, np.int8)
+    at, numbers = audit.answered(said)
+    labels[at] = [ledger.LABELS.index(said[row_id]) for row_id in numbers.tolist()]
+    return labels

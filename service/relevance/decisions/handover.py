@@ -5,22 +5,23 @@ the ledger's rows with all that the lake knows of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TypeAlias
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from indexer.address import ADDRESS_COLUMNS
+from indexer.arrays import Positions
 from indexer.sources.guard import Reach
+from service.formats.batch import DECIDED, Batch, one_piece
 from service.formats.item import Handover, Item
 from service.relevance.decisions.answers import AppliedAnswer
 from service.relevance.labels.book import UNNAMED, Answer
-from service.search.decided import Decision
 from service.snapshot.snapshot import Snapshot
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-BATCH_ROWS = 1_000
+BATCH_ROWS = 4_096
+Names: TypeAlias = Sequence[str] | None
 OUT_OF_SERVICE = "the segment that holds it is damaged, and out of service"
 
 
@@ -73,39 +74,64 @@ class Items:
         return int(self._table.num_rows)
 
     def __iter__(self) -> Iterator[Item]:
+        for batch in self.batches(None):
+            yield from batch.items()
+
+    def batches(self, names: Sequence[str] | None) -> Iterator[Batch]:
+        """As columns, some thousand rows at a time.
+
+        :param names: the columns that are needed, those of an address among them; None: all.
+        """
         self.missing = []
-        for batch in self._table.to_batches(max_chunksize=BATCH_ROWS):
-            yield from self._batch(batch.to_pylist())
+        for start in range(0, len(self), BATCH_ROWS):
+            decided = self._table.slice(start, BATCH_ROWS)
+            row_ids = np.asarray(decided["row_id"])
+            here, numbers, positions = self._snapshot.places_of(row_ids)
+            rows = self._moved(here, numbers, positions, names)
+            if len(here) < len(row_ids):
+                is_here = np.isin(row_ids, here, assume_unique=True)
+                gone = decided["uri"].filter(pa.array(~is_here)).to_pylist()
+                self.missing += [(uri, OUT_OF_SERVICE) for uri in gone]
+                decided = decided.filter(pa.array(is_here))
+            yield Batch(rows, self._decided(decided))
 
-    def _batch(self, decided: list[dict[str, Any]]) -> Iterator[Item]:
-        rows = self._rows(np.array([each["row_id"] for each in decided], np.int64))
-        for each in decided:
-            row = rows.get(each["row_id"])
-            if row is None:
-                self.missing.append((each["uri"], OUT_OF_SERVICE))
-                continue
-            yield self._item(row, each)
-
-    def _rows(self, row_ids: Any) -> dict[int, dict[str, Any]]:
-        rows = _rows_of(self._snapshot, row_ids)
+    def _moved(
+        self, row_ids: Positions, numbers: Positions, positions: Positions, names: Names
+    ) -> pa.Table:
+        """The rows, each where it lies by now."""
         if self._newest.number == self._snapshot.number:
-            return rows
-        for row_id, now in _rows_of(self._newest, row_ids).items():
-            row = rows.get(row_id)
-            if row is not None and row["sha256"] == now["sha256"]:
-                rows[row_id] = {**row, **{name: now.get(name) for name in ADDRESS_COLUMNS}}
-        return rows
+            return self._snapshot.rows(numbers, positions, names)
+        wanted = None if names is None else [*dict.fromkeys([*names, "sha256"])]
+        rows = self._snapshot.rows(numbers, positions, wanted)
+        places = ["row_id", "sha256", *ADDRESS_COLUMNS]
+        still, numbers_now, positions_now = self._newest.places_of(row_ids)
+        now = self._newest.rows(numbers_now, positions_now, places)
+        at = np.searchsorted(row_ids, still)  # of each row that is there still
+        same = pc.equal(rows["sha256"].take(pa.array(at)), now["sha256"])
+        is_same = np.asarray(pc.fill_null(same, False).cast(pa.uint8())).astype(bool)
+        mask = np.zeros(len(row_ids), bool)
+        mask[at[is_same]] = True
+        for name in ADDRESS_COLUMNS:
+            moved = one_piece(now[name]).filter(pa.array(is_same))
+            column = pc.replace_with_mask(one_piece(rows[name]), pa.array(mask), moved)
+            rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), column)
+        return rows if names is None else rows.select(names)
 
-    def _item(self, row: Mapping[str, Any], decided: Mapping[str, Any]) -> Item:
-        label = decided["label"] if decided["label"] in ("yes", "no") else None
-        return Item.of(
-            row,
-            cast(Decision, decided["decision"]),
-            decided["score"],
-            decided["probability"],
-            cast(Literal["yes", "no"] | None, label),
-            self._labeller(decided["row_id"], label),
-        )
+    def _decided(self, table: pa.Table) -> pa.Table:
+        label = table["label"]
+        said = pc.is_in(label, pa.array(["yes", "no"]))
+        label = one_piece(pc.if_else(said, label, pa.scalar(None, pa.string())))
+        labellers: list[str | None] = [None] * table.num_rows
+        for at in np.flatnonzero(np.asarray(label.is_valid().cast(pa.uint8()))).tolist():
+            labellers[at] = self._labeller(table["row_id"][at].as_py(), label[at].as_py())
+        columns = [
+            one_piece(table["decision"]),
+            one_piece(table["score"]).cast(pa.float64()),
+            one_piece(table["probability"]).cast(pa.float64()),
+            label,
+            pa.array(labellers, pa.string()),
+        ]
+        return pa.table(columns, names=DECIDED)
 
     def _labeller(self, row_id: int, label: str | None) -> str | None:
         """Who said so; of several, all."""
@@ -116,14 +142,3 @@ class Items:
             who for who, what in answer.labellers.items() if what == label and who != UNNAMED
         )
         return ", ".join(said) or None
-
-
-def _rows_of(snapshot: Snapshot, row_ids: Any) -> dict[int, dict[str, Any]]:
-    """Those of the rows that are live in a snapshot, every column."""
-    ids, places = snapshot.places
-    at = np.searchsorted(ids, row_ids)
-    found = (
-        at[(at < len(ids)) & (ids[np.minimum(at, len(ids) - 1)] == row_ids)] if len(ids) else at[:0]
-    )
-    rows = snapshot.take(*snapshot.locate(places[found]))
-    return {row["row_id"]: row for row in rows}

@@ -29,7 +29,7 @@ schema's metadata.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,53 +48,58 @@ from service.relevance.scoring.calibration import Calibration
 from service.search.decided import DECISIONS
 from service.search.ledgers import path_of
 
+LABELS = ("yes", "no", "skip", "conflict")
+UNSAID = -1  # instead of a number of LABELS
+
 
 def write(
     folder: Path,
     version: int,
     audit: Audit,
-    uris: list[str],
-    paths: list[bytes | None],
+    places: Iterable[pa.Table],
     decisions: NDArray[np.int8],
-    labels: list[str | None],
+    labels: NDArray[np.int8],
     calibration: Calibration | None,
-    yes: Nearest,
-    no: Nearest,
+    sides: Mapping[str, Nearest],
 ) -> Path:
-    """Write one row an image of the audit's population, by row_id.
+    """Write one row an image of the audit's population, by row_id; a row group at a time, so that
+    not the whole of it is in memory.
 
     :param folder: the filter's.
-    :param uris, decisions, labels: of each row of the audit, in its order; paths: the exact bytes
-        of those paths that are not plain text.
-    :param yes, no: what each is most like, of what is wanted and unwanted.
+    :param places: `uri` and `path_bytes` of the audit's rows, in its order, some at a time.
+    :param decisions: (n,), of each row of the audit, in its order; labels: (n,), numbers in LABELS,
+        or UNSAID.
+    :param sides: what each is most like, of what is wanted ("yes") and unwanted ("no").
     :raises LakeError: if the folder cannot be written.
     """
-    probability = None if calibration is None else calibration.probability(audit.scores)
-    table = pa.table(
-        {
-            "row_id": pa.array(audit.row_ids, pa.int64()),
-            "uri": pa.array(uris, pa.string()),
-            "decision": pa.array(decisions, pa.int8()),
-            "score": pa.array(audit.scores, pa.float32()),
-            "probability": pa.array(
-                [None] * len(uris) if probability is None else probability, pa.float32()
-            ),
-            "label": pa.array(labels, pa.string()),
-            "path_bytes": pa.array(paths, pa.binary()),
-            "version": pa.array(np.full(len(uris), version), pa.int32()),
-            **_columns("yes", yes),
-            **_columns("no", no),
-        }
-    )
-    names = pa.DictionaryArray.from_arrays(pa.array(decisions, pa.int8()), pa.array(DECISIONS))
-    table = table.set_column(2, "decision", names.cast(pa.string()))
-    table = table.replace_schema_metadata({"snapshot": str(audit.design.snapshot)})
     path = path_of(folder, version)
+    schema = _schema(audit.design.snapshot)
     try:
         make_folder(path.parent)
         beside = path.with_name(path.name + ".new")
         create_file(beside).close()  # what has this name may be a link; Arrow writes into ours
-        pq.write_table(table, beside)
+        with pq.ParquetWriter(beside, schema) as writer:
+            start = 0
+            for place in places:
+                end = start + place.num_rows
+                here = slice(start, end)
+                scores = audit.scores[here]
+                columns = {
+                    "row_id": pa.array(audit.row_ids[here], pa.int64()),
+                    "uri": place["uri"],
+                    "decision": _named(decisions[here], DECISIONS),
+                    "score": pa.array(scores, pa.float32()),
+                    "probability": pa.nulls(end - start, pa.float32())
+                    if calibration is None
+                    else pa.array(calibration.probability(scores), pa.float32()),
+                    "label": _named(labels[here], LABELS),
+                    "path_bytes": place["path_bytes"],
+                    "version": pa.array(np.full(end - start, version), pa.int32()),
+                }
+                for side, nearest in sides.items():
+                    columns |= _columns(side, nearest.between(start, end))
+                writer.write_table(pa.table(columns, schema=schema))
+                start = end
         fsync_file(beside)
         beside.replace(path)
         fsync_folder(path.parent)
@@ -103,11 +108,37 @@ def write(
     return path
 
 
+def _schema(snapshot: int) -> pa.Schema:
+    kinds = {
+        "row_id": pa.int64(),
+        "uri": pa.string(),
+        "decision": pa.string(),
+        "score": pa.float32(),
+        "probability": pa.float32(),
+        "label": pa.string(),
+        "path_bytes": pa.binary(),
+        "version": pa.int32(),
+    }
+    for side in ("yes", "no"):
+        kinds |= {
+            f"nearest_{side}": pa.int64(),
+            f"nearest_{side}_image": pa.string(),
+            f"nearest_{side}_cosine": pa.float32(),
+        }
+    return pa.schema(kinds.items(), metadata={"snapshot": str(snapshot)})
+
+
+def _named(numbers: NDArray[np.int8], names: Sequence[str]) -> pa.Array:
+    """text, (n,): the name of each number; null below 0."""
+    codes = pa.array(numbers, pa.int8(), mask=numbers < 0)
+    return pa.DictionaryArray.from_arrays(codes, pa.array(names, pa.string())).cast(pa.string())
+
+
 def _columns(side: str, nearest: Nearest) -> dict[str, pa.Array]:
     return {
-        f"nearest_{side}": pa.array(nearest.row_ids, pa.int64()),
-        f"nearest_{side}_image": pa.array(nearest.images, pa.string()),
-        f"nearest_{side}_cosine": pa.array(nearest.cosines, pa.float32()),
+        f"nearest_{side}": nearest.row_ids,
+        f"nearest_{side}_image": nearest.images,
+        f"nearest_{side}_cosine": nearest.known_cosines,
     }
 
 

@@ -454,10 +454,10 @@ def overruled(
 ) -> NDArray[np.int8]:
     """The decisions where people's own answers stand above the score's."""
     decided = decisions.copy()
-    for number, row_id in enumerate(audit.row_ids.tolist()):
-        answer = answers.get(row_id)
-        if answer in ("yes", "no"):
-            decided[number] = KEEP if answer == "yes" else DROP
+    at, row_ids = audit.answered(answers)
+    for number, row_id in zip(at.tolist(), row_ids.tolist(), strict=True):
+        if answers[row_id] in ("yes", "no"):
+            decided[number] = KEEP if answers[row_id] == "yes" else DROP
     return decided
 
 

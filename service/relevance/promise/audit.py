@@ -197,6 +197,17 @@ class Audit:
         no = int(np.count_nonzero(said == "no"))
         return Known(yes, no, len(said) - yes - no)
 
+    def answered(self, answers: Mapping[int, str]) -> tuple[Wholes, Wholes]:
+        """int64, (m,) each: where the rows are that somebody has answered, and their row_ids.
+
+        :param answers: row_id -> yes, no, skip or conflict; of other rows, too.
+        """
+        said = np.fromiter(sorted(answers), np.int64, len(answers))
+        at = np.searchsorted(self.row_ids, said)
+        here = at < len(self.row_ids)
+        here[here] = self.row_ids[at[here]] == said[here]
+        return at[here], said[here]
+
     # -- on disk
 
     def save(self, folder: Path) -> None:

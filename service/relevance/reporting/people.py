@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from indexer.address import ADDRESS_COLUMNS
-from indexer.disk.places import printed_places
+from indexer.disk.rows import printed_places
 from service.relevance.as_json import AsJson
 from service.relevance.labels.agreement import Agreement, conflicts
 from service.relevance.labels.book import LABELS, PURPOSES, Answer, Record

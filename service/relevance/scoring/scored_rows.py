@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from indexer.address import ADDRESS_COLUMNS
 from indexer.arrays import Positions
-from indexer.disk.places import printed_places
+from indexer.disk.rows import printed_places
 from service.relevance.as_json import AsJson, told
 from service.relevance.scoring.calibration import Calibration
 from service.relevance.scoring.scorer import Scored
@@ -114,19 +116,24 @@ def _several(uris: Sequence[str], row_ids: Sequence[int]) -> dict[str, tuple[int
     return {uri: tuple(several) for uri, several in found.items() if len(several) > 1}
 
 
-def uris_of(snapshot: Snapshot, row_ids: Positions) -> tuple[list[str], list[bytes | None]]:
-    """The uri of each row, in their order, and the path's bytes where the uri cannot hold them.
+def places_of(snapshot: Snapshot, row_ids: Positions) -> pa.Table:
+    """Of each row, in their order, `uri`: where it lies, as it prints; and `path_bytes`: the path's
+    own bytes where the uri cannot hold them.
 
-    Of a row that the snapshot has not: "" and None.
+    Of a row that the snapshot has not: "" and null.
+
+    :param row_ids: int64, (n,), rising.
     """
-    found: dict[int, tuple[str, bytes | None]] = {}
-    for part in snapshot.parts:
-        table = _live(part, ["row_id", *ADDRESS_COLUMNS])
-        paths = table["path_bytes"].to_pylist()
-        places = zip(printed_places(table).to_pylist(), paths, strict=True)
-        found.update(zip(table["row_id"].to_pylist(), places, strict=True))
-    wanted = [found.get(row_id, ("", None)) for row_id in row_ids.tolist()]
-    return [uri for uri, _ in wanted], [path for _, path in wanted]
+    here, numbers, positions = snapshot.places_of(row_ids)
+    table = snapshot.rows(numbers, positions, list(ADDRESS_COLUMNS))
+    uris, paths = printed_places(table), table["path_bytes"]
+    if len(here) < len(row_ids):
+        at = np.searchsorted(here, row_ids)
+        at[at == len(here)] = 0
+        is_here = np.isin(row_ids, here, assume_unique=True)
+        homes = pa.array(at, mask=~is_here)
+        uris, paths = pc.fill_null(uris.take(homes), ""), paths.take(homes)
+    return pa.table({"uri": uris, "path_bytes": paths})
 
 
 def _live(part: Part, names: Sequence[str]) -> Any:

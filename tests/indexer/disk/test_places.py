@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.address import ADDRESS_COLUMNS, Address, shown
-from indexer.disk.places import place_keys, printed_places
+from indexer.disk.rows import place_keys, printed_places
 from indexer.errors import UnreadableImage
 
 TYPES = {"string": pa.string(), "binary": pa.binary(), "int64": pa.int64()}

@@ -35,14 +35,15 @@ def found(
     snapshot: Snapshot, said: dict[int, str], rows: list[int], keep: Examples, drop: Examples
 ) -> list[list[tuple[Any, Any, Any]]]:
     sides = known_sides(snapshot, definition(keep=keep, drop=drop), said)
-    return [listed(nearest_of(snapshot, np.array(rows, np.int64), side)) for side in sides]
+    return [listed(near) for near in nearest_of(snapshot, np.array(rows, np.int64), sides)]
 
 
 def listed(near: Nearest) -> list[tuple[Any, Any, Any]]:
     about = [
-        None if cosine is None else pytest.approx(cosine, abs=ROUNDING) for cosine in near.cosines
+        None if cosine is None else pytest.approx(cosine, abs=ROUNDING)
+        for cosine in near.known_cosines.to_pylist()
     ]
-    return list(zip(near.row_ids, near.images, about, strict=True))
+    return list(zip(near.row_ids.to_pylist(), near.images.to_pylist(), about, strict=True))
 
 
 def test_the_nearest_of_examples_and_answers_but_never_the_row_itself(lake: Lake) -> None:
@@ -131,7 +132,8 @@ def test_who_waits_is_told_how_many_rows_are_done(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nearest, "BLOCK_ROWS", 4)
+    monkeypatch.setattr(nearest, "BLOCKS_AT_ONCE", 1)
     wanted, _ = known_sides(lake.snapshot, definition(keep=Examples((), (1,))), {})
     told: list[int] = []
-    nearest_of(lake.snapshot, np.arange(1, 7), wanted, told.append)
+    nearest_of(lake.snapshot, np.arange(1, 7), [wanted], told.append)
     assert told == [4, 2]
