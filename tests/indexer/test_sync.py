@@ -16,7 +16,8 @@ import pytest
 from indexer.config import IndexConfig
 from indexer.disk.layout import Layout
 from indexer.disk.locks import writer
-from indexer.disk.manifest import SourceEntry
+from indexer.disk.manifest import Manifest, SourceEntry
+from indexer.embed import Embedder
 from indexer.errors import (
     BadRequest,
     LakeError,
@@ -779,8 +780,13 @@ def test_an_interrupted_run_continued_equals_an_undisturbed_one(tmp_path: Path) 
 
 def test_a_run_stopped_before_its_first_image_is_remembered(two: Desk) -> None:
     write(two.root / "other" / "c.png", png(BLUE))
-    asked = iter([False] * 4)
-    report = two.index(two.root / "other", should_stop=lambda: next(asked, True))
+    loaded: list[bool] = []
+
+    def load(_: Manifest | None) -> Embedder:
+        loaded.append(True)
+        return two.model
+
+    report = two.index(two.root / "other", load=load, should_stop=lambda: bool(loaded))
     assert (report.interrupted, report.new) == (True, 0)
     assert two.sync().new == 1
 
