@@ -37,7 +37,7 @@ class Watch:
     def mark(self, name):
         self.marks.setdefault(name, time.perf_counter() - self.began)
 
-    def stage(self, name, total):
+    def stage(self, name, total, unit=None):
         self.stage_name = name
         if name == "comparing":
             self.mark("listed")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from indexer.arrays import InputShape, Pixels, Vectors
 from indexer.disk.manifest import IMPORTED, Fingerprint, Manifest
-from indexer.embed import Embedder
+from indexer.embed import Converts, Embedder
 from indexer.embed.catalog import BUILTIN, ModelName
 from indexer.embed.models import load_embedder
 from indexer.errors import (
@@ -18,6 +18,7 @@ from indexer.errors import (
     ModelUnknown,
     WrongModel,
 )
+from indexer.report import Progress
 from indexer.trust import is_named, models_are_trusted
 
 WAY_OUT = (
@@ -76,6 +77,18 @@ def check_model(lake: str, manifest: Manifest, embedder: Embedder) -> None:
     expected, found = what_differs(theirs, ours)
     expected, found = f"{manifest.model_id} ({expected})", f"{embedder.model_id} ({found})"
     raise WrongModel(lake, expected, found, WAY_OUT)
+
+
+def convert_first(embedder: Embedder, progress: Progress) -> None:
+    """Convert a model that its first image would wait for, as a stage of its own: it takes long.
+
+    :raises ModelUnavailable: if it cannot be converted.
+    """
+    conversion = embedder.conversion() if isinstance(embedder, Converts) else None
+    if conversion is not None:
+        name = f"converting the model to {conversion.precision}, once on this machine"
+        progress.stage(name, conversion.steps, "steps")
+        conversion.run(lambda: progress.advance(1))
 
 
 def as_imported(fingerprint: Fingerprint) -> Fingerprint:

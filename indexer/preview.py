@@ -20,7 +20,7 @@ from indexer.disk.locks import seen_writer
 from indexer.disk.manifest import Manifest, SourceEntry, read_manifest
 from indexer.embed import Embedder
 from indexer.errors import BadRequest, LakeError
-from indexer.models import check_model
+from indexer.models import check_model, convert_first
 from indexer.report import Progress, Silent, SyncReport
 from indexer.run.arrivals import Todo
 from indexer.run.commits import check_foreign
@@ -198,6 +198,7 @@ class _Look:
             embedder = self.load_embedder(manifest)
             if manifest is not None:
                 check_model(str(self.run.layout.root), manifest, embedder)
+            convert_first(embedder, self.run.progress)
             return self._measure(embedder, listed)
         except BadRequest:  # a name that was typed just now
             raise

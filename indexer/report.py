@@ -9,8 +9,11 @@ from typing import Protocol
 class Progress(Protocol):
     """Told what a run is doing; the CLI draws it."""
 
-    def stage(self, name: str, total: int | None) -> None:
-        """A new stage begins; total is how much it has to do, None where that is not known."""
+    def stage(self, name: str, total: int | None, unit: str | None = None) -> None:
+        """A new stage begins; total is how much it has to do, None where that is not known.
+
+        :param unit: what is counted, "steps"; None: what the run is about, images mostly.
+        """
 
     def expect(self, total: int, *, more: bool = False) -> None:
         """The stage has so much to do in all; more: as far as is known, and it will be more."""
@@ -22,7 +25,7 @@ class Progress(Protocol):
 class Silent:
     """Progress that nobody watches."""
 
-    def stage(self, name: str, total: int | None) -> None: ...
+    def stage(self, name: str, total: int | None, unit: str | None = None) -> None: ...
 
     def expect(self, total: int, *, more: bool = False) -> None: ...
 

@@ -26,7 +26,7 @@ from indexer.disk.manifest import Manifest, Recomputing, SegmentEntry, SourceEnt
 from indexer.disk.tables import Place
 from indexer.embed import Embedder
 from indexer.errors import LakeError, ModelUnknown, NotWritten, SourceError
-from indexer.models import UNKNOWN, NoModel, check_model
+from indexer.models import UNKNOWN, NoModel, check_model, convert_first
 from indexer.read_image import RECOMPUTABLE
 from indexer.report import Progress, Silent, SyncReport
 from indexer.run.arrivals import Todo
@@ -306,6 +306,8 @@ class _Run:
         self.embedder = self.load_embedder(self.manifest)
         if self.manifest is not None:
             check_model(str(self.context.layout.root), self.manifest, self.embedder)
+        if wanted:
+            convert_first(self.embedder, self.context.progress)
 
     # -- writing
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -39,6 +39,25 @@ class Embedder(Protocol):
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """float32, (n, dim), unit rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What a model does once on a machine before its first image, and what it takes."""
+
+    precision: str  # to which it is brought: "int8"
+    steps: int
+    run: Callable[[Callable[[], None]], None]  # calls what it is given after each of its steps
+
+
+@runtime_checkable
+class Converts(Protocol):
+    """What a model offers beside an `Embedder`'s whose first image may wait for a conversion."""
+
+    def conversion(self) -> Conversion | None:
+        """None: there is nothing to convert, or it is done. Who does not run it, has the first
+        image do so.
+        """
 
 
 @dataclass(frozen=True, slots=True)

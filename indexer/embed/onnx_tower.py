@@ -23,6 +23,7 @@ from indexer.errors import ModelUnavailable
 # part of the cached model's key; raise it when the export or the quantisation below changes
 RECIPE = 1
 LEAST_COSINE = 0.999  # of the export, before it is quantised, on random images
+STEPS = 3  # exported, checked, quantised: a third of the time, little, and the rest
 MAX_PARAMETERS = 480_000_000  # an ONNX file ends at 2 GB; larger towers stay in torch
 
 log = logging.getLogger(__name__)
@@ -48,17 +49,20 @@ class OnnxTower:
         precision: str,
         weights_hash: str,
         model_id: str,
+        step: Callable[[], None] = lambda: None,
     ) -> OnnxTower:
         """The twin of a torch tower, from the cache or made now:
         15 s for ViT-B-32 in fp32, 25 s in int8.
 
         :param visual: in evaluation mode, float32, on the CPU.
         :param precision: "fp32" or "int8".
+        :param step: called after each of the STEPS that making it takes.
         :raises ModelUnavailable: if it is too large, cannot be exported, or the export computes
             something else.
         """
         key = _key(weights_hash, shape, precision)
-        return cls(cached(key, ".onnx", lambda: _convert(visual, shape, precision, model_id)))
+        made = cached(key, ".onnx", lambda: _convert(visual, shape, precision, model_id, step))
+        return cls(made)
 
 
 def is_converted(weights_hash: str, shape: InputShape, precision: str) -> bool:
@@ -69,7 +73,13 @@ def _key(weights_hash: str, shape: InputShape, precision: str) -> str:
     return f"open_clip-{weights_hash[:32]}-{shape.width_px}x{shape.height_px}-{precision}-{RECIPE}"
 
 
-def _convert(visual: torch.nn.Module, shape: InputShape, precision: str, model_id: str) -> bytes:
+def _convert(
+    visual: torch.nn.Module,
+    shape: InputShape,
+    precision: str,
+    model_id: str,
+    step: Callable[[], None] = lambda: None,
+) -> bytes:
     if sum(parameter.numel() for parameter in visual.parameters()) > MAX_PARAMETERS:
         raise ModelUnavailable(
             model_id, "its image tower is too large for one ONNX file; leave out --precision int8"
@@ -78,11 +88,14 @@ def _convert(visual: torch.nn.Module, shape: InputShape, precision: str, model_i
     with tempfile.TemporaryDirectory(prefix="lakesift-") as folder:
         exported, quantised = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
         _export(visual, shape, exported, model_id)
+        step()
         model = exported.read_bytes()
         _check(visual, shape, OnnxTower(model), model_id)
+        step()
         if precision == "int8":
             _quantise(exported, quantised)
             model = quantised.read_bytes()
+        step()
     return model
 
 

@@ -8,6 +8,7 @@ comes after waits for the end of the listing, so that row ids follow its order i
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class Arrivals:
         self._arrived = arrived
         self._next = 0  # the first file that was not looked at
         self._given: list[str] = []
+        self.idle_look_s = 0.0  # what the last look took, where it found nothing new
         self.passed = 0  # images that were looked at, and are known already
         self.in_doubt = False  # True: the rest waits for the end of the listing
         prefixes = [""] if may_go is None else may_go
@@ -55,19 +57,23 @@ class Arrivals:
                        last(etag) AS etag, last(transient) AS transient FROM skipped GROUP BY uri;
             """
         )
-        [[self._has_rows]] = self._db.all("SELECT EXISTS (SELECT 1 FROM live)")
+        [[self._rows]] = self._db.all("SELECT count(*) FROM live")
         # A uri can be live twice, where a run died: which of the two goes is told at the end.
         twice = "SELECT EXISTS (SELECT 1 FROM live GROUP BY uri HAVING count(*) > 1)"
         [[self.in_doubt]] = self._db.all(twice)
 
     def new_images(self) -> Iterator[Todo]:
         """Of what arrived since the last call, until one is in doubt."""
+        began = time.monotonic()
+        self.idle_look_s = 0.0
         some = None if self.in_doubt else self._take()
         if some is None:
             return
         self._look_at(some.end)
         [[new]] = self._db.all("SELECT count(*) FROM arrived WHERE state = 'new'")
         self.passed += some.images - int(new)
+        if not new:
+            self.idle_look_s = time.monotonic() - began
         found = self._db.each(
             f"""
             SELECT {FILE}, l.state = 'changed' OR l.size_bytes IN (SELECT size_bytes FROM may_go)
@@ -90,13 +96,12 @@ class Arrivals:
         self._given = []
 
     def _take(self) -> Arrived | None:
-        """What to look at now; None where nothing arrived."""
+        """What to look at now; None where nothing arrived. A look reads every row of the lake, so
+        it may look at as many images.
+        """
+        most = max(IMAGES_AT_ONCE, self._rows)
         some = self._arrived.popleft() if self._arrived else None
-        while (
-            some is not None
-            and self._arrived
-            and some.images + self._arrived[0].images <= IMAGES_AT_ONCE
-        ):
+        while some is not None and self._arrived and some.images + self._arrived[0].images <= most:
             more = self._arrived.popleft()
             some = Arrived(more.end, some.images + more.images)
         return some
@@ -133,7 +138,7 @@ class Arrivals:
             """,
             [self._next, end],
         )
-        if self._has_rows:  # what was found at its place will not go
+        if self._rows:  # what was found at its place will not go
             self._db.execute(
                 """
                 DELETE FROM may_go WHERE uri IN (SELECT uri FROM arrived WHERE state = 'same')

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,20 +126,38 @@ class Plan:
     ) -> Iterator[int]:
         """Store what a source lists; yields the number stored so far, for progress.
 
+        A batch is stored while the next one is listed, which takes another core.
+
         :param listing: the one that files fills in.
         """
         stored = untouched = partial = 0
         listing = listing or Listing()
-        batches = _batches(files)
-        while batch := next(batches, None):
-            self._db.insert("raw_listed", self._numbered.table(source, batch))
-            stored += len(batch)
-            self.add_containers(listing.untouched[untouched:], listing.partial[partial:])
-            untouched, partial = len(listing.untouched), len(listing.partial)
-            self._numbered.stored()
-            yield stored
+        with ThreadPoolExecutor(1, "storing") as pool:
+            storing: Future[int] | None = None
+            for batch in _batches(files):
+                if storing is not None:
+                    stored += storing.result()
+                    yield stored
+                storing = pool.submit(
+                    self._store,
+                    # Made here: it counts on the batches before being stored.
+                    self._numbered.table(source, batch),
+                    listing.untouched[untouched:],
+                    listing.partial[partial:],
+                )
+                untouched, partial = len(listing.untouched), len(listing.partial)
+            if storing is not None:
+                stored += storing.result()
+                yield stored
         self.add_containers(listing.untouched[untouched:], listing.partial[partial:])
         self._numbered.source_ended()
+
+    def _store(self, batch: pa.Table, untouched: Sequence[str], partial: Sequence[str]) -> int:
+        """:returns: how many images are stored now that were not before."""
+        self._db.insert("raw_listed", batch)
+        self.add_containers(untouched, partial)
+        self._numbered.stored()
+        return len(batch)
 
     def arrivals(self, may_go: Sequence[str] | None) -> Arrivals:
         """What of the listing can be embedded while it goes on; for one thread at a time.
@@ -240,12 +259,9 @@ class Plan:
         self._db.insert("run_sources", pa.table({"uri": pa.array(listed_sources, pa.string())}))
         self._db.insert("unlisted", pa.table({"prefix": pa.array(unlisted, pa.string())}))
         self._listed_once()
+        self._count_in_containers()
         self._db.execute(
             """
-            UPDATE listed SET etag = listed.etag || ':' || whole.images
-                FROM (SELECT file_uri, count(*) AS images FROM listed WHERE file_uri IS NOT NULL
-                      AND file_uri NOT IN (SELECT file_uri FROM partial) GROUP BY file_uri) whole
-                WHERE listed.file_uri = whole.file_uri AND listed.etag IS NOT NULL;
             CREATE TABLE last_skipped AS
                 SELECT uri, last(file_uri) AS file_uri, last(source) AS source, last(size_bytes) AS size_bytes,
                        last(modified_us) AS modified_us,
@@ -306,6 +322,18 @@ class Plan:
             DROP TABLE raw_listed;
             """
         )
+
+    def _count_in_containers(self) -> None:
+        """Have the etag of their images end with how many there are, of whole containers."""
+        if self._count("SELECT count(file_uri) FROM listed"):
+            self._db.execute(
+                """
+                UPDATE listed SET etag = listed.etag || ':' || whole.images
+                    FROM (SELECT file_uri, count(*) AS images FROM listed WHERE file_uri IS NOT NULL
+                          AND file_uri NOT IN (SELECT file_uri FROM partial) GROUP BY file_uri) whole
+                    WHERE listed.file_uri = whole.file_uri AND listed.etag IS NOT NULL
+                """
+            )
 
     def to_hash(self) -> Iterator[ImageFile]:
         """Every listed file whose bytes may be those of a row that lost its place, by uri."""

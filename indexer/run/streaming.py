@@ -24,6 +24,10 @@ from indexer.sources.opening import OpenSource
 # A lake that has rows is mostly listed sooner, and is compared at once then.
 KNOWN_LAKE_AFTER_S = 10.0
 _LOOK_S = 0.05  # between two looks at what arrived
+# A look reads all that was listed and every row of the lake. One that found nothing new is followed
+# by a rest so many times as long: looking at 200,000 images that were known took longer than
+# listing them, and held that up.
+_REST = 4
 _TELL_S = 0.5  # between two looks at how far the listing is
 
 
@@ -81,7 +85,7 @@ class Streaming:
                     return
             if not self._began:
                 self._tell_listed()
-            self._ended.wait(_LOOK_S)
+            self._ended.wait(max(_LOOK_S, _REST * arrivals.idle_look_s))
 
     def _is_over(self, arrivals: Arrivals) -> bool:
         return (

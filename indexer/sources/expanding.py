@@ -33,6 +33,7 @@ from indexer.sources.containers.video.video import Video
 from indexer.sources.folder import FolderSource
 from indexer.sources.joining import Join
 from indexer.sources.local import os_reason
+from indexer.sources.names import is_photo
 from indexer.sources.remote import RemoteSource
 from indexer.sources.sidecars import mark
 from indexer.sources.store import store_reason
@@ -163,10 +164,12 @@ class ExpandedSource:
         for file in chain(self._inner.files(listing), self._of_tables(listing)):
             if listing.leaves(file):
                 continue
-            if why := why_not_read(file.uri):
+            # Most of a listing, and never a container: asked first.
+            is_picture = is_photo(file.uri)
+            if not is_picture and (why := why_not_read(file.uri)):
                 listing.left_out.append((file.uri, why))
                 continue
-            kind = kind_as_said(file.uri, self._said)
+            kind = None if is_picture else kind_as_said(file.uri, self._said)
             if kind is None:
                 if not waiting:
                     yield file

@@ -163,7 +163,12 @@ class FolderSource:
         # Ends with "/", which puts `a-b` before what is in `a`, as their paths are.
         folders = sorted(path + b"/" for path in filter(self._is_wanted, survey.folders))
         begin = folder if folder.endswith(b"/") else folder + b"/"
-        for path in merge((begin + name for name in survey.images), folders):
+        images = (begin + name for name in survey.images)
+        if not folders:
+            for path in images:
+                yield path, survey.sidecars
+            return
+        for path in merge(images, folders):
             if path.endswith(b"/"):
                 yield path[:-1], None
             else:

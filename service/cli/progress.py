@@ -38,14 +38,14 @@ class TerminalProgress:
     ) -> None:
         self.clear()
 
-    def stage(self, name: str, total: int | None) -> None:
+    def stage(self, name: str, total: int | None, unit: str | None = None) -> None:
         self.clear()
         terminal = sys.stderr.isatty()
         self._skipped, self._growing = 0, ""
         self._bar = tqdm(
             desc=name,
             total=total,
-            unit=self._unit,
+            unit=self._unit if unit is None else f" {unit}",
             file=sys.stderr,
             mininterval=0.2 if terminal else LOG_EVERY_S,
             maxinterval=0.5 if terminal else LOG_EVERY_S,

@@ -503,6 +503,34 @@ def test_a_long_run_moves_to_onnx_runtime_and_keeps_its_vectors(
     assert isinstance(again._tower, OnnxTower)  # from the cache, at once
 
 
+def test_int8_is_converted_once_in_steps_that_are_told_and_stays(
+    tiny_weights: Path, photos: list[Pixels], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from indexer.embed import Converts
+    from indexer.embed import open_clip as ours
+
+    monkeypatch.setattr(ours, "CONVERT_AFTER", 20)
+    monkeypatch.setenv("LAKESIFT_CACHE", str(tmp_path))
+    embedder: Any = load_embedder(f"lakesift-tiny@{tiny_weights}", precision="int8")
+    assert isinstance(embedder, Converts)
+    conversion = embedder.conversion()
+    assert conversion is not None and conversion.precision == "int8"
+    done: list[bool] = []
+    conversion.run(lambda: done.append(embedder._tower is None))
+    assert done == [True] * conversion.steps
+    assert embedder.conversion() is None
+    tower = embedder._tower
+    for _ in range(3):
+        embedder.embed_images(photos[:20])
+    # Not read from the cache again, as a tower is that changes after so many images.
+    assert embedder._tower is tower
+
+    again: Any = load_embedder(f"lakesift-tiny@{tiny_weights}", precision="int8")
+    assert again.conversion() is None
+    exact: Any = load_embedder(f"lakesift-tiny@{tiny_weights}", precision="fp32", device="cpu")
+    assert exact.conversion() is None
+
+
 def test_an_export_that_computes_something_else_is_refused(
     tiny_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,3 +164,27 @@ def test_the_plan_draws_no_bar_on_the_terminal(tmp_path: Path) -> None:
     database = PlanDatabase(tmp_path)
     assert database.all("SELECT current_setting('enable_progress_bar')") == [(False,)]
     database.close()
+
+
+def test_one_look_takes_as_many_images_as_the_lake_has_rows(
+    planned: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look costs as much as the lake is large: a few at a time, a sync of many would take for
+    ever.
+    """
+    monkeypatch.setattr(arrivals, "IMAGES_AT_ONCE", 2)
+    monkeypatch.setattr(plan, "FIRST_BATCH", 1)
+    monkeypatch.setattr(plan, "BATCH", 1)
+    known = [file(f"{number}") for number in range(5)]
+    live(planned, *known)
+    # The last file of a listing that goes on is not known to be complete.
+    stored = planned.add_listing(0, iter([*known, *(file(name, 5) for name in "xyz")]))
+    found = planned.arrivals(None)
+    for _ in range(8):
+        next(stored)
+    assert (names(found.new_images()), found.passed) == ([], 5)
+    assert found.idle_look_s > 0
+    assert names(found.new_images()) == ["x", "y"]
+    assert (found.idle_look_s, found.passed) == (0, 5)
+    list(stored)
+    assert names(found.new_images()) == ["z"]

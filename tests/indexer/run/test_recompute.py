@@ -197,7 +197,7 @@ class Impatient:
     def __init__(self, looks: int) -> None:
         self.left, self.name, self.done = looks, "", 0
 
-    def stage(self, name: str, total: int | None) -> None:
+    def stage(self, name: str, total: int | None, unit: str | None = None) -> None:
         self.name = name
 
     def expect(self, total: int, *, more: bool = False) -> None: ...

@@ -101,7 +101,7 @@ class Watched:
         self.totals: list[tuple[int, bool]] = []
         self.done = 0
 
-    def stage(self, name: str, total: int | None) -> None:
+    def stage(self, name: str, total: int | None, unit: str | None = None) -> None:
         self.stages.append(name)
 
     def expect(self, total: int, *, more: bool = False) -> None:

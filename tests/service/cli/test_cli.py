@@ -485,6 +485,20 @@ def test_doctor_finds_a_whole_lake_well(photo_lake: Path, capsys: Capture) -> No
     ]  # fmt: skip
 
 
+def test_doctor_says_what_a_precision_costs_and_gains(photo_lake: Path, capsys: Capture) -> None:
+    """`builtin` has one precision, whatever is asked for: nothing changes."""
+    findings = answer(capsys, "doctor", str(photo_lake), "--precision", "int8", "--json")
+    listed = findings["findings"]
+    assert isinstance(listed, list)
+    found = listed[-1]
+    photos = r"int8 on (\d+) of your photos: median cosine 1\.0000 to what the lake has"
+    stay = r"100% of the 10 nearest neighbours stay"
+    speed = r"(\d+\.\d\d) times as fast here \(([\d,]+) images/s\)"
+    said = re.fullmatch(f"{photos}, {stay}; {speed}", found["detail"])
+    assert found["what"] == "precision" and said is not None, found
+    assert int(said[1]) > 10 and float(said[2]) > 0
+
+
 def test_doctor_fails_on_a_flipped_byte(photo_lake: Path, tmp_path: Path, capsys: Capture) -> None:
     lake = tmp_path / "copy.lake"
     shutil.copytree(photo_lake, lake)

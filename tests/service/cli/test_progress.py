@@ -24,3 +24,13 @@ def test_a_total_that_grows_is_told_as_such_and_promises_no_end(
     assert "of 4,000+ (listing), 3 skipped" in while_listing
     assert "%" not in while_listing.rpartition("\r")[2]
     assert "100%" in at_the_end and "6000/6000" in at_the_end and "listing" not in at_the_end
+
+
+def test_a_stage_of_steps_is_drawn_at_once_and_counts_no_images(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with TerminalProgress() as told:
+        told.stage("converting", 3, "steps")
+        at_once = capsys.readouterr().err
+    assert "converting" in at_once and "0/3" in at_once
+    assert "steps" in at_once and "images" not in at_once

@@ -45,7 +45,7 @@ class Watched:
     def __init__(self) -> None:
         self.told: list[tuple[str, int | None] | tuple[int, int]] = []
 
-    def stage(self, name: str, total: int | None) -> None:
+    def stage(self, name: str, total: int | None, unit: str | None = None) -> None:
         self.told.append((name, total))
 
     def expect(self, total: int, *, more: bool = False) -> None: ...
