@@ -21,8 +21,8 @@ from indexer.disk.rows import ROW_SCHEMA
 from indexer.disk.segment import SegmentWriter
 from indexer.embed import Embedder
 from indexer.images import ReadImage
-from indexer.run.commits import Commits, prepare_folder
-from indexer.run.tasks import Embedded, Task
+from indexer.run.embedding.tasks import Embedded, Task
+from indexer.run.writing.commits import Commits, prepare_folder
 from indexer.sources import Listing
 from indexer.sources.opening import open_source
 

@@ -15,7 +15,7 @@ from benchmarks.measure import Measurement, in_turn
 from indexer.arrays import Vectors
 from indexer.disk.layout import Layout
 from indexer.disk.stored_vectors import HalfQueries
-from indexer.run.compact import compact
+from indexer.run.writing.compact import compact
 from service.lake import Lake
 from service.relevance.scoring.fitting import fit
 from service.relevance.scoring.scorer import Scorer, score_rows, vectors_of

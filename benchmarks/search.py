@@ -22,7 +22,7 @@ from indexer.disk.layout import Layout
 from indexer.disk.manifest import Manifest, publish
 from indexer.disk.tables import Place, write_tombstones
 from indexer.processes import python_code
-from indexer.run.compact import compact
+from indexer.run.writing.compact import compact
 from service.lake import Lake
 
 DIM = 512

@@ -36,7 +36,7 @@ from indexer.disk.layout import Layout
 from indexer.disk.stored_vectors import FlatIndex
 from indexer.embed.models import load_embedder
 from indexer.processes import python_command
-from indexer.run.compact import compact
+from indexer.run.writing.compact import compact
 from service.api.serving.shared_embedder import SharedEmbedder
 from service.lake import Lake
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.lakes import write_synthetic_lake
 from benchmarks.measure import Measurement, in_turn
 from indexer.disk.layout import Layout
-from indexer.run.compact import compact
+from indexer.run.writing.compact import compact
 from service.lake import Lake
 from service.snapshot.snapshot import Snapshot
 from service.where.where import Where

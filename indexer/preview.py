@@ -22,17 +22,17 @@ from indexer.embed import Embedder
 from indexer.errors import BadRequest, LakeError
 from indexer.models import check_model, convert_first
 from indexer.report import Progress, Silent, SyncReport
-from indexer.run.arrivals import Todo
-from indexer.run.commits import check_foreign
 from indexer.run.context import Context
+from indexer.run.embedding.tasks import with_columns
 from indexer.run.listing import Listed, Lister
 from indexer.run.live import add_lake
-from indexer.run.opening import open_manifest
-from indexer.run.plan import Plan
+from indexer.run.plan.arrivals import Todo
+from indexer.run.plan.plan import Plan
+from indexer.run.plan.totals import Total
 from indexer.run.recompute import recomputable
 from indexer.run.roots import Roots
-from indexer.run.tasks import with_columns
-from indexer.run.totals import Total
+from indexer.run.writing.commits import check_foreign
+from indexer.run.writing.opening import open_manifest
 from indexer.sources import ImageFile, Source
 from indexer.sources.bytes_of import BytesOf
 from indexer.sources.opening import open_source

@@ -29,22 +29,22 @@ from indexer.errors import LakeError, ModelUnknown, NotWritten, SourceError
 from indexer.models import UNKNOWN, NoModel, check_model, convert_first
 from indexer.read_image import RECOMPUTABLE
 from indexer.report import Progress, Silent, SyncReport
-from indexer.run.arrivals import Todo
 from indexer.run.carrying import carry
-from indexer.run.commits import Commits, clear_staging
 from indexer.run.context import Context
+from indexer.run.embedding.pipeline import Pipeline
+from indexer.run.embedding.tasks import Embedded, Failed, Result, Runner, with_columns
 from indexer.run.ending import wrap_up
-from indexer.run.first_run import folder_held
 from indexer.run.hashing import hash_candidates
 from indexer.run.listing import Listed, Lister
 from indexer.run.live import add_lake
-from indexer.run.opening import open_manifest
-from indexer.run.pipeline import Pipeline
-from indexer.run.plan import Counts, Plan
+from indexer.run.plan.arrivals import Todo
+from indexer.run.plan.plan import Counts, Plan
 from indexer.run.recompute import Recompute, recomputable
 from indexer.run.roots import Roots
 from indexer.run.streaming import KNOWN_LAKE_AFTER_S, Streaming, are_apart, starts_of
-from indexer.run.tasks import Embedded, Failed, Result, Runner, with_columns
+from indexer.run.writing.commits import Commits, clear_staging
+from indexer.run.writing.first_run import folder_held
+from indexer.run.writing.opening import open_manifest
 from indexer.sources import ImageFile, Source
 from indexer.sources.bytes_of import BytesOf
 from indexer.sources.opening import open_source

@@ -120,7 +120,7 @@ def decoders_end() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def warm_decoders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.path.name not in COLD:
-        monkeypatch.setattr("indexer.run.pipeline.Decoder", warm)
+        monkeypatch.setattr("indexer.run.embedding.pipeline.Decoder", warm)
 
 
 @pytest.fixture(scope="session", autouse=True)

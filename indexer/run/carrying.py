@@ -13,11 +13,11 @@ import pyarrow as pa
 from indexer.disk.manifest import Manifest
 from indexer.disk.rows import ROW_SCHEMA, lake_schema
 from indexer.disk.segment import Segment
-from indexer.run.commits import Commits
 from indexer.run.context import Context
+from indexer.run.embedding.tasks import file_columns
 from indexer.run.listing import Listed
-from indexer.run.plan import Rerow
-from indexer.run.tasks import file_columns
+from indexer.run.plan.plan import Rerow
+from indexer.run.writing.commits import Commits
 from indexer.sources import UNREAD, ImageFile, Source, UnreadColumns
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

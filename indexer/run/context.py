@@ -11,9 +11,9 @@ from indexer.disk.layout import Layout
 from indexer.embed import Embedder
 from indexer.images.decoder import ReadSettings
 from indexer.report import Progress, SyncReport
-from indexer.run.pipeline import Pipeline, default_decoders
-from indexer.run.plan import Plan
-from indexer.run.unread import Unread
+from indexer.run.embedding.pipeline import Pipeline, default_decoders
+from indexer.run.embedding.unread import Unread
+from indexer.run.plan.plan import Plan
 from indexer.sources.bytes_of import BytesOf
 
 

@@ -11,11 +11,11 @@ from indexer.disk.manifest import Manifest, SegmentEntry
 from indexer.disk.tables import SKIPPED_SCHEMA, Skipped, read_skipped, write_skipped
 from indexer.embed import Embedder
 from indexer.run.coding import with_codes
-from indexer.run.commits import Commits
-from indexer.run.compact import compact
 from indexer.run.context import Context
 from indexer.run.grouping.making import with_groups
 from indexer.run.roots import Roots
+from indexer.run.writing.commits import Commits
+from indexer.run.writing.compact import compact
 
 
 def wrap_up(

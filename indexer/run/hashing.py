@@ -8,7 +8,7 @@ from itertools import islice
 from indexer.errors import UnreadableImage
 from indexer.images import hash_bytes
 from indexer.run.context import Context
-from indexer.run.pace import Pace
+from indexer.run.embedding.pace import Pace
 from indexer.sources import ImageFile
 
 BATCH = 1_000

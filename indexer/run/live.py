@@ -14,7 +14,7 @@ from indexer.disk.segment import Segment
 from indexer.disk.tables import dead_positions, key_of, read_skipped
 from indexer.errors import BadRequest
 from indexer.run.context import Context
-from indexer.run.plan import Plan
+from indexer.run.plan.plan import Plan
 from indexer.run.roots import Roots
 
 LIVE_COLUMNS = [

@@ -23,10 +23,10 @@ from indexer.disk.segment import Segment
 from indexer.disk.tables import Place, dead_positions
 from indexer.errors import BadRequest, UnreadableImage
 from indexer.read_image import QUALITY, QUALITY_COLUMNS, RECOMPUTABLE
-from indexer.run.commits import Commits
 from indexer.run.context import Context
-from indexer.run.pipeline import Pipeline, Read
-from indexer.run.tasks import Failed, Task
+from indexer.run.embedding.pipeline import Pipeline, Read
+from indexer.run.embedding.tasks import Failed, Task
+from indexer.run.writing.commits import Commits
 from indexer.sources.guard import Reach
 
 CHANGED = "it has changed since it was indexed, in neither size nor time; touch it and sync again"

@@ -16,9 +16,9 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
-from indexer.run.arrivals import Arrivals, Todo
 from indexer.run.context import Context
 from indexer.run.listing import Lister
+from indexer.run.plan.arrivals import Arrivals, Todo
 from indexer.sources.opening import OpenSource
 
 # A lake that has rows is mostly listed sooner, and is compared at once then.

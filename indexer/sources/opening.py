@@ -26,9 +26,9 @@ from indexer.sources.expanding import ExpandedSource, Listed
 from indexer.sources.file_list import FileListSource
 from indexer.sources.folder import FolderSource
 from indexer.sources.globs import Glob, has_magic
-from indexer.sources.labelled.files import text_of
 from indexer.sources.labelled.opening import LAYOUTS as LABELLED
 from indexer.sources.labelled.opening import NO_BOXES, open_set
+from indexer.sources.labelled.reading.files import text_of
 from indexer.sources.labelled.source import LabelledSource
 from indexer.sources.local import os_reason
 from indexer.sources.names import absolute, address_of, is_url, uri_of

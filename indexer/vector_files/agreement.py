@@ -13,7 +13,7 @@ from indexer.config import ReadLimits
 from indexer.embed import Embedder
 from indexer.errors import UnreadableImage
 from indexer.images.shared_decoder import SHARED
-from indexer.run.pipeline import embed_batch
+from indexer.run.embedding.pipeline import embed_batch
 from indexer.sources.bytes_of import BytesOf
 
 # Another tool's resizing and precision cost a few hundredths; vectors of another model are about 0.

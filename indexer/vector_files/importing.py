@@ -40,11 +40,11 @@ from indexer.errors import BadRequest, DimensionMismatch, LakeError, SourceError
 from indexer.models import UNKNOWN, as_imported, check_model
 from indexer.report import Progress, Silent, SyncReport
 from indexer.run.coding import with_codes
-from indexer.run.commits import clear_staging
-from indexer.run.compact import compact
-from indexer.run.first_run import folder_held
 from indexer.run.grouping.making import own_model, with_groups
-from indexer.run.opening import open_manifest
+from indexer.run.writing.commits import clear_staging
+from indexer.run.writing.compact import compact
+from indexer.run.writing.first_run import folder_held
+from indexer.run.writing.opening import open_manifest
 from indexer.sources.guard import remember_sites
 from indexer.sources.names import absolute, is_url, uri_of
 from indexer.vector_files.agreement import LEAST_AGREEMENT, TRIES, measure

@@ -26,7 +26,7 @@ from indexer.disk.manifest import Fingerprint, Manifest, read_manifest
 from indexer.embed import Embedder
 from indexer.errors import LakeError, LakeLocked
 from indexer.report import Progress, SyncReport
-from indexer.run.compact import vacuum_lake
+from indexer.run.writing.compact import vacuum_lake
 from indexer.sync import LoadEmbedder, sync
 from indexer.watching.changes import Changes
 

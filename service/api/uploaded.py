@@ -19,7 +19,7 @@ from indexer.arrays import InputShape, Vectors
 from indexer.embed import Embedder
 from indexer.errors import BadRequest, UnreadableImage
 from indexer.images import ReadImage
-from indexer.run.pipeline import embed_batch
+from indexer.run.embedding.pipeline import embed_batch
 from service.api.answers import Refused
 from service.api.door.work import current_job
 from service.pictures.jobs import Job

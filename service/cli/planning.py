@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from indexer.run.totals import FILE, STATES, Total
+from indexer.run.plan.totals import FILE, STATES, Total
 from indexer.sources.names import one_line
 from indexer.words import count, size
 

@@ -190,7 +190,7 @@ def add_vacuum(verbs: Verbs) -> None:
 def _vacuum(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from indexer.run.compact import vacuum_lake
+    from indexer.run.writing.compact import vacuum_lake
 
     report = vacuum_lake(
         arguments.lake, keep_s=arguments.keep_hours * 3600, use_lock=not arguments.no_lock
@@ -258,7 +258,7 @@ def add_compact(verbs: Verbs) -> None:
 
 
 def _compact(arguments: argparse.Namespace) -> int:
-    from indexer.run.compact import compact_lake
+    from indexer.run.writing.compact import compact_lake
     from service.cli.progress import TerminalProgress
 
     with TerminalProgress() as progress:

@@ -20,8 +20,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from indexer.sources.labelled import lenient_json
-from indexer.sources.labelled.coco import key_of
+from indexer.sources.labelled.kinds.coco import key_of
+from indexer.sources.labelled.reading import lenient_json
 from service.formats.batch import Batch, LeftOutItem, decided_json, own_columns
 from service.formats.chunk import Job
 from service.formats.incoming import Collected, IncomingLabels, Reading, plain_name, quoted

@@ -24,7 +24,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import orjson
 
-from indexer.sources.labelled.plain_xml import refuse_document_type
+from indexer.sources.labelled.reading.plain_xml import refuse_document_type
 from service.formats.chunk import Folder, Job
 from service.formats.incoming import Collected, IncomingLabels, Reading, plain_name, quoted
 from service.formats.item import Handover, Item, LeftOut

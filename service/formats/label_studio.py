@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from indexer.disk.rows import beside
-from indexer.sources.labelled import lenient_json
+from indexer.sources.labelled.reading import lenient_json
 from indexer.sources.names import is_url
 from service.formats.batch import DECIDED, Batch, LeftOutItem
 from service.formats.chunk import Job

@@ -156,7 +156,9 @@ def _stored(snapshot: Snapshot, number: int, row_id: int) -> NDArray[np.float32]
 
 
 def _embedded(images: Sequence[ImageLike], model: Embedder) -> list[NDArray[np.float32]]:
-    from indexer.run.pipeline import embed_batch  # not at the top: a search by text decodes nothing
+    from indexer.run.embedding.pipeline import (
+        embed_batch,  # not at the top: a search by text decodes nothing
+    )
 
     vectors = []
     for image, vector in zip(

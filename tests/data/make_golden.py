@@ -17,8 +17,8 @@ from indexer.disk.layout import Layout
 from indexer.disk.manifest import Manifest, SourceEntry
 from indexer.disk.tables import Place
 from indexer.images import ReadImage
-from indexer.run.commits import Commits, prepare_folder
-from indexer.run.tasks import Embedded, Failed, Task
+from indexer.run.embedding.tasks import Embedded, Failed, Task
+from indexer.run.writing.commits import Commits, prepare_folder
 from indexer.sources import ImageFile
 from tests.fakes import ColourEmbedder
 

@@ -28,11 +28,11 @@ from indexer.disk.locks import writer
 from indexer.disk.manifest import SourceEntry, read_manifest
 from indexer.run import carrying
 from indexer.run.coding import add_codes
-from indexer.run.commits import clear_staging, prepare_folder
-from indexer.run.compact import compact, vacuum
 from indexer.run.grouping import making, probes
 from indexer.run.grouping.making import add_groups
 from indexer.run.grouping.probes import Probes
+from indexer.run.writing.commits import clear_staging, prepare_folder
+from indexer.run.writing.compact import compact, vacuum
 from indexer.sync import sync
 from tests.fakes import ColourEmbedder
 

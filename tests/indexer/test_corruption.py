@@ -18,7 +18,7 @@ from indexer.disk import checks, manifest
 from indexer.disk.layout import Layout
 from indexer.disk.manifest import check_files
 from indexer.errors import LakeDamaged, LakeError
-from indexer.run.compact import compact
+from indexer.run.writing.compact import compact
 from service import Lake
 from service.cli.main import main
 from tests.fakes import ColourEmbedder

@@ -15,7 +15,7 @@ from indexer.disk.layout import Layout
 from indexer.disk.manifest import publish
 from indexer.disk.rows import LATER_COLUMNS
 from indexer.disk.segment import Segment, SegmentWriter
-from indexer.run.compact import compact_lake
+from indexer.run.writing.compact import compact_lake
 from service.lake import Lake
 from service.snapshot import row_cache
 from tests.lakes import BLUE, GREEN, RED, Desk, write

@@ -17,7 +17,7 @@ from PIL import Image
 from indexer.disk.layout import Layout
 from indexer.errors import ImageGone
 from indexer.preview import preview
-from indexer.run.compact import vacuum_lake
+from indexer.run.writing.compact import vacuum_lake
 from indexer.sources.containers.packed import gzip_points, seek_file
 from indexer.sources.guard import Reach
 from service.pictures.originals import IndexedImage, Originals

@@ -15,7 +15,7 @@ from indexer.disk.locks import writer
 from indexer.disk.manifest import SourceEntry
 from indexer.errors import BadRequest, LakeError, LakeNotFound, ModelUnavailable, SourceError
 from indexer.preview import Preview, Rate, preview
-from indexer.run.totals import STATES, Total
+from indexer.run.plan.totals import STATES, Total
 from tests.fakes import ColourEmbedder
 from tests.indexer.sources.containers.test_tar import tar_of
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk, no_model, png, write

@@ -26,8 +26,8 @@ from indexer.errors import (
     WrongModel,
 )
 from indexer.report import SyncReport
-from indexer.run.commits import prepare_folder
-from indexer.run.compact import compact, vacuum
+from indexer.run.writing.commits import prepare_folder
+from indexer.run.writing.compact import compact, vacuum
 from indexer.sync import sync
 from tests.bad_images import NOBODY, as_nobody
 from tests.fakes import ColourEmbedder

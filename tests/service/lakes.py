@@ -14,8 +14,8 @@ from indexer.config import IndexConfig
 from indexer.disk.layout import Layout
 from indexer.disk.manifest import Manifest
 from indexer.images import ReadImage
-from indexer.run.commits import Commits, prepare_folder
-from indexer.run.tasks import Embedded, Task
+from indexer.run.embedding.tasks import Embedded, Task
+from indexer.run.writing.commits import Commits, prepare_folder
 from indexer.sources import ImageFile
 from service import Lake
 from tests.fakes import ColourEmbedder

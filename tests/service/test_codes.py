@@ -18,7 +18,7 @@ from indexer.disk.tables import Place, write_tombstones
 from indexer.report import Silent, SyncReport
 from indexer.run import coding
 from indexer.run.coding import add_codes, with_codes
-from indexer.run.compact import compact_lake, vacuum_lake
+from indexer.run.writing.compact import compact_lake, vacuum_lake
 from service import Hit, Lake
 from service.cli.main import main
 from service.search import ranking
@@ -116,7 +116,7 @@ def test_small_segments_and_small_lakes_get_none_unless_asked(
     assert compact_lake(lake, max_segments=3).coded == 0
     assert not (lake / "codes").exists()
     monkeypatch.setenv("LAKESIFT_CODES_FROM_ROWS", "2000")
-    monkeypatch.setattr("indexer.run.compact.SEGMENT_FROM_ROWS", 600)
+    monkeypatch.setattr("indexer.run.writing.compact.SEGMENT_FROM_ROWS", 600)
     assert compact_lake(lake, max_segments=3).coded == sum(s.rows for s in current(lake).segments)
 
 

@@ -21,10 +21,10 @@ from indexer.disk.tables import Place, write_tombstones
 from indexer.embed import Embedder
 from indexer.errors import BadRequest, ModelUnavailable
 from indexer.report import Silent, SyncReport
-from indexer.run.compact import compact_lake, vacuum_lake
 from indexer.run.grouping import making, probes
 from indexer.run.grouping.making import add_groups, with_groups
 from indexer.run.grouping.probes import Probes
+from indexer.run.writing.compact import compact_lake, vacuum_lake
 from service import Hit, Lake
 from service.cli.main import main
 from service.search import searched

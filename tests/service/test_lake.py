@@ -15,7 +15,7 @@ import pytest
 from indexer.disk.locks import snapshots_being_read
 from indexer.disk.tables import Place
 from indexer.errors import SnapshotGone
-from indexer.run.compact import vacuum
+from indexer.run.writing.compact import vacuum
 from service import Lake, Query
 from service.search.search import search
 from service.search.understood import understand

@@ -8,9 +8,11 @@ from functools import partial
 
 from indexer.errors import SourceError
 from indexer.sources import Listing
-from indexer.sources.labelled import SPLITS, coco, datumaro, label_studio, lenient_json, split_of
-from indexer.sources.labelled.documents import Document, Named
-from indexer.sources.labelled.files import Files, joined, parent, shown
+from indexer.sources.labelled import SPLITS, split_of
+from indexer.sources.labelled.kinds import coco, datumaro, label_studio
+from indexer.sources.labelled.reading import lenient_json
+from indexer.sources.labelled.reading.documents import Document, Named
+from indexer.sources.labelled.reading.files import Files, joined, parent, shown
 
 _NEITHER = (
     "it is no set of COCO, Label Studio or Datumaro: it has no list of images, of tasks or of "

@@ -8,13 +8,14 @@ from indexer.errors import SourceError
 from indexer.sources import Listing
 from indexer.sources.columns import ColumnTable
 from indexer.sources.globs import has_magic
-from indexer.sources.labelled import LabelledSet, cvat, json_file
-from indexer.sources.labelled.classes import Classes
-from indexer.sources.labelled.documents import Document, NamedImages
-from indexer.sources.labelled.files import Files, parent, shown
+from indexer.sources.labelled import LabelledSet, json_file
+from indexer.sources.labelled.kinds import cvat
+from indexer.sources.labelled.kinds.classes import Classes
+from indexer.sources.labelled.kinds.voc import Voc, is_voc
+from indexer.sources.labelled.kinds.yolo import Yolo
+from indexer.sources.labelled.reading.documents import Document, NamedImages
+from indexer.sources.labelled.reading.files import Files, parent, shown
 from indexer.sources.labelled.source import LabelledSource
-from indexer.sources.labelled.voc import Voc, is_voc
-from indexer.sources.labelled.yolo import Yolo
 from indexer.sources.names import CVAT_SUFFIXES, JSON_SUFFIXES, YOLO_SUFFIXES, is_url
 
 LAYOUTS = ("folder", "classes", "voc", "coco", "yolo", "label-studio", "cvat", "datumaro")

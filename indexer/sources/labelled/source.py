@@ -13,7 +13,7 @@ from indexer.sources.columns import ColumnTable
 from indexer.sources.containers.kinds import kind_of
 from indexer.sources.joining import Join
 from indexer.sources.labelled import LabelledSet, Said
-from indexer.sources.labelled.sizes import Sizes
+from indexer.sources.labelled.reading.sizes import Sizes
 from indexer.sources.sidecars import mark
 
 _AT_ONCE = 1_000  # images whose sizes the lake is asked for

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from indexer.arrays import InputShape, Pixels, Vectors
 from indexer.embed import Embedder, Reading, ReadsEnglish
 from indexer.errors import ModelUnavailable
-from indexer.run.pipeline import embed_batch
+from indexer.run.embedding.pipeline import embed_batch
 
 Kind = Literal["text", "image"]
 KEPT_VECTORS = 8_192  # 17 MB at 512 dimensions

@@ -32,7 +32,7 @@ class Duty:
     @classmethod
     def from_line(cls, line: bytes) -> Duty:
         facts = json.loads(line)
-        knobs = {
+        knobs: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in facts.pop("config").items()
         }

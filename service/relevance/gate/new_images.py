@@ -19,7 +19,7 @@ from indexer.embed import Embedder
 from indexer.errors import BadRequest, UnreadableImage
 from indexer.images import ReadImage, perceptual_hash
 from indexer.images.shared_decoder import SHARED
-from indexer.run.pipeline import embed_batch
+from indexer.run.embedding.pipeline import embed_batch
 from indexer.sources.bytes_of import BytesOf
 from indexer.sources.names import address_of
 from service.relevance.gate.answers import ImageDecided

@@ -16,10 +16,10 @@ from indexer.embed import Embedder
 from indexer.errors import LakeError, NotWritten, SourceError
 from indexer.images.decoder import ReadSettings
 from indexer.report import Progress, Silent
+from indexer.run.embedding.pipeline import Pipeline, default_decoders
+from indexer.run.embedding.tasks import Embedded, Result, with_columns
 from indexer.run.listing import why_empty
-from indexer.run.pipeline import Pipeline, default_decoders
-from indexer.run.plan import Plan
-from indexer.run.tasks import Embedded, Result, with_columns
+from indexer.run.plan.plan import Plan
 from indexer.sources import Listing
 from indexer.sources.opening import OpenSource, open_source
 from service.relevance.gate.answers import ImageDecided

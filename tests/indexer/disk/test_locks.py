@@ -27,7 +27,7 @@ from indexer.disk.layout import Layout
 from indexer.disk.locks import snapshots_being_read, writer
 from indexer.disk.manifest import Manifest
 from indexer.errors import LakeError, LakeLocked, LakeNotFound
-from indexer.run.compact import compact, vacuum
+from indexer.run.writing.compact import compact, vacuum
 from indexer.sync import sync
 from service import Lake
 from service.cli.main import main

@@ -26,7 +26,7 @@ from indexer.disk.manifest import (
     read_manifest,
 )
 from indexer.errors import LakeDamaged, LakeError, LakeNotFound
-from indexer.run.commits import prepare_folder
+from indexer.run.writing.commits import prepare_folder
 from service import Lake
 from tests.fakes import ColourEmbedder
 from tests.indexer.lakes import contents

@@ -30,7 +30,7 @@ from indexer.disk.rows import (
 from indexer.disk.segment import Segment, SegmentWriter
 from indexer.disk.stored_vectors import NewVectors, StoredVectors
 from indexer.errors import LakeDamaged
-from indexer.run.commits import prepare_folder
+from indexer.run.writing.commits import prepare_folder
 
 RED, GREEN, BLUE = np.eye(3, dtype=np.float32)
 

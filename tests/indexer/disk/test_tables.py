@@ -22,7 +22,7 @@ from indexer.disk.tables import (
     write_skipped,
     write_tombstones,
 )
-from indexer.run.commits import prepare_folder
+from indexer.run.writing.commits import prepare_folder
 
 WHEN = datetime(2024, 5, 6, 7, 8, 9, 123456)
 EMPTY = Manifest("colours", {}, 3)

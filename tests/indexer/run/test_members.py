@@ -14,12 +14,12 @@ from indexer.disk.layout import Layout
 from indexer.disk.manifest import Manifest, read_manifest
 from indexer.errors import ImageGone
 from indexer.images.decoder import ReadSettings
-from indexer.run.commits import Commits, prepare_folder
+from indexer.run.embedding.pipeline import Pipeline
+from indexer.run.embedding.tasks import Embedded, Failed, Task
 from indexer.run.live import add_live_rows
-from indexer.run.pipeline import Pipeline
-from indexer.run.plan import Plan
+from indexer.run.plan.plan import Plan
 from indexer.run.roots import Roots
-from indexer.run.tasks import Embedded, Failed, Task
+from indexer.run.writing.commits import Commits, prepare_folder
 from indexer.sources import ImageFile
 from indexer.sources.guard import Reach
 from service.pictures.originals import IndexedImage, Originals

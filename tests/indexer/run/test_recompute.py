@@ -18,8 +18,8 @@ from indexer.disk.rows import lake_schema
 from indexer.disk.segment import Segment
 from indexer.disk.tables import Place, dead_positions
 from indexer.errors import BadRequest
-from indexer.run.commits import Commits
-from indexer.run.compact import compact
+from indexer.run.writing.commits import Commits
+from indexer.run.writing.compact import compact
 from indexer.sync import sync
 from tests.fakes import ColourEmbedder
 from tests.lakes import BLUE, GREEN, LONG_AGO_S, RED, YELLOW, Desk, no_model, png, write

@@ -18,7 +18,7 @@ from indexer import sync as sync_module
 from indexer.disk.manifest import Manifest, SourceEntry
 from indexer.embed import Embedder
 from indexer.errors import SourceError
-from indexer.run import plan
+from indexer.run.plan import plan
 from indexer.run.streaming import are_apart
 from indexer.sources.opening import open_source
 from indexer.sync import sync

@@ -17,10 +17,10 @@ from benchmarks.lakes import PhotoLike, write_synthetic_lake
 from indexer.disk.layout import Layout
 from indexer.disk.manifest import read_manifest
 from indexer.errors import BadRequest, ModelUnavailable
-from indexer.run.compact import compact_lake
 from indexer.run.grouping import probes
 from indexer.run.grouping.making import add_groups
 from indexer.run.grouping.probes import Probes
+from indexer.run.writing.compact import compact_lake
 from service.api.app import create_app
 from service.api.config import ServeConfig
 from service.api.serving.keys import KeyStore

@@ -22,7 +22,7 @@ from indexer.disk.manifest import Manifest
 from indexer.disk.rows import lake_schema
 from indexer.disk.segment import Segment
 from indexer.disk.tables import dead_positions
-from indexer.run.compact import vacuum
+from indexer.run.writing.compact import vacuum
 from service.api.app import create_app
 from service.api.config import ServeConfig
 from service.api.serving.keys import KeyStore

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from indexer.preview import Preview, Rate
-from indexer.run.totals import Total
+from indexer.run.plan.totals import Total
 from service.cli.main import main
 from service.cli.planning import tell_preview
 from tests.lakes import GREEN, RED, png, write

@@ -17,7 +17,7 @@ import pytest
 from indexer.config import IndexConfig
 from indexer.disk.layout import Layout
 from indexer.errors import BadRequest, UnknownFilter, UnreadableImage, WhereError
-from indexer.run.compact import vacuum
+from indexer.run.writing.compact import vacuum
 from indexer.sync import sync
 from service.lake import Lake
 from service.relevance import Filter, Filters

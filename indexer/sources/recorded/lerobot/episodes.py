@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from indexer.errors import SourceError
 from indexer.fields import Fields
-from indexer.sources.labelled import lenient_json
+from indexer.sources.labelled.reading import lenient_json
 from indexer.sources.names import uri_of
 from indexer.sources.recorded.inside import inside, read_small
 from indexer.sources.recorded.lerobot.info import Info, filled

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from indexer.errors import SourceError
 from indexer.fields import Fields
-from indexer.sources.labelled import lenient_json
+from indexer.sources.labelled.reading import lenient_json
 from indexer.sources.names import uri_of
 from indexer.sources.recorded.inside import read_small
 

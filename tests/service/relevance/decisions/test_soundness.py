@@ -18,7 +18,7 @@ import pytest
 
 from indexer.disk.checks import check_of
 from indexer.errors import BadRequest, LakeDamaged, LakeError
-from indexer.run.compact import vacuum_lake
+from indexer.run.writing.compact import vacuum_lake
 from service.cli.main import main
 from service.lake import Lake
 from service.relevance.definition import Target

@@ -16,7 +16,7 @@ import pytest
 
 from indexer.disk.layout import Layout
 from indexer.errors import BadRequest, LakeDamaged, LakeError, LakeLocked, UnknownFilter
-from indexer.run.compact import vacuum
+from indexer.run.writing.compact import vacuum
 from service.relevance.decisions.store import FilterStore, diff
 from service.relevance.definition import (
     Copied,

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from indexer.address import Address
-from indexer.run import arrivals, plan
-from indexer.run.plan import Plan
-from indexer.run.plan_database import PlanDatabase
+from indexer.run.plan import arrivals, plan
+from indexer.run.plan.database import PlanDatabase
+from indexer.run.plan.plan import Plan
 from indexer.sources import ImageFile, Listing
 
 

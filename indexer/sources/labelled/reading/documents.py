@@ -14,8 +14,8 @@ from indexer.errors import SourceError
 from indexer.sources import ColumnValue, ImageFile, Listing
 from indexer.sources.guard import site_of
 from indexer.sources.labelled import Said
-from indexer.sources.labelled.files import Files, shown, uri_of_name
-from indexer.sources.labelled.names import Folders, Spell, spellings
+from indexer.sources.labelled.reading.files import Files, shown, uri_of_name
+from indexer.sources.labelled.reading.names import Folders, Spell, spellings
 from indexer.sources.names import is_url
 
 MAX_BYTES = 2_000_000_000

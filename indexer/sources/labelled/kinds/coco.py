@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any
 
 from indexer.sources.labelled import Box, Said
-from indexer.sources.labelled.addresses import spelt
-from indexer.sources.labelled.documents import Named
+from indexer.sources.labelled.reading.addresses import spelt
+from indexer.sources.labelled.reading.documents import Named
 from indexer.sources.labelled.shapes import Bounds, around, around_mask, pairs, region_of
 
 

@@ -31,7 +31,6 @@ from indexer.errors import BadRequest, LakeDamaged, LakeError
 from indexer.fields import Fields
 from indexer.report import Progress
 from indexer.run.coding import SEGMENT_FROM_ROWS, add_codes, drop_codes, is_large
-from indexer.run.commits import clear_staging, prepare_folder
 from indexer.run.grouping.making import (
     LoadModel,
     add_groups,
@@ -40,6 +39,7 @@ from indexer.run.grouping.making import (
     own_model,
     with_recall,
 )
+from indexer.run.writing.commits import clear_staging, prepare_folder
 from indexer.sources.containers.packed.seek_file import TAR_GZ, tar_part
 
 MAX_MERGED_BYTES = 512 * 2**20  # of vectors in one merged segment: merging holds them in memory

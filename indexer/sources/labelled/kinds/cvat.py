@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from indexer.sources.labelled import Box, Said, split_of
-from indexer.sources.labelled.documents import Named
-from indexer.sources.labelled.names import spellings
-from indexer.sources.labelled.plain_xml import refuse_document_type
+from indexer.sources.labelled.reading.documents import Named
+from indexer.sources.labelled.reading.names import spellings
+from indexer.sources.labelled.reading.plain_xml import refuse_document_type
 from indexer.sources.labelled.shapes import (
     Bounds,
     around,

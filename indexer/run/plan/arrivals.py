@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from indexer.disk.tables import Place
-from indexer.run.listed_table import FILE, FILE_FIELDS, PLACE, Arrived, file_of
-from indexer.run.plan_database import PlanDatabase
+from indexer.run.plan.database import PlanDatabase
+from indexer.run.plan.listed_table import FILE, FILE_FIELDS, PLACE, Arrived, file_of
 from indexer.sources import ImageFile
 
 IMAGES_AT_ONCE = 20_000

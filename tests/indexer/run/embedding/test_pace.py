@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from indexer.run.pace import HELD_RATES, LEAST, MOST, Pace, Rule
+from indexer.run.embedding.pace import HELD_RATES, LEAST, MOST, Pace, Rule
 
 
 def limits(rule: Rule, at_once: int, rounds: int) -> Iterator[int]:

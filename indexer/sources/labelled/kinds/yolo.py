@@ -19,8 +19,8 @@ import yaml
 from indexer.errors import SourceError
 from indexer.sources import ColumnValue, ImageFile, Listing, UnreadColumns
 from indexer.sources.labelled import Part, Said
-from indexer.sources.labelled.files import Files, Folder, joined, name_of, parent, shown
-from indexer.sources.labelled.names import spellings
+from indexer.sources.labelled.reading.files import Files, Folder, joined, name_of, parent, shown
+from indexer.sources.labelled.reading.names import spellings
 from indexer.sources.labelled.shapes import Bounds, around, pairs
 from indexer.sources.local import os_reason
 from indexer.sources.names import YOLO_SUFFIXES

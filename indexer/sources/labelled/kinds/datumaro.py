@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from indexer.sources.labelled import Box, Said
-from indexer.sources.labelled.documents import Named
-from indexer.sources.labelled.names import spellings
+from indexer.sources.labelled.reading.documents import Named
+from indexer.sources.labelled.reading.names import spellings
 from indexer.sources.labelled.shapes import Bounds, around, around_mask, pairs, region_of
 
 # What marks a thing; points and lines are of a thing, and none. A box is the exactest of one group.

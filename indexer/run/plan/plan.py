@@ -39,8 +39,9 @@ import pyarrow as pa
 
 from indexer.address import shown
 from indexer.disk.tables import Place
-from indexer.run.arrivals import Arrivals, Todo
-from indexer.run.listed_table import (
+from indexer.run.plan.arrivals import Arrivals, Todo
+from indexer.run.plan.database import PlanDatabase
+from indexer.run.plan.listed_table import (
     FILE,
     FILE_FIELDS,
     LISTED,
@@ -49,8 +50,7 @@ from indexer.run.listed_table import (
     Numbered,
     file_of,
 )
-from indexer.run.plan_database import PlanDatabase
-from indexer.run.totals import Total, totals
+from indexer.run.plan.totals import Total, totals
 from indexer.sources import UNREAD, ImageFile, Listing, Whole
 
 BATCH = 20_000  # rows handed to DuckDB at once, ...

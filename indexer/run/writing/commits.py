@@ -32,7 +32,7 @@ from indexer.disk.tables import (
     write_tombstones,
 )
 from indexer.errors import LakeError
-from indexer.run.tasks import Embedded, Failed
+from indexer.run.embedding.tasks import Embedded, Failed
 from indexer.sources.lake_folder import is_lake
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from indexer.run.plan_database import PlanDatabase
+from indexer.run.plan.database import PlanDatabase
 
 FILE = "file"  # the kind of images that are whole files
 # The fields of `Total` that count images, each in one of them.

@@ -19,7 +19,7 @@ from indexer.disk.manifest import SourceEntry
 from indexer.disk.rows import ROW_SCHEMA
 from indexer.errors import LakeError
 from indexer.images import read_image
-from indexer.run.tasks import AHEAD, Embedded, Failed, Result, Task, with_columns
+from indexer.run.embedding.tasks import AHEAD, Embedded, Failed, Result, Task, with_columns
 from indexer.sources import ColumnValue, ImageFile, Listing
 from indexer.sync import sync
 from tests.fakes import ColourEmbedder

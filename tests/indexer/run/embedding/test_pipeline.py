@@ -20,9 +20,9 @@ from indexer.config import ReadLimits
 from indexer.errors import LakeError, UnreadableImage
 from indexer.images.decoder import Decoder, ReadSettings
 from indexer.images.shared_decoder import SHARED
-from indexer.run import pipeline
-from indexer.run.pipeline import Pipeline, _ByteBudget, embed_batch
-from indexer.run.tasks import Embedded, Failed, Result, Task
+from indexer.run.embedding import pipeline
+from indexer.run.embedding.pipeline import Pipeline, _ByteBudget, embed_batch
+from indexer.run.embedding.tasks import Embedded, Failed, Result, Task
 from indexer.sources.bytes_of import BytesOf
 from tests.fakes import ColourEmbedder
 from tests.lakes import BLACK, BLUE, GREEN, RED, Desk, png

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from indexer.address import Address
 from indexer.arrays import Vectors
 from indexer.read_image import SAYABLE
-from indexer.run.unread import Unread
+from indexer.run.embedding.unread import Unread
 from indexer.sources import UNREAD, ColumnValue, ImageFile, Source, UnreadColumns
 
 AHEAD = 32  # tasks whose sidecars are being read while an earlier one is waited for

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from indexer.sources.labelled.files import joined, parent
-from indexer.sources.labelled.names import last_parts, spellings
+from indexer.sources.labelled.reading.files import joined, parent
+from indexer.sources.labelled.reading.names import last_parts, spellings
 from indexer.sources.names import is_url
 
 IMAGE_SUFFIXES = tuple(

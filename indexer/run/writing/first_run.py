@@ -15,7 +15,7 @@ from indexer.disk.entries import remove
 from indexer.disk.layout import Layout
 from indexer.disk.locks import writer
 from indexer.errors import LakeLocked
-from indexer.run.commits import prepare_folder
+from indexer.run.writing.commits import prepare_folder
 
 
 class FirstRun:

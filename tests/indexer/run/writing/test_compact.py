@@ -14,7 +14,7 @@ from indexer.disk.layout import Layout
 from indexer.disk.locks import writer
 from indexer.disk.manifest import SegmentEntry
 from indexer.errors import LakeError, LakeLocked, LakeNotFound
-from indexer.run.compact import _choose, compact_lake, vacuum_lake
+from indexer.run.writing.compact import _choose, compact_lake, vacuum_lake
 from tests.indexer.lakes import contents, current, index, resync, write_photo
 
 

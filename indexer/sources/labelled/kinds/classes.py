@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from indexer.sources import ColumnValue, ImageFile, Listing
 from indexer.sources.labelled import SPLITS, Said
-from indexer.sources.labelled.files import Folder
+from indexer.sources.labelled.reading.files import Folder
 from indexer.sources.sidecars import mark
 
 

@@ -24,8 +24,8 @@ from indexer.embed import Embedder
 from indexer.errors import LakeError, ModelUnavailable, UnreadableImage
 from indexer.images.decoder import Decoder, DecoderFailed, ReadSettings
 from indexer.read_image import ReadImage
-from indexer.run.pace import Pace
-from indexer.run.tasks import Embedded, Failed, Result, Task
+from indexer.run.embedding.pace import Pace
+from indexer.run.embedding.tasks import Embedded, Failed, Result, Task
 from indexer.sources.bytes_of import BytesOf
 
 BYTES_ON_THE_WAY = 256_000_000  # of images that are read and not yet decoded

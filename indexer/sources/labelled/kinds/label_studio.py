@@ -17,8 +17,14 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from indexer.sources.labelled import Box, Part, Said
-from indexer.sources.labelled.addresses import IMAGE_SUFFIXES, as_it_was, bare, is_address, spelt
-from indexer.sources.labelled.documents import Named
+from indexer.sources.labelled.reading.addresses import (
+    IMAGE_SUFFIXES,
+    as_it_was,
+    bare,
+    is_address,
+    spelt,
+)
+from indexer.sources.labelled.reading.documents import Named
 from indexer.sources.labelled.shapes import (
     Bounds,
     around,

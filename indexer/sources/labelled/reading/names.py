@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TypeAlias
 
-from indexer.sources.labelled.files import Files, joined, parent
+from indexer.sources.labelled.reading.files import Files, joined, parent
 from indexer.sources.names import is_url
 
 _TRIED = 50  # names that tell which folder it is

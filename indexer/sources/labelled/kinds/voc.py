@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 from indexer.sources import ColumnValue, ImageFile, Listing, UnreadColumns
 from indexer.sources.labelled import Box, Said
-from indexer.sources.labelled.files import Files, Folder, joined, name_of, shown
-from indexer.sources.labelled.plain_xml import refuse_document_type
+from indexer.sources.labelled.reading.files import Files, Folder, joined, name_of, shown
+from indexer.sources.labelled.reading.plain_xml import refuse_document_type
 from indexer.sources.labelled.shapes import region_of
 from indexer.sources.local import os_reason
 

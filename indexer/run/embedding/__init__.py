@@ -1,0 +1,1 @@
+"""Images to vectors and columns, many at once."""

@@ -1,0 +1,1 @@
+"""Segments and snapshots: committed, merged, and opened again."""

@@ -1,0 +1,1 @@
+"""The files of a labelled set: found, read with their faults, and joined with images."""
