@@ -135,7 +135,8 @@ class _OfAll:
         self._free.append(place)
 
     def _of_living(self) -> NDArray[np.uint64]:
-        return self._all[self._alive.astype(bool)]
+        living: NDArray[np.uint64] = self._all[self._alive.astype(bool)]
+        return living
 
 
 def _busy(sentence: str) -> Refused:

@@ -227,7 +227,8 @@ def _numbers(runs: Sequence[tuple[int, int]]) -> Positions:
     begins, ends = np.array(runs, np.int64).T
     lengths = ends - begins
     before = np.cumsum(lengths) - lengths  # (runs,): rows in the runs before each
-    return np.arange(int(lengths.sum())) + np.repeat(begins - before, lengths)
+    numbers: Positions = np.arange(int(lengths.sum())) + np.repeat(begins - before, lengths)
+    return numbers
 
 
 def _shared_out(pieces: Sequence[_Piece], rows: int) -> list[Sequence[_Piece]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -32,7 +33,7 @@ ROW = st.fixed_dictionaries(
 )
 
 
-def table(rows: list[dict[str, Any]], names: list[str] | None = None) -> pa.Table:
+def table(rows: Sequence[Mapping[str, object]], names: list[str] | None = None) -> pa.Table:
     names = names or list(ADDRESS_COLUMNS)
     return pa.table(
         {n: pa.array([row.get(n) for row in rows], TYPES[ADDRESS_COLUMNS[n]]) for n in names}

@@ -512,7 +512,8 @@ def test_int8_is_converted_once_in_steps_that_are_told_and_stays(
     monkeypatch.setattr(ours, "CONVERT_AFTER", 20)
     monkeypatch.setenv("LAKESIFT_CACHE", str(tmp_path))
     embedder: Any = load_embedder(f"lakesift-tiny@{tiny_weights}", precision="int8")
-    assert isinstance(embedder, Converts)
+    can_convert = isinstance(embedder, Converts)
+    assert can_convert
     conversion = embedder.conversion()
     assert conversion is not None and conversion.precision == "int8"
     done: list[bool] = []

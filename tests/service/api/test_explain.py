@@ -120,7 +120,8 @@ def test_diversity_and_its_pages(reader: TestClient) -> None:
         body = {"texts": ["red"], "diversity": diversity}
         found = [hit["row_id"] for hit in page(reader, **body)["hits"]]
         assert found == order
-        paged, cursor = [], None
+        paged: list[int] = []
+        cursor = None
         while cursor is not None or not paged:
             answer = page(reader, **body, k=1, **({"cursor": cursor} if cursor else {}))
             paged += [hit["row_id"] for hit in answer["hits"]]

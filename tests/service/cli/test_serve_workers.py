@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,8 +213,12 @@ def test_a_new_snapshot_reaches_all(desk: Desk, both: list[Caller]) -> None:
     assert before[0] == before[1]
     desk.add("e.png", (250, 0, 10))
     desk.sync()
+
+    def has_come(caller: Caller) -> bool:
+        return bool(caller.json("GET", "/v1/lakes")["lakes"][0]["rows"] == 5)
+
     for caller in both:
-        until(lambda caller=caller: caller.json("GET", "/v1/lakes")["lakes"][0]["rows"] == 5)
+        until(partial(has_come, caller))
         now = caller.json("GET", "/v1/lakes")["lakes"][0]
         assert now["snapshot"] == before[0]["snapshot"] + 1
         hits = caller.json("POST", "/v1/search", {"vector": RED_VECTOR, "k": 2})["hits"]

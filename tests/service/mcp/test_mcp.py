@@ -86,10 +86,9 @@ def test_a_search_explains_and_mixes_where_it_is_asked(ask: Ask) -> None:
     """red - green is (1, -1, 0) / sqrt(2): red's share of yellow's score is 1/2, green's -1/2."""
     answer = ask("search", query="red -green", where="row_id = 4", explain=True)
     [hit] = answer["hits"]
-    near = {"abs": 2e-4}
     assert hit["explain"] == [
-        {"value": "red", "weight": 1.0, "share": pytest.approx(0.5, **near)},
-        {"value": "green", "weight": -1.0, "share": pytest.approx(-0.5, **near)},
+        {"value": "red", "weight": 1.0, "share": pytest.approx(0.5, abs=2e-4)},
+        {"value": "green", "weight": -1.0, "share": pytest.approx(-0.5, abs=2e-4)},
     ]
     assert "explain" not in ask("search", query="red -green")["hits"][0]
     # to red: yellow .707, blue and green 0; with 1, what is least like those before it
