@@ -98,7 +98,7 @@ def brute(lake: Lake, vector: NDArray[np.float32], depth: int) -> list[tuple[flo
     groups = lake.snapshot.groups
     assert groups is not None
     centres = groups.stored.centres.astype(np.float64)
-    chosen = np.argsort(-(centres @ vector.astype(np.float64)))[:depth]
+    chosen = np.argsort(np.square(centres - vector.astype(np.float64)).sum(1))[:depth]
     held = {name for name, _ in groups.stored.about.segments}
     found = Ranking(lake.snapshot, vector, None).top(None)
     kept = []
