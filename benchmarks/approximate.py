@@ -29,7 +29,7 @@ from service.lake import Lake
 from service.search.query import Query
 
 DIM = 512
-QUERIES = 100
+QUERIES = 400
 K = 10
 RECALLS = (0.9, 0.95, 0.99)
 

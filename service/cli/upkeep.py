@@ -271,6 +271,8 @@ def _compact(arguments: argparse.Namespace) -> int:
             recall=arguments.recall,
             progress=progress,
         )
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
     if arguments.groups and not report.grouped:
         print(
             f"note: {arguments.lake} is too small for groups; searches stay exact", file=sys.stderr

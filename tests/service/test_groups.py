@@ -98,7 +98,7 @@ def brute(lake: Lake, vector: NDArray[np.float32], depth: int) -> list[tuple[flo
     groups = lake.snapshot.groups
     assert groups is not None
     centres = groups.stored.centres.astype(np.float64)
-    chosen = np.argsort(-(centres @ vector.astype(np.float64)))[:depth]
+    chosen = np.argsort(np.square(centres - vector.astype(np.float64)).sum(1))[:depth]
     held = {name for name, _ in groups.stored.about.segments}
     found = Ranking(lake.snapshot, vector, None).top(None)
     kept = []
@@ -351,7 +351,7 @@ def test_damaged_groups_are_made_anew_by_the_next_run(lake: Path) -> None:
     assert manifest.groups is not None
     (Layout(lake).groups_folder(manifest.groups.id) / FILES[0]).unlink()
     report = compact_lake(lake, max_segments=3, load_model=no_model)
-    assert len(report.problems) == 1
+    assert (len(report.problems), len(report.notes)) == (1, 1)
     assert report.grouped == sum(entry.rows for entry in current(lake).segments)
     with Lake.open(lake) as opened:
         assert opened.problems == ()
@@ -444,6 +444,8 @@ def test_a_run_makes_groups_of_a_very_large_lake_and_a_full_disk_is_a_note(
     made = with_groups(layout, bare, large, report, Silent(), no_model)
     assert made.groups is not None
     assert (made.grouped_rows, made.groups.recall) == (ROWS, 0.99)
+    assert report.notes[1].startswith("texts were not measured: ")
+    assert report.notes[1].endswith("; such searches stay exact")
     assert with_groups(layout, made, large, report, Silent(), no_model) == made, "they are whole"
     with Lake.open(lake) as opened:
         assert opened.snapshot.groups is not None

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.arrays import Vectors
+from indexer.disk.groups import halves_of
 from indexer.run.grouping.grouped_rows import Counted
 
 SAMPLE_A_GROUP = 48  # rows that centres are made from
@@ -50,9 +51,8 @@ def groups_of_rows(
     """
     from threadpoolctl import threadpool_limits
 
-    # |x - c|^2 is smallest where x.c - |c|^2 / 2 is largest.
     turned = np.ascontiguousarray(centres.T)  # (dim, groups)
-    halves = np.square(centres).sum(1) / 2  # (groups,)
+    halves = halves_of(centres)  # (groups,)
     found = np.empty(counted.rows, np.int32)
 
     def assign(start: int) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.arrays import Positions, Vectors
-from indexer.disk.groups import NEAREST, Depths
+from indexer.disk.groups import NEAREST, Depths, halves_of
 from indexer.disk.stored_vectors import BLOCK_ROWS, HalfQueries
 from indexer.run.grouping.grouped_rows import Counted
 
@@ -40,7 +40,8 @@ def measure(
     :param advance: told of the rows read, once for all queries.
     """
     places = nearest(counted, queries, NEAREST[-1], themselves, advance)  # (n, 100)
-    order = np.argsort(-(queries @ centres.T), axis=1, kind="stable")  # (n, groups)
+    distances = halves_of(centres) - queries @ centres.T  # (n, groups)
+    order = np.argsort(distances, axis=1, kind="stable")
     ranks = np.empty_like(order)
     np.put_along_axis(ranks, order, np.arange(len(centres))[None], axis=1)
     # (n, 100): with so many groups each of the nearest is found; those that are not there never are

@@ -81,7 +81,7 @@ def with_groups(
     if not are_due(manifest, config):
         return manifest
     try:
-        return add_groups(layout, manifest, load_model, progress=progress)
+        return add_groups(layout, manifest, load_model, progress=progress, tell=report.notes.append)
     except OSError as error:
         report.notes.append(
             f"no groups were made, so that searches stay exact ({reason_of(error)}); "
@@ -99,6 +99,7 @@ def add_groups(
     damaged: Collection[str] = (),
     progress: Progress | None = None,
     texts: Probes | None = None,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> Manifest:
     """Make groups of all rows, in place of those that there are.
 
@@ -109,6 +110,7 @@ def add_groups(
     :param recall: of searches that ask for none; None: as it was, 0.99 for a very large lake.
     :param damaged: ids of segments to leave alone.
     :param texts: to measure with, in place of captions or wordings.
+    :param tell: told, in a sentence, what could not be measured.
     :returns: the manifest that is current afterwards; the same one if the lake is too small.
     :raises LakeDamaged: if a segment is not what was committed.
     :raises OSError: if the disk is full.
@@ -132,6 +134,8 @@ def add_groups(
         with suppress(OSError):
             remove(folder)
         raise
+    for note in about.notes:
+        tell(f"{note}; such searches stay exact")
     if recall is None:
         recall = _recall_now(manifest)
     names = tuple(name for name, _ in about.segments)

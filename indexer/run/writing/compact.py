@@ -59,6 +59,8 @@ class CompactReport:
     recall: float | None = None  # of searches that ask for none; None: those are exact
     # a sentence for each damaged file; its segment was left alone
     problems: list[str] = field(default_factory=list)
+    # sentences worth reading, of which none is a failure
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -99,6 +101,7 @@ def compact_lake(
         )
     prepare_folder(layout)
     started = time.monotonic()
+    notes: list[str] = []
     with _told(layout), writer(layout, use_lock=use_lock):
         clear_staging(layout)
         before, _ = read_manifest(layout)
@@ -123,7 +126,15 @@ def compact_lake(
             groups is None and are_due(_without_bad(after, bad), IndexConfig.from_env())
         ):
             model = load_model or own_model(layout, after)
-            after = add_groups(layout, after, model, recall=recall, damaged=bad, progress=progress)
+            after = add_groups(
+                layout,
+                after,
+                model,
+                recall=recall,
+                damaged=bad,
+                progress=progress,
+                tell=notes.append,
+            )
         if recall is not None:
             after = with_recall(layout, after, recall)
     return CompactReport(
@@ -135,6 +146,7 @@ def compact_lake(
         grouped=after.grouped_rows,
         recall=None if after.groups is None else after.groups.recall,
         problems=list(opened.problems),
+        notes=notes,
         seconds=time.monotonic() - started,
     )
 

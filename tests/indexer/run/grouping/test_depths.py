@@ -109,7 +109,7 @@ def test_recall_is_that_of_brute_force_for_every_depth() -> None:
     queries = clustered(40, 12)
     depths = measure(counted, centres, groups, queries, "drawn")
     scores = exact(counted) @ queries.astype(np.float64).T  # (rows, queries)
-    order = np.argsort(-(queries @ centres.T), axis=1)
+    order = np.argsort(np.square(queries[:, None] - centres[None]).sum(2), axis=1)
     for count, shares in ((10, depths.recall_at_10), (100, depths.recall_at_100)):
         best = np.argsort(-scores, axis=0)[:count]  # (count, queries)
         for depth, share in zip(depths.groups, shares, strict=True):
