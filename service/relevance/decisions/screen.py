@@ -78,7 +78,7 @@ def _tensor(numbers: Vectors) -> numkong.Tensor:
 
 
 def _lengths(rows: Vectors) -> Numbers:
-    return np.sqrt(np.vecdot(rows, rows))
+    return np.asarray(np.sqrt(np.vecdot(rows, rows)), np.float32)
 
 
 def _longest(rows: Vectors) -> float:
