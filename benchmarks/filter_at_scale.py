@@ -100,9 +100,8 @@ def step(lake: Path, what: str, out: Path = Path()) -> dict[str, Any]:
 def make_filtered_lake(folder: Path, rows: int, taught: int = TAUGHT) -> None:
     """A lake with a filter whose audit is answered, so that it can be applied."""
     like = PhotoLike(DIM)
-    write_synthetic_lake(
-        folder, rows, DIM, segment_rows=max(rows // 10, 1), vectors=like.photos, small_segments=0
-    )
+    # Segments so large that their rows are mapped, as those of such lakes are.
+    write_synthetic_lake(folder, rows, DIM, segment_rows=max(rows // 4, 1), vectors=like.photos)
     random = np.random.default_rng(3)
     with Lake.open(folder) as lake:
         wanted = lake.snapshot.background.mean(axis=0) + 0.02 * random.standard_normal(DIM)

@@ -177,7 +177,7 @@ def _named(
     if not places.null_count:
         return places
     here = [column for column in ADDRESS_COLUMNS if column in table.column_names]
-    odd = pc.is_null(places)
+    odd = pa.concat_arrays(pc.is_null(places).chunks)
     rows = table.select(here).filter(odd).to_pylist()
     named = pa.array([name(Address.of(row)) for row in rows], pa.string())
     return pc.replace_with_mask(places, odd, named)

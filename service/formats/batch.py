@@ -115,7 +115,7 @@ class Batch:
         below = pc.utf8_slice_codeunits(self.places, len(top))
         return pc.if_else(is_below, below, pa.scalar(None, pa.string()))
 
-    def filled(self, found: pa.Array, of: Callable[[Item], str]) -> pa.Array:
+    def filled(self, found: pa.Array, of: Callable[[Item], str | bytes | None]) -> pa.Array:
         """What was found, and where that is null what an item says."""
         if not found.null_count:
             return found
@@ -140,10 +140,11 @@ class Batch:
                 left_out.append((item.uri, error))
                 return None
 
-        whole = self.filled(found, said)  # type: ignore[arg-type]
+        whole = self.filled(found, said)
         return (whole.drop_null() if left_out else whole), left_out
 
 
+@runtime_checkable
 class Batches(Protocol):
     """Items that can be had as columns, too."""
 
@@ -167,8 +168,11 @@ class Supply:
 
     def __init__(self, items: Iterable[Item] | Batches, names: Sequence[str] | None) -> None:
         """:param names: as `Batches.batches` has them."""
-        batches = getattr(items, "batches", None)
-        self._pieces: Iterator[Batch | Item] = iter(items) if batches is None else batches(names)  # type: ignore[arg-type]
+        self._pieces: Iterator[Batch | Item]
+        if isinstance(items, Batches):
+            self._pieces = items.batches(names)
+        else:
+            self._pieces = iter(items)
         self._next: Batch | Item | None = None
 
     def first(self) -> int | None:

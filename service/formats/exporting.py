@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
@@ -21,9 +21,10 @@ from indexer.errors import BadRequest, NotWritten
 from indexer.report import Progress, Silent
 from indexer.sources.local import os_reason
 from indexer.sources.names import is_url, uri_of
-from service.formats.batch import Batch, Batches, InBulk, LeftOutItem, Supply, needed
-from service.formats.chunk import Chunk, Folder, Job
+from service.formats.batch import Batch, Batches, Supply, needed
+from service.formats.chunk import Folder, Job
 from service.formats.extracting import Extracting
+from service.formats.filling import Watched, fill
 from service.formats.format_list import (
     FORMATS,
     Format,
@@ -114,7 +115,7 @@ def export(
     if extract is not None:
         extract = Path(os.path.abspath(extract))  # noqa: PTH100 - resolve() would follow links
         _check_extract(extract, form, job, out)
-    watched = _Watched(progress or Silent(), count)
+    watched = Watched(progress or Silent(), count)
     if out is None:
         supply = _supply(form, items, schema)
         return _to_stdout(form, job, supply, chunk, stdout or sys.stdout.buffer, watched)
@@ -154,7 +155,7 @@ def export_to(
         raise BadRequest("format", f"{format} is no single file of names; {there} are")
     made = Written("", None)
     chunk = form.new(Job(handover, root, schema, raw_cells=raw_cells), file)
-    _fill(chunk, _supply(form, items, schema).part(None), made, Silent())
+    fill(chunk, _supply(form, items, schema).part(None), made, Silent())
     return ExportReport(form.name, [], made.given - len(made.skipped), made.skipped)
 
 
@@ -195,28 +196,13 @@ def _check_extract(folder: Path, form: Format, job: Job, out: Path | None) -> No
         )
 
 
-class _Watched:
-    """Progress of which nothing is drawn before the first image: a refusal stands alone."""
-
-    def __init__(self, progress: Progress, total: int | None) -> None:
-        self._progress = progress
-        self._total = total
-        self._begun = False
-
-    def advance(self, done: int, skipped: int = 0) -> None:
-        if not self._begun:
-            self._begun = True
-            self._progress.stage("exporting", self._total)
-        self._progress.advance(done, skipped)
-
-
 def _to_stdout(
     form: Format,
     job: Job,
     items: Supply,
     chunk: int | None,
     stdout: BinaryIO,
-    progress: _Watched,
+    progress: Watched,
 ) -> ExportReport:
     if not form.streams:
         raise BadRequest("out", f"{form.name} cannot go to standard output; name a file or folder")
@@ -224,48 +210,13 @@ def _to_stdout(
         raise BadRequest("chunk", "standard output is one file; name another for chunks")
     try:
         made = Written("", None)
-        _fill(form.new(job, stdout), items.part(None), made, progress)
+        fill(form.new(job, stdout), items.part(None), made, progress)
         stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough: the CLI's to say
         raise
     except OSError as error:
         raise NotWritten("standard output", os_reason(error)) from error
     return ExportReport(form.name, [], made.given - len(made.skipped), made.skipped)
-
-
-def _fill(
-    chunk: Chunk,
-    pieces: Iterable[Batch | Item],
-    made: Written,
-    progress: Progress | _Watched,
-    extracting: Extracting | None = None,
-) -> None:
-    """Write all items; what is left out, and whether that is for good, goes into `made`."""
-    made.whole = True
-
-    def add(item: Item) -> list[LeftOutItem]:
-        try:
-            chunk.add(item if extracting is None else extracting.whole(item))
-        except LeftOut as error:
-            return [(item.uri, error)]
-        return []
-
-    def written(count: int, left_out: Sequence[LeftOutItem]) -> None:
-        made.given += count
-        for uri, error in left_out:
-            made.skipped.append((uri, str(error)))
-            made.whole = made.whole and not error.for_now
-        progress.advance(count, len(left_out))
-
-    for piece in pieces:
-        if isinstance(piece, Item):
-            written(1, add(piece))
-        elif extracting is None and isinstance(chunk, InBulk):
-            written(len(piece), chunk.add_all(piece))
-        else:
-            for item in piece.items():
-                written(1, add(item))
-    chunk.finish()
 
 
 class _Export:
@@ -277,7 +228,7 @@ class _Export:
         job: Job,
         out: Path,
         about: dict[str, object],
-        progress: _Watched,
+        progress: Watched,
         extract: Path | None,
     ) -> None:
         self._form = form
@@ -412,7 +363,7 @@ class _Export:
 
     def _fill(self, place: BinaryIO | Folder, part: Iterable[Batch | Item], made: Written) -> None:
         chunk = self._form.new(self._job, place)
-        _fill(chunk, part, made, self._progress, self._extracting)
+        fill(chunk, part, made, self._progress, self._extracting)
 
     def _report(self) -> ExportReport:
         skipped = [left_out for made in self._done for left_out in made.skipped]

@@ -244,7 +244,7 @@ class Filter:
         :param confidence: likewise, any. See `retarget.py` for what it then means.
         :param assume: "tail": below a line the log-odds of relevance go on falling; see `tail.py`.
             None: nothing.
-        :param progress: told as the ledger is worked out; a million rows take a minute.
+        :param progress: told as the ledger is worked out; a million rows take some seconds.
         :raises BadRequest: if the audit is not valid for that.
         """
         with self._store.lock(self.name):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from service.search.hits import Span, rounded_score, rounded_z
+from service.search.hits import SCORE_DIGITS, Z_DIGITS, Span
 from service.search.json_columns import (
     bytes_of,
     columns_json,
@@ -21,23 +23,24 @@ from service.search.json_columns import (
 
 def hit_lines(
     rows: pa.Table,
-    scores: Sequence[float],
-    zs: Sequence[float] | None,
+    scores: NDArray[np.float64],
+    zs: NDArray[np.float64] | None,
     folded: Mapping[int, tuple[int, ...]] | None,
     spans: Mapping[int, Span],
 ) -> memoryview:
     """A line for each hit, each with its end.
 
     :param rows: theirs, every column, in their order, one chunk a column.
-    :param scores, zs, folded, spans: as `Hit` and `Chosen` have them; zs: None: there are none.
+    :param scores, zs: float64, (n,), folded, spans: as `Hit` and `Chosen` have them; zs: None:
+        there are none.
     """
     pieces: list[pa.Array | str] = [
         '{"row_id":',
         values_json(rows["row_id"]),
         ',"score":',
-        numbers_json([rounded_score(score) for score in scores]),
+        numbers_json(rounded(scores, SCORE_DIGITS)),
         ',"z":',
-        "null" if zs is None else numbers_json([rounded_z(z) for z in zs]),
+        "null" if zs is None else numbers_json(rounded(zs, Z_DIGITS)),
     ]
     for name in ("uri", "width_px", "height_px"):
         pieces += [f',"{name}":', or_null(values_json(rows[name]))]
@@ -50,6 +53,23 @@ def hit_lines(
         texts = _texts([None if span is None else span.to_json() for span in found])
         pieces.append(pc.fill_null(joined(',"span":', texts), ""))
     return bytes_of(joined(*pieces, "}\n"))
+
+
+def rounded(numbers: NDArray[np.float64], digits: int) -> NDArray[np.float64]:
+    """float64, (n,): as Python's round() does it, which takes ten times as long.
+
+    Times 10^digits a number is off by 2^-53 of itself at most. So where it is neither large nor
+    near the middle between two whole numbers, the nearest of those is known for certain, and
+    divided by 10^digits it is the double next to the decimal number, as round() gives it.
+    """
+    scale = 10.0**digits
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = numbers * scale
+        found = np.rint(scaled) / scale
+        is_sure = (np.abs(scaled - np.floor(scaled) - 0.5) > 1e-3) & (np.abs(scaled) < 2.0**40)
+    others = np.flatnonzero(~is_sure)
+    found[others] = [round(number, digits) for number in numbers[others].tolist()]
+    return found
 
 
 def _texts(values: Sequence[object]) -> pa.Array:

@@ -24,6 +24,7 @@ NOT_AMONG_COLUMNS = frozenset(
     {"row_id", "uri", "width_px", "height_px", "path_bytes", "columns_etag", "phash"}
 )
 
+SCORE_DIGITS, Z_DIGITS = 6, 3  # as they are answered
 VIDEO = "video"  # the stream_id of a video's frames; recordings have topics
 _YEAR_10000_US = 253_402_300_800_000_000
 
@@ -118,8 +119,8 @@ class Hit:
         row = row_json(self.columns)
         document = {
             "row_id": row.pop("row_id"),
-            "score": rounded_score(self.score),
-            "z": None if self.z is None else rounded_z(self.z),
+            "score": round(self.score, SCORE_DIGITS),
+            "z": None if self.z is None else round(self.z, Z_DIGITS),
             **row,
         }
         if self.collapsed is not None:
@@ -129,16 +130,6 @@ class Hit:
         if self.explained is not None:
             document["explain"] = [share.to_json() for share in self.explained]
         return document
-
-
-def rounded_score(score: float) -> float:
-    """As it is answered."""
-    return round(score, 6)
-
-
-def rounded_z(z: float) -> float:
-    """As it is answered."""
-    return round(z, 3)
 
 
 def _clock(time_us: int) -> str:

@@ -283,14 +283,9 @@ class _Answer:
                 yield b"".join(line + b"\n" for line in hits)
                 continue
             rows = self._snapshot.rows(found.parts, found.positions)
-            scores = found.scores.tolist()
-            zs = (
-                None if self._centre is None else [self._z(score, self._centre) for score in scores]
-            )
+            scores, centre = found.scores.astype(np.float64), self._centre
+            zs = None if centre is None else (scores - centre[0]) / centre[1]
             yield bytes(hit_lines(rows, scores, zs, chosen.folded, chosen.spans))
-
-    def _z(self, score: float, centre: Centre) -> float:
-        return (score - centre[0]) / centre[1]
 
     def _read(self, found: Found, chosen: Chosen) -> Iterator[Hit]:
         rows = self._snapshot.take(found.parts, found.positions)
@@ -299,7 +294,7 @@ class _Answer:
             shares = self._explaining.shares(vectors_of(self._snapshot, found), found.scores)
         for score, row, of_hit in zip(found.scores.tolist(), rows, shares, strict=True):
             row_id = int(row["row_id"])
-            z = None if self._centre is None else self._z(score, self._centre)
+            z = None if self._centre is None else (score - self._centre[0]) / self._centre[1]
             collapsed = None if chosen.folded is None else chosen.folded.get(row_id, ())
             span = chosen.spans.get(row_id)
             yield Hit(row_id, score, z, str(row["uri"]), row, collapsed, span, of_hit)

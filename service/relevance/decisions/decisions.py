@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from indexer.errors import BadRequest, LakeDamaged, WhereError
@@ -36,6 +37,8 @@ from service.search.decided import DECISIONS, DecidedBy, Decision
 from service.search.ledgers import applied_version, check_ledger, read
 
 ORDERS = ("line", "random")
+# of a ledger's columns, what is handed over
+HANDED_OVER = ("row_id", "uri", "decision", "score", "probability", "label")
 
 
 class Decisions:
@@ -136,14 +139,18 @@ class Decisions:
         """
         return self._table(self.version(version), decisions)
 
-    def _table(self, definition: Definition, decisions: Sequence[str]) -> Any:
+    def _table(
+        self,
+        definition: Definition,
+        decisions: Sequence[str],
+        columns: Sequence[str] | None = None,
+    ) -> Any:
+        """:param columns: those that are needed, `decision` among them; None: all."""
         for decision in decisions:
             if decision not in DECISIONS:
                 raise BadRequest("decision", f"{decision!r} is none of keep, ask and drop")
-        table = self.ledger(definition)
-        return table.filter(
-            np.asarray([value in decisions for value in table["decision"].to_pylist()], bool)
-        )
+        table = self.ledger(definition, columns)
+        return table.filter(pc.is_in(table["decision"], pa.array(decisions, pa.string())))
 
     def items(self, *decisions: str, version: int | None = None) -> tuple[Items, Handover]:
         """What was decided so, to be handed over with `service.formats`;
@@ -152,7 +159,7 @@ class Decisions:
         :raises BadRequest: as `table` does.
         """
         definition = self.version(version)
-        table = self._table(definition, decisions)
+        table = self._table(definition, decisions, HANDED_OVER)
         decided, newest = self._lake.at(definition.snapshot), self._lake.snapshot
         handed = Items(decided, table, self._book.answers(), newest)
         return handed, handover_of(AppliedAnswer.of(definition), decisions)

@@ -32,7 +32,7 @@ ROWS: list[dict[str, Any]] = [
     {"uri": "/photos/4 %FF.jpg", "path_bytes": b"/photos/4 \xff.jpg", "score": float("inf")},
     {"uri": "/photos/a\nb.jpg", "caption": "=1+1", "label": "own"},
     {"uri": "/photos/ü #6.jpg", "caption": "'-x", "Image": "@y", "seen": False},
-    {"uri": "/photos/7.jpg", "width_px": None, "height_px": None},
+    {"uri": "/photos/7.jpg", "width_px": None, "height_px": None, "score": float("-inf")},
     {"uri": "/t.parquet", "row_group": 2, "row_index": 5, "score": 1e-07},
     {"uri": "/v.mp4", "stream_id": "video", "time_us": 61_000_042, "score": 0.1},
     {"uri": IN, "offset": 10, "length": 20, "taken": AT.replace(microsecond=42)},

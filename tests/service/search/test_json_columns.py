@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
 
 from service import Lake
 from service.search import search
-from service.search.hit_lines import hit_lines
+from service.search.hit_lines import hit_lines, rounded
 from service.search.hits import Hit, Span, row_json
 from service.search.json_columns import bytes_of, columns_json, numbers_json, values_json
 from service.search.query import Query
@@ -81,15 +82,26 @@ def test_a_hits_line_is_its_document() -> None:
         for row, score, z in zip(rows, scores, zs, strict=True)
     ]
     lines = b"".join(orjson.dumps(hit.to_json()) + b"\n" for hit in hits)
-    assert bytes(hit_lines(table, scores, zs, folded, spans)) == lines
+    assert bytes(hit_lines(table, np.array(scores), np.array(zs), folded, spans)) == lines
     bare = [Hit(hit.row_id, hit.score, None, hit.uri, hit.columns) for hit in hits]
     lines = b"".join(orjson.dumps(hit.to_json()) + b"\n" for hit in bare)
-    assert bytes(hit_lines(table, scores, None, None, {})) == lines
+    assert bytes(hit_lines(table, np.array(scores), None, None, {})) == lines
 
 
 def test_numbers_are_written_as_json_has_them() -> None:
     assert numbers_json([1.0, 0.5, float("nan")]).to_pylist() == ["1.0", "0.5", "null"]
     assert numbers_json([]).to_pylist() == []
+
+
+def test_numbers_are_rounded_as_python_does_it() -> None:
+    random = np.random.default_rng(1)
+    by_hand = [0.1234565, 2.675, 0.0005, 1.0005, -0.0000001, 0.0, 1e300, float("inf"), 2.5e-7]
+    half_way = (random.integers(-(10**6), 10**6, 2_000) + 0.5) / 10**6
+    numbers = np.concatenate([by_hand, half_way, random.uniform(-9, 9, 5_000)])
+    for digits in (3, 6):
+        expected = [round(number, digits) for number in numbers.tolist()]
+        # as texts, so that -0.0 is not 0.0
+        assert list(map(repr, rounded(numbers, digits).tolist())) == list(map(repr, expected))
 
 
 def test_bytes_of_a_piece_are_its_own() -> None:
