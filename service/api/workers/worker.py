@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -89,8 +90,9 @@ class WorkerServer(Server):
             self._hub.has_loaded or self._channel.is_ending
         ):  # the others answer meanwhile, and nobody should wait for this one's model
             await asyncio.sleep(LOOK_S)
+        kind: Any = self.config.http_protocol_class
         protocol = partial(
-            self.config.http_protocol_class,
+            kind,
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,

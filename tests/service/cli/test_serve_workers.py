@@ -338,3 +338,26 @@ def test_what_the_first_worker_refuses_is_said_as_by_one_process(tmp_path: Path)
         f"lakesift: {LakeNotFound(str(tmp_path / 'photos'))}\n",
     )
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_ctrl_c_while_the_others_start_ends_it(desk: Desk, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "service.cli", "serve", str(desk.lake), "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--workers", "2"],
+        env=environment_of(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert (
+        process.stderr.readline()
+        == f"my: {len(desk.rows())} images, snapshot {desk.manifest.snapshot}\n"
+    )
+    until(lambda: len(children(process.pid)) == 2)
+    workers = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert said.endswith("stopped\n") and "Traceback" not in said and "is killed" not in said
+    assert not any(map(is_running, workers))
+    assert list((tmp_path / "tmp").iterdir()) == []
