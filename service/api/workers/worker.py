@@ -144,8 +144,8 @@ def main(channel_number: int, socket_number: int) -> None:
     name = f"worker {duty.worker + 1}"
     logging.basicConfig(format=f"%(levelname)s: {name}: %(message)s", level=logging.INFO)
     folder = Path(duty.folder)
-    arrays = SharedArrays(folder, duty.worker, duty.config.workers)
     try:
+        arrays = SharedArrays(folder, duty.worker, duty.config.workers)
         app = create_app(
             [Path(lake) for lake in duty.lakes],
             share_of(duty.config, duty.worker),
