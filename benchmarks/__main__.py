@@ -29,6 +29,7 @@ from benchmarks.shards import measure_shards
 from benchmarks.soak import measure_soak
 from benchmarks.thumbnails import measure_thumbnails
 from benchmarks.where import measure_where
+from benchmarks.workers import measure_workers
 
 NAMES = (
     "indexing",
@@ -45,6 +46,7 @@ NAMES = (
     "memory",
     "command",
     "service",
+    "workers",
     "thumbnails",
     "soak",
     "containers",
@@ -130,6 +132,7 @@ def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterat
         "memory": measure_memory,
         "command": measure_command,
         "service": measure_service,
+        "workers": measure_workers,
         "soak": measure_soak,
         "thumbnails": measure_thumbnails,
     }

@@ -41,6 +41,15 @@ def resident_bytes(root: int) -> int:
     return sum(int(fields[21]) for pid in family(root) if (fields := _stat(pid))) * PAGE_BYTES
 
 
+def proportional_bytes(pid: int) -> int:
+    """Memory of one process, with its part of the pages that it shares (PSS)."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
+
+
 class Peak:
     """The largest memory seen while it was watched."""
 

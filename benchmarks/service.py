@@ -72,9 +72,11 @@ def measure_service(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
 
 
 @contextmanager
-def served(lake: Path) -> Iterator[tuple[int, int]]:
+def served(lake: Path, *, workers: int = 1) -> Iterator[tuple[int, int]]:
     """`lakesift serve` in a process of its own: its port and its pid."""
-    command = python_command("service.cli", "serve", str(lake), "--port", "0")
+    command = python_command(
+        "service.cli", "serve", str(lake), "--port", "0", "--workers", str(workers)
+    )
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     said = []
@@ -101,7 +103,7 @@ def _wait_until_idle(pid: int) -> None:
     raise RuntimeError("the server never came to rest")
 
 
-class _Client(threading.local):
+class Client(threading.local):
     """A connection a thread."""
 
     def __init__(self, port: int) -> None:
@@ -122,14 +124,13 @@ class _Bench:
 
     def __init__(self, lake: Lake, port: int, photos: Sequence[bytes]) -> None:
         self._lake = lake
-        self._client = _Client(port)
+        self._client = Client(port)
         self._photos = photos
         self._counter = itertools.count()
         self._vector = random_unit_rows(1, lake.manifest.dim, np.random.default_rng(1))[0]
         self._label = f"{lake.rows:,} rows"
         self._bare = _Bare([part.vectors.index for part in lake.snapshot.parts], self._vector)
-        body = {"vector": self._vector.tolist(), "k": K}
-        self._vector_body = json.dumps(body).encode()
+        self._vector_body = search_body(self._vector)
 
     def latencies(self, rounds: int) -> Iterator[Measurement]:
         """One client."""
@@ -197,6 +198,11 @@ class _Bench:
         )
         body = head.encode() + self._photo() + f"\r\n--{BOUNDARY}--\r\n".encode()
         self._client.post("/v1/search/upload", body, f"multipart/form-data; boundary={BOUNDARY}")
+
+
+def search_body(vector: NDArray[np.float32]) -> bytes:
+    """A search by this vector, in JSON."""
+    return json.dumps({"vector": vector.tolist(), "k": K}).encode()
 
 
 class _Bare:

@@ -68,6 +68,7 @@ THOROUGH = frozenset(
         "test_remote.py",
         "test_said_kinds.py",
         "test_serve.py",
+        "test_serve_workers.py",
         "test_soak.py",
         "test_sync_bucket.py",
         "test_text_streams.py",
@@ -78,6 +79,7 @@ THOROUGH = frozenset(
         "test_watch.py",
         "test_watch_command.py",
         "test_where_duckdb.py",
+        "test_worker.py",
     }
 )
 HERE = Path(__file__).parent

@@ -8,14 +8,16 @@ import logging
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from fastapi import FastAPI
 
 from indexer.errors import BadRequest
 from service.api.config import ServeConfig
 from service.api.door.connections import Connection, Connections, keep_little_unsent
+
+if TYPE_CHECKING:  # a supervisor of workers listens, and has no app
+    from fastapi import FastAPI
 
 # requests under way at Ctrl-C may take this long to end; `docker stop` kills after 10 s
 GRACE_S = 5

@@ -536,3 +536,49 @@ def test_the_doctor_measures_what_searches_find(
         assert badly is not None
         assert badly.found == pytest.approx(0.7)
         assert (badly.off, badly.is_well) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"no json",
+        b"[]",
+        b'{"format": 2}',
+        b'{"format": 1, "segments": [["a", "b"]], "depths": {}, "notes": []}',
+        b'{"format": 1, "segments": [["a", 0]], "depths": {}, "notes": []}',
+        b'{"format": 1, "segments": [["a", 3000]], "depths": {"text": 3}, "notes": []}',
+        b'{"format": 1, "segments": [["a", 3000]], "depths": {"text": {"groups": [2, 1], "recall_at_10": '
+        b'[1, 1], "recall_at_100": [1, 1], "least_at_10": [1, 1], "least_at_100": [1, 1], "queries": 1, '
+        b'"made_of": "rows"}}, "notes": []}',
+        b'{"format": 1, "segments": [["a", 2999]], "depths": {}, "notes": []}',
+    ],
+)
+def test_what_is_said_about_groups_is_not_believed_unseen(lake: Path, said: bytes) -> None:
+    from indexer.disk.checks import check_of
+
+    manifest = current(lake)
+    assert manifest.groups is not None
+    path = Layout(lake).groups_folder(manifest.groups.id) / "about.json"
+    path.write_bytes(said)
+    files = {**manifest.groups.files, "about.json": check_of(path)}
+    publish(Layout(lake), replace(manifest, groups=replace(manifest.groups, files=files)))
+    with Lake.open(lake) as opened:
+        assert len(opened.problems) == 1
+        assert opened.snapshot.groups is None
+        assert len(opened.search(vector=PHOTOS[0], recall=0.9)) == 10
+
+
+def test_groups_of_another_lake_hold_none_of_its_rows(lake: Path) -> None:
+    manifest = current(lake)
+    about = json.loads((Layout(lake).groups_folder(folders(lake)[0]) / "about.json").read_bytes())
+    assert manifest.groups is not None
+    about["segments"] = [["another", rows] for _, rows in about["segments"]]
+    from indexer.disk.checks import check_of
+
+    path = Layout(lake).groups_folder(manifest.groups.id) / "about.json"
+    path.write_text(json.dumps(about))
+    files = {**manifest.groups.files, "about.json": check_of(path)}
+    publish(Layout(lake), replace(manifest, groups=replace(manifest.groups, files=files)))
+    with Lake.open(lake) as opened:
+        assert opened.problems == ()
+        assert opened.snapshot.groups is None

@@ -66,6 +66,15 @@ def test_a_snapshot_left_behind_by_a_reload_is_still_open(maker: Maker) -> None:
     assert lake.at(number + 1) is lake.snapshot
 
 
+def test_a_snapshot_newer_than_its_own_is_answered(maker: Maker) -> None:
+    """Another process has moved to it already, and its cursor comes here."""
+    number = commit_one(maker)
+    lake = maker.open()
+    newer = commit_one(maker)
+    assert lake.snapshot.number == number
+    assert rows_of(lake.at(newer), lake) == [1, 2]
+
+
 def test_the_last_used_stay_open_and_are_held_against_vacuum(maker: Maker) -> None:
     numbers = [commit_one(maker) for _ in range(KEPT + 3)]
     lake = maker.open()

@@ -16,7 +16,6 @@ from service.api.door.hosts import is_loopback
 from service.api.door.sessions import Sessions
 from service.api.serving.keys import SECRET_START, Key, KeyStore
 from service.api.serving.shared_arrays import SharedArrays
-from service.relevance.labels.book import UNNAMED
 
 IN_SCOPE = "lakesift.access"  # where in the ASGI scope routes find the Access
 REALM = 'Bearer realm="lakesift"'
@@ -137,6 +136,9 @@ class Access:
         """
         if not self.key_needed:
             return None
+        # not at the top: a supervisor of workers asks only whether keys are needed
+        from service.relevance.labels.book import UNNAMED
+
         key = self.key_of(request)
         if key is None:
             raise _key_needed(request)

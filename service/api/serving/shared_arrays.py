@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from indexer.errors import LakeError
+
 
 class SharedArrays:
     """The arrays of one service, each by its name. Safe from several threads and processes."""
@@ -47,17 +49,18 @@ class SharedArrays:
         """Zeros at first; for all workers that ask for this name with this type and shape the same.
 
         :param name: fit for a file's name.
+        :raises LakeError: where there is no room for its file.
         """
         if self.folder is None:
             return np.zeros(shape, dtype)
         size = max(1, prod(shape)) * np.dtype(dtype).itemsize
-        descriptor = _opened(self.folder / f"{name}.array")
         try:
-            os.ftruncate(descriptor, size)  # it is that long already, where another one was first
-            mapped = mmap.mmap(descriptor, size)
-        finally:
-            os.close(descriptor)
-        return np.frombuffer(mapped, dtype).reshape(shape)
+            return np.frombuffer(_mapped(self.folder / f"{name}.array", size), dtype).reshape(shape)
+        except OSError as error:
+            raise LakeError(
+                f"{self.folder} cannot hold what workers share ({error.strerror}); TMPDIR names "
+                "another folder for it"
+            ) from None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -80,6 +83,19 @@ def number_of(text: str) -> np.uint64:
     """64 bits that stand for a text in an array; never 0."""
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return np.uint64(int.from_bytes(digest) | 1)
+
+
+def _mapped(path: Path, size: int) -> mmap.mmap:
+    descriptor = _opened(path)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            # With its blocks: on a full disk a write to a hole would end the process.
+            os.posix_fallocate(descriptor, 0, size)
+        else:
+            os.ftruncate(descriptor, size)
+        return mmap.mmap(descriptor, size)
+    finally:
+        os.close(descriptor)
 
 
 def _opened(path: Path) -> int:

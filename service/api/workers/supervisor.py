@@ -89,6 +89,13 @@ class _Worker:
         self.began = time.monotonic()
         self.heard = Lines()
         self.refused: LakeError | None = None
+        self.has_opened = False
+
+    def end(self) -> None:
+        if self.has_opened:
+            self.tell(END)
+        else:  # nobody is answered by it yet, and to load all libraries takes seconds
+            self.process.terminate()
 
     def tell(self, line: bytes) -> None:
         with suppress(OSError):  # it is gone, which is heard in its turn
@@ -188,7 +195,10 @@ class _Supervisor:
             if is_again and number == signal.SIGTERM:
                 continue
             for worker in self._workers.values():
-                worker.tell(END_NOW if is_again else END)
+                if is_again:
+                    worker.tell(END_NOW)
+                else:
+                    worker.end()
             self._again_at.clear()
             if not is_again:
                 self._kill_at = time.monotonic() + KILL_AFTER_S
@@ -208,12 +218,19 @@ class _Supervisor:
             worker.refused = report.error()
         elif report.kind == "serving":
             self._is_known(worker.number)
-        elif not self._has_opened:
-            self._has_opened = True
-            self._tell_opened(report.sentences)
-            for number in range(1, self._config.workers):
-                if self._kill_at is None:
-                    self._start(number)
+        else:
+            worker.has_opened = True
+            self._introduce(report.sentences)
+
+    def _introduce(self, sentences: Sequence[str]) -> None:
+        """The first worker can serve: tell it, and start the others."""
+        if self._has_opened:
+            return
+        self._has_opened = True
+        self._tell_opened(sentences)
+        for number in range(1, self._config.workers):
+            if self._kill_at is None:
+                self._start(number)
 
     def _is_known(self, number: int) -> None:
         if self._awaited is not None:

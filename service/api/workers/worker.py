@@ -90,9 +90,9 @@ class WorkerServer(Server):
             self._hub.has_loaded or self._channel.is_ending
         ):  # the others answer meanwhile, and nobody should wait for this one's model
             await asyncio.sleep(LOOK_S)
-        connection: Any = self.config.http_protocol_class  # `Server` made it, of ours
+        kind: Any = self.config.http_protocol_class
         protocol = partial(
-            connection,
+            kind,
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,
@@ -144,8 +144,8 @@ def main(channel_number: int, socket_number: int) -> None:
     name = f"worker {duty.worker + 1}"
     logging.basicConfig(format=f"%(levelname)s: {name}: %(message)s", level=logging.INFO)
     folder = Path(duty.folder)
-    arrays = SharedArrays(folder, duty.worker, duty.config.workers)
     try:
+        arrays = SharedArrays(folder, duty.worker, duty.config.workers)
         app = create_app(
             [Path(lake) for lake in duty.lakes],
             share_of(duty.config, duty.worker),

@@ -10,11 +10,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,12 +81,14 @@ def environment_of(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path, lake: Path, *arguments: str) -> Iterator[Service]:
+def serving(
+    folder: Path, lake: Path, *arguments: str, knobs: Mapping[str, str] | None = None
+) -> Iterator[Service]:
     """`serve --workers 2`, once it says that it serves."""
     command = [sys.executable, "-m", "service.cli", "serve", str(lake), "--port", "0"]
     process = subprocess.Popen(
         [*command, "--workers", "2", *arguments],
-        env=environment_of(folder),
+        env=environment_of(folder) | dict(knobs or {}),
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
@@ -128,8 +131,9 @@ def secret(desk: Desk) -> str:
 
 @pytest.fixture(scope="module")
 def service(desk: Desk, secret: str) -> Iterator[Service]:
-    """It asks for keys."""
-    with serving(desk.root, desk.lake, "--require-key") as found:
+    """It asks for keys, and two uploads may be on their way."""
+    knobs = {"LAKESIFT_MAX_UPLOADS": "1", "LAKESIFT_BODY_PATIENCE_S": str(PATIENCE_S)}
+    with serving(desk.root, desk.lake, "--require-key", knobs=knobs) as found:
         yield found
 
 
@@ -242,6 +246,29 @@ def test_wrong_keys_are_counted_by_all_together(service: Service) -> None:
     assert tries == [401] * 10 + [429] * 2
 
 
+def test_uploads_are_counted_by_all_together(
+    service: Service, secret: str, both: list[Caller]
+) -> None:
+    elder, younger = both
+    half = (
+        "POST /v1/search/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+        f"X-API-Key: {secret}\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+    )
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+
+    def status() -> int:
+        return younger.ask("POST", "/v1/search/upload", headers=form)[0]
+
+    assert status() == 422  # it holds no image
+    with ExitStack() as stack, stopped(younger.worker):
+        for _ in range(2):
+            line = stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            line.sendall(half.encode())
+        assert elder.ask("GET", "/healthz")[0] == 200
+        until(lambda: status() == 429)
+    until(lambda: status() == 422)  # they have gone
+
+
 def counted(caller: Caller) -> dict[str, float]:
     _, _, text = caller.ask("GET", "/metrics")
     samples = [
@@ -342,4 +369,27 @@ def test_what_the_first_worker_refuses_is_said_as_by_one_process(tmp_path: Path)
         1,
         f"lakesift: {LakeNotFound(str(tmp_path / 'photos'))}\n",
     )
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_ctrl_c_while_the_others_start_ends_it(desk: Desk, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "service.cli", "serve", str(desk.lake), "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--workers", "2"],
+        env=environment_of(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert (
+        process.stderr.readline()
+        == f"my: {len(desk.rows())} images, snapshot {desk.manifest.snapshot}\n"
+    )
+    until(lambda: len(children(process.pid)) == 2)
+    workers = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert said.endswith("stopped\n") and "Traceback" not in said and "is killed" not in said
+    assert not any(map(is_running, workers))
     assert list((tmp_path / "tmp").iterdir()) == []

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from indexer.errors import LakeError
 from service.api.serving.shared_arrays import SharedArrays, number_of
 
 
@@ -51,3 +53,11 @@ def test_another_process_waits_for_the_lock(tmp_path: Path) -> None:
 def test_a_number_stands_for_a_text_and_is_never_that_of_a_free_place() -> None:
     assert number_of("10.0.0.1") == number_of("10.0.0.1") != number_of("10.0.0.2")
     assert number_of("\udcff") > 0
+
+
+def test_no_room_is_a_sentence(tmp_path: Path) -> None:
+    arrays = SharedArrays(tmp_path, 0, 2)
+    with pytest.raises(LakeError) as raised:
+        arrays.array("vast", np.uint8, (2**62,))
+    assert str(raised.value).startswith(f"{tmp_path} cannot hold what workers share (")
+    assert str(raised.value).endswith("; TMPDIR names another folder for it")
