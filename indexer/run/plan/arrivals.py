@@ -107,20 +107,35 @@ class Arrivals:
         return some
 
     def _look_at(self, end: int) -> None:
-        """Give every image that was not listed before its state, as `Plan.compare` will."""
+        """Give every image that was not listed before its state, as `Plan.compare` will.
+
+        Most images of most lakes are files that are as they were: they are left out first, since
+        all that follows sorts what it looks at.
+        """
         self._db.execute("DROP TABLE IF EXISTS arrived")
+        self._db.execute("DROP TABLE IF EXISTS unknown")
+        self._db.execute(
+            """
+            CREATE TABLE unknown AS SELECT r.* FROM raw_listed r
+                ANTI JOIN (SELECT * FROM live WHERE file_uri IS NULL AND NOT unsettled AND NOT relocated) v
+                ON v.uri = r.uri AND v.size_bytes IS NOT DISTINCT FROM r.size_bytes
+                   AND v.modified_us IS NOT DISTINCT FROM r.modified_us AND v.etag IS NOT DISTINCT FROM r.etag
+                WHERE r.file_number >= $1 AND r.file_number < $2
+            """,
+            [self._next, end],
+        )
         self._db.execute(
             """
             CREATE TABLE arrived AS
             WITH once AS (
                 SELECT DISTINCT ON (uri) * REPLACE (min(file_number) OVER (PARTITION BY uri) AS file_number)
-                FROM raw_listed WHERE file_number >= $1 AND file_number < $2
-                ORDER BY uri, columns_etag IS NULL, source),
+                FROM unknown ORDER BY uri, columns_etag IS NULL, source),
             l AS (
                 SELECT once.* REPLACE (
                     CASE WHEN file_uri IS NULL OR file_uri IN (SELECT file_uri FROM partial) THEN etag
                          ELSE etag || ':' || count(*) OVER (PARTITION BY file_uri) END AS etag)
-                FROM once ANTI JOIN (SELECT uri FROM raw_listed WHERE file_number < $1) b ON b.uri = once.uri)
+                FROM once ANTI JOIN (SELECT uri FROM raw_listed WHERE file_number < $1
+                                     AND uri IN (SELECT uri FROM unknown)) b ON b.uri = once.uri)
             SELECT l.*,
                 CASE
                     WHEN v.uri IS NOT NULL AND (v.unsettled OR v.relocated
@@ -134,15 +149,18 @@ class Arrivals:
                          AND s.etag IS NOT DISTINCT FROM l.etag THEN 'skipped'
                     ELSE 'new'
                 END AS state
-            FROM l LEFT JOIN live v ON v.uri = l.uri LEFT JOIN was_skipped s ON s.uri = l.uri
+            FROM l LEFT JOIN (SELECT * FROM live WHERE uri IN (SELECT uri FROM unknown)) v ON v.uri = l.uri
+                 LEFT JOIN was_skipped s ON s.uri = l.uri
             """,
-            [self._next, end],
+            [self._next],
         )
         if self._rows:  # what was found at its place will not go
             self._db.execute(
                 """
-                DELETE FROM may_go WHERE uri IN (SELECT uri FROM arrived WHERE state = 'same')
-                                         OR file_uri IN (SELECT file_uri FROM untouched)
-                """
+                DELETE FROM may_go WHERE file_uri IN (SELECT file_uri FROM untouched)
+                    OR (uri IN (SELECT uri FROM raw_listed WHERE file_number >= $1 AND file_number < $2)
+                        AND uri NOT IN (SELECT uri FROM arrived WHERE state = 'changed'))
+                """,
+                [self._next, end],
             )
         self._next = end
