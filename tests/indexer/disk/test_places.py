@@ -41,7 +41,7 @@ def table(rows: Sequence[Mapping[str, object]], names: list[str] | None = None) 
 
 
 def test_by_hand() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"uri": "/a.jpg"},
         {"uri": "/0.tar", "member": "x/1.jpg", "offset": 512, "length": 9},
         {"uri": "/0.bin", "offset": 512, "length": 9},
@@ -84,7 +84,10 @@ def is_whole(row: dict[str, Any]) -> bool:
 
 
 def test_a_lake_of_an_earlier_version_lacks_columns() -> None:
-    rows = [{"uri": "/0.tar", "member": "a", "offset": 0, "length": 1}, {"uri": "/b.png"}]
+    rows: list[dict[str, Any]] = [
+        {"uri": "/0.tar", "member": "a", "offset": 0, "length": 1},
+        {"uri": "/b.png"},
+    ]
     early = table(rows, ["uri", "member", "offset", "length"])
     assert place_keys(early).to_pylist() == ["/0.tar\0member=a", "/b.png"]
     assert place_keys(table(rows, ["uri"])).to_pylist() == ["/0.tar", "/b.png"]

@@ -29,7 +29,7 @@ class Listens(ColourEmbedder):
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         assert len(texts) <= self.batch_size
         self.heard += texts
-        return np.tile(np.float32([1, 0, 0]), (len(texts), 1))
+        return np.tile(np.array([1, 0, 0], np.float32), (len(texts), 1))
 
 
 @pytest.mark.parametrize(("rows", "made_of"), [(900, "wordings"), (2_100, "captions")])
