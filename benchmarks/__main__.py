@@ -21,6 +21,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.measure import Measurement, table
 from benchmarks.memory import measure_memory
 from benchmarks.moments import measure_moments
+from benchmarks.peers import measure_peers
 from benchmarks.resync import measure_resync
 from benchmarks.scoring import measure_scoring
 from benchmarks.search import measure_search
@@ -40,6 +41,7 @@ NAMES = (
     "search",
     "codes",
     "approximate",
+    "peers",
     "where",
     "scoring",
     "filter_at_scale",
@@ -126,6 +128,7 @@ def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterat
         "search": measure_search,
         "codes": measure_codes,
         "approximate": measure_approximate,
+        "peers": measure_peers,
         "where": measure_where,
         "scoring": measure_scoring,
         "filter_at_scale": measure_filter_at_scale,

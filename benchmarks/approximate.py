@@ -46,7 +46,7 @@ def measure_approximate(workspace: Path, *, quick: bool) -> Iterator[Measurement
         add_codes(layout, read_manifest(layout)[0])
         texts = Probes(drawn.texts(1_000, np.random.default_rng(4)), "drawn")
         start = time.perf_counter()
-        made = add_groups(layout, read_manifest(layout)[0], _no_model, texts=texts)
+        made = add_groups(layout, read_manifest(layout)[0], no_model, texts=texts)
         assert made.groups is not None
         yield Measurement(f"{rows:,} rows: making groups", time.perf_counter() - start, "s")
         size = sum(check.length for check in made.groups.files.values())
@@ -57,7 +57,7 @@ def measure_approximate(workspace: Path, *, quick: bool) -> Iterator[Measurement
             yield from _compared(lake, drawn, rounds=3 if quick else 30)
 
 
-def _no_model() -> Embedder:
+def no_model() -> Embedder:
     raise ModelUnavailable("drawn", "there is none")
 
 
@@ -66,16 +66,16 @@ def _compared(lake: Lake, drawn: PhotoLike, rounds: int) -> Iterator[Measurement
     photos, texts = drawn.photos(QUERIES, random), drawn.texts(QUERIES, random)
     lake.snapshot.warm()
     for name, queries in (("photo", photos), ("text", texts)):
-        exact = [_found(lake, query, None) for query in queries]
+        exact = [found_of(lake, query, None) for query in queries]
         # One after the other in each round, the same queries for all.
         jobs: list[Callable[[], object]] = [
             turning(queries, partial(bare, lake, K)),
-            turning(queries, partial(_found, lake, recall=None)),
-            *(turning(queries, partial(_found, lake, recall=recall)) for recall in RECALLS),
+            turning(queries, partial(found_of, lake, recall=None)),
+            *(turning(queries, partial(found_of, lake, recall=recall)) for recall in RECALLS),
         ]
         bare_s, exact_s, *seconds = in_turn(jobs, rounds)
         for recall, took_s in zip(RECALLS, seconds, strict=True):
-            near = [_found(lake, query, recall) for query in queries]
+            near = [found_of(lake, query, recall) for query in queries]
             shares = [len(one & other) / K for one, other in zip(near, exact, strict=True)]
             how = lake.understand(_query(queries[0], recall)).searched
             assert how is not None
@@ -94,5 +94,5 @@ def _query(vector: Vectors, recall: float | None) -> Query:
     return Query(vectors=[(vector, 1.0)], k=K, recall=recall)
 
 
-def _found(lake: Lake, vector: Vectors, recall: float | None) -> set[int]:
+def found_of(lake: Lake, vector: Vectors, recall: float | None) -> set[int]:
     return {hit.row_id for hit in lake.search_query(_query(vector, recall))}
