@@ -95,7 +95,6 @@ def _serve(arguments: argparse.Namespace) -> int:
     from service.api.serving.keys import KeyStore
     from service.api.workers.supervisor import check_workers, supervise
 
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     flags = (
         "host",
         "port",
@@ -114,6 +113,10 @@ def _serve(arguments: argparse.Namespace) -> int:
         if value is not None
     }
     config = replace(ServeConfig.from_env(), **changes)
+    if config.workers == 1:  # each of several loads it itself
+        # before anything is logged: libraries have much to say while they load
+        from service.api.app import create_app
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     keys = KeyStore(state_folder())
     check_start(config, keys)
     check_workers(config)
@@ -126,8 +129,6 @@ def _serve(arguments: argparse.Namespace) -> int:
                 arguments.lakes, config, sock, opened=_introduce, serving=lambda: _tell(serving)
             )
         else:
-            from service.api.app import create_app  # of the workers, each loads it itself
-
             app = create_app(arguments.lakes, config, keys=keys)
             _introduce(app.state.hub.introduction())
             with suppress(KeyboardInterrupt):  # how a service is meant to end
