@@ -174,7 +174,9 @@ def test_a_crash_costs_only_the_image_that_caused_it(
     pool.close()
 
 
-def test_a_decoder_that_died_idle_costs_nobody_anything(pool: DecoderPool, started: Started) -> None:
+def test_a_decoder_that_died_idle_costs_nobody_anything(
+    pool: DecoderPool, started: Started
+) -> None:
     pool.decode("x", png(RED), SQUARE)
     (decoder,) = started.alive()
     os.kill(decoder, signal.SIGKILL)
