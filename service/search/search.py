@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from indexer.arrays import RowMask
 from indexer.errors import BadRequest
 from service.search.choosing import Chosen, choose
-from service.search.hit_lines import hit_lines
 from service.search.hits import Hit, to_pandas
 from service.search.query import ImageLike, Query
 from service.search.ranking import Found, Ranking
@@ -222,6 +221,9 @@ class _Answer:
 
     def lines(self, chosen: Chosen) -> Iterator[bytes]:
         """As `hits`, each as a line of JSON; LINES_AT_ONCE at a time."""
+        # not at the top: a search without a stream need not load Arrow's compute module
+        from service.search.hit_lines import hit_lines
+
         for start in range(0, len(chosen.found), LINES_AT_ONCE):
             found = chosen.found.at(slice(start, start + LINES_AT_ONCE))
             rows = self._snapshot.rows(found.parts, found.positions)
