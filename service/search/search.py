@@ -19,7 +19,6 @@ from indexer.errors import BadRequest, LakeError
 from service.search.choosing import Chosen, choose
 from service.search.diversity import choose_diverse, first_count_of
 from service.search.explained import Explaining, Share
-from service.search.hit_lines import hit_lines
 from service.search.hits import Hit, to_pandas
 from service.search.query import ImageLike, Query
 from service.search.ranking import Found, Ranking, find_together, vectors_of
@@ -276,6 +275,9 @@ class _Answer:
 
     def lines(self, chosen: Chosen) -> Iterator[bytes]:
         """As `hits`, each as a line of JSON; LINES_AT_ONCE at a time."""
+        # not at the top: a search without a stream need not load Arrow's compute module
+        from service.search.hit_lines import hit_lines
+
         for start in range(0, len(chosen.found), LINES_AT_ONCE):
             found = chosen.found.at(slice(start, start + LINES_AT_ONCE))
             if self._explaining is not None:

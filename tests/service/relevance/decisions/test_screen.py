@@ -52,7 +52,7 @@ def test_the_worst_numbers_for_brain_floats_stay_within_what_is_said() -> None:
 
 
 @pytest.mark.usefixtures("way")
-def test_the_nearest_are_those_of_all_products_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nearest_are_those_of_all_products_in_full() -> None:
     rows = drawn(500, 96, 3)
     ids = np.arange(1, 501)
     # every fifth row is known, so that it must not be its own; copies among them are equals
