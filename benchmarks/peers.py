@@ -71,7 +71,7 @@ def measure_peers(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
         for kind, queries in asked.items():
             truth = [peers[0].find(query) for query in queries]
             jobs = [turning(queries, peer.find) for peer in peers]
-            jobs += [turning(queries, partial(bare, lake, K)), lambda: _read_all(lake)]
+            jobs += [turning(queries, partial(bare, lake, K)), lambda: _read_all(folder)]
             seconds = in_turn(jobs, 10 if quick else 100)
             for peer, took_s in zip(peers, seconds, strict=False):
                 shares = [
@@ -147,7 +147,7 @@ def _lance(workspace: Path, vectors: Vectors) -> Iterator[Peer]:
 _POOL = ThreadPoolExecutor(os.cpu_count())
 
 
-def _read_all(lake: Lake) -> None:
+def _read_all(folder: Path) -> None:
     """Every byte of the vectors, as one reads memory."""
 
     def read(path: Path) -> int:
@@ -157,5 +157,5 @@ def _read_all(lake: Lake) -> None:
             int(x) for x in _POOL.map(lambda piece: piece.max(), np.array_split(stored, cores))
         )
 
-    for segment in sorted((lake.root / "segments").iterdir()):
+    for segment in sorted((folder / "segments").iterdir()):
         read(segment / "vectors.faiss")
