@@ -24,6 +24,7 @@ from indexer.errors import LakeDamaged, LakeError, SnapshotGone
 from indexer.models import check_model, load_model_of
 from service.search.browse import Passing, passing
 from service.search.decided import DecidedBy, DecidedRows
+from service.search.facets import VALUES, Facets, facets
 from service.search.query import ByMoment, ImageLike, MaxPer, Query
 from service.search.search import Hit, Page, search, search_page, search_together, stream
 from service.search.understood import Understood, understand
@@ -327,6 +328,47 @@ class Lake:
         """
         query = Query().with_options({"where": where, "filter": filter, "decision": decision})
         return self.passing(query)[0]
+
+    def facets(
+        self,
+        where: str | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        values: int = VALUES,
+        filter: str | None = None,
+        decision: str | Sequence[str] | None = None,
+    ) -> Facets:
+        """What the columns hold, counted: values with their numbers of rows, or a histogram. A
+        column is counted without the conditions of `where` that ask for it alone.
+
+        :param where: as `search` takes it; so are filter and decision.
+        :param columns: their names, as a `where` writes them; None: those with a range or few
+            values.
+        :param values: of a column at most so many, those that most rows have; 1 to 1,000.
+        :raises BadRequest: if a column is unknown, values is out of range, the filter was not
+            applied, or a decision comes without a filter.
+        :raises UnknownFilter: if there is none of this name.
+        :raises WhereError: if where is not understood.
+        """
+        query = Query().with_options({"where": where, "filter": filter, "decision": decision})
+        return self.count_columns(query, columns, values=values)
+
+    def count_columns(
+        self,
+        query: Query,
+        columns: Sequence[str] | None,
+        *,
+        values: int,
+        snapshot: Snapshot | None = None,
+    ) -> Facets:
+        """As `facets`, by a query's where and decided alone; on the current snapshot, if none is
+        given.
+        """
+        query.check_browsing()
+        snapshot = self.snapshot if snapshot is None else snapshot
+        by = query.decided
+        among = None if by is None else self.rows_decided(snapshot, by).masks
+        return facets(snapshot, query.where, columns, values=values, among=among)
 
     def passing(self, query: Query) -> tuple[Passing, DecidedRows | None]:
         """As `browse`, by a query's where and decided alone, and what its filter decided.

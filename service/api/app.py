@@ -27,6 +27,7 @@ from service.api.routes import (
     clip_retrieval,
     docs,
     embeddings,
+    facets,
     filters,
     formats,
     health,
@@ -127,7 +128,19 @@ def create_app(
     state.recalls = RecallWatch(metrics.recalled, lambda: metrics.under_way == 0)
     metrics.watch(hub)
     errors.install(app)
-    ours = (search, search_many, lakes, images, filters, formats, session, health, docs, page)
+    ours = (
+        search,
+        search_many,
+        lakes,
+        facets,
+        images,
+        filters,
+        formats,
+        session,
+        health,
+        docs,
+        page,
+    )
     for module in (*ours, embeddings, clip_retrieval):
         app.include_router(module.router)
     app.mount("/page", page.files(), name="page")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 
 from indexer import __version__
+from service.cli.facets import add_facets
 from service.cli.filters.verb import add_filter
 from service.cli.indexing import add_index
 from service.cli.mcp import add_mcp
@@ -38,6 +39,7 @@ def parser() -> Parser:
     add_import(verbs)
     add_export_vectors(verbs)
     add_search(verbs)
+    add_facets(verbs)
     add_serve(verbs)
     add_mcp(verbs)
     add_filter(verbs)

@@ -54,6 +54,29 @@ class Where:
             raise WhereError(text, str(error)) from None
         return cls(text, frozenset(columns.used), expression)
 
+    @classmethod
+    def terms(cls, text: str, schema: pa.Schema) -> list[Where]:
+        """The expression as what its outermost ANDs join: a row passes if it passes each. Their
+        text is that of the whole, for messages.
+
+        :raises WhereError: as `parse` does.
+        """
+        tree = parse_tree(text, Columns(schema, text).has)
+        found = []
+        waiting = [tree]
+        while waiting:
+            node = _without_brackets(waiting.pop())
+            if node.key == "and":
+                waiting += [node.expression, node.this]
+                continue
+            columns = Columns(schema, text)
+            try:
+                expression = _Reader(columns).predicate(node)
+            except Mismatch as error:
+                raise WhereError(text, str(error)) from None
+            found.append(cls(text, frozenset(columns.used), expression))
+        return found
+
     def mask(self, table: pa.Table) -> NDArray[np.bool_]:
         """Ask every row; only the needed columns are looked at, on all of pyarrow's threads.
 

@@ -1,0 +1,101 @@
+"""What the columns of a lake hold, counted: what a `where` is chosen by."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from service.api.schemas import ErrorAnswer, Strict
+from service.api.serving.hub import ServedLake
+from service.search.decided import Decision
+from service.search.facets import MAX_VALUES, VALUES
+from service.search.query import Query
+from service.where.syntax import MAX_BYTES
+
+MAX_COLUMNS = 200
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    code: {"model": ErrorAnswer} for code in (404, 413, 422, 429, 503)
+}
+
+router = APIRouter(prefix="/v1", tags=["lakes"])
+
+
+class FacetsRequest(Strict):
+    """Which columns of which rows."""
+
+    lake: str | None = Field(None, description="Its name; may be left out where one is served.")
+    where: str | None = Field(
+        None,
+        max_length=MAX_BYTES,
+        description="As search takes it. A column is counted without the conditions that ask for it alone.",
+        examples=["camera = 'Canon EOS R5' AND width_px >= 1024"],
+    )
+    filter: str | None = Field(None, max_length=300, description="As search takes it.")
+    decision: list[Decision] | None = Field(None, min_length=1, max_length=3)
+    columns: Annotated[
+        list[str] | None,
+        Field(
+            max_length=MAX_COLUMNS,
+            description="Left out: those with a range or few values, the lake's own first.",
+            examples=[["camera", "place.latitude"]],
+        ),
+    ] = None
+    values: int = Field(VALUES, ge=1, le=MAX_VALUES, description="Of a column, at most.")
+
+
+class FacetValue(BaseModel):
+    value: str | bool
+    rows: int
+
+
+class FacetBin(BaseModel):
+    low: float | str = Field(description="Times in ISO 8601.")
+    high: float | str = Field(description="Not among its rows, but for the last bin's.")
+    rows: int
+
+
+class Facet(BaseModel):
+    name: str
+    kind: Literal["values", "range"]
+    rows: int = Field(description="Rows that have a value.")
+    nulls: int = Field(description="Rows that have none.")
+    values: list[FacetValue] | None = Field(None, description="Those of most rows first.")
+    more_values: int | None = Field(None, description="Different ones beyond these.")
+    bins: list[FacetBin] | None = Field(
+        None, description="Of equal width but for the last; none where no value is finite."
+    )
+
+
+class FacetsAnswer(BaseModel):
+    snapshot: int
+    rows: int = Field(description="Rows that pass all conditions.")
+    facets: list[Facet]
+
+
+@router.post(
+    "/facets",
+    response_model=FacetsAnswer,
+    responses=ERRORS,
+    summary="What columns hold, and how many rows have each value",
+)
+def facets(request: Request, body: FacetsRequest) -> Response:
+    """Values with their numbers of rows, or a histogram, for each column; the exact number of rows
+    that pass. Counted on one snapshot.
+    """
+    served: ServedLake = request.app.state.hub.lake(body.lake)
+    query = Query().with_options(
+        {"where": body.where or None, "filter": body.filter, "decision": body.decision}
+    )
+    snapshot = served.lake.snapshot
+    found = served.lake.count_columns(query, body.columns, values=body.values, snapshot=snapshot)
+    answer = {
+        "snapshot": snapshot.number,
+        "rows": found.rows,
+        "facets": [each.to_json() for each in found.facets],
+    }
+    return Response(orjson.dumps(answer), media_type="application/json")

@@ -1,0 +1,275 @@
+"""What values a lake's columns hold, and how many images have each: what one chooses a `where` by.
+
+A column is counted among the rows that all conditions keep but its own: whoever chose one camera
+still sees the others, with what choosing them as well would bring. Conditions are what the
+outermost ANDs of a `where` join; one is a column's own if it asks for no other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from indexer.arrays import RowMask
+from indexer.errors import BadRequest
+from service.search.hits import plain_value
+from service.snapshot.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from service.where.where import Where
+
+VALUES = 12  # of a column, those that most rows have
+MAX_VALUES = 1_000
+BINS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    value: str | bool
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Rows from `low` to below `high`; the last bin's `high` is among them."""
+
+    low: float | str  # times are ISO 8601, in UTC where the column has a zone
+    high: float | str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """What one column holds, among the rows that the conditions on other columns keep."""
+
+    name: str  # as a `where` writes it: place.latitude
+    kind: str  # "values" or "range"
+    rows: int  # that have a value
+    nulls: int  # that have none
+    values: tuple[Value, ...] = ()  # most rows first, then by value
+    more_values: int = 0  # different ones beyond these
+    bins: tuple[Bin, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "name": self.name,
+            "kind": self.kind,
+            "rows": self.rows,
+            "nulls": self.nulls,
+        }
+        if self.kind == "values":
+            said["values"] = [{"value": each.value, "rows": each.rows} for each in self.values]
+            said["more_values"] = self.more_values
+        else:
+            said["bins"] = [
+                {"low": each.low, "high": each.high, "rows": each.rows} for each in self.bins
+            ]
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    rows: int  # that pass all conditions
+    facets: tuple[Facet, ...]
+
+
+def facets(
+    snapshot: Snapshot,
+    where: str | None = None,
+    columns: Sequence[str] | None = None,
+    *,
+    values: int = VALUES,
+    among: Sequence[RowMask] | None = None,
+) -> Facets:
+    """Count what the columns hold.
+
+    :param columns: their names, as a `where` writes them; None: all that have few values or a
+        range, the lake's own first.
+    :param values: of a column at most so many, those that most rows have; 1 to MAX_VALUES.
+    :param among: bool, (rows of the part,), a mask a part: only these rows; None: all live ones.
+    :raises BadRequest: if a column is unknown or holds bytes, or values is out of range.
+    :raises WhereError: if where is not understood.
+    """
+    # not at the top: Arrow's expressions take a quarter of a second to load
+    from service.where.where import Where
+
+    if not 1 <= values <= MAX_VALUES:
+        raise BadRequest("values", f"{values} is no number of values; it is 1 to {MAX_VALUES:,}")
+    known = {name: path for path, name in _columns(snapshot)}
+    wanted = list(known) if columns is None else [_named(name, known) for name in columns]
+    terms = [] if where is None else Where.terms(where, snapshot.schema)
+    masks = _Masks(snapshot, terms, among)
+    found = []
+    for name in wanted:
+        path = known[name]
+        facet = _facet(snapshot, name, path, masks.without(path[0]), values)
+        if columns is not None or _is_worth_showing(facet, snapshot.live_rows):
+            found.append(facet)
+    return Facets(sum(int(mask.sum()) for mask in masks.without(None)), tuple(found))
+
+
+def _columns(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Paths and names of what can be counted, the user's own columns first."""
+    own = set(snapshot.manifest.columns)
+    fields = sorted(snapshot.schema, key=lambda field: field.name not in own)
+    for field in fields:
+        if pa.types.is_struct(field.type):
+            for inner in field.type:
+                yield (field.name, inner.name), f"{field.name}.{inner.name}"
+        elif not pa.types.is_binary(field.type):
+            yield (field.name,), field.name
+
+
+def _named(name: str, known: dict[str, tuple[str, ...]]) -> str:
+    if name in known:
+        return name
+    raise BadRequest("columns", f"there is no column {name} to count; there are {', '.join(known)}")
+
+
+def _is_worth_showing(facet: Facet, rows: int) -> bool:
+    """Nobody chooses from a list in which every image has a value of its own."""
+    if not facet.rows:
+        return False
+    if facet.kind == "range":
+        return True
+    different = len(facet.values) + facet.more_values
+    return different <= max(20, rows // 5)
+
+
+class _Masks:
+    """Of each part the rows that conditions keep."""
+
+    def __init__(
+        self, snapshot: Snapshot, terms: Sequence[Where], among: Sequence[RowMask] | None
+    ) -> None:
+        self._snapshot = snapshot
+        self._terms = terms
+        self._among = among
+        self._of_term: dict[int, list[RowMask]] = {}
+        self._found: dict[frozenset[int], list[RowMask]] = {}
+
+    def without(self, column: str | None) -> list[RowMask]:
+        """:param column: the one whose own conditions are left out; None: none is."""
+        numbers = frozenset(
+            number
+            for number, term in enumerate(self._terms)
+            if column is None or term.columns != {column}
+        )
+        if numbers not in self._found:
+            self._found[numbers] = [self._mask(at, numbers) for at in range(len(self._parts))]
+        return self._found[numbers]
+
+    @property
+    def _parts(self) -> Sequence[Any]:
+        return self._snapshot.parts
+
+    def _mask(self, at: int, numbers: frozenset[int]) -> RowMask:
+        part = self._snapshot.parts[at]
+        mask = np.ones(part.rows, bool) if part.alive is None else part.alive.copy()
+        if self._among is not None:
+            mask &= self._among[at]
+        for number in numbers:
+            mask &= self._term(number)[at]
+        return mask
+
+    def _term(self, number: int) -> list[RowMask]:
+        if number not in self._of_term:
+            term = self._terms[number]
+            self._of_term[number] = [
+                term.mask(part.columns(sorted(term.columns))) for part in self._snapshot.parts
+            ]
+        return self._of_term[number]
+
+
+def _facet(
+    snapshot: Snapshot, name: str, path: tuple[str, ...], masks: Sequence[RowMask], values: int
+) -> Facet:
+    pieces: list[Any] = []
+    for part, mask in zip(snapshot.parts, masks, strict=True):
+        column: Any = part.columns([path[0]])[path[0]]
+        for field in path[1:]:
+            column = pc.struct_field(column, field)
+        pieces += (column if mask.all() else column.filter(pa.array(mask))).chunks
+    kind = snapshot.schema.field(path[0]).type
+    for field in path[1:]:
+        kind = kind.field(field).type
+    column = pa.chunked_array(pieces, kind)
+    nulls = column.null_count
+    rows = len(column) - nulls
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_timestamp(kind):
+        return Facet(name, "range", rows, nulls, bins=_bins(column.drop_null(), kind))
+    found, more = _values(column.drop_null(), kind, values)
+    return Facet(name, "values", rows, nulls, values=found, more_values=more)
+
+
+def _values(column: Any, kind: pa.DataType, most: int) -> tuple[tuple[Value, ...], int]:
+    if pa.types.is_list(kind):
+        # A row that names a label twice has it once.
+        lists, elements = pc.list_parent_indices(column), pc.list_flatten(column)
+        pairs = pa.table({"row": lists, "value": elements}).group_by(["row", "value"]).aggregate([])
+        column = pairs["value"].drop_null()
+    counted = pc.value_counts(column)
+    texts, counts = counted.field("values"), counted.field("counts").to_numpy()
+    # The most frequent first; of equals those that come first by value, so that an answer is the
+    # same whatever order the rows lie in.
+    if len(texts) > most:
+        least = np.partition(counts, -most)[-most]
+        kept = np.flatnonzero(counts >= least)
+        texts, counts = texts.take(pa.array(kept)), counts[kept]
+    pairs_found = sorted(zip(texts.to_pylist(), counts.tolist(), strict=True), key=_by_rows)
+    shown = tuple(Value(value, rows) for value, rows in pairs_found[:most])
+    return shown, len(counted) - len(shown)
+
+
+def _by_rows(pair: tuple[Any, int]) -> tuple[int, str]:
+    return -pair[1], str(pair[0])
+
+
+def _bins(column: Any, kind: pa.DataType) -> tuple[Bin, ...]:
+    is_time = pa.types.is_timestamp(kind)
+    is_whole = is_time or pa.types.is_integer(kind)
+    numbers = (column.cast(pa.int64()) if is_time else column).to_numpy()
+    if not is_whole:
+        numbers = numbers[np.isfinite(numbers)]
+    if not len(numbers):
+        return ()
+    low, high = numbers.min(), numbers.max()
+    edges = _edges(low, high, is_whole=is_whole)
+    counts, _ = np.histogram(numbers, edges)
+    told = _time_told(kind) if is_time else _number_told(is_whole=is_whole)
+    return tuple(
+        Bin(told(edges[at]), told(edges[at + 1]), int(counts[at])) for at in range(len(counts))
+    )
+
+
+def _edges(low: Any, high: Any, *, is_whole: bool) -> np.ndarray[Any, Any]:
+    """(bins + 1,), rising: between whole numbers whole ones, so that no bin is empty by design."""
+    if low == high:
+        return np.array([low, high])
+    if is_whole:
+        step = -(-(int(high) - int(low)) // BINS)
+        bins = math.ceil((int(high) - int(low)) / step)
+        return np.array([*(int(low) + step * at for at in range(bins)), int(high)])
+    return np.linspace(float(low), float(high), BINS + 1)
+
+
+def _number_told(*, is_whole: bool) -> Callable[[Any], float | str]:
+    return int if is_whole else float
+
+
+def _time_told(kind: Any) -> Callable[[Any], float | str]:
+    scale = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
+
+    def told(count: Any) -> str:
+        whole, rest = divmod(int(count), scale)
+        moment = datetime.fromtimestamp(whole, UTC).replace(microsecond=rest * 10**6 // scale)
+        return str(plain_value(moment if kind.tz is not None else moment.replace(tzinfo=None)))
+
+    return told
