@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 VALUES = 12  # of a column, those that most rows have
 MAX_VALUES = 1_000
 BINS = 24
+_FEW = 20  # different values, from which one chooses however few images there are
+_LOOKED_AT = 5_000  # rows that tell whether a column is worth counting
+# Of use to few: counted for those who name them.
+_RARE = frozenset(
+    {
+        *("row_id", "uri", "sha256", "phash", "etag", "columns_etag", "size_bytes"),
+        *("member", "offset", "length", "row_group", "row_index", "time_us", "region_px"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +112,19 @@ def facets(
     if not 1 <= values <= MAX_VALUES:
         raise BadRequest("values", f"{values} is no number of values; it is 1 to {MAX_VALUES:,}")
     known = {name: path for path, name in _columns(snapshot)}
-    wanted = list(known) if columns is None else [_named(name, known) for name in columns]
+    if columns is None:
+        wanted = [name for name in known if name not in _RARE]
+    else:
+        wanted = [_named(name, known) for name in columns]
     terms = [] if where is None else Where.terms(where, snapshot.schema)
     masks = _Masks(snapshot, terms, among)
     found = []
     for name in wanted:
         path = known[name]
+        if columns is None and _is_of_one_each(snapshot, path):
+            continue
         facet = _facet(snapshot, name, path, masks.without(path[0]), values)
-        if columns is not None or _is_worth_showing(facet, snapshot.live_rows):
+        if columns is not None or _is_worth_showing(facet):
             found.append(facet)
     return Facets(sum(int(mask.sum()) for mask in masks.without(None)), tuple(found))
 
@@ -133,14 +147,22 @@ def _named(name: str, known: dict[str, tuple[str, ...]]) -> str:
     raise BadRequest("columns", f"there is no column {name} to count; there are {', '.join(known)}")
 
 
-def _is_worth_showing(facet: Facet, rows: int) -> bool:
-    """Nobody chooses from a list in which every image has a value of its own."""
-    if not facet.rows:
+def _is_of_one_each(snapshot: Snapshot, path: tuple[str, ...]) -> bool:
+    """Whether nearly every image seems to have a value of its own, as a caption or a path: nobody
+    chooses from such a list, and counting it takes a hundred times as long.
+    """
+    kind = _type_of(snapshot.schema, path)
+    if not (pa.types.is_string(kind) and snapshot.parts):
         return False
-    if facet.kind == "range":
-        return True
+    part = max(snapshot.parts, key=lambda part: part.rows)
+    some = _column(part.at(np.arange(min(_LOOKED_AT, part.rows)), [path[0]]), path).drop_null()
+    return len(some) > _FEW and len(some.unique()) > len(some) / 2
+
+
+def _is_worth_showing(facet: Facet) -> bool:
+    """Nobody chooses from a list in which hardly two images have the same."""
     different = len(facet.values) + facet.more_values
-    return different <= max(20, rows // 5)
+    return facet.rows > 0 and different <= max(_FEW, facet.rows // 5)
 
 
 class _Masks:
@@ -193,13 +215,9 @@ def _facet(
 ) -> Facet:
     pieces: list[Any] = []
     for part, mask in zip(snapshot.parts, masks, strict=True):
-        column: Any = part.columns([path[0]])[path[0]]
-        for field in path[1:]:
-            column = pc.struct_field(column, field)
+        column = _column(part.columns([path[0]]), path)
         pieces += (column if mask.all() else column.filter(pa.array(mask))).chunks
-    kind = snapshot.schema.field(path[0]).type
-    for field in path[1:]:
-        kind = kind.field(field).type
+    kind = _type_of(snapshot.schema, path)
     column = pa.chunked_array(pieces, kind)
     nulls = column.null_count
     rows = len(column) - nulls
@@ -207,6 +225,20 @@ def _facet(
         return Facet(name, "range", rows, nulls, bins=_bins(column.drop_null(), kind))
     found, more = _values(column.drop_null(), kind, values)
     return Facet(name, "values", rows, nulls, values=found, more_values=more)
+
+
+def _column(table: pa.Table, path: tuple[str, ...]) -> Any:
+    column: Any = table[path[0]]
+    for field in path[1:]:
+        column = pc.struct_field(column, field)
+    return column
+
+
+def _type_of(schema: pa.Schema, path: tuple[str, ...]) -> Any:
+    kind: Any = schema.field(path[0]).type
+    for field in path[1:]:
+        kind = kind.field(field).type
+    return kind
 
 
 def _values(column: Any, kind: pa.DataType, most: int) -> tuple[tuple[Value, ...], int]:
@@ -221,7 +253,10 @@ def _values(column: Any, kind: pa.DataType, most: int) -> tuple[tuple[Value, ...
     # same whatever order the rows lie in.
     if len(texts) > most:
         least = np.partition(counts, -most)[-most]
-        kept = np.flatnonzero(counts >= least)
+        more = np.flatnonzero(counts > least)
+        equal = np.flatnonzero(counts == least)
+        first = pc.bottom_k_unstable(texts.take(pa.array(equal)), most - len(more)).to_numpy()
+        kept = np.concatenate([more, equal[first.astype(np.int64)]])
         texts, counts = texts.take(pa.array(kept)), counts[kept]
     pairs_found = sorted(zip(texts.to_pylist(), counts.tolist(), strict=True), key=_by_rows)
     shown = tuple(Value(value, rows) for value, rows in pairs_found[:most])

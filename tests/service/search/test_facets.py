@@ -124,6 +124,21 @@ def test_without_names_what_is_worth_choosing_by(lake: Path) -> None:
     assert (empty.rows, [each.name for each in empty.facets]) == (0, ["width_px"])
 
 
+def test_of_many_equals_those_that_come_first(tmp_path: Path) -> None:
+    """Thirty names of one image each, and one of two: it, then the first two of the thirty."""
+    desk = Desk(tmp_path)
+    for number in range(32):
+        desk.add(f"{number:02d}.png", (number, 255 - number, 9))
+        name = "twice" if number > 29 else f"name {(7 * number) % 30:02d}"
+        write(desk.photos / f"{number:02d}.json", json.dumps({"who": name}).encode())
+    desk.index()
+    found = facet(desk.lake, "who", values=3)
+    assert found.values == (Value("twice", 2), Value("name 00", 1), Value("name 01", 1))
+    assert found.more_values == 28
+    with Lake.open(desk.lake) as opened:  # nobody chooses from such a list
+        assert "who" not in [each.name for each in opened.facets().facets]
+
+
 def test_mistakes_are_told(lake: Path) -> None:
     with Lake.open(lake) as opened:
         with pytest.raises(
