@@ -125,6 +125,14 @@ def warm_decoders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr("indexer.run.embedding.pipeline.Decoder", warm)
 
 
+@pytest.fixture(autouse=True)
+def whole_listings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a loaded machine a short listing may take a second, and is handed over in two pieces: then
+    batches, and commits, fall elsewhere.
+    """
+    monkeypatch.setattr("indexer.run.plan.plan.BATCH_S", 60.0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Converted models and row tables go here,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from service.cli.parts import Verbs, add_json, add_verb, positive, print_json
 if TYPE_CHECKING:
     from service.search.facets import Facet
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _BAR = 24  # characters of the longest bar
 _VALUE = 40  # characters of a value before it is cut for people
 
@@ -82,7 +84,11 @@ def _tell(facet: Facet) -> None:
     without = f", {facet.nulls:,} without" if facet.nulls else ""
     print(f"{one_line(facet.name)}: {facet.rows:,} with a value{without}")
     lines = [(_plain(each.value), each.rows) for each in facet.values]
-    lines += [(f"{_plain(each.low)} to {_plain(each.high)}", each.rows) for each in facet.bins]
+    lines += [
+        (f"{_plain(each.low)} to {_plain(each.high)}", each.rows)
+        for each in facet.bins
+        if each.rows
+    ]
     most = max((rows for _, rows in lines), default=0)
     width = max((len(text) for text, _ in lines), default=0)
     for text, rows in lines:
@@ -96,4 +102,6 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = f"{value:g}" if isinstance(value, float) else one_line(str(value))
+    if _TIME.match(text):
+        text = text[: len("2024-05-01T12:00:00")].replace("T", " ")
     return text if len(text) <= _VALUE else f"{text[: _VALUE - 3]}..."

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from indexer.errors import UnknownFilter
 from service.api.schemas import ErrorAnswer, Strict
 from service.api.serving.hub import ServedLake
 from service.search.decided import Decision
@@ -92,7 +93,12 @@ def facets(request: Request, body: FacetsRequest) -> Response:
         {"where": body.where or None, "filter": body.filter, "decision": body.decision}
     )
     snapshot = served.lake.snapshot
-    found = served.lake.count_columns(query, body.columns, values=body.values, snapshot=snapshot)
+    try:
+        found = served.lake.count_columns(
+            query, body.columns, values=body.values, snapshot=snapshot
+        )
+    except UnknownFilter as error:  # callers need not know our folders
+        raise UnknownFilter(served.name, str(body.filter), error.nearest, field="filter") from None
     answer = {
         "snapshot": snapshot.number,
         "rows": found.rows,

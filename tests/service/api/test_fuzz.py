@@ -47,6 +47,7 @@ OPERATIONS = (
     "POST /knn-service",
     "POST /metadata",
     "POST /v1/embeddings",
+    "POST /v1/facets",
     "POST /v1/search",
     "POST /v1/search/many",
     "POST /v1/search/upload",
@@ -166,8 +167,10 @@ def test_an_operation(api: BaseSchema, label: str) -> None:
 
     statuses: Counter[int] = Counter()
     run()
-    # Not one alone, which chance could take away on another machine.
-    assert sum(statuses[good] for good in GOOD) >= 3, f"hardly a request got through: {statuses}"
+    # Of many requests not one alone, which chance could take away on another machine. An operation
+    # without parameters has one or two.
+    enough = 3 if statuses.total() > 10 else 1
+    assert sum(statuses[good] for good in GOOD) >= enough, f"hardly one got through: {statuses}"
 
 
 def steer(case: Case, data: st.DataObject, label: str) -> None:
@@ -245,6 +248,9 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         "num_result_ids": st.sampled_from([1, 30, None]),
         "use_mclip": st.none(),
         "ids": st.lists(st.integers(1, 30), max_size=3),
+        "columns": st.lists(st.sampled_from(["camera", "width_px", "place.latitude", "nope"])),
+        "values": st.integers(1, 30),
+        "filter": st.sampled_from(["mine", None]),
     }
     for values in (case.path_parameters, case.query, case.body):
         if not isinstance(values, dict):
