@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from indexer.arrays import RowMask
 from indexer.errors import BadRequest
@@ -47,7 +48,10 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Rows from `low` to below `high`; the last bin's `high` is among them."""
+    """Rows from `low` to below `high`; the last bin's `high` is among them.
+
+    `low` of the first and `high` of the last may lie a little outside of all values.
+    """
 
     low: float | str  # times are ISO 8601, in UTC where the column has a zone
     high: float | str
@@ -59,7 +63,7 @@ class Facet:
     """What one column holds, among the rows that the conditions on other columns keep."""
 
     name: str  # as a `where` writes it: place.latitude
-    kind: str  # "values" or "range"
+    kind: str  # "values", "lists" (of which each has several values) or "range"
     rows: int  # that have a value
     nulls: int  # that have none
     values: tuple[Value, ...] = ()  # most rows first, then by value
@@ -73,7 +77,7 @@ class Facet:
             "rows": self.rows,
             "nulls": self.nulls,
         }
-        if self.kind == "values":
+        if self.kind != "range":
             said["values"] = [{"value": each.value, "rows": each.rows} for each in self.values]
             said["more_values"] = self.more_values
         else:
@@ -224,7 +228,8 @@ def _facet(
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_timestamp(kind):
         return Facet(name, "range", rows, nulls, bins=_bins(column.drop_null(), kind))
     found, more = _values(column.drop_null(), kind, values)
-    return Facet(name, "values", rows, nulls, values=found, more_values=more)
+    of = "lists" if pa.types.is_list(kind) else "values"
+    return Facet(name, of, rows, nulls, values=found, more_values=more)
 
 
 def _column(table: pa.Table, path: tuple[str, ...]) -> Any:
@@ -276,7 +281,7 @@ def _bins(column: Any, kind: pa.DataType) -> tuple[Bin, ...]:
     if not len(numbers):
         return ()
     low, high = numbers.min(), numbers.max()
-    edges = _edges(low, high, is_whole=is_whole)
+    edges = _even_edges(int(low), int(high)) if is_time else _edges(low, high, is_whole=is_whole)
     counts, _ = np.histogram(numbers, edges)
     told = _time_told(kind) if is_time else _number_told(is_whole=is_whole)
     return tuple(
@@ -284,15 +289,37 @@ def _bins(column: Any, kind: pa.DataType) -> tuple[Bin, ...]:
     )
 
 
-def _edges(low: Any, high: Any, *, is_whole: bool) -> np.ndarray[Any, Any]:
-    """(bins + 1,), rising: between whole numbers whole ones, so that no bin is empty by design."""
+def _edges(low: Any, high: Any, *, is_whole: bool) -> NDArray[Any]:
+    """(bins + 1,), rising, at most BINS bins: at round numbers, which people read and type."""
     if low == high:
         return np.array([low, high])
+    step = _round_step(float(high) - float(low), is_whole=is_whole)
+    # rounded: 3e-9 / 1e-10 is a little more than 30
+    first = math.floor(round(float(low) / step, 9))
+    last = math.ceil(round(float(high) / step, 9))
     if is_whole:
-        step = -(-(int(high) - int(low)) // BINS)
-        bins = math.ceil((int(high) - int(low)) / step)
-        return np.array([*(int(low) + step * at for at in range(bins)), int(high)])
-    return np.linspace(float(low), float(high), BINS + 1)
+        return np.array([at * int(step) for at in range(first, last + 1)])
+    digits = max(0, 1 - math.floor(math.log10(step)))
+    edges = np.round(np.arange(first, last + 1) * step, min(digits, 300))
+    edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)
+    return edges
+
+
+def _round_step(span: float, *, is_whole: bool) -> float:
+    """1, 2 or 5 times a power of ten, so that a span has at most BINS - 1 of it, and one begun."""
+    least = span / (BINS - 2)
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
+    return max(step, 1.0) if is_whole else step
+
+
+def _even_edges(low: int, high: int) -> NDArray[Any]:
+    """(bins + 1,), rising: of times, whose round numbers are other ones."""
+    if low == high:
+        return np.array([low, high])
+    step = -(-(high - low) // BINS)
+    bins = -(-(high - low) // step)
+    return np.array([*(low + step * at for at in range(bins)), high])
 
 
 def _number_told(*, is_whole: bool) -> Callable[[Any], float | str]:

@@ -62,7 +62,9 @@ class FacetBin(BaseModel):
 
 class Facet(BaseModel):
     name: str
-    kind: Literal["values", "range"]
+    kind: Literal["values", "lists", "range"] = Field(
+        description="values: texts, true and false; lists: rows have several; range: numbers, times."
+    )
     rows: int = Field(description="Rows that have a value.")
     nulls: int = Field(description="Rows that have none.")
     values: list[FacetValue] | None = Field(None, description="Those of most rows first.")

@@ -11,6 +11,7 @@ import { AroundGrid } from "./around_grid.js";
 import { Chips } from "./chips.js";
 import { Grid } from "./grid.js";
 import { takeKeys } from "./help.js";
+import { Metadata } from "./metadata.js";
 import { exampleOf } from "./query.js";
 import { Results } from "./results.js";
 import { SearchBox } from "./search_box.js";
@@ -46,8 +47,11 @@ class SearchPage {
   #box = new SearchBox((typed) => this.#typed(typed));
   #where = new WherePanel({
     apply: (changes) => this.#go({ ...this.#state, ...changes, open: null }),
-    opened: () => this.#offerColumns(),
+    opened: () => this.#showColumns(),
   });
+  #metadata = new Metadata((where) => this.#go({ ...this.#state, where, open: null }));
+  #counted = null; // what the panel's numbers are of
+  #counting = new AbortController();
   #grid = new Grid(byId("grid"), { href: (row) => this.#href(row), act: (act, row) => this.#act(act, row) });
   #chips = new Chips(byId("chips"), {
     flip: (number) => this.#go(withFlipped(this.#state, number)),
@@ -159,11 +163,35 @@ class SearchPage {
     this.#where.show(state);
     this.#showChips();
     this.#around.state(state, this.#lake);
-    if (this.#where.isOpen) this.#offerColumns();
+    if (this.#where.isOpen) this.#showColumns();
   }
 
   #showChips(problem = null) {
     this.#chips.show(this.#lake, this.#state, this.#store, problem);
+  }
+
+  #showColumns() {
+    this.#offerColumns();
+    this.#count();
+  }
+
+  /** Count what the columns hold among the images that pass. */
+  async #count() {
+    const lake = this.#lakes.find(({ name }) => name === this.#lake);
+    const { where } = this.#state;
+    const wanted = lake && `${lake.name} ${lake.snapshot} ${where}`;
+    if (!lake || this.#counted === wanted) return;
+    this.#counted = wanted;
+    this.#counting.abort();
+    this.#counting = new AbortController();
+    this.#metadata.wait();
+    try {
+      this.#metadata.show(await api.facets(lake.name, where, this.#counting.signal), where);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.#counted = null; // they only help: a search says what is wrong
+      this.#metadata.clear();
+    }
   }
 
   async #offerColumns() {

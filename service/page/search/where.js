@@ -2,6 +2,7 @@
 
 import { button, byId } from "../common/dom.js";
 import { sentence } from "../common/words.js";
+import { columnName } from "./where_terms.js";
 
 const WORD = /[\w.]*$/;
 // Of use to few: offered to those who begin to type them.
@@ -82,11 +83,9 @@ export class WherePanel {
 
   #insert(name, word) {
     const end = this.#where.selectionStart ?? this.#where.value.length;
-    const isPlain = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(name);
-    const written = isPlain ? name : `"${name.replaceAll('"', '""')}"`;
     const before = this.#where.value.slice(0, end - word.length);
     const space = before && !/[\s(]$/.test(before) ? " " : "";
-    this.#where.setRangeText(`${space}${written} `, end - word.length, end, "end");
+    this.#where.setRangeText(`${space}${columnName(name)} `, end - word.length, end, "end");
     this.#where.focus();
     this.#offer();
   }

@@ -7,13 +7,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import BadRequest, WhereError
 from service.lake import Lake
-from service.search.facets import Bin, Facet, Value
+from service.search.facets import Bin, Facet, Value, _bins
 from tests.lakes import BLUE, GREEN, LONG_AGO_S, RED, YELLOW, Desk, write
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -70,18 +71,40 @@ def test_a_list_counts_once_for_each_of_its_different_values(tmp_path: Path) -> 
     }
     desk.index(write(desk.photos / "instances.json", json.dumps(coco).encode()))
     found = facet(desk.lake, "labels")
+    assert found.kind == "lists"
     assert found.values == (Value("cat", 2), Value("dog", 1))
 
 
-def test_a_range_is_cut_into_bins(lake: Path) -> None:
-    """100 to 400 in steps of 13: 100 and 100, then 123 in the second, 400 in the last."""
+def test_a_range_is_cut_into_bins_at_round_numbers(lake: Path) -> None:
+    """100, 100, 123 and 400: 300 / 22 is 13.6, so by 20."""
     found = facet(lake, "iso")
     assert (found.kind, found.rows, found.nulls) == ("range", 4, 1)
-    assert found.bins[0] == Bin(100, 113, 2)
-    assert found.bins[1] == Bin(113, 126, 1)
-    assert found.bins[-1] == Bin(399, 400, 1)
-    assert sum(each.rows for each in found.bins) == 4
+    assert found.bins[0] == Bin(100, 120, 2)
+    assert found.bins[1] == Bin(120, 140, 1)
+    assert found.bins[-1] == Bin(380, 400, 1)
+    assert [len(found.bins), sum(each.rows for each in found.bins)] == [15, 4]
     assert facet(lake, "width_px").bins == (Bin(4, 4, 5),)
+
+
+@pytest.mark.parametrize(
+    ("values", "first", "last", "bins"),
+    [
+        ([0.013, 0.9], (0.0, 0.05), (0.85, 0.9), 18),
+        ([-7, 2], (-7, -6), (1, 2), 9),
+        ([1e-9, 3e-9], (1e-9, 1.1e-9), (2.9e-9, 3e-9), 20),
+        ([-1e300, 1e300], (-1e300, -9e299), (9e299, 1e300), 20),
+        ([0, 2**53 - 1], (0, 5 * 10**14), (9 * 10**15, 95 * 10**14), 19),
+    ],
+)
+def test_bins_are_round_and_hold_all(
+    values: list[float], first: tuple[float, float], last: tuple[float, float], bins: int
+) -> None:
+    column = pa.chunked_array([pa.array(values)])
+    found = _bins(column, column.type)
+    assert (found[0].low, found[0].high) == pytest.approx(first, rel=1e-12)
+    assert (found[-1].low, found[-1].high) == pytest.approx(last, rel=1e-12)
+    assert len(found) == bins
+    assert sum(each.rows for each in found) == 2
 
 
 def test_times_are_a_range_in_words_a_where_takes(lake: Path) -> None:

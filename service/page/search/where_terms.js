@@ -1,0 +1,108 @@
+/**
+ * A `where` as the conditions that its outermost ANDs join, and those of them that the metadata panel wrote for a column.
+ * Values in, values out: knows neither the document nor the server.
+ */
+
+const WORD = /[A-Za-z_]/;
+
+/** @returns {string[]} a row passes the whole if it passes each; the whole alone where an OR joins its outermost parts */
+export function termsOf(where) {
+  const terms = [];
+  let [depth, start, isBetween, isOr] = [0, 0, false, false];
+  for (let at = 0; at < where.length; at += 1) {
+    const sign = where[at];
+    if (sign === "'" || sign === '"') {
+      at = endOfQuoted(where, at);
+    } else if (sign === "(" || sign === ")") {
+      depth += sign === "(" ? 1 : -1;
+    } else if (WORD.test(sign)) {
+      const word = /^\w+/.exec(where.slice(at))[0].toUpperCase();
+      if (depth === 0 && word === "BETWEEN") isBetween = true;
+      else if (depth === 0 && word === "OR") isOr = true;
+      else if (depth === 0 && word === "AND" && isBetween) isBetween = false;
+      else if (depth === 0 && word === "AND") {
+        terms.push(where.slice(start, at).trim());
+        start = at + word.length;
+      }
+      at += word.length - 1;
+    }
+  }
+  const whole = where.trim();
+  if (!whole) return [];
+  return isOr ? [`(${whole})`] : [...terms, where.slice(start).trim()].filter(Boolean);
+}
+
+function endOfQuoted(text, start) {
+  const end = text.indexOf(text[start], start + 1);
+  return end < 0 ? text.length : end; // a quote in it is written twice: two texts side by side
+}
+
+/** A column as SQL names it. */
+export const columnName = (name) =>
+  /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
+
+const literal = (value) => (typeof value === "boolean" ? String(value).toUpperCase() : `'${value.replaceAll("'", "''")}'`);
+const limit = (value) => {
+  if (typeof value === "number") return String(value);
+  return `${/(Z|[+-]\d\d:\d\d)$/.test(value) ? "TIMESTAMPTZ" : "TIMESTAMP"} '${value}'`;
+};
+
+/** What chooses these values of a column; none: nothing does. */
+function termOfValues({ name, kind }, values) {
+  const column = columnName(name);
+  if (!values.length) return null;
+  if (kind === "values") return `${column} IN (${values.map(literal).join(", ")})`;
+  const some = values.map((value) => `${literal(value)} IN ${column}`);
+  return some.length === 1 ? some[0] : `(${some.join(" OR ")})`;
+}
+
+/** The values of a facet that a `where` chooses, as this panel wrote it. */
+export function chosenValues(where, facet) {
+  const own = termsOf(where).find((term) => isOfValues(term, facet));
+  return own ? literalsOf(own) : [];
+}
+
+function literalsOf(term) {
+  const inside = term.replace(/^\(|\)$/g, "");
+  return [...inside.matchAll(/'((?:[^']|'')*)'|\b(TRUE|FALSE)\b/g)].map(([, text, truth]) =>
+    truth ? truth === "TRUE" : text.replaceAll("''", "'"),
+  );
+}
+
+const isOfValues = (term, facet) => termOfValues(facet, literalsOf(term)) === term;
+
+/** @returns {string} the `where` with these values of a facet chosen, and no others */
+export function withValues(where, facet, values) {
+  const others = termsOf(where).filter((term) => !isOfValues(term, facet));
+  const own = termOfValues(facet, values);
+  return [...others, ...(own ? [own] : [])].join(" AND ");
+}
+
+/** @typedef {{low: ?(number|string), high: ?(number|string), isClosed: boolean}} Range null: no end; isClosed: high is in it */
+
+/** @returns {Range} of a facet, as this panel wrote it */
+export function chosenRange(where, { name }) {
+  const range = { low: null, high: null, isClosed: false };
+  for (const term of termsOf(where)) {
+    const found = limitOf(term, name);
+    if (found?.sign === ">=") range.low = found.value;
+    else if (found) Object.assign(range, { high: found.value, isClosed: found.sign === "<=" });
+  }
+  return range;
+}
+
+function limitOf(term, name) {
+  const column = `${columnName(name)} `;
+  if (!term.startsWith(column)) return null;
+  const found = /^(>=|<=|<) (?:(-?[\d.]+(?:e[+-]?\d+)?)|TIMESTAMP(?:TZ)? '([^']*)')$/.exec(term.slice(column.length));
+  return found && { sign: found[1], value: found[2] === undefined ? found[3] : Number(found[2]) };
+}
+
+/** @param {Range} range */
+export function withRange(where, { name }, { low, high, isClosed }) {
+  const column = columnName(name);
+  const others = termsOf(where).filter((term) => limitOf(term, name) === null);
+  const from = low === null ? [] : [`${column} >= ${limit(low)}`];
+  const to = high === null ? [] : [`${column} ${isClosed ? "<=" : "<"} ${limit(high)}`];
+  return [...others, ...from, ...to].join(" AND ");
+}

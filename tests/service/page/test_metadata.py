@@ -1,0 +1,128 @@
+"""The metadata panel: counted values and ranges that write the `where`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.lakes import Desk, write
+from tests.service.page.conftest import Served, Visit, serving
+
+TERMS = """async ([where]) => {
+  const { termsOf } = await import("/page/search/where_terms.js");
+  return termsOf(where);
+}"""
+CHOSEN = """async ([where, facet, values]) => {
+  const terms = await import("/page/search/where_terms.js");
+  const written = terms.withValues(where, facet, values);
+  return [written, terms.chosenValues(written, facet)];
+}"""
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Twelve photos: robots a (6), b (4) and it's (2), distances 0 to 11."""
+    desk = Desk(tmp_path_factory.mktemp("metadata"))
+    for number in range(12):
+        desk.add(f"{number:02}.png", (255, number, 0), size=(8, 8))
+        robot = "a" if number < 6 else "b" if number < 10 else "it's"
+        facts = {"robot": robot, "distance": number, "seen": number % 3 == 0}
+        write(desk.photos / f"{number:02}.json", json.dumps(facts).encode())
+    desk.index()
+    return desk
+
+
+@pytest.fixture
+def served(desk: Desk, tmp_path: Path) -> Iterator[Served]:
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        yield served
+
+
+def test_values_and_ranges_write_the_where(visit: Visit, served: Served) -> None:
+    page = visit(served).open("/").page
+    page.get_by_role("button", name="Metadata").click()
+    robot = page.get_by_role("region", name="robot")
+    expect(robot.get_by_role("button")).to_have_text(["a6", "b4", "it's2"])
+    robot.get_by_role("button", name="it's").click()
+    expect(page.locator("#where")).to_have_value("robot IN ('it''s')")
+    expect(page.locator("#passing")).to_have_text("2 images pass")
+    expect(page.locator("#status")).to_have_text("2 images")
+    # The others are still there, with what choosing them as well would bring.
+    robot.get_by_role("button", name="b").click()
+    expect(page.locator("#where")).to_have_value("robot IN ('it''s', 'b')")
+    expect(page.locator("#passing")).to_have_text("6 images pass")
+    expect(robot.get_by_role("button", pressed=True)).to_have_text(["b4", "it's2"])
+    # By key: distances begin at 6 among them, and 8 is the third edge.
+    page.get_by_role("slider", name="distance from").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#where")).to_have_value("robot IN ('it''s', 'b') AND distance >= 10")
+    expect(page.locator("#passing")).to_have_text("2 images pass")
+    expect(page.get_by_role("slider", name="distance from")).to_be_focused()
+    page.go_back()
+    expect(page.locator("#where")).to_have_value("robot IN ('it''s', 'b')")
+    page.get_by_role("region", name="seen").get_by_role("button", name="true").click()
+    expect(page.locator("#where")).to_have_value("robot IN ('it''s', 'b') AND seen IN (TRUE)")
+    expect(page.locator("#passing")).to_have_text("2 images pass")
+    robot.get_by_role("button", name="b").click()
+    robot.get_by_role("button", name="it's").click()
+    expect(page.locator("#where")).to_have_value("seen IN (TRUE)")
+
+
+def test_what_was_typed_stays(visit: Visit, served: Served) -> None:
+    page = visit(served).open("/?where=distance+%3C+3+OR+robot+%3D+%27b%27").page
+    expect(page.locator("#passing")).to_have_text("7 images pass")
+    page.get_by_role("region", name="robot").get_by_role("button", name="a").click()
+    expect(page.locator("#where")).to_have_value("(distance < 3 OR robot = 'b') AND robot IN ('a')")
+    expect(page.locator("#status")).to_have_text("3 images")
+
+
+def test_a_where_that_is_wrong_is_told_and_counts_nothing(visit: Visit, served: Served) -> None:
+    visitor = visit(served)
+    visitor.refusals.add(422)
+    page = visitor.open("/?where=robt+%3D+1").page
+    expect(page.locator("#where-problem")).to_contain_text("did you mean robot?")
+    expect(page.locator("#facets")).to_be_empty()
+    expect(page.locator("#passing")).to_be_empty()
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(visit: Visit, served: Served) -> None:
+    page = visit(served, viewport={"width": 360, "height": 740}).open("/?where=distance+%3E+1").page
+    expect(page.locator(".facet").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("document.querySelector('#facets').scrollWidth") <= 360
+
+
+def test_a_where_is_taken_apart(visit: Visit, served: Served) -> None:
+    page = visit(served).open("/").page
+    for where, terms in {
+        "": [],
+        " a = 1 ": ["a = 1"],
+        "a = 'x AND y' and (b = 1 AND c = 2) AND NOT d": [
+            "a = 'x AND y'",
+            "(b = 1 AND c = 2)",
+            "NOT d",
+        ],
+        "a BETWEEN 1 AND 2 AND b": ["a BETWEEN 1 AND 2", "b"],
+        "a = 'it''s AND' AND \"or and\" = 1": ["a = 'it''s AND'", '"or and" = 1'],
+        "a = 1 AND b = 2 OR c = 3": ["(a = 1 AND b = 2 OR c = 3)"],
+        "band = 1 AND orange = 2": ["band = 1", "orange = 2"],
+    }.items():
+        assert page.evaluate(TERMS, [where]) == terms, where
+    for facet, values, written in (
+        ({"name": "my col", "kind": "values"}, ["a', 'b", ""], "\"my col\" IN ('a'', ''b', '')"),
+        ({"name": "ok", "kind": "values"}, [True], "ok IN (TRUE)"),
+        ({"name": "labels", "kind": "lists"}, ["cat"], "'cat' IN labels"),
+        (
+            {"name": "labels", "kind": "lists"},
+            ["cat", "it's"],
+            "('cat' IN labels OR 'it''s' IN labels)",
+        ),
+    ):
+        assert page.evaluate(CHOSEN, ["a = 1", facet, values]) == [f"a = 1 AND {written}", values]
+        # Chosen anew, it is written once.
+        again = page.evaluate(CHOSEN, [f"{written} AND a = 1", facet, values])
+        assert again == [f"a = 1 AND {written}", values]
