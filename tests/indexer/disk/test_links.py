@@ -221,15 +221,16 @@ def check_refused(
 def test_no_verb_follows_or_opens_what_stands_for_a_lakes_own(
     given: Path, tmp_path: Path, what: str, put: Callable[[Path, Path], None], capsys: Capture
 ) -> None:
-    names = dict.fromkeys([*entries(given), *BY_NAME])
+    names = list(dict.fromkeys([*entries(given), *BY_NAME]))
     # Every kind of entry is among them.
     assert {Path(name).name for name in names} >= {
         "manifest.json", "manifests", "segments", "rows.parquet", "vectors.faiss", "tombstones", "none.parquet",
         "skipped", "staging", "filters", "red", "labels.jsonl", "audits", "ledger", "000001.json", "000001.parquet",
         "filter.lock", "labels.lock", "writer.lock", "readers",
     }  # fmt: skip
-    for number, name in enumerate(names):
-        home = tmp_path / str(number)
+    # Every other one is a link, and those between are pipes: all verbs on all names take minutes.
+    for name in names[put is pipe :: 2]:
+        home = tmp_path / name.replace("/", "-")
         shutil.copytree(given / "my.lake", home / "my.lake")
         precious = exchange(home / "my.lake", name, put)
         check_refused(given, home / "my.lake", name, what, precious, capsys)
