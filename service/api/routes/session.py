@@ -69,6 +69,7 @@ def show(request: Request, response: Response) -> Session | Response:
     response_class=Response,
     responses={
         401: {"model": ErrorAnswer, "description": "key_invalid: no such key, or it was revoked"},
+        413: {"model": ErrorAnswer},
         422: {"model": ErrorAnswer},
         429: {"model": ErrorAnswer, "description": "too_many_attempts: wait as Retry-After says"},
     },

@@ -166,3 +166,11 @@ def test_the_table_of_limits_says_what_is_so() -> None:
 def test_a_variable_that_is_not_understood_is_named(name: str, text: str, words: str) -> None:
     with pytest.raises(BadRequest, match=f"^{name}: {re.escape(words)}$"):
         ServeConfig.from_env({name: text})
+
+
+def test_every_body_may_be_too_large(client: TestClient) -> None:
+    """The door refuses it before any route does; each says so, whatever fuzzing comes upon."""
+    for path, operations in client.get("/openapi.json").json()["paths"].items():
+        for method, operation in operations.items():
+            if "requestBody" in operation:
+                assert "413" in operation["responses"], (method, path)
