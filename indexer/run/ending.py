@@ -53,7 +53,13 @@ def wrap_up(
         run.layout, commits.manifest, run.config, run.report, run.progress
     )
     commits.manifest = with_groups(
-        run.layout, commits.manifest, run.config, run.report, run.progress, load_model
+        run.layout,
+        commits.manifest,
+        run.config,
+        run.report,
+        run.progress,
+        load_model,
+        run.should_stop,
     )
 
 

@@ -441,6 +441,13 @@ def test_a_run_makes_groups_of_a_very_large_lake_and_a_full_disk_is_a_note(
         "the next `lakesift sync` tries again"
     ]
     assert list((lake / "staging").iterdir()) == []
+    # Ctrl-C, as the third time that it is asked for: nothing is left of it.
+    asked = iter([False, False])
+    stopped = with_groups(
+        layout, bare, large, report, Silent(), no_model, lambda: next(asked, True)
+    )
+    assert (stopped, report.interrupted) == (bare, True)
+    assert not list(layout.staging.iterdir())
     made = with_groups(layout, bare, large, report, Silent(), no_model)
     assert made.groups is not None
     assert (made.grouped_rows, made.groups.recall) == (ROWS, 0.99)

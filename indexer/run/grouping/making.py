@@ -39,6 +39,32 @@ RECALL = 0.99  # of searches of a very large lake that ask for none
 LoadModel = Callable[[], Embedder]
 
 
+class _Stopped(Exception):
+    """Whoever runs this wants it to end."""
+
+
+class _Stopping:
+    """Progress that ends the work which tells it, once an end is wanted."""
+
+    def __init__(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
+        self._progress, self._should_stop = progress, should_stop
+
+    def stage(self, name: str, total: int | None, unit: str | None = None) -> None:
+        self._look()
+        self._progress.stage(name, total, unit)
+
+    def expect(self, total: int, *, more: bool = False) -> None:
+        self._progress.expect(total, more=more)
+
+    def advance(self, done: int, skipped: int = 0) -> None:
+        self._look()
+        self._progress.advance(done, skipped)
+
+    def _look(self) -> None:
+        if self._should_stop():
+            raise _Stopped
+
+
 def own_model(layout: Layout, manifest: Manifest) -> LoadModel:
     """Loads the model that the lake names, where this machine trusts it."""
 
@@ -73,15 +99,22 @@ def with_groups(
     report: SyncReport,
     progress: Progress,
     load_model: LoadModel,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Manifest:
     """As a run ends: `add_groups` where they are due.
 
     What keeps them from being made is a note: the lake is whole without.
+
+    :param should_stop: asked often; True leaves it to the next run.
     """
     if not are_due(manifest, config):
         return manifest
+    told = _Stopping(progress, should_stop)
     try:
-        return add_groups(layout, manifest, load_model, progress=progress, tell=report.notes.append)
+        return add_groups(layout, manifest, load_model, progress=told, tell=report.notes.append)
+    except _Stopped:
+        report.interrupted = True
+        return manifest
     except OSError as error:
         report.notes.append(
             f"no groups were made, so that searches stay exact ({reason_of(error)}); "
@@ -130,7 +163,7 @@ def add_groups(
         make_folder(layout.groups)
         folder.rename(layout.groups_folder(folder.name))
         fsync_folder(layout.groups)
-    except OSError:
+    except (OSError, _Stopped):
         with suppress(OSError):
             remove(folder)
         raise
