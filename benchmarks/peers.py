@@ -139,7 +139,8 @@ def _lance(workspace: Path, vectors: Vectors) -> Iterator[Peer]:
             "nprobes": lists // 8,
             "refine_factor": RESCORED // K,
         }
-        return set(data.to_table(columns=["place"], nearest=asked)["place"].to_pylist())
+        wanted = ["place", "_distance"]  # said, or Lance warns of each query
+        return set(data.to_table(columns=wanted, nearest=asked)["place"].to_pylist())
 
     yield Peer("Lance IVF_PQ, an eighth of the lists, 500 scored again", find)
 
