@@ -35,7 +35,7 @@ RECALLS = (0.9, 0.95, 0.99)
 
 
 def measure_approximate(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
-    """200,000 and a million rows, as `index` leaves them, with codes for the exact searches."""
+    """200,000 and a million rows, as `index` leaves them; the larger lake is read by its codes."""
     drawn = PhotoLike(DIM)
     for rows in (60_000,) if quick else (200_000, 1_000_000):
         folder = workspace / f"{rows}.lake"

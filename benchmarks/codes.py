@@ -35,7 +35,7 @@ BUDGET = 0.65  # of bare FAISS's time
 
 
 def measure_codes(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
-    """400,000 and a million rows; in smaller lakes codes pay on some processors alone."""
+    """400,000 and a million rows: smaller lakes do not read their codes."""
     drawn = PhotoLike(DIM)
     for rows in (60_000,) if quick else (400_000, 1_000_000):
         folder = workspace / f"{rows}.lake"

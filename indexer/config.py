@@ -37,7 +37,7 @@ class IndexConfig:
     # the first comes sooner, so that a long run can be searched at once
     first_commit_s: float = 2.0
     max_segments: int = 12  # a run ends by merging to at most this many segments
-    # a lake of so many rows gets codes for its searches; 0: from where they pay on this machine
+    # a lake of so many rows gets codes for its searches; 0: from where they pay
     codes_from_rows: int = 0
     # a lake of so many rows gets groups, too, and its searches look into the nearest alone unless
     # they ask for every row

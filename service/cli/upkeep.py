@@ -232,7 +232,7 @@ def add_compact(verbs: Verbs) -> None:
         action=argparse.BooleanOptionalAction,
         default=None,
         help="write codes, which make exact searches of large lakes faster and take half of the vectors' "
-        "room, or drop them (default: write them from 200,000 or 400,000 images on, by the processor)",
+        "room, or drop them (default: write them from 400,000 images on)",
     )
     parser.add_argument(
         "--groups",
