@@ -43,6 +43,7 @@ from service.api.serving.keys import KeyStore
 from service.api.serving.open_filters import OpenFilters
 from service.api.serving.recall_watch import RecallWatch
 from service.api.serving.shared_arrays import SharedArrays
+from service.api.signing import Signer, secret_of
 from service.pictures.decoders import DecoderPool, decoders_of_one
 from service.pictures.fetches import Fetches
 from service.pictures.gone import hashes_gone
@@ -123,6 +124,7 @@ def create_app(
     state = app.state
     state.config, state.metrics, state.hub = config, metrics, hub
     state.keys = keys or KeyStore(state_folder())
+    state.signer = Signer(secret_of(config.cursor_secret, state.keys.folder))
     state.decoders, state.thumbnails = decoders, thumbnails
     state.filters = OpenFilters(hub)
     state.recalls = RecallWatch(metrics.recalled, lambda: metrics.under_way == 0)

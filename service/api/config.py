@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from indexer.errors import BadRequest
@@ -54,6 +54,9 @@ class ServeConfig:
     recall: float = 0.0
     # pages of other origins that may read, as http://localhost:3005
     allow_origins: tuple[str, ...] = ()
+    # what next_cursor is signed with, the same on all machines that answer for one another; "": the
+    # one in the state folder
+    cursor_secret: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         """:raises BadRequest: if a value makes no sense."""
@@ -70,10 +73,10 @@ class ServeConfig:
         :raises BadRequest: if a variable does not parse.
         """
         changes: dict[str, Any] = {}
-        for field in fields(cls):
-            name = f"LAKESIFT_{field.name.upper()}"
+        for knob in fields(cls):
+            name = f"LAKESIFT_{knob.name.upper()}"
             if name in environ:
-                changes[field.name] = _parsed(name, environ[name], field.default)
+                changes[knob.name] = _parsed(name, environ[name], knob.default)
         return cls(**changes)
 
 

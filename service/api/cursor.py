@@ -2,8 +2,9 @@
 the snapshot, the query and how far it got.
 
 The query's vector travels inside, so the next page needs no model and is cut from the very same
-order, also after a restart. Nothing in it is trusted: it goes through the checks of any query
-again.
+order, also after a restart. It is signed: a place in an order is not for callers to choose, since
+far pages cost more than near ones. Yet nothing in it is trusted: it goes through the checks of any
+query again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import orjson
 
 from indexer.disk.manifest import Manifest
 from indexer.errors import BadCursor, BadRequest
+from service.api.signing import Signer
 from service.search.query import Query
 
 NOT_A_CURSOR = "it is not a cursor of this service; send next_cursor of an answer as it is"
@@ -51,7 +53,7 @@ class Cursor:
     def at(self, offset: int) -> Cursor:
         return replace(self, query=replace(self.query, offset=offset))
 
-    def encode(self) -> str:
+    def encode(self, signer: Signer) -> str:
         said = _DEFAULT | self.query.options_json()
         options = {
             _SHORT.get(name, name): said[name] for name in said if name not in ("k", "offset")
@@ -65,18 +67,17 @@ class Cursor:
             "q": self.digest,
         }
         vector = b"".join(vector.astype("<f4").tobytes() for vector, _ in self.query.vectors)
-        return base64.urlsafe_b64encode(orjson.dumps(head) + b"\n" + vector).decode().rstrip("=")
+        signed = signer.signed(orjson.dumps(head) + b"\n" + vector)
+        return base64.urlsafe_b64encode(signed).decode().rstrip("=")
 
     @classmethod
-    def decode(cls, text: str) -> Cursor:
+    def decode(cls, text: str, signer: Signer) -> Cursor:
         """:raises BadCursor: if it is not one of ours."""
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            head, _, numbers = raw.partition(b"\n")
+            head, _, numbers = signer.opened(raw).partition(b"\n")
             facts = orjson.loads(head)
-            # A cursor of an older version has no filter; one of a newer version may have options
-            # that are unknown here, and is refused.
-            facts = {"f": None, "d": []} | facts
+            # One of a newer version may have options that are unknown here, and is refused.
             said = {name: facts.pop(short) for name, short in _SHORT.items()}
             said["decision"] = [*said["decision"]] or None
             lake, snapshot, stamp, said_before = (facts.pop(name) for name in ("l", "s", "t", "q"))

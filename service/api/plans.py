@@ -138,7 +138,7 @@ def _understood(
 
 def _continued(state: State, body: SearchRequest, k: int | None) -> Plan:
     assert body.cursor is not None
-    cursor = Cursor.decode(body.cursor)
+    cursor = Cursor.decode(body.cursor, state.signer)
     if not cursor.has_query:
         raise BadCursor("it is one of rows without a query; send it to where it came from")
     if body.lake not in (None, cursor.lake):
@@ -146,6 +146,8 @@ def _continued(state: State, body: SearchRequest, k: int | None) -> Plan:
     cursor.check_digest(_digest(body))
     served: ServedLake = state.hub.lake(cursor.lake)
     snapshot = snapshot_of(served, cursor)
+    if cursor.query.offset > snapshot.live_rows:
+        raise BadCursor(f"it is at {cursor.query.offset:,} of {snapshot.live_rows:,} rows")
     if cursor.query.collapse:
         _check_collapsed(k, cursor.query.offset, snapshot.live_rows)
     started = time.perf_counter()

@@ -93,6 +93,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from service.api.door.guard import check_start
     from service.api.server import listen, run, url_of
     from service.api.serving.keys import KeyStore
+    from service.api.signing import secret_of
     from service.api.workers.supervisor import check_workers, supervise
 
     flags = (
@@ -120,6 +121,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     keys = KeyStore(state_folder())
     check_start(config, keys)
     check_workers(config)
+    # One for all workers, also where it cannot be kept.
+    config = replace(config, cursor_secret=secret_of(config.cursor_secret, keys.folder))
     sock = listen(config)
     with sock:
         url = url_of(config, sock)

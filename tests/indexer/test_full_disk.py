@@ -60,12 +60,14 @@ PLAN = """
 import sys
 from pathlib import Path
 from service.cli.main import main
+from indexer.run.plan import database
 from tests.service.relevance.gate.test_gate import HALF, gate_of
 from tests.fakes import ColourEmbedder
 from indexer.errors import LakeError
 from service.relevance.gate.new_sources import decide_sources
 
 disk, photos = Path(sys.argv[1]), sys.argv[2]
+database.MEMORY_LIMIT = "1MB"  # less than a plan takes: the rest goes to disk
 code = main(["index", photos, "--into", str(disk / "new" / "my.lake")])
 assert list(disk.iterdir()) == []
 try:
@@ -107,8 +109,8 @@ def test_no_room_for_the_plan_is_one_sentence_with_folder_and_need(tmp_path: Pat
     index, decide = told
     disk = re.escape(str(tmp_path / "disk"))
     full = (
-        r" cannot be written: No space left on device \(0\.\d MB are free there, and a run's plan takes up to 0\.5 MB "
-        r"for 1,000 images\); "
+        r" cannot be written: its disk has too little room for what memory cannot hold \(0\.\d MB are free there, "
+        r"and a run's plan takes up to 0\.5 MB for 1,000 images\); "
     )
     assert re.fullmatch(
         rf"lakesift: {disk}/new/my\.lake/staging/plan-\d+{full}"

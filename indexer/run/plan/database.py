@@ -1,7 +1,10 @@
-"""The DuckDB file that a run's plan is kept in. A disk that is full ends in one sentence.
+"""What a run's plan is kept in: DuckDB, in memory, and on disk what is more than MEMORY_LIMIT.
 
-DuckDB says so in several ways: while it writes, while it commits, and in every call that comes
-after.
+Nothing of a plan outlives its run, so nothing is logged or compressed: 100,000 rows took a third of
+the processor time that a file of DuckDB's takes, four million half of it, in no more memory.
+
+A disk that is full ends in one sentence. DuckDB says so in several ways: while it makes room,
+while it reads what it wrote, and in every call that comes after.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from indexer.errors import NotWritten
 
 MEMORY_LIMIT = "512MB"
 ROWS_AT_ONCE = 20_000
-# Of the file, for an image that is listed and live; measured: 272 with names of 60 characters.
+# On disk, of an image that is listed and live; measured: 381 with names of 60 characters.
 BYTES_AN_IMAGE = 500
 _FULL = "No space left on device"
 
@@ -36,7 +39,7 @@ class PlanDatabase:
         self._folder = folder
         self._turn = Lock()
         with self._told():
-            self._db = duckdb.connect(str(folder / "plan.duckdb"))
+            self._db = duckdb.connect(":memory:")
             # Else a long query draws a bar of its own on stdout. In a notebook without ipywidgets
             # there is no bar, and DuckDB refuses to be asked.
             with suppress(duckdb.InvalidInputException):

@@ -22,6 +22,7 @@ from service.api.schemas import (
     RowsAnswer,
 )
 from service.api.serving.hub import ServedLake
+from service.api.signing import Signer
 from service.search.browse import browse
 from service.search.browse import row as row_of
 from service.search.query import PAGE_K
@@ -108,25 +109,28 @@ def rows(
     if k > max_k:
         raise BadRequest("k", f"{k} is more than a page holds ({max_k}); follow next_cursor")
     served: ServedLake = request.app.state.hub.lake(lake)
-    place = _place(served, where or None, cursor)
+    signer: Signer = request.app.state.signer
+    place = _place(served, where or None, cursor, signer)
     snapshot = served.lake.snapshot if cursor is None else snapshot_of(served, place)
     page = browse(snapshot, place.query.where, after=place.query.offset, k=k)
     answer = {
         "snapshot": snapshot.number,
         "rows": [row.to_json() for row in page.rows],
-        "next_cursor": None if page.next_after is None else place.at(page.next_after).encode(),
+        "next_cursor": None
+        if page.next_after is None
+        else place.at(page.next_after).encode(signer),
     }
     return Response(orjson.dumps(answer), media_type="application/json")
 
 
-def _place(served: ServedLake, where: str | None, text: str | None) -> Cursor:
+def _place(served: ServedLake, where: str | None, text: str | None, signer: Signer) -> Cursor:
     """Where the page begins: at the cursor, or before the first row."""
     said = digest(where) if where else ""
     if text is None:
         manifest = served.lake.snapshot.manifest
         query = SearchQuery(where=where)
         return Cursor(served.name, manifest.snapshot, stamp_of(manifest), query, said)
-    cursor = Cursor.decode(text)
+    cursor = Cursor.decode(text, signer)
     if cursor.has_query or cursor.lake != served.name:
         raise BadCursor("it belongs to another query; send it to where it came from")
     cursor.check_digest(said)

@@ -132,7 +132,7 @@ def page_json(state: State, plan: Plan, page: Page) -> dict[str, Any]:
         "hits": [hit.to_json() for hit in page.hits],
         "next_cursor": None
         if page.next_offset is None
-        else plan.cursor.at(page.next_offset).encode(),
+        else plan.cursor.at(page.next_offset).encode(state.signer),
     }
     if plan.asked.decided is not None:
         answer["decided"] = _decided_facts(plan.asked.decided)

@@ -58,7 +58,6 @@ def lake(tmp_path: Path, archive: Path) -> Layout:
     plan.pair()
     tasks = [Task.of(todo.file, str(archive), {}) for todo in plan.todo()]
     plan.close()
-    (tmp_path / "plan.duckdb").unlink()
     assert [task.address.member for task in tasks] == ["one.png", "two.png", "cut.png"]
     settings = ReadSettings(model.input_shape, ReadLimits())
     manifest = Manifest(model.model_id, model.fingerprint, model.dim)

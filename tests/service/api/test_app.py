@@ -149,6 +149,7 @@ def test_the_table_of_limits_says_what_is_so() -> None:
         "thumbnail_cache_bytes",
         "workers",
         "recall",
+        "cursor_secret",
     }
     assert set(said) == knobs - others
 

@@ -268,10 +268,10 @@ def test_a_cursor_does_not_pass_what_collapse_is_meant_for(
     with running(app) as url:
         ask = {**SEARCH, "k": 1, "collapse": True}
         first = httpx.post(f"{url}/v1/search", json=ask, timeout=30).json()
-        cursor = Cursor.decode(first["next_cursor"])
+        cursor = Cursor.decode(first["next_cursor"], app.state.signer)
 
         def page(position: int, k: int, **headers: str) -> httpx.Response:
-            body = {"cursor": cursor.at(position).encode(), "k": k}
+            body = {"cursor": cursor.at(position).encode(app.state.signer), "k": k}
             return httpx.post(f"{url}/v1/search", json=body, headers=headers, timeout=30)
 
         assert page(90, 10).status_code == 200  # its last hit is the 100th
@@ -287,7 +287,7 @@ def test_a_cursor_does_not_pass_what_collapse_is_meant_for(
                     "field": "cursor",
                 },
             )
-        alone = {"cursor": cursor.encode()}
+        alone = {"cursor": cursor.encode(app.state.signer)}
         stream = {"Accept": "application/x-ndjson"}
         refused = httpx.post(f"{url}/v1/search", json=alone, headers=stream)
         assert json.loads(refused.text)["error"]["field"] == "k"

@@ -29,6 +29,7 @@ from service.api.config import ServeConfig
 from service.api.cursor import Cursor
 from service.api.schemas import SearchRequest
 from service.api.serving.keys import KeyStore
+from service.api.signing import Signer
 from service.pictures.decoders import DecoderPool
 from service.pictures.jobs import Job
 from service.pictures.thumbnails import Thumbnails
@@ -254,16 +255,27 @@ def test_a_cursor_is_for_its_own_query(client: TestClient) -> None:
     assert refusal(client, lake="other", cursor=cursor)[2] == "cursor: it belongs to the lake my"
 
 
-def test_a_cursor_far_beyond_the_end_is_an_empty_page(client: TestClient) -> None:
+def signer_of(client: TestClient) -> Signer:
+    signer: Signer = client.app.state.signer  # type: ignore[attr-defined]
+    return signer
+
+
+def test_a_cursor_beyond_the_end_is_refused(client: TestClient) -> None:
+    signer = signer_of(client)
     answer = client.post("/v1/search", json={"texts": [text("red")], "k": 2}).json()
-    cursor = Cursor.decode(answer["next_cursor"])
+    cursor = Cursor.decode(answer["next_cursor"], signer)
+    [rows] = [lake["rows"] for lake in client.get("/v1/lakes").json()["lakes"]]
     for collapse in (False, True):
-        far = replace(
-            cursor, query=replace(cursor.query, offset=2**53 - 1, collapse=collapse)
-        ).encode()
-        assert client.post("/v1/search", json={"cursor": far}).json()["hits"] == []
-    rows = Cursor.decode(client.get("/v1/lakes/my/rows", params={"k": 1}).json()["next_cursor"])
-    far = rows.at(2**53 - 1).encode()
+        at = replace(cursor, query=replace(cursor.query, collapse=collapse)).at
+        end = client.post("/v1/search", json={"cursor": at(rows).encode(signer)}).json()
+        assert (end["hits"], end["next_cursor"]) == ([], None)
+        assert refusal(client, cursor=at(rows + 1).encode(signer)) == (
+            "bad_cursor",
+            "cursor",
+            f"cursor: it is at {rows + 1} of {rows} rows",
+        )
+    text_of_rows = client.get("/v1/lakes/my/rows", params={"k": 1}).json()["next_cursor"]
+    far = Cursor.decode(text_of_rows, signer).at(2**53 - 1).encode(signer)
     assert client.get("/v1/lakes/my/rows", params={"cursor": far}).json() == {
         "snapshot": answer["snapshot"],
         "rows": [],
@@ -274,10 +286,11 @@ def test_a_cursor_far_beyond_the_end_is_an_empty_page(client: TestClient) -> Non
 @pytest.mark.parametrize("number", [np.nan, np.inf, 3e38, 1e-45, 0])
 def test_a_forged_vector_in_a_cursor_is_refused(client: TestClient, number: float) -> None:
     cursor = client.post("/v1/search", json={"texts": [text("red")], "k": 2}).json()["next_cursor"]
-    forged = Cursor.decode(cursor)
+    signer = signer_of(client)
+    forged = Cursor.decode(cursor, signer)
     vectors = [(np.full(3, number, np.float32), 1.0)]
     forged = replace(forged, query=replace(forged.query, vectors=vectors))
-    assert refusal(client, cursor=forged.encode())[1:] == (
+    assert refusal(client, cursor=forged.encode(signer))[1:] == (
         "vector",
         "vector: it must be finite and not all zero",
     )
