@@ -44,6 +44,8 @@ _LAYOUTS = (
     "parquet",
     "mcap",
     "bag",
+    "db3",
+    "video",
 )
 SHOWN_SKIPPED = 10  # skipped files named at the end of a run; `info --skipped` lists them all
 

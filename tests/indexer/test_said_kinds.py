@@ -18,9 +18,10 @@ from indexer.sources.opening import LAYOUTS, open_source
 from service.cli.indexing import _LAYOUTS
 from service.pictures.originals import IndexedImage, Originals
 from tests.fakes import ColourEmbedder
-from tests.indexer.recordings import bag_of, mcap_of, photo
+from tests.indexer.recordings import bag_of, mcap_of, photo, ros2_bag_of
 from tests.indexer.sources.containers.test_tar import tar_of
 from tests.indexer.test_tables_and_zips import hugging_face, image, zipped
+from tests.indexer.videos import film
 from tests.lakes import BLUE, GREEN, RED, Desk, live_rows, png, write
 
 ONE = tar_of({"a.png": png(RED), "a.txt": b"a red square"})
@@ -45,7 +46,7 @@ def shown(desk: Desk) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
-    "kind", ["tar", "tar.gz", "zip", "zip behind a program", "mcap", "bag", "parquet"]
+    "kind", ["tar", "tar.gz", "zip", "zip behind a program", "mcap", "bag", "db3", "parquet"]
 )
 def test_one_file_is_what_the_user_says(desk: Desk, tmp_path: Path, kind: str) -> None:
     hugging_face(tmp_path / "t.parquet", 1, row_group_size=1)
@@ -57,6 +58,7 @@ def test_one_file_is_what_the_user_says(desk: Desk, tmp_path: Path, kind: str) -
         "zip behind a program": b"MZ" + bytes(98) + zipped({"a.png": png(RED)}, 8),
         "mcap": mcap_of(sent),
         "bag": bag_of(tmp_path / "a.bag", sent).read_bytes(),
+        "db3": ros2_bag_of(tmp_path / "ros2", sent).read_bytes(),
         "parquet": (tmp_path / "t.parquet").read_bytes(),
     }[kind]
     path = write(desk.photos / "part-00000.bin", data)
@@ -130,3 +132,15 @@ def test_a_preview_knows_it_too(desk: Desk) -> None:
     path = write(desk.photos / "part-00000.bin", ONE)
     add = [SourceEntry(str(path), layout="tar")]
     assert preview(None, lambda _: desk.model, add=add).to_index == 1
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_a_video_of_another_name(desk: Desk, tmp_path: Path, name: str) -> None:
+    made = film(tmp_path / name, [("red", 2)])
+    path = write(desk.photos / "clip.bin", made.read_bytes())
+    with pytest.raises(SourceError, match="this is no image and no list of files"):
+        desk.index(path)
+    report = index(desk, "video", path)
+    assert (report.new, report.problems, report.notes) == (2, [], [])
+    assert len(shown(desk)) == 2
+    assert desk.idle_sync().unchanged == 2

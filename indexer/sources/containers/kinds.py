@@ -75,7 +75,7 @@ KINDS = (
     ),
 )
 # What `--as` takes: kinds that a file's own bytes tell, so that a row need not remember them.
-SAID = ("tar", TAR_GZ, "zip", "parquet", "mcap", "bag")
+SAID = ("tar", TAR_GZ, "zip", "parquet", "mcap", "bag", "db3", "video")
 _LOOKED_AT = 64  # files whose kind is remembered
 # What looks like a container and is none that can be read in place, and why.
 UNREADABLE = dict.fromkeys(
