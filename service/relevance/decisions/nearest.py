@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from indexer.arrays import Positions, Vectors
-from service.relevance.decisions.screen import Screen
+from service.relevance.decisions.screen import FOLD, Rough, Screen
 from service.relevance.definition import Definition, ExampleImage
 from service.relevance.scoring.scorer import vectors_of
 from service.search.ranking import PARALLEL_FROM_ROWS
@@ -24,10 +25,16 @@ from service.snapshot.snapshot import Snapshot
 from service.snapshot.threads import for_each, one_blas_thread
 
 MOST_COMPARED = 1_000  # labelled rows of a side
-# compared at once: 8 MB of cosines with 1,000 labelled ones a side; of fewer, Python takes its time
-BLOCK_ROWS = 1_024
-BLOCKS_AT_ONCE = 32  # the threads are those of searches, which wait till these are done: 0.1 s
+# compared at once: 8 MB of products with 1,000 labelled ones; of fewer, Python takes its time
+BLOCK_ROWS = 2_048
+BLOCKS_AT_ONCE = 16  # the threads are those of searches, which wait till these are done: 0.1 s
+# of a row and a vector, copied side by side at once; of 2,048 each pair takes thrice as long
+PAIRS = 128
+SAMPLE = 1_000  # rows that tell of what size numbers are
 NOBODY = -1
+
+
+Values: TypeAlias = NDArray[np.int32] | NDArray[np.float32]  # see `Rough`
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +149,7 @@ def nearest_of(
 ) -> list[Nearest]:
     """The nearest of each side for each row; of equals the first, images from outside before rows.
 
-    Rows are read once for all sides, where they lie; beside the answer some 16 MB a core are held.
+    Rows are read once for all sides, where they lie; beside the answer some 30 MB a core are held.
 
     :param row_ids: int64, (n,), rising; of a row that the snapshot has not, nothing is known.
     :param advance: told how many more rows are done.
@@ -153,7 +160,8 @@ def nearest_of(
         for side in sides
     ]
     known = [near for near in found if len(near.known.row_ids)]
-    compared = Compared([near.known for near in known], snapshot.manifest.dim)
+    sample = snapshot.places_of(row_ids[:: max(1, count // SAMPLE)])[0]
+    compared = Compared([near.known for near in known], vectors_of(snapshot, sample))
 
     def compare(start: int) -> None:
         rows = row_ids[start : start + BLOCK_ROWS]
@@ -182,13 +190,10 @@ class Compared:
     with the few that may be the nearest.
     """
 
-    def __init__(self, sides: Sequence[Known], dim: int) -> None:
+    def __init__(self, sides: Sequence[Known], sample: Vectors) -> None:
+        """:param sample: as `Screen` has it."""
         self._sides = sides
-        self._vectors = np.concatenate(
-            [np.empty((0, dim), np.float32), *(side.vectors for side in sides)]
-        )
-        self._screen = Screen(self._vectors) if sides else None
-        self._starts = np.cumsum([0, *(len(side.row_ids) for side in sides)]).tolist()
+        self._screen = Screen([side.vectors for side in sides], sample) if sides else None
         self._orders = [np.argsort(side.row_ids, kind="stable") for side in sides]
 
     def best(
@@ -197,59 +202,93 @@ class Compared:
         """Of each side int64, (n,): the places of the nearest in it,
         NOBODY where a row would be its own; float32, (n,): cosines.
 
-        :param rows: float32, (n, dim); row_ids: int64, (n,), theirs.
+        :param rows: float32, (n, dim); row_ids: int64, (n,), theirs, rising.
         """
         assert self._screen is not None, "there is a side"
-        products, off = self._screen.products(rows)
-        for side, order, start, end in zip(
-            self._sides, self._orders, self._starts[:-1], self._starts[1:], strict=True
-        ):
-            rough = products[:, start:end]
-            own = np.searchsorted(side.row_ids, row_ids, sorter=order)
-            itself = own < len(order)
-            itself[itself] = side.row_ids[order[own[itself]]] == row_ids[itself]
-            rough[itself, order[own[itself]]] = -np.inf
-            yield self._exact(rows, rough, 2 * off, start)
-
-    def _exact(
-        self, rows: Vectors, rough: NDArray[np.float32], window: NDArray[np.float32], start: int
-    ) -> tuple[Positions, NDArray[np.float32]]:
-        """As `best`, of one side.
-
-        :param rough: (n, m): is changed; window: (n,): how far below the best a row's others may be
-            and still be the nearest; start: where the side's vectors are.
-        """
-        every = np.arange(len(rows))
-        best = rough.argmax(axis=1)
-        top = rough[every, best]
-        rough[every, best] = -np.inf
-        is_open = (rough.max(axis=1) >= top - window) & np.isfinite(top)
-        found = np.vecdot(rows, self._vectors[start + best])
-        some = np.flatnonzero(is_open)
-        if len(some):
-            rough[some, best[some]] = top[some]
-            near = rough[some] >= (top - window)[some, None]
-            # np.nonzero of two dimensions takes ten times as long.
-            at, places = np.divmod(np.flatnonzero(near), rough.shape[1])
-            exact = np.vecdot(rows[some[at]], self._vectors[start + places])
-            best[some], found[some] = _first_best(len(some), at, places, exact)
-        return np.where(np.isneginf(top), NOBODY, best), np.clip(found, -1, 1)
+        all_rough = self._screen.products(rows)
+        for side, order, rough in zip(self._sides, self._orders, all_rough, strict=True):
+            known, at = _both(side.row_ids[order], row_ids)
+            rough.values[order[known], at] = rough.lowest
+            yield _nearest(rows, side.vectors, rough)
 
 
-def _first_best(
-    count: int, at: Positions, places: Positions, cosines: NDArray[np.float32]
+def _both(first: Positions, second: Positions) -> tuple[Positions, Positions]:
+    """int64, (m,), twice: where each number lies that both of these rising ones have."""
+    start, end = np.searchsorted(first, [second[0], second[-1] + 1]) if len(second) else (0, 0)
+    at = np.searchsorted(second, first[start:end])
+    is_same = second[at] == first[start:end]
+    return start + np.flatnonzero(is_same), at[is_same]
+
+
+def _nearest(
+    rows: Vectors, vectors: Vectors, rough: Rough
 ) -> tuple[Positions, NDArray[np.float32]]:
-    """Of each of so many rows the place of the largest cosine, of equals the first, and that.
+    """As `Compared.best`, of one side.
 
-    :param at: int64, (m,), rising: of which row each cosine is, each row at least once; places:
-        likewise, rising in a row.
+    By groups of FOLD vectors: the largest value of each is found fast, and few groups have one that
+    may be the nearest.
     """
-    best, found = np.empty(count, np.int64), np.empty(count, np.float32)
-    is_first = np.diff(at, prepend=-1) != 0
-    starts = np.flatnonzero(is_first)
-    largest = np.maximum.reduceat(cosines, starts)
-    wins = np.flatnonzero(cosines == largest[np.cumsum(is_first) - 1])
-    wins = wins[np.diff(at[wins], prepend=-1) != 0]
-    best[at[wins]] = places[wins]
-    found[at[wins]] = cosines[wins]
-    return best, found
+    groups = rough.values.reshape(-1, FOLD, len(rows))
+    largest = groups.max(axis=1)  # (groups, n)
+    best = _about_best(groups, largest)
+    is_nobody = rough.values[best, np.arange(len(rows))] == rough.lowest
+    best[is_nobody] = 0
+    found = _cosines(rows, None, vectors, best)
+    places, at = _may_be(groups, largest, rough.least(found))
+    is_other = places != best[at]
+    places, at = places[is_other], at[is_other]
+    _settle(best, found, at, places, _cosines(rows, at, vectors, places))
+    return np.where(is_nobody, NOBODY, best), np.clip(found, -1, 1)
+
+
+def _about_best(groups: Values, largest: Values) -> Positions:
+    """int64, (n,): of each row the place of one of its largest values."""
+    count = groups.shape[2]
+    every, of_group = np.arange(count), np.empty(count, np.int64)
+    group, at = np.divmod(np.flatnonzero(largest == largest.max(axis=0)), count)
+    of_group[at] = group
+    return of_group * FOLD + groups[of_group, :, every].argmax(axis=1)
+
+
+def _may_be(groups: Values, largest: Values, least: Values) -> tuple[Positions, Positions]:
+    """int64, (m,): the places of all values that are no lower than the least of their row;
+    int64, (m,): which row that is.
+    """
+    # np.nonzero of two dimensions takes ten times as long.
+    group, at = np.divmod(np.flatnonzero(largest >= least), len(least))
+    pair, inner = np.divmod(np.flatnonzero(groups[group, :, at] >= least[at, None]), FOLD)
+    return group[pair] * FOLD + inner, at[pair]
+
+
+def _cosines(
+    rows: Vectors, at: Positions | None, vectors: Vectors, places: Positions
+) -> NDArray[np.float32]:
+    """float32, (m,): of pairs of a row and a vector, some at a time.
+
+    :param at: (m,): the pairs' rows; None: each row once, in their order.
+    """
+    found = np.empty(len(places), np.float32)
+    for start in range(0, len(places), PAIRS):
+        some = slice(start, start + PAIRS)
+        of_rows = rows[some] if at is None else rows.take(at[some], axis=0)
+        np.vecdot(of_rows, vectors.take(places[some], axis=0), out=found[some])
+    return found
+
+
+def _settle(
+    best: Positions,
+    found: NDArray[np.float32],
+    at: Positions,
+    places: Positions,
+    cosines: NDArray[np.float32],
+) -> None:
+    """Of each row let the largest cosine be the best, of equals the first; in place.
+
+    :param best, found: (n,): a place of each row, and its cosine.
+    :param at, places, cosines: (m,): others, and of which row each is.
+    """
+    is_better = (cosines > found[at]) | ((cosines == found[at]) & (places < best[at]))
+    order = np.flatnonzero(is_better)  # few
+    order = order[np.lexsort((places[order], -cosines[order], at[order]))]
+    wins = order[np.diff(at[order], prepend=-1) != 0]  # of each row the first
+    best[at[wins]], found[at[wins]] = places[wins], cosines[wins]

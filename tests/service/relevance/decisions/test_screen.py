@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.relevance.decisions import screen
+from service.relevance.decisions import nearest, screen
 from service.relevance.decisions.nearest import NOBODY, Compared, Known
-from service.relevance.decisions.screen import Screen
+from service.relevance.decisions.screen import Rough, Screen
 
 Numbers = NDArray[np.float32]
 
 
-@pytest.fixture(params=["brain floats", "single precision"])
+@pytest.fixture(params=["bytes", "single precision"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways, whatever this CPU is best at."""
-    is_brain = request.param == "brain floats"
-    monkeypatch.setattr(screen, "multiplies_brain_floats", lambda: is_brain)
+    is_bytes = request.param == "bytes"
+    monkeypatch.setattr(screen, "multiplies_bytes", lambda: is_bytes)
+    monkeypatch.setattr(screen, "_FEW", 1)
     return str(request.param)
 
 
@@ -31,24 +32,57 @@ def drawn(count: int, dim: int, seed: int) -> Numbers:
     return rows.astype(np.float16).astype(np.float32)
 
 
+def in_full(rows: Numbers, vectors: Numbers) -> Numbers:
+    """float32, (n, m): each product as `np.vecdot` sums it up."""
+    return np.stack([np.vecdot(rows, vector) for vector in vectors], axis=1)
+
+
+def assert_certain(rows: Numbers, vectors: Numbers, rough: Rough) -> None:
+    """No vector has a lower value than its own product makes sure."""
+    for number, products in enumerate(in_full(rows, vectors).T):
+        assert np.all(rough.values[number] >= rough.least(products))
+
+
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 300.0])
 def test_products_are_no_further_off_than_is_said(scale: float) -> None:
-    rows, vectors = np.float32(scale) * drawn(200, 96, 1), drawn(60, 96, 2)
-    products, off = Screen(vectors).products(rows)
-    exact = rows.astype(np.float64) @ vectors.T.astype(np.float64)
-    assert np.all(np.abs(products - exact) <= off[:, None])
+    rows, vectors = np.float32(scale) * drawn(200, 96, 1), np.float32(scale) * drawn(60, 96, 2)
+    (rough,) = Screen([vectors], rows[::3]).products(rows)
+    assert_certain(rows, vectors, rough)
     # and what is said is of use: below the differences between most of them
-    assert np.all(off <= 0.01 * scale)
+    assert np.all(rough.off <= 0.02 * scale**2)
 
 
 @pytest.mark.usefixtures("way")
-def test_the_worst_numbers_for_brain_floats_stay_within_what_is_said() -> None:
-    """1 + 2^-8 lies half-way between two of them: each product is off by as much as can be."""
-    rows = np.full((1, 256), (1 + 2**-8) / 16, np.float32)
-    products, off = Screen(rows).products(rows)
-    exact = 256 * ((1 + 2**-8) / 16) ** 2
-    assert abs(float(products[0, 0]) - exact) <= float(off[0])
+@pytest.mark.parametrize("spread", [0.0, 1e-6, 1e-3, 0.1])
+def test_vectors_that_are_nearly_alike_or_all_the_same(spread: float) -> None:
+    """The centre takes most of each, and what is left is small beside c.(y - c)."""
+    random = np.random.default_rng(5)
+    one = drawn(1, 64, 6)
+    vectors = (one + spread * random.standard_normal((40, 64))).astype(np.float32)
+    rows = np.concatenate([vectors, drawn(40, 64, 7)])
+    (rough,) = Screen([vectors], rows).products(rows)
+    assert_certain(rows, vectors, rough)
+
+
+@pytest.mark.usefixtures("way")
+def test_rows_unlike_all_of_the_sample_are_no_further_off_than_is_said() -> None:
+    """Their numbers are too large for a byte of the step that the sample asked for."""
+    rows, vectors = drawn(50, 96, 8), drawn(70, 96, 9)
+    rows[:, 3] += 5
+    sides = [vectors[:20], vectors[20:]]
+    for side, rough in zip(sides, Screen(sides, vectors).products(rows), strict=True):
+        assert_certain(rows, side, rough)
+
+
+@pytest.mark.usefixtures("way")
+def test_the_worst_numbers_for_bytes_stay_within_what_is_said() -> None:
+    """Beside a number of 127 steps each lies half-way between two whole ones."""
+    rows = np.full((2, 256), 0.5 / 127, np.float32)
+    rows[:, 0] = 1, -1
+    vectors = np.concatenate([rows, -rows])  # so that their centre is 0
+    (rough,) = Screen([vectors], rows).products(rows)
+    assert_certain(rows, vectors, rough)
 
 
 @pytest.mark.usefixtures("way")
@@ -57,17 +91,30 @@ def test_the_nearest_are_those_of_all_products_in_full() -> None:
     ids = np.arange(1, 501)
     # every fifth row is known, so that it must not be its own; copies among them are equals
     sides = [Known(ids[at::5], (None,) * 100, rows[at::5]) for at in (0, 1)]
-    found = list(Compared(sides, 96).best(rows, ids))
+    found = list(Compared(sides, rows).best(rows, ids))
     for side, (places, cosines) in zip(sides, found, strict=True):
-        in_full = np.array([[np.vecdot(row, known) for known in side.vectors] for row in rows])
-        in_full[ids[:, None] == side.row_ids] = -np.inf
-        assert places.tolist() == in_full.argmax(axis=1).tolist()
-        assert cosines.tolist() == np.clip(in_full.max(axis=1), -1, 1).tolist()
+        every = in_full(rows, side.vectors)
+        every[ids[:, None] == side.row_ids] = -np.inf
+        assert places.tolist() == every.argmax(axis=1).tolist()
+        assert cosines.tolist() == np.clip(every.max(axis=1), -1, 1).tolist()
 
 
 @pytest.mark.usefixtures("way")
 def test_who_is_alone_on_its_side_has_nobody() -> None:
     rows = drawn(3, 16, 4)
     side = Known(np.array([2]), (None,), rows[1:2])
-    ((places, _),) = Compared([side], 16).best(rows, np.array([1, 2, 3]))
+    ((places, _),) = Compared([side], rows).best(rows, np.array([1, 2, 3]))
     assert places.tolist() == [0, NOBODY, 0]
+
+
+@pytest.mark.usefixtures("way")
+def test_where_all_that_is_known_is_the_same_the_first_is_the_nearest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every vector may be the nearest of every row: they are compared some at a time."""
+    monkeypatch.setattr(nearest, "PAIRS", 7)
+    rows = np.repeat(drawn(1, 32, 10), 30, axis=0)
+    side = Known(np.array([4, *range(101, 120)]), (None,) * 20, rows[:20])
+    ((places, cosines),) = Compared([side], rows).best(rows, np.arange(1, 31))
+    assert places.tolist() == [0, 0, 0, 1, *[0] * 26]
+    assert len(set(cosines.tolist())) == 1
