@@ -60,6 +60,7 @@ export const signIn = (key) => ask("POST", "/v1/session", { body: { key } });
 export const signOut = () => ask("DELETE", "/v1/session");
 export const lakes = async () => (await ask("GET", "/v1/lakes")).answer.lakes;
 export const columns = async (lake) => (await ask("GET", `${lakePath(lake)}/columns`)).answer.columns;
+export const about = async (lake) => (await ask("GET", `${lakePath(lake)}/about`)).answer;
 export const facets = async (lake, where, signal) =>
   (await ask("POST", "/v1/facets", { body: { lake, where: where || null }, signal })).answer;
 export const row = async (lake, rowId, signal) =>

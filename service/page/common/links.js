@@ -7,6 +7,9 @@ export function searchHref(lake, rowId = null) {
   return `/?${params}`;
 }
 
+/** What a lake is made of. */
+export const lakeHref = (lake) => `/lake?${new URLSearchParams({ lake })}`;
+
 /** Where one labels by a filter; without a name, where all of them are listed. */
 export function labelHref(lake, name = null) {
   const params = new URLSearchParams({ lake });

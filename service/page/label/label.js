@@ -7,6 +7,7 @@ import { takeHelp } from "../common/help.js";
 import { offerLakes } from "../common/lake_chooser.js";
 import { labelHref, searchHref } from "../common/links.js";
 import { message, needed, noLake, notice } from "../common/messages.js";
+import { showPlaces } from "../common/places.js";
 import { NO_MORE, signInForm } from "../common/sign_in.js";
 import { sentence } from "../common/words.js";
 import { Desk } from "./desk.js";
@@ -43,7 +44,7 @@ class LabelPage {
   async #show(lakes, scopes) {
     const lake = this.#params.get("lake") || lakes[0].name;
     const name = this.#params.get("filter");
-    byId("all").href = labelHref(lake);
+    showPlaces(lake);
     byId("home").href = lake === lakes[0].name ? "/" : searchHref(lake);
     this.#offer(lakes, lake);
     if (name) await this.#label(lake, name, scopes);
@@ -62,7 +63,7 @@ class LabelPage {
     const found = await filters.list(lake);
     document.title = `Filters · ${lake} · lakesift`;
     byId("list-title").textContent = `Filters of ${lake}`;
-    byId("all").setAttribute("aria-current", "page");
+    byId("to-filters").setAttribute("aria-current", "page");
     showList(lake, found);
     const mayMake = scopes.includes("write");
     byId("new").hidden = !mayMake;
@@ -110,7 +111,7 @@ class LabelPage {
     if (error.status === 401) return this.#askForKey();
     const text = sentence(error.message, error.field);
     if (this.#isShown) return byId("notices").replaceChildren(notice(text));
-    const ways = error.code === "unknown_filter" ? [["All filters", () => location.assign(byId("all").href)]] : [];
+    const ways = error.code === "unknown_filter" ? [["All filters", () => location.assign(byId("to-filters").href)]] : [];
     this.#only(message("That did not work", [text], ...ways));
     byId("live").textContent = text;
   }

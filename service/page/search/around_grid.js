@@ -3,8 +3,8 @@
 import { thumbnailUrl } from "../common/api.js";
 import { button, byId, make } from "../common/dom.js";
 import { offerLakes } from "../common/lake_chooser.js";
-import { labelHref } from "../common/links.js";
 import { message, noLake, notice } from "../common/messages.js";
+import { showPlaces } from "../common/places.js";
 import { count, fit, images, moment, nameOf, sentence } from "../common/words.js";
 import { emptyLake, failure, nothingFound, problems } from "./no_images.js";
 import { isQuery, toSearch } from "./state.js";
@@ -57,7 +57,7 @@ export class AroundGrid {
   #choose() {
     if (this.#lake === null) return;
     byId("lake").value = this.#lake;
-    byId("to-filters").href = labelHref(this.#lake);
+    showPlaces(this.#lake, toSearch({ ...this.#state, open: null }));
   }
 
   noLake() {
