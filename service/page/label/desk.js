@@ -11,6 +11,7 @@ import { handOver } from "./hand_over.js";
 import { Photo } from "./photo.js";
 import { Queue } from "./queue.js";
 import { Samples } from "./samples.js";
+import { sinceThen } from "./since.js";
 
 const KEYS = { y: "yes", n: "no", s: "skip", u: "undo" };
 const DID = { yes: "Yes", no: "No", skip: "Skipped" };
@@ -187,6 +188,17 @@ export class Desk {
     this.#enable();
   }
 
+  /** Puts the invitation to an audit aside, if that is shown; whether it was. */
+  putAside() {
+    if (!this.#isInvited) return false;
+    this.#isInvited = false;
+    this.#photo.put(make("span"));
+    this.#showPurpose(this.#progress.audit ? "audit" : "teach");
+    if (!this.#queue.current) this.#queue.fill();
+    this.#changed();
+    return true;
+  }
+
   #showPurpose(purpose) {
     document.querySelector(`input[name="purpose"][value="${purpose}"]`).checked = true;
     byId("purpose-text").textContent = purposeText[purpose];
@@ -242,7 +254,10 @@ export class Desk {
 
   /** @param {Object} answer as `apply` gave it */
   #showApplied(answer) {
-    this.#outcome([...decided(answer), ...inForce(this.filter.applied)], "applied");
+    const { applied } = this.filter;
+    this.#outcome([...decided(answer), ...inForce({ ...applied, undecided: 0 })], "applied");
+    const decide = this.#mayLabel ? () => this.#invite() : null;
+    byId("since").replaceChildren(...sinceThen(this.lake, this.filter, decide));
     byId("hand-over").replaceChildren(
       handOver(this.lake, this.filter.name, answer, (error) => this.#refused(error)),
     );

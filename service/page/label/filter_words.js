@@ -149,8 +149,9 @@ export function inForce(applied) {
   const { promise, smaller, undecided } = applied;
   const said = [];
   if (smaller) said.push(`Promised: ${promised(promise)}, for it was applied for less than is wanted.`);
-  if (undecided) {
-    said.push(`${images(undecided)} ${undecided === 1 ? "was" : "were"} added since and ${undecided === 1 ? "has" : "have"} no decision; a new audit takes them in.`);
-  }
+  if (undecided) said.push(since(undecided));
   return said;
 }
+
+/** "59 images came since: undecided." */
+export const since = (undecided) => `${images(undecided)} came since: undecided.`;

@@ -2,13 +2,14 @@
 
 import * as api from "../common/api.js";
 import { Banner } from "../common/banner.js";
-import { byId } from "../common/dom.js";
+import { byId, isTyping } from "../common/dom.js";
 import { takeHelp } from "../common/help.js";
 import { offerLakes } from "../common/lake_chooser.js";
-import { labelHref, searchHref } from "../common/links.js";
+import { labelHref, parseNewFilter, searchHref } from "../common/links.js";
 import { message, needed, noLake, notice } from "../common/messages.js";
 import { showPlaces } from "../common/places.js";
 import { NO_MORE, signInForm } from "../common/sign_in.js";
+import { takeEscape } from "../common/way_back.js";
 import { sentence } from "../common/words.js";
 import { Desk } from "./desk.js";
 import { showList } from "./filter_list.js";
@@ -22,9 +23,12 @@ class LabelPage {
   #labeller = new YourName(byId("labeller"));
   #desk = null;
   #isShown = false;
+  #form = null;
 
   constructor() {
     takeHelp();
+    const above = this.#params.has("filter") ? "to-filters" : "to-search";
+    takeEscape(() => byId(above).href, (event) => this.#holds(event));
   }
 
   async begin() {
@@ -68,7 +72,7 @@ class LabelPage {
     const mayMake = scopes.includes("write");
     byId("new").hidden = !mayMake;
     byId("no-new").hidden = mayMake;
-    if (mayMake) new NewFilter(lake, (error) => this.#failed(error));
+    if (mayMake) this.#form = new NewFilter(lake, parseNewFilter(this.#params), (error) => this.#failed(error));
     else byId("no-new").replaceChildren(...needed("Making a filter", "write"));
     byId("list").hidden = false;
     this.#ready();
@@ -89,6 +93,12 @@ class LabelPage {
     });
     this.#desk.begin();
     this.#ready();
+  }
+
+  /** Whether Esc is not for leaving: something is typed here, or a question put aside. */
+  #holds(event) {
+    if (this.#desk?.putAside()) return true;
+    return this.#form?.isTouched || (isTyping(event.target) && !this.#form?.has(event.target));
   }
 
   #ready() {

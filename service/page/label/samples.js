@@ -3,10 +3,12 @@
 import { thumbnailUrl } from "../common/api.js";
 import { byId, make } from "../common/dom.js";
 import { searchHref } from "../common/links.js";
+import { within } from "../common/sets.js";
 import { count, nameOf, sentence } from "../common/words.js";
 import * as filters from "./filters_api.js";
 
 const SHOWN = 24;
+const IN_ADDRESS = "show"; // which decision: a step back finds it
 const THUMBNAIL = 256;
 const ABOUT = {
   keep: "Kept by their score, and nearest the line: the least certain of what is handed over.",
@@ -15,15 +17,25 @@ const ABOUT = {
 };
 
 export class Samples {
-  #decision = "keep";
+  #decision = new URLSearchParams(location.search).get(IN_ADDRESS);
+  #isReturn = Object.hasOwn(ABOUT, this.#decision ?? "");
   #run = 0;
 
   constructor(lake, name) {
     this.lake = lake;
     this.name = name;
+    if (!this.#isReturn) this.#decision = "keep";
+    document.querySelector(`input[name="decision"][value="${this.#decision}"]`).checked = true;
     for (const input of document.querySelectorAll('input[name="decision"]')) {
-      input.addEventListener("change", () => this.show(input.value));
+      input.addEventListener("change", () => this.#turnTo(input.value));
     }
+  }
+
+  #turnTo(decision) {
+    const address = new URL(location);
+    address.searchParams.set(IN_ADDRESS, decision);
+    history.replaceState(history.state, "", address);
+    this.show(decision);
   }
 
   async show(decision = this.#decision) {
@@ -32,12 +44,17 @@ export class Samples {
     const run = this.#run;
     byId("samples").hidden = false;
     byId("sample-text").textContent = ABOUT[decision];
+    const set = { filter: this.name, decision };
+    byId("sample-search").href = searchHref(this.lake, null, set);
+    byId("sample-search").textContent = `Search among those ${within(set)}`;
     byId("sample-grid").setAttribute("aria-busy", "true");
     try {
       const { rows, by_people: byPeople } = await filters.samples(this.lake, this.name, decision, SHOWN);
       if (run !== this.#run) return;
       byId("sample-text").textContent = [ABOUT[decision], apart(byPeople)].filter(Boolean).join(" ");
       this.#fill(rows);
+      if (this.#isReturn) byId("samples").scrollIntoView();
+      this.#isReturn = false;
     } catch (error) {
       if (run === this.#run) this.#fill([], sentence(error.message));
     }

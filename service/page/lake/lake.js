@@ -2,12 +2,13 @@
 
 import * as api from "../common/api.js";
 import { Banner } from "../common/banner.js";
-import { byId } from "../common/dom.js";
+import { byId, isTyping } from "../common/dom.js";
 import { offerLakes } from "../common/lake_chooser.js";
 import { lakeHref, searchHref } from "../common/links.js";
 import { message, noLake, notice } from "../common/messages.js";
 import { showPlaces } from "../common/places.js";
 import { signInForm } from "../common/sign_in.js";
+import { takeEscape } from "../common/way_back.js";
 import { sentence } from "../common/words.js";
 import { lead } from "./lake_words.js";
 import { formats, madeWith, skipped, snapshots, sources } from "./parts.js";
@@ -70,4 +71,5 @@ class LakePage {
   }
 }
 
+takeEscape(() => byId("to-search").href, (event) => isTyping(event.target));
 new LakePage().begin();

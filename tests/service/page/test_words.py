@@ -32,7 +32,7 @@ WRITE_AND_UNDERSTAND = """async (all) => {
   return all.map((text) => understand(written(text)));
 }"""
 SLUGS = """async (all) => {
-  const { slug } = await import("/page/label/new_filter.js");
+  const { slug } = await import("/page/label/slug.js");
   return all.map(slug);
 }"""
 
