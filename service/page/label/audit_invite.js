@@ -7,7 +7,7 @@ import * as filters from "./filters_api.js";
 const OPTIONS_SHOWN = 5;
 const UNTAUGHT =
   "Nothing was taught yet: this would measure what the filter's words and examples find. A few dozen answers under Teach first " +
-  "save many here, and an audit that is begun later again counts as another try.";
+  "save many here, and a random check that is begun later again counts as another try.";
 
 /**
  * @param {string} lake
@@ -24,13 +24,13 @@ export function invite(lake, name, isAgain, labels, begin) {
   return make(
     "div",
     { class: "invite" },
-    make("h2", {}, isAgain ? "A new audit" : "An audit"),
+    make("h2", {}, isAgain ? "A new random check" : "A random check"),
     make(
       "p",
       {},
       isAgain
-        ? "It measures what was learnt since, and takes the place of the audit before: its answers still teach, and count no more."
-        : "It fixes what the filter has learnt so far and draws images at random. Your answers measure how much would be lost, so that a promise can be made.",
+        ? "It measures what was learnt since, and takes the place of the check before: its answers still teach, and count no more."
+        : "It fixes what the filter has learnt so far and draws images at random. Your answers measure how much would be lost, so that a guarantee can be given.",
     ),
     !labels && make("p", { class: "problem" }, UNTAUGHT),
     table,
@@ -39,7 +39,7 @@ export function invite(lake, name, isAgain, labels, begin) {
       "div",
       { class: "invite-line" },
       budget,
-      button({ class: "strong" }, () => begin(budget.valueAsNumber >= 1 ? Math.floor(budget.valueAsNumber) : null), "Begin the audit"),
+      button({ class: "strong" }, () => begin(budget.valueAsNumber >= 1 ? Math.floor(budget.valueAsNumber) : null), "Begin the random check"),
     ),
   );
 }
@@ -50,7 +50,7 @@ async function forecast(lake, name) {
     const known = options.filter(({ labels }) => labels !== null);
     const about = `About ${count(relevant)} of ${images(rows)} may belong, as far as the filter knows.`;
     if (!known.length) {
-      return [make("p", {}, `${about} For no line it foresees fewer labels than there are images: teach it more, or ask for less.`)];
+      return [make("p", {}, `${about} For no cut-off it foresees fewer labels than there are images: teach it more, or ask for less.`)];
     }
     return [make("p", {}, about), plan(spread(known))];
   } catch (error) {

@@ -10,7 +10,7 @@ import { message, needed, noLake, notice } from "../common/messages.js";
 import { showPlaces } from "../common/places.js";
 import { NO_MORE, signInForm } from "../common/sign_in.js";
 import { takeEscape } from "../common/way_back.js";
-import { sentence } from "../common/words.js";
+import { explainTerms, sentence } from "../common/words.js";
 import { Desk } from "./desk.js";
 import { showList } from "./filter_list.js";
 import * as filters from "./filters_api.js";
@@ -127,10 +127,11 @@ class LabelPage {
   }
 
   #only(element) {
-    for (const id of ["list", "work", "samples"]) byId(id).hidden = true;
+    for (const id of ["list", "work"]) byId(id).hidden = true;
     byId("message").replaceChildren(...(element ? [element] : []));
     if (element) this.#ready();
   }
 }
 
+explainTerms();
 new LabelPage().begin();

@@ -135,7 +135,7 @@ function shareProblem(input) {
   if (input.validity.badInput) return "This is not a number.";
   const value = input.valueAsNumber;
   const isShare = input.value === "" || (value >= 1 && value < 100);
-  return isShare ? "" : `${value} % cannot be promised; say 1 or more and less than 100, as 95 for 95 %.`;
+  return isShare ? "" : `${value} % cannot be guaranteed; say 1 or more and less than 100, as 95 for 95 %.`;
 }
 
 /** What an empty recall stands for: the service takes 95 %, unless a precision is wanted. */

@@ -186,11 +186,11 @@ export class AroundGrid {
     this.stopWaiting();
     if (this.grid.hits.length) {
       this.grid.dim();
-      byId("status").textContent = "The filter is not understood; these are the images from before it";
+      byId("status").textContent = "The condition is not understood; these are the images from before it";
       return;
     }
-    const ways = [["Remove the filter", () => this.does.go({ where: "", minZ: null })]];
-    this.#replace(message("The filter is not understood", ["What is wrong with it stands beside it, above."], ...ways));
+    const ways = [["Remove the condition", () => this.does.go({ where: "", minZ: null })]];
+    this.#replace(message("The condition is not understood", ["What is wrong with it stands beside it, above."], ...ways));
   }
 
   /**

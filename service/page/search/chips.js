@@ -118,7 +118,7 @@ export class Chips {
   }
 
   #least(minZ) {
-    const text = `z at least ${minZ}`;
+    const text = `match strength at least ${minZ}`;
     return make(
       "li",
       { class: "chip", title: "Only images that stand out by this much" },

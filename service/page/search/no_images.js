@@ -3,7 +3,7 @@
 import { make } from "../common/dom.js";
 import { command, message } from "../common/messages.js";
 import { within } from "../common/sets.js";
-import { count, sentence } from "../common/words.js";
+import { count, curators, sentence } from "../common/words.js";
 
 export const emptyLake = (name) =>
   message(`${name} has no images yet`, [
@@ -23,11 +23,11 @@ export function nothingFound(state, nothing, lake, show, without) {
   const said = nothing?.message ?? (state.within ? `no image is ${within(state.within)} here` : `\`where\` excludes ${all}`);
   const isByZ = nothing !== null && nothing.passing > 0;
   const ways = [];
-  if (isByZ) ways.push(["Any z", without.minZ]);
+  if (isByZ) ways.push(["Any match strength", without.minZ]);
   else if (state.within) ways.push(["Look among all images", without.within]);
-  if (!isByZ && state.where) ways.push(["Remove the filter", without.where]);
+  if (!isByZ && state.where) ways.push(["Remove the condition", without.where]);
   if (!ways.length || (isByZ && state.where)) ways.push(["Show all images", without.all]);
-  const found = message("No image passes", named(sentence(said), state.where), ...ways);
+  const found = message("No image passes", named(sentence(curators(said)), state.where), ...ways);
   if (nothing?.best) found.append(show(nothing.best));
   return found;
 }

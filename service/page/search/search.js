@@ -8,7 +8,7 @@ import { OF_A_SEARCH, pick } from "../common/upload_limits.js";
 import { UploadStore } from "../common/upload_store.js";
 import { takeChosen, takeDropped, takePasted } from "../common/uploads.js";
 import { canReturn } from "../common/way_back.js";
-import { sentence } from "../common/words.js";
+import { explainTerms, sentence } from "../common/words.js";
 import { AroundGrid } from "./around_grid.js";
 import { Chips } from "./chips.js";
 import { Grid } from "./grid.js";
@@ -359,4 +359,5 @@ class SearchPage {
   }
 }
 
+explainTerms();
 new SearchPage().begin();
