@@ -174,6 +174,7 @@ export class Desk {
     this.#forgetRefusal();
     if (purpose === "audit" && !this.#progress.audit) return this.#invite();
     this.#isInvited = false;
+    this.#inSight();
     if (purpose === "result") return this.#showPurpose(purpose);
     this.#photo.put(make("span"));
     this.#queue.turnTo(purpose);
@@ -191,6 +192,7 @@ export class Desk {
       this.#photo.put(make("span"));
       this.#queue.turnTo("audit", { ...(isAgain && { again: true }), ...(budget && { budget }) });
     };
+    this.#inSight();
     this.#photo.put(invite(this.lake, this.filter.name, isAgain, this.#progress.labels, begin));
     this.#enable();
   }
@@ -204,6 +206,11 @@ export class Desk {
     if (!this.#queue.current) this.#queue.fill();
     this.#changed();
     return true;
+  }
+
+  /** What was asked for shows: on a phone the buttons that ask for it stand far below it. */
+  #inSight() {
+    if (byId("work").getBoundingClientRect().top < 0) requestAnimationFrame(() => scrollTo(0, 0));
   }
 
   #showPurpose(purpose) {

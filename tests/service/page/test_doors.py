@@ -129,7 +129,7 @@ def test_one_looks_among_what_a_filter_dropped_and_comes_back(
     visitor = visit(applied)
     page = visitor.page
     page.goto(applied.url + REDS)
-    expect(page.locator("#sample-grid img").first).to_have_attribute("alt", "a-red.png")
+    expect(page.locator("#sample-grid img").first).to_have_attribute("alt", "b-orange.png")
     page.locator('input[value="drop"]').check(force=True)
     page.click("text=Search among those dropped by reds")
     visitor.settled()
