@@ -263,7 +263,7 @@ class Lake:
         :param filter: only rows that this filter decided as `decision` says: a name, with @ and a
             version where it is not to be the one applied last. Rows added since have no decision,
             and are not found.
-        :param decision: keep, ask, drop or several of them; None: keep.
+        :param decision: keep, ask, drop, undecided or several of them; None: keep.
         :param k: hits wanted, up to every row; None: all.
         :param min_z: only hits whose z is at least this.
         :param offset: hits to pass over.

@@ -24,6 +24,7 @@ from service.api.door.heads import Heads
 from service.api.door.limits import Limits
 from service.api.metrics import Measured, Metrics
 from service.api.routes import (
+    about,
     clip_retrieval,
     docs,
     embeddings,
@@ -134,6 +135,7 @@ def create_app(
         search,
         search_many,
         lakes,
+        about,
         facets,
         images,
         filters,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from fastapi import UploadFile
@@ -20,6 +21,7 @@ from service.api.cursor import Cursor, digest, stamp_of
 from service.api.schemas import MAX_EXAMPLES, SearchRequest
 from service.api.serving.hub import ServedLake
 from service.api.uploaded import check_count, embedded
+from service.search.decided import DecidedBy, DecidedRows
 from service.search.query import EXAMPLES, PAGE_K, Query
 from service.search.understood import Understood, understand
 from service.search.vector import NoSuchRow, Weighted, no_more
@@ -114,21 +116,36 @@ def _check_collapsed(k: int | None, position: int = 0, rows: int = 0) -> None:
         )
 
 
+def rows_decided(served: ServedLake, snapshot: Snapshot, by: DecidedBy) -> DecidedRows:
+    """As the lake has it, with what is unknown told by the lake's name: callers need not know our
+    folders.
+    """
+    try:
+        return served.lake.rows_decided(snapshot, by)
+    except UnknownFilter as error:
+        raise UnknownFilter(served.name, by.filter, error.nearest, field="filter") from None
+
+
+def decided_facts(decided: DecidedRows) -> dict[str, Any]:
+    """A `DecidedFacts`."""
+    by = decided.by
+    return {
+        "filter": by.filter,
+        "version": by.version,
+        "decision": by.decisions,
+        "undecided": decided.undecided,
+    }
+
+
 def _understood(
     served: ServedLake,
     snapshot: Snapshot,
     query: Query,
     more: Callable[[], Weighted] = no_more,
 ) -> Understood:
-    """As `understand`, with what is unknown told by the lake's name: callers need not know our
-    folders.
-    """
+    """As `understand`, with what is unknown told by the lake's name."""
     try:
-        return understand(snapshot, query, served.embedder, served.lake.rows_decided, more)
-    except UnknownFilter as error:
-        assert query.decided is not None
-        name = query.decided.filter
-        raise UnknownFilter(served.name, name, error.nearest, field="filter") from None
+        return understand(snapshot, query, served.embedder, partial(rows_decided, served), more)
     except NoSuchRow as error:
         raise BadRequest(
             f"images[{error.number}].row_id",

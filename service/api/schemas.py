@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from indexer.errors import BadRequest
 from service.search.decided import Decision as Decision
+from service.search.decided import Wanted
 from service.search.json_values import numbers_of
 from service.search.query import OPTIONS, Option
 
@@ -289,7 +290,7 @@ class DecidedFacts(BaseModel):
 
     filter: str
     version: int
-    decision: list[Decision]
+    decision: list[Wanted]
     undecided: int = Field(
         description="Live rows without a decision of that version, which are not found: added since, or left out by "
         "the filter's where."
@@ -350,6 +351,7 @@ class RowsAnswer(BaseModel):
     snapshot: int
     rows: list[Row]
     next_cursor: str | None
+    decided: DecidedFacts | None = Field(None, description="Only where a filter was named.")
 
 
 class LakeFacts(BaseModel):

@@ -11,6 +11,7 @@ from indexer.sources.names import one_line
 from indexer.words import count
 from service.cli.codes import DONE
 from service.cli.parts import Verbs, add_json, add_verb, positive, print_json
+from service.search.decided import WANTED
 
 if TYPE_CHECKING:
     from service.search.facets import Facet
@@ -45,8 +46,9 @@ def add_facets(verbs: Verbs) -> None:
     parser.add_argument(
         "--decision",
         action="append",
-        choices=("keep", "ask", "drop"),
-        help="with --filter: which rows; may be repeated (default: keep)",
+        choices=WANTED,
+        help="with --filter: which rows; undecided: those without a decision; may be repeated "
+        "(default: keep)",
     )
     parser.add_argument(
         "--values",

@@ -305,10 +305,16 @@ class Filter:
         return self.decisions.table(*decisions, version=version)
 
     def samples(
-        self, decision: str, count: int = 24, *, order: str = "line", seed: int | None = None
+        self,
+        decision: str,
+        count: int = 24,
+        *,
+        order: str = "line",
+        seed: int | None = None,
+        offset: int = 0,
     ) -> SamplesAnswer:
         """See `Decisions.samples`."""
-        return self.decisions.samples(decision, count, order=order, seed=seed)
+        return self.decisions.samples(decision, count, order=order, seed=seed, offset=offset)
 
     # -- new images
 

@@ -24,8 +24,17 @@ class RowPage:
     next_after: int | None  # the row_id after which the next page begins; None: nothing follows
 
 
-def browse(snapshot: Snapshot, where: str | None = None, *, after: int = 0, k: int = 50) -> RowPage:
+def browse(
+    snapshot: Snapshot,
+    where: str | None = None,
+    *,
+    after: int = 0,
+    k: int = 50,
+    among: Sequence[RowMask] | None = None,
+) -> RowPage:
     """The first k live rows with a row_id above `after` that where keeps.
+
+    :param among: as `passing` has it.
 
     :raises BadRequest: if k is below 1, or after below 0.
     :raises WhereError: if where is not understood.
@@ -37,8 +46,11 @@ def browse(snapshot: Snapshot, where: str | None = None, *, after: int = 0, k: i
     row_ids, places = snapshot.places
     start = int(np.searchsorted(row_ids, min(after, 2**53), side="right"))
     wanted = np.arange(start, min(start + k + 1, len(row_ids)))  # one more: does anything follow?
-    if where is not None:
-        wanted = start + np.flatnonzero(_kept(snapshot, where)[places[start:]])[: k + 1]
+    masks = [] if where is None else [_kept(snapshot, where)]
+    masks += [] if among is None else [_joined(among)]
+    if masks:
+        keeps = np.logical_and.reduce([mask[places[start:]] for mask in masks])
+        wanted = start + np.flatnonzero(keeps)[: k + 1]
     rows = [Row.of(columns) for columns in snapshot.take(*snapshot.locate(places[wanted[:k]]))]
     return RowPage(rows, rows[-1].row_id if len(wanted) > k else None)
 
@@ -77,7 +89,7 @@ def passing(
     row_ids, places = snapshot.places
     keeps = np.ones(len(row_ids), bool) if where is None else _kept(snapshot, where)[places]
     if among is not None:
-        keeps &= np.concatenate([np.empty(0, bool), *among])[places]
+        keeps &= _joined(among)[places]
     return Passing(snapshot, np.flatnonzero(keeps))
 
 
@@ -94,4 +106,9 @@ def _kept(snapshot: Snapshot, where: str) -> NDArray[np.bool_]:
 
     predicate = Where.parse(where, snapshot.schema)
     masks = [part.mask(predicate) for part in snapshot.parts]
-    return np.concatenate([np.empty(0, bool), *(mask for mask in masks if mask is not None)])
+    return _joined([mask for mask in masks if mask is not None])
+
+
+def _joined(masks: Sequence[RowMask]) -> NDArray[np.bool_]:
+    """bool, (rows of all parts,)"""
+    return np.concatenate([np.empty(0, bool), *masks])

@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 _NAMED = re.compile(r"([^@]*)(?:@([1-9][0-9]{0,8}))?")
 Decision = Literal["keep", "ask", "drop"]
 DECISIONS: tuple[Decision, ...] = ("keep", "ask", "drop")
+# What a search may be restricted to: rows without a decision, too.
+Wanted = Literal["keep", "ask", "drop", "undecided"]
+WANTED: tuple[Wanted, ...] = (*DECISIONS, "undecided")
 
 
 @dataclass(frozen=True, slots=True)
 class DecidedBy:
-    """A filter, and the decisions that are wanted.
+    """A filter, and the decisions that are wanted; undecided: rows that have none.
 
-    :raises BadRequest: if none is, or one is none of keep, ask and drop.
+    :raises BadRequest: if none is, or one is none of keep, ask, drop and undecided.
     """
 
     filter: str
@@ -33,10 +36,12 @@ class DecidedBy:
 
     def __post_init__(self) -> None:
         for decision in self.decisions:
-            if decision not in DECISIONS:
-                raise BadRequest("decision", f"{decision!r} is none of keep, ask and drop")
+            if decision not in WANTED:
+                raise BadRequest(
+                    "decision", f"{decision!r} is none of keep, ask, drop and undecided"
+                )
         if not self.decisions:
-            raise BadRequest("decision", "name at least one of keep, ask and drop")
+            raise BadRequest("decision", "name at least one of keep, ask, drop and undecided")
 
     @classmethod
     def parse(cls, filter: str, decisions: str | Sequence[str] | None = None) -> DecidedBy:
@@ -69,8 +74,10 @@ class DecidedRows:
     undecided: int  # live rows without any decision: added since, or left out by the filter's where
 
     def note(self, lake: str) -> str | None:
-        """A sentence about the rows without a decision; None where there are none."""
-        if not self.undecided:
+        """A sentence about the rows without a decision; None where there are none, or they are what
+        is asked for.
+        """
+        if not self.undecided or "undecided" in self.by.decisions:
             return None
         rows = count(self.undecided, "image has", "images have")
         again = f"lakesift filter next {lake} {self.by.filter} --purpose audit --again"

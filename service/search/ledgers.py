@@ -25,11 +25,11 @@ from indexer.disk.filter_checks import (
 from indexer.disk.filter_folders import FilterFolders, version_file, versions_in
 from indexer.disk.layout import Layout
 from indexer.errors import BadRequest, LakeDamaged
-from service.search.decided import DECISIONS, DecidedBy, DecidedRows
+from service.search.decided import DECISIONS, WANTED, DecidedBy, DecidedRows
 from service.snapshot.part import Part
 from service.snapshot.snapshot import Snapshot
 
-UNDECIDED = len(DECISIONS)
+UNDECIDED = WANTED.index("undecided")  # behind those of DECISIONS
 KEPT = 4  # ledgers, each of a byte a row
 KEPT_VERSIONS = 64
 
@@ -64,7 +64,7 @@ class LedgersInUse:
         version = applied_version(folder, asked.version, self._version)
         codes = self._codes(folder, version, snapshot)
         of_parts = [codes[part.segment.entry.id] for part in snapshot.parts]
-        wanted = np.array([name in asked.decisions for name in DECISIONS] + [False])
+        wanted = np.array([name in asked.decisions for name in WANTED])
         undecided = sum(
             np.count_nonzero(
                 (found == UNDECIDED) if part.alive is None else (found == UNDECIDED) & part.alive

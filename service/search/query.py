@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from indexer.durations import duration_us
 from indexer.errors import BadRequest
 from service.search import json_values
-from service.search.decided import DecidedBy, Decision
+from service.search.decided import DecidedBy, Wanted
 from service.search.typed import TypedQuery
 
 if TYPE_CHECKING:
@@ -330,11 +330,11 @@ OPTIONS = (
     ),
     Option(
         "decision",
-        list[Decision],
-        "With `filter`: which rows. Left out: keep.",
+        list[Wanted],
+        "With `filter`: which rows; undecided: those without a decision, as those added since. Left out: keep.",
         "--decision",
-        "with --filter: which rows; may be repeated (default: keep)",
-        lengths=(1, 3),
+        "with --filter: which rows; undecided: those without a decision; may be repeated (default: keep)",
+        lengths=(1, 4),
     ),
     Option(
         "min_z",

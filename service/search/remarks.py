@@ -22,7 +22,7 @@ LEAST_WHOLE = 0.7  # of a text's letters, in words that the vocabulary has as on
 LEAST_PIECE = 3.0  # letters a piece, in the mean; English words that it has to cut give more
 BEYOND_CHANCE = 1.0  # robust standard deviations
 SHOWN_CHARS = 60  # of a text, in a sentence
-_DID = {"keep": "kept", "ask": "left to a person", "drop": "dropped"}
+_DID = {"keep": "kept", "ask": "left to a person", "drop": "dropped", "undecided": "left undecided"}
 
 
 def hint(

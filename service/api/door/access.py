@@ -48,6 +48,7 @@ FILTER = "/v1/lakes/{}/filters/{}"
 NEEDS: Sequence[Need] = (
     Need("GET", "/", None),  # the page shows nothing by itself
     Need("GET", "/label", None),
+    Need("GET", "/lake", None),
     Need("GET", "/page/*", None),
     Need("GET", "/favicon.ico", None),
     Need("GET", "/healthz", None),

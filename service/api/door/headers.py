@@ -24,7 +24,7 @@ PAGE: Mapping[str, str] = {
 
 
 def is_page(path: str) -> bool:
-    return path in ("/", "/label", "/favicon.ico") or path.startswith("/page/")
+    return path in ("/", "/label", "/lake", "/favicon.ico") or path.startswith("/page/")
 
 
 def security_headers(path: str) -> Mapping[str, str]:

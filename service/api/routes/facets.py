@@ -12,7 +12,7 @@ from starlette.responses import Response
 from indexer.errors import UnknownFilter
 from service.api.schemas import ErrorAnswer, Strict
 from service.api.serving.hub import ServedLake
-from service.search.decided import Decision
+from service.search.decided import Wanted
 from service.search.facets import MAX_VALUES, VALUES
 from service.search.query import Query
 from service.where.syntax import MAX_BYTES
@@ -37,7 +37,7 @@ class FacetsRequest(Strict):
         examples=["camera = 'Canon EOS R5' AND width_px >= 1024"],
     )
     filter: str | None = Field(None, max_length=300, description="As search takes it.")
-    decision: list[Decision] | None = Field(None, min_length=1, max_length=3)
+    decision: list[Wanted] | None = Field(None, min_length=1, max_length=4)
     columns: Annotated[
         list[str] | None,
         Field(

@@ -380,15 +380,21 @@ def samples(
         Order,
         Query(
             description="line: of those that their score decided, kept or dropped narrowly; random: "
-            "of all, drawn anew, each with the same chance."
+            "of all, drawn anew, each with the same chance; people: of those that people's own answers "
+            "decided, the ones that their score speaks against most."
         ),
     ] = "line",
     seed: Annotated[
         int | None, Query(ge=0, lt=2**53, description="Draws the same images again.")
     ] = None,
+    offset: Annotated[
+        int, Query(ge=0, lt=2**53, description="Images of that order to pass over: the next ones.")
+    ] = 0,
 ) -> Response:
     """Each with the image most like it that is known to be wanted, and the one known not to be."""
-    return _json(_filter(request, lake, name).samples(decision, n, order=order, seed=seed))
+    return _json(
+        _filter(request, lake, name).samples(decision, n, order=order, seed=seed, offset=offset)
+    )
 
 
 @router.get(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import orjson
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from indexer.errors import BadCursor, BadRequest, UnknownRow
 from service.api.cursor import Cursor, digest, stamp_of
-from service.api.plans import snapshot_of
+from service.api.plans import decided_facts, rows_decided, snapshot_of
 from service.api.schemas import (
     CURSOR_PATTERN,
     MAX_ROWS_CURSOR_CHARS,
@@ -25,6 +26,7 @@ from service.api.serving.hub import ServedLake
 from service.api.signing import Signer
 from service.search.browse import browse
 from service.search.browse import row as row_of
+from service.search.decided import Wanted
 from service.search.query import PAGE_K
 from service.search.query import Query as SearchQuery
 from service.where.syntax import MAX_BYTES
@@ -101,6 +103,10 @@ def rows(
     lake: LakeName,
     k: Annotated[int, Query(ge=1)] = PAGE_K,
     where: Annotated[str | None, Query(max_length=MAX_BYTES)] = None,
+    filter: Annotated[
+        str | None, Query(max_length=255, description="As search takes it; so is decision.")
+    ] = None,
+    decision: Annotated[list[Wanted] | None, Query(min_length=1, max_length=4)] = None,
     cursor: Annotated[
         str | None, Query(max_length=MAX_ROWS_CURSOR_CHARS, pattern=CURSOR_PATTERN)
     ] = None,
@@ -110,25 +116,35 @@ def rows(
         raise BadRequest("k", f"{k} is more than a page holds ({max_k}); follow next_cursor")
     served: ServedLake = request.app.state.hub.lake(lake)
     signer: Signer = request.app.state.signer
-    place = _place(served, where or None, cursor, signer)
+    said = {"where": where or None, "filter": filter or None, "decision": decision}
+    place = _place(served, SearchQuery().with_options(said), cursor, signer)
     snapshot = served.lake.snapshot if cursor is None else snapshot_of(served, place)
-    page = browse(snapshot, place.query.where, after=place.query.offset, k=k)
-    answer = {
+    by, decided = place.query.decided, None
+    if by is not None:
+        decided = rows_decided(served, snapshot, by)
+        # pages to come are of the same version, whatever is applied meanwhile
+        place = replace(place, query=replace(place.query, decided=decided.by))
+    among = None if decided is None else decided.masks
+    page = browse(snapshot, place.query.where, after=place.query.offset, k=k, among=among)
+    answer: dict[str, Any] = {
         "snapshot": snapshot.number,
         "rows": [row.to_json() for row in page.rows],
         "next_cursor": None
         if page.next_after is None
         else place.at(page.next_after).encode(signer),
     }
+    if decided is not None:
+        answer["decided"] = decided_facts(decided)
     return Response(orjson.dumps(answer), media_type="application/json")
 
 
-def _place(served: ServedLake, where: str | None, text: str | None, signer: Signer) -> Cursor:
+def _place(served: ServedLake, query: SearchQuery, text: str | None, signer: Signer) -> Cursor:
     """Where the page begins: at the cursor, or before the first row."""
-    said = digest(where) if where else ""
+    options = query.options_json()
+    # as it always was where nothing but a where is said
+    said = digest(options["where"] if options.keys() == {"where"} else options) if options else ""
     if text is None:
         manifest = served.lake.snapshot.manifest
-        query = SearchQuery(where=where)
         return Cursor(served.name, manifest.snapshot, stamp_of(manifest), query, said)
     cursor = Cursor.decode(text, signer)
     if cursor.has_query or cursor.lake != served.name:

@@ -1,4 +1,6 @@
-"""The pages, one to search and one to label by filters: static files that ship with the package."""
+"""The pages: to search, to label by filters, what a lake is made of. Static files that ship
+with the package.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +26,11 @@ def search() -> FileResponse:
 @router.get("/label")
 def label() -> FileResponse:
     return FileResponse(FOLDER / "label" / "label.html", headers=FRESH)
+
+
+@router.get("/lake")
+def lake() -> FileResponse:
+    return FileResponse(FOLDER / "lake" / "lake.html", headers=FRESH)
 
 
 @router.get("/favicon.ico")

@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from service.api.answers import NDJSON
 from service.api.forms import checked, json_of, only_fields
 from service.api.json_bodies import QuickBody
-from service.api.plans import Plan, Uploads, make_plan
+from service.api.plans import Plan, Uploads, decided_facts, make_plan
 from service.api.schemas import (
     ErrorAnswer,
     SearchAnswer,
@@ -26,7 +26,6 @@ from service.api.schemas import (
     limits_of,
     type_of,
 )
-from service.search.decided import DecidedRows
 from service.search.query import OPTIONS, Option
 from service.search.search import Lines, Page, remarks, search_page
 from service.search.understood import Understood
@@ -135,7 +134,7 @@ def page_json(state: State, plan: Plan, page: Page) -> dict[str, Any]:
         else plan.cursor.at(page.next_offset).encode(state.signer),
     }
     if plan.asked.decided is not None:
-        answer["decided"] = _decided_facts(plan.asked.decided)
+        answer["decided"] = decided_facts(plan.asked.decided)
     if page.searched is not None:
         answer["searched"] = page.searched.to_json()
         if page.searched.depth is not None:
@@ -146,16 +145,6 @@ def page_json(state: State, plan: Plan, page: Page) -> dict[str, Any]:
     return answer
 
 
-def _decided_facts(decided: DecidedRows) -> dict[str, Any]:
-    by = decided.by
-    return {
-        "filter": by.filter,
-        "version": by.version,
-        "decision": by.decisions,
-        "undecided": decided.undecided,
-    }
-
-
 def _lines(asked: Understood, hits: Lines) -> Iterator[bytes]:
     """The stream; its last line tells a whole answer from one that was cut off.
 
@@ -163,7 +152,7 @@ def _lines(asked: Understood, hits: Lines) -> Iterator[bytes]:
     """
     head: dict[str, Any] = {"snapshot": asked.snapshot.number}
     if asked.decided is not None:
-        head["decided"] = _decided_facts(asked.decided)
+        head["decided"] = decided_facts(asked.decided)
     yield orjson.dumps(head) + b"\n"
     yield from hits
     end = {"end": True, "hits": hits.count} | remarks(asked, hits.best()).to_json()

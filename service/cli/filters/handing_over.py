@@ -227,9 +227,10 @@ def add_samples(actions: Verbs) -> None:
     )
     parser.add_argument(
         "--order",
-        choices=["random", "line"],
+        choices=["random", "line", "people"],
         default="random",
-        help="random: each with the same chance; line: those decided most narrowly (default: random)",
+        help="random: each with the same chance; line: those decided most narrowly; people: those that people's "
+        "own answers decided (default: random)",
     )
     parser.add_argument(
         "--seed",
@@ -283,7 +284,11 @@ def _samples(filters: Filters, arguments: argparse.Namespace) -> int:
             print(
                 f"{row.row_id:7d}  {row.score:7.3f}  {chance:>8}  {yes:>16}  {no:>16}  {one_line(row.place)}"
             )
-    drawn = "at random" if found.order == "random" else "next to the line"
+    drawn = {
+        "random": "at random",
+        "line": "next to the line",
+        "people": "decided by people's own answers",
+    }[found.order]
     apart = ""
     if found.order == "line" and found.by_people:
         apart = f"; people's own answers decided {found.by_people:,}, not among these"

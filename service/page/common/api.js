@@ -60,8 +60,13 @@ export const signIn = (key) => ask("POST", "/v1/session", { body: { key } });
 export const signOut = () => ask("DELETE", "/v1/session");
 export const lakes = async () => (await ask("GET", "/v1/lakes")).answer.lakes;
 export const columns = async (lake) => (await ask("GET", `${lakePath(lake)}/columns`)).answer.columns;
-export const facets = async (lake, where, signal) =>
-  (await ask("POST", "/v1/facets", { body: { lake, where: where || null }, signal })).answer;
+export const about = async (lake) => (await ask("GET", `${lakePath(lake)}/about`)).answer;
+/** The fields by which a request names a decision of a filter. */
+export const asked = (within) => (within ? { filter: within.filter, decision: [within.decision] } : {});
+
+/** @param {{where: string, within: ?Within}} among */
+export const facets = async (lake, { where, within }, signal) =>
+  (await ask("POST", "/v1/facets", { body: { lake, where: where || null, ...asked(within) }, signal })).answer;
 export const row = async (lake, rowId, signal) =>
   (await ask("GET", `${lakePath(lake)}/rows/${rowId}`, { signal })).answer.row;
 

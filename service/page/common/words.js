@@ -104,7 +104,7 @@ export function placeOf({ uri, columns = {} }) {
 
 /** One short number that says how well a hit fits, or null for a row without a query. */
 export function fit(hit) {
-  if (typeof hit.z === "number") return `z ${hit.z.toFixed(1)}`;
+  if (typeof hit.z === "number") return `match ${hit.z.toFixed(1)}`;
   return typeof hit.score === "number" ? hit.score.toFixed(2) : null;
 }
 
@@ -116,6 +116,48 @@ export function sentence(message, field = null) {
   const text = isName ? bare : bare.charAt(0).toUpperCase() + bare.slice(1);
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
+
+/**
+ * The pages' words for curators, and the words of the command and the API for the same things: what a tooltip says where one
+ * of them is first met.
+ */
+const TERMS = {
+  guarantee: "At least so much is kept, and so surely. The command and the API call it the promise.",
+  check: "Images drawn at random, answered to measure what would be lost. The command and the API call it the audit.",
+  cutoff: "The score from which on images are kept. The command and the API call it the line, or the threshold.",
+  strength: "By how many standard deviations an image stands out from the lake. The command and the API call it z.",
+  table: "Every image with its score, its decision and why, as a Parquet file. The command and the API call it the ledger.",
+  export: "Files for annotation tools and trainers. The documentation calls it handing over.",
+};
+
+/** Ties the words in an element to those of the command: all that have `data-term` there. */
+export function explainTerms(within = document) {
+  for (const element of within.querySelectorAll("[data-term]")) {
+    element.title = TERMS[element.dataset.term];
+    element.setAttribute("aria-description", element.title);
+  }
+}
+
+// A sentence of the server's has the words of the command; what stands in quotes is somebody's own.
+const CURATORS = [
+  [/\baudit labels\b/g, "answers of the random check"],
+  [/\baudit label\b/g, "answer of the random check"],
+  [/\ban audit\b/g, "a random check"],
+  [/\baudits\b/g, "random checks"],
+  [/\baudited\b/g, "checked"],
+  [/\baudit\b/g, "random check"],
+  [/\bpromise(s|d?)\b/g, "guarantee$1"],
+  [/\bpromising\b/g, "guaranteeing"],
+  [/\ba z of\b/g, "a match strength of"],
+  [/\bhas z (?=[\d-])/g, "has match strength "],
+];
+
+/** A sentence of the server's in the words of the pages. */
+export const curators = (text) =>
+  text
+    .split(/([`'"“][^`'"”]*[`'"”])/)
+    .map((part, number) => (number % 2 ? part : CURATORS.reduce((said, [word, ours]) => said.replace(word, ours), part)))
+    .join("");
 
 /** A sentence after something else, as a name and a colon. */
 export const lower = (text) => text.charAt(0).toLowerCase() + text.slice(1);

@@ -5,9 +5,11 @@ import { count, images, sentence } from "../common/words.js";
 import * as filters from "./filters_api.js";
 
 const OPTIONS_SHOWN = 5;
+const LABEL_PRICE = 0.5; // of an annotation: as the service weighs what a check costs against what it drops
+const BEGIN = "Begin the random check";
 const UNTAUGHT =
   "Nothing was taught yet: this would measure what the filter's words and examples find. A few dozen answers under Teach first " +
-  "save many here, and an audit that is begun later again counts as another try.";
+  "save many here, and a random check that is begun later again counts as another try.";
 
 /**
  * @param {string} lake
@@ -15,22 +17,30 @@ const UNTAUGHT =
  * @param {boolean} isAgain whether one was begun before
  * @param {number} labels that there are
  * @param {function(?number)} begin told the labels that may be spent, or null
- * @returns {HTMLElement} its table comes when the server has worked it out
+ * @returns {HTMLElement} its table, and the number on the button, come when the server has worked them out
  */
 export function invite(lake, name, isAgain, labels, begin) {
   const budget = make("input", { id: "budget", type: "number", min: "1", inputmode: "numeric", placeholder: "empty: the least work in all" });
   const table = make("div", { class: "plan", "aria-live": "polite" }, make("p", { class: "small" }, "Working out what it would cost…"));
-  forecast(lake, name).then((found) => table.replaceChildren(...found));
+  const start = button({ class: "strong" }, () => begin(spent(budget)), BEGIN);
+  let least = null; // answers, about, where no budget is said
+  const tell = () => (start.textContent = [BEGIN, answersWords(spent(budget), least)].filter(Boolean).join(": "));
+  budget.addEventListener("input", tell);
+  forecast(lake, name).then((found) => {
+    table.replaceChildren(...found.told);
+    least = found.least;
+    tell();
+  });
   return make(
     "div",
     { class: "invite" },
-    make("h2", {}, isAgain ? "A new audit" : "An audit"),
+    make("h2", {}, isAgain ? "A new random check" : "A random check"),
     make(
       "p",
       {},
       isAgain
-        ? "It measures what was learnt since, and takes the place of the audit before: its answers still teach, and count no more."
-        : "It fixes what the filter has learnt so far and draws images at random. Your answers measure how much would be lost, so that a promise can be made.",
+        ? "It measures what was learnt since, and takes the place of the check before: its answers still teach, and count no more."
+        : "It fixes what the filter has learnt so far and draws images at random. Your answers measure how much would be lost, so that a guarantee can be given.",
     ),
     !labels && make("p", { class: "problem" }, UNTAUGHT),
     table,
@@ -39,24 +49,48 @@ export function invite(lake, name, isAgain, labels, begin) {
       "div",
       { class: "invite-line" },
       budget,
-      button({ class: "strong" }, () => begin(budget.valueAsNumber >= 1 ? Math.floor(budget.valueAsNumber) : null), "Begin the audit"),
+      start,
     ),
   );
 }
 
+const spent = (budget) => (budget.valueAsNumber >= 1 ? Math.floor(budget.valueAsNumber) : null);
+
+/** What the button says beside what it does. */
+function answersWords(budget, least) {
+  if (budget !== null) return `at most ${answers(budget)}`;
+  return least === null ? "" : `about ${answers(least)}`;
+}
+
+const answers = (number) => (number === 1 ? "1 answer" : `${count(number)} answers`);
+
+/** @returns {Promise<{told: Node[], least: ?number}>} least: answers that the least work in all takes, about */
 async function forecast(lake, name) {
   try {
     const { rows, relevant, options } = await filters.plan(lake, name);
     const known = options.filter(({ labels }) => labels !== null);
     const about = `About ${count(relevant)} of ${images(rows)} may belong, as far as the filter knows.`;
     if (!known.length) {
-      return [make("p", {}, `${about} For no line it foresees fewer labels than there are images: teach it more, or ask for less.`)];
+      const none = `${about} For no cut-off it foresees fewer labels than there are images: teach it more, or ask for less.`;
+      return { told: [make("p", {}, none)], least: null };
     }
-    return [make("p", {}, about), plan(spread(known))];
+    return { told: [make("p", {}, [about, answered(rows, known[0])].filter(Boolean).join(" ")), plan(spread(known))], least: leastWork(known).labels };
   } catch (error) {
-    return [make("p", { class: "problem" }, sentence(error.message))];
+    return { told: [make("p", { class: "problem" }, sentence(error.message))], least: null };
   }
 }
+
+/** So that the columns add up: what is in neither of them. */
+function answered(rows, { dropped, kept }) {
+  const number = rows - dropped - kept;
+  if (number <= 0) return "";
+  return `${images(number)} ${number === 1 ? "has an answer" : "have answers"} already; the other ${count(dropped + kept)} would be dropped or kept so:`;
+}
+
+const leastWork = (options) => {
+  const work = ({ labels, kept }) => LABEL_PRICE * labels + kept;
+  return options.reduce((best, each) => (work(each) < work(best) ? each : best));
+};
 
 /** A few of many, from the first to the last. */
 const spread = (options) =>

@@ -3,7 +3,7 @@
 import { ServerGone, row as rowOf } from "../common/api.js";
 import { byId, isTyping, make } from "../common/dom.js";
 import { message, needed, notice } from "../common/messages.js";
-import { count, lower, nameOf, sentence } from "../common/words.js";
+import { count, explainTerms, lower, nameOf, sentence } from "../common/words.js";
 import { invite } from "./audit_invite.js";
 import { asApplied, audited, brief, counts, decided, inForce, notThis, purposeText, question, refusal, wanted } from "./filter_words.js";
 import * as filters from "./filters_api.js";
@@ -11,6 +11,7 @@ import { handOver } from "./hand_over.js";
 import { Photo } from "./photo.js";
 import { Queue } from "./queue.js";
 import { Samples } from "./samples.js";
+import { sinceThen } from "./since.js";
 
 const KEYS = { y: "yes", n: "no", s: "skip", u: "undo" };
 const DID = { yes: "Yes", no: "No", skip: "Skipped" };
@@ -33,7 +34,12 @@ export class Desk {
     this.lake = lake;
     this.filter = filter;
     this.given = given;
-    this.#samples = new Samples(lake, filter.name);
+    this.#samples = new Samples(lake, filter.name, {
+      labeller: () => given.labeller.name,
+      mayLabel: this.#mayLabel,
+      answered: (progress) => this.#told(progress, null),
+      failed: (error) => this.#refused(error),
+    });
     this.#queue = new Queue(lake, filter.name, null, {
       labeller: () => given.labeller.name,
       changed: () => this.#changed(),
@@ -116,7 +122,8 @@ export class Desk {
   }
 
   get #canAnswer() {
-    return Boolean(this.#mayLabel && !this.#isGone && !this.#isInvited && this.#queue.current && this.#photo.isSeen);
+    const isAsked = !this.#isInvited && this.#purpose !== "result";
+    return Boolean(this.#mayLabel && !this.#isGone && isAsked && this.#queue.current && this.#photo.isSeen);
   }
 
   /** By aria-disabled: a button that is disabled for an instant would lose the focus. */
@@ -142,16 +149,16 @@ export class Desk {
 
   #nothingLeft() {
     if (this.#purpose === "teach") return message("Nothing is left to label", ["Every image has an answer."]);
-    if (this.#progress.stage === "applied") return message("The filter is applied", ["What it kept and dropped is shown below."]);
+    if (this.#progress.stage === "applied") return message("The filter is applied", ["What it kept and dropped stands under Result."]);
     const { audit } = this.#progress;
-    if (audit?.holds) return message("The audit is done", ["The promise holds, and the filter can be applied."]);
+    if (audit?.holds) return message("The random check is done", ["The guarantee holds, and the filter can be applied."]);
     if (audit?.budget && audit.answered >= audit.budget) return this.#spent(audit);
     return message("Nothing is left to ask", ["Every image that was drawn has an answer."]);
   }
 
   /** Its labels are spent, and the promise does not hold. */
   #spent({ answered, still_needed: needed }) {
-    const said = `All ${count(answered)} labels that it may take are given, and the promise does not hold yet.`;
+    const said = `All ${count(answered)} labels that it may take are given, and the guarantee does not hold yet.`;
     if (needed === null) return message("The budget is spent", [`${said} It is out of sight: teach the filter more, or ask for less.`]);
     const goOn = () => this.#queue.turnTo("audit", { budget: answered + needed });
     return message("The budget is spent", [`${said} About ${count(needed)} more may do.`], ["Go on", goOn]);
@@ -167,6 +174,8 @@ export class Desk {
     this.#forgetRefusal();
     if (purpose === "audit" && !this.#progress.audit) return this.#invite();
     this.#isInvited = false;
+    this.#inSight();
+    if (purpose === "result") return this.#showPurpose(purpose);
     this.#photo.put(make("span"));
     this.#queue.turnTo(purpose);
     this.#showPurpose(purpose);
@@ -183,18 +192,37 @@ export class Desk {
       this.#photo.put(make("span"));
       this.#queue.turnTo("audit", { ...(isAgain && { again: true }), ...(budget && { budget }) });
     };
+    this.#inSight();
     this.#photo.put(invite(this.lake, this.filter.name, isAgain, this.#progress.labels, begin));
     this.#enable();
+  }
+
+  /** Puts the invitation to an audit aside, if that is shown; whether it was. */
+  putAside() {
+    if (!this.#isInvited) return false;
+    this.#isInvited = false;
+    this.#photo.put(make("span"));
+    this.#showPurpose(this.#progress.stage === "applied" ? "result" : this.#progress.audit ? "audit" : "teach");
+    if (!this.#queue.current) this.#queue.fill();
+    this.#changed();
+    return true;
+  }
+
+  /** What was asked for shows: on a phone the buttons that ask for it stand far below it. */
+  #inSight() {
+    if (byId("work").getBoundingClientRect().top < 0) requestAnimationFrame(() => scrollTo(0, 0));
   }
 
   #showPurpose(purpose) {
     document.querySelector(`input[name="purpose"][value="${purpose}"]`).checked = true;
     byId("purpose-text").textContent = purposeText[purpose];
+    byId("work").classList.toggle("result", purpose === "result");
+    this.#enable();
   }
 
   #told(progress, purpose) {
     this.#progress = progress;
-    if (purpose && !this.#isInvited) this.#showPurpose(purpose);
+    if (purpose && !this.#isInvited && this.#purpose !== "result") this.#showPurpose(purpose);
     byId("labels").textContent = count(progress.labels);
     byId("labels-word").textContent = progress.labels === 1 ? "label" : "labels";
     byId("counts").textContent = counts(progress);
@@ -242,12 +270,19 @@ export class Desk {
 
   /** @param {Object} answer as `apply` gave it */
   #showApplied(answer) {
-    this.#outcome([...decided(answer), ...inForce(this.filter.applied)], "applied");
+    const { applied } = this.filter;
+    this.#outcome([...decided(answer), ...inForce({ ...applied, undecided: 0 })], "applied");
+    const decide = this.#mayLabel ? () => this.#invite() : null;
+    byId("since").replaceChildren(...sinceThen(this.lake, this.filter, decide));
     byId("hand-over").replaceChildren(
       handOver(this.lake, this.filter.name, answer, (error) => this.#refused(error)),
     );
+    explainTerms(byId("hand-over"));
     this.#told({ ...this.#progress, stage: "applied" }, null);
-    this.#samples.show();
+    byId("has-result").hidden = byId("samples").hidden = false;
+    this.#isInvited = false;
+    this.#showPurpose("result");
+    this.#samples.show(answer);
     this.#changed();
   }
 

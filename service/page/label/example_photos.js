@@ -1,65 +1,103 @@
-/** Photos of the reader's own as examples of a new filter: what is wanted on one side, what is not on the other. */
+/**
+ * Images as examples of a new filter: photos of the reader's own, and rows of the lake; what is wanted on one side, what is
+ * not on the other.
+ */
 
+import { thumbnailUrl } from "../common/api.js";
 import { picture, remover } from "../common/chip.js";
 import { byId, make } from "../common/dom.js";
 import { OF_A_FILTER, pick } from "../common/upload_limits.js";
 import { takeChosen, takeDropped, takePasted } from "../common/uploads.js";
 
 const SIDES = ["keep", "drop"];
+const THUMBNAIL = 256; // as the search page's, so that the browser has it already
 const NO_SIDE = "Drop photos on what to keep, or on what to drop.";
 const LINK = "That was a link. Save the photo, then choose or drop the file.";
 
 export class ExamplePhotos {
-  #photos = { keep: [], drop: [] }; // {file, url}; url: of its picture
+  #shown = { keep: [], drop: [] }; // {name, url, file: ?File, rowId: ?number}; url: of its picture
 
-  /** @param {function(string[])} say what could not be taken, and why; nothing if all was */
-  constructor(say) {
+  isChanged = false; // by the reader, here
+
+  /**
+   * @param {string} lake
+   * @param {function(string[])} say what could not be taken, and why; nothing if all was
+   */
+  constructor(lake, say) {
+    this.lake = lake;
     this.say = say;
     for (const side of SIDES) {
-      takeChosen(byId(`${side}-choose`), byId(`${side}-files`), (files) => this.#add(side, files));
+      takeChosen(byId(`${side}-choose`), byId(`${side}-files`), (files) => this.#take(side, files));
     }
-    takePasted((files, target) => this.#add(sideOf(target) ?? "keep", files));
+    takePasted((files, target) => this.#take(sideOf(target) ?? "keep", files));
     takeDropped(
       (files, target) => this.#dropped(files, sideOf(target)),
       (isCarried, target) => carry(isCarried, sideOf(target)),
     );
   }
 
-  get isEmpty() {
-    return SIDES.every((side) => !this.#photos[side].length);
+  /** Whether no photo of the reader's own is among them. */
+  get isWithoutFiles() {
+    return SIDES.every((side) => !this.of(side).length);
   }
 
   /** @returns {File[]} */
   of(side) {
-    return this.#photos[side].map(({ file }) => file);
+    return this.#shown[side].map(({ file }) => file).filter(Boolean);
   }
 
-  /** Mark the photo that an error of the server's is about, or none; its file's name. */
-  blame(side, number) {
+  /** @returns {number[]} row_ids */
+  rowsOf(side) {
+    return this.#shown[side].map(({ rowId }) => rowId).filter((rowId) => rowId !== null);
+  }
+
+  /**
+   * Mark the image that an error of the server's is about, or none; its name.
+   * @param {?string} side
+   * @param {number} number among the photos of that side, or among its rows
+   * @param {boolean} isRow
+   */
+  blame(side, number = 0, isRow = false) {
     for (const chip of document.querySelectorAll(".side .chip.amiss")) chip.classList.remove("amiss");
-    const chip = side && byId(`${side}-photos`).children[number];
+    if (!side) return null;
+    const blamed = this.#shown[side].filter(({ file }) => isRow === !file)[number];
+    const chip = byId(`${side}-photos`).children[this.#shown[side].indexOf(blamed)];
     chip?.classList.add("amiss");
     chip?.querySelector(".remove").focus();
-    return side ? (this.#photos[side][number]?.file.name ?? null) : null;
+    return blamed?.name ?? null;
+  }
+
+  /** @param {File[]} files */
+  add(side, files) {
+    const { taken, notes } = pick(files, [...this.of("keep"), ...this.of("drop")], OF_A_FILTER);
+    this.#shown[side].push(...taken.map((file) => ({ name: file.name || "photo", url: URL.createObjectURL(file), file, rowId: null })));
+    this.say(notes);
+    this.#show(side);
+  }
+
+  /** @param {number[]} rowIds of the lake */
+  addRows(side, rowIds) {
+    const url = (rowId) => thumbnailUrl(this.lake, { row_id: rowId }, THUMBNAIL);
+    this.#shown[side].push(...rowIds.map((rowId) => ({ name: `image ${rowId}`, url: url(rowId), file: null, rowId })));
+    this.#show(side);
   }
 
   #dropped(files, side) {
     if (!files.length) this.say([LINK]);
     else if (!side) this.say([NO_SIDE]);
-    else this.#add(side, files);
+    else this.#take(side, files);
   }
 
-  #add(side, files) {
-    const { taken, notes } = pick(files, [...this.of("keep"), ...this.of("drop")], OF_A_FILTER);
-    this.#photos[side].push(...taken.map((file) => ({ file, url: URL.createObjectURL(file) })));
-    this.say(notes);
-    this.#show(side);
+  #take(side, files) {
+    this.isChanged = true;
+    this.add(side, files);
   }
 
   #remove(side, photo) {
-    const number = this.#photos[side].indexOf(photo);
-    URL.revokeObjectURL(photo.url);
-    this.#photos[side].splice(number, 1);
+    this.isChanged = true;
+    const number = this.#shown[side].indexOf(photo);
+    if (photo.file) URL.revokeObjectURL(photo.url);
+    this.#shown[side].splice(number, 1);
     this.#show(side);
     const chips = byId(`${side}-photos`).children;
     (chips[Math.min(number, chips.length - 1)]?.querySelector(".remove") ?? byId(`${side}-choose`)).focus();
@@ -67,14 +105,13 @@ export class ExamplePhotos {
 
   #show(side) {
     const list = byId(`${side}-photos`);
-    list.hidden = !this.#photos[side].length;
-    list.replaceChildren(...this.#photos[side].map((photo) => this.#chip(side, photo)));
+    list.hidden = !this.#shown[side].length;
+    list.replaceChildren(...this.#shown[side].map((photo) => this.#chip(side, photo)));
   }
 
   #chip(side, photo) {
-    const name = photo.file.name || "photo";
-    const facts = { class: "chip", title: name };
-    return make("li", facts, picture(photo.url, name), remover(name, () => this.#remove(side, photo)));
+    const facts = { class: "chip", title: photo.name };
+    return make("li", facts, picture(photo.url, photo.name), remover(photo.name, () => this.#remove(side, photo)));
   }
 }
 

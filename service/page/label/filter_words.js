@@ -1,6 +1,6 @@
 /** What a filter asks, wants and promises, in words. Values in, sentences out. */
 
-import { count, images, sentence } from "../common/words.js";
+import { count, curators, images, sentence } from "../common/words.js";
 
 /** 0.95 -> "95 %", 0.999 -> "99.9 %", never parted at the end of a line */
 const percent = (share) => `${Number((share * 100).toFixed(2))}\u00a0%`;
@@ -33,16 +33,17 @@ export const wantedShort = ({ recall, precision, confidence }) =>
     .join(", ")
     .concat(`, confidence ${percent(confidence)}`);
 
-const STAGES = { draft: "Not taught yet", teach: "Being taught", audit: "Audit under way", applied: "Applied" };
+const STAGES = { draft: "Not taught yet", teach: "Being taught", audit: "Random check under way", applied: "Applied" };
 export const stage = (name) => STAGES[name] ?? name;
 
 export const purposeText = {
   teach:
-    "The images this filter learns most from. The more it learns, the better it ranks; it promises nothing yet. " +
+    "The images this filter learns most from. The more it learns, the better it ranks; it guarantees nothing yet. " +
     "Skip what you cannot tell.",
   audit:
     "Images drawn at random, to measure what would be lost. Answer every one as well as you can: a skip counts as the " +
     "worst case.",
+  result: "What the filter decided of every image. Restore what it should not have dropped; the next Apply takes it in.",
 };
 
 /** "12 yes, 26 no, 2 skipped, 1 in dispute" */
@@ -67,13 +68,13 @@ function brings(drops, rows, needsAsk) {
 export function audited({ answered, holds, still_needed: needed, more, drops, rows, needs_ask: needsAsk }, stage) {
   const said = `${count(answered)} answered`;
   if (holds && more) {
-    const text = `${said}. The promise holds${brings(drops, rows, needsAsk)}. About ${count(more.labels)} more labels, each half the work of an annotation, may drop ${images(more.drop)} more.`;
+    const text = `${said}. The guarantee holds${brings(drops, rows, needsAsk)}. About ${count(more.labels)} more labels, each half the work of an annotation, may drop ${images(more.drop)} more.`;
     return { text, share: 1 };
   }
-  if (holds && stage === "applied") return { text: `${said}. The promise holds, and is applied.`, share: 1 };
-  if (holds) return { text: `${said}. The promise holds${brings(drops, rows, needsAsk)}.`, share: 1 };
+  if (holds && stage === "applied") return { text: `${said}. The guarantee holds, and is applied.`, share: 1 };
+  if (holds) return { text: `${said}. The guarantee holds${brings(drops, rows, needsAsk)}.`, share: 1 };
   if (needed === null) {
-    const text = `${said}. The promise is out of sight with this filter: teach it more, or ask for less.`;
+    const text = `${said}. The guarantee is out of sight with this filter: teach it more, or ask for less.`;
     return { text, share: null };
   }
   return { text: `${said}, about ${count(needed)} still needed.`, share: answered / Math.max(1, answered + needed) };
@@ -84,7 +85,7 @@ export const labelled = (labels) => (labels === 1 ? "1 label" : `${count(labels)
 /** How far it is in a few words, for a small screen. */
 export function brief({ labels, audit }) {
   if (!audit) return labelled(labels);
-  if (audit.holds) return "The promise holds";
+  if (audit.holds) return "The guarantee holds";
   if (audit.still_needed === null) return `${count(audit.answered)} answered`;
   return `${count(audit.answered)} of about ${count(audit.answered + audit.still_needed)}`;
 }
@@ -111,10 +112,10 @@ export function asApplied(measured) {
 /** What is decided and promised, a sentence each. */
 export function decided({ kept, asked, dropped, rows, promise, measured }) {
   const asks = asked ? `, ${count(asked)} left to a person` : "";
-  const said = [`Kept ${count(kept)} of ${images(rows)}, dropped ${count(dropped)}${asks}.`, `Promised: ${promised(promise)}.`];
+  const said = [`Kept ${count(kept)} of ${images(rows)}, dropped ${count(dropped)}${asks}.`, `Guaranteed: ${promised(promise)}.`];
   const known = ["recall", "precision"].filter((kind) => typeof measured[kind].estimate === "number");
   const about = known.map((kind) => `${kind} about ${percentAbout(measured[kind].estimate)}`).join(", ");
-  if (about) said.push(`${measured.counted ? "By the answers" : "Estimated, not promised"}: ${about}.`);
+  if (about) said.push(`${measured.counted ? "By the answers" : "Estimated, not guaranteed"}: ${about}.`);
   return measured.counted ? [...said, "Every image was answered by a person: this is counted."] : said;
 }
 
@@ -126,16 +127,16 @@ function promised({ recall, precision, confidence, assumption, both }) {
   const assuming = assumption ? `${said}, assuming the ${assumption}` : said;
   if (both === null) return assuming;
   const other = assumption ? "assumes nothing" : "assumes the tail";
-  return `${assuming}; with ${percent(both)} that this and the same audit's promise that ${other} both hold`;
+  return `${assuming}; with ${percent(both)} that this and the same check's guarantee that ${other} both hold`;
 }
 
 /** Why nothing was decided, a sentence each. */
 export function refusal({ reason, can_promise: can, labels_missing: missing }, { audit }) {
-  const said = [audit ? sentence(reason) : "Nothing is promised before an audit; begin one, and answer what it asks."];
+  const said = [audit ? sentence(curators(reason)) : "Nothing is guaranteed before a random check; begin one, and answer what it asks."];
   if (can) {
     const kind = can.recall === undefined ? "precision" : "recall";
     said.push(
-      `What can be promised now: ${kind} of at least ${percent(can[kind])}, with ${percent(can.confidence)} confidence, ` +
+      `What can be guaranteed now: ${kind} of at least ${percent(can[kind])}, with ${percent(can.confidence)} confidence, ` +
         `dropping ${images(can.dropped)}.`,
     );
   }
@@ -148,9 +149,10 @@ export function inForce(applied) {
   if (!applied) return [];
   const { promise, smaller, undecided } = applied;
   const said = [];
-  if (smaller) said.push(`Promised: ${promised(promise)}, for it was applied for less than is wanted.`);
-  if (undecided) {
-    said.push(`${images(undecided)} ${undecided === 1 ? "was" : "were"} added since and ${undecided === 1 ? "has" : "have"} no decision; a new audit takes them in.`);
-  }
+  if (smaller) said.push(`Guaranteed: ${promised(promise)}, for it was applied for less than is wanted.`);
+  if (undecided) said.push(since(undecided));
   return said;
 }
+
+/** "59 images came since: undecided." */
+export const since = (undecided) => `${images(undecided)} came since: undecided.`;

@@ -33,8 +33,9 @@ export const label = (lake, name, labels) => post(`${one(lake, name)}/label`, { 
 export const undo = (lake, name, labeller) => post(`${one(lake, name)}/undo`, { labeller });
 export const apply = (lake, name, mayAsk) => post(`${one(lake, name)}/apply`, { ask: mayAsk });
 export const plan = async (lake, name) => (await ask("GET", `${one(lake, name)}/plan`)).answer;
-export const samples = async (lake, name, decision, n) =>
-  (await ask("GET", `${one(lake, name)}/samples?decision=${decision}&n=${n}`)).answer;
+/** @param {{n: number, order: "line"|"random"|"people", offset: number, seed?: number}} wanted */
+export const samples = async (lake, name, decision, wanted) =>
+  (await ask("GET", `${one(lake, name)}/samples?${new URLSearchParams({ decision, ...wanted })}`)).answer;
 export const progress = async (lake, name) => (await ask("GET", `${one(lake, name)}/audit`)).answer.progress;
 export const ledgerUrl = (lake, name) => `${one(lake, name)}/ledger`;
 export const reportUrl = (lake, name) => `${one(lake, name)}/report?format=html`;

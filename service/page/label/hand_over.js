@@ -1,4 +1,4 @@
-/** What can be taken away once a filter is applied: its report, its ledger, and the images of each decision as files. */
+/** What can be taken away once a filter is applied: its report, its full table (the ledger), and the images of each decision as files. */
 
 import { isPlainClick, make } from "../common/dom.js";
 import { count } from "../common/words.js";
@@ -28,8 +28,8 @@ export function handOver(lake, name, { kept, asked, dropped }, failed) {
     "div",
     { class: "hand-over" },
     make("p", {}, link(filters.reportUrl(lake, name), "The report", "One HTML file"), ", one page to mail."),
-    make("p", {}, link(filters.ledgerUrl(lake, name), "The ledger", "Parquet"), ", every image with its decision (Parquet)."),
-    make("h3", {}, "Hand over"),
+    make("p", { "data-term": "table" }, link(filters.ledgerUrl(lake, name), "The full table", "Parquet"), ", every image with its decision (Parquet)."),
+    make("h3", {}, make("span", { "data-term": "export" }, "Export")),
     make(
       "ul",
       { class: "parts", role: "list" },

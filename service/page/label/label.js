@@ -2,13 +2,15 @@
 
 import * as api from "../common/api.js";
 import { Banner } from "../common/banner.js";
-import { byId } from "../common/dom.js";
+import { byId, isTyping } from "../common/dom.js";
 import { takeHelp } from "../common/help.js";
 import { offerLakes } from "../common/lake_chooser.js";
-import { labelHref, searchHref } from "../common/links.js";
+import { labelHref, parseNewFilter, searchHref } from "../common/links.js";
 import { message, needed, noLake, notice } from "../common/messages.js";
+import { showPlaces } from "../common/places.js";
 import { NO_MORE, signInForm } from "../common/sign_in.js";
-import { sentence } from "../common/words.js";
+import { takeEscape } from "../common/way_back.js";
+import { explainTerms, sentence } from "../common/words.js";
 import { Desk } from "./desk.js";
 import { showList } from "./filter_list.js";
 import * as filters from "./filters_api.js";
@@ -21,9 +23,12 @@ class LabelPage {
   #labeller = new YourName(byId("labeller"));
   #desk = null;
   #isShown = false;
+  #form = null;
 
   constructor() {
     takeHelp();
+    const above = this.#params.has("filter") ? "to-filters" : "to-search";
+    takeEscape(() => byId(above).href, (event) => this.#holds(event));
   }
 
   async begin() {
@@ -43,7 +48,7 @@ class LabelPage {
   async #show(lakes, scopes) {
     const lake = this.#params.get("lake") || lakes[0].name;
     const name = this.#params.get("filter");
-    byId("all").href = labelHref(lake);
+    showPlaces(lake);
     byId("home").href = lake === lakes[0].name ? "/" : searchHref(lake);
     this.#offer(lakes, lake);
     if (name) await this.#label(lake, name, scopes);
@@ -62,12 +67,12 @@ class LabelPage {
     const found = await filters.list(lake);
     document.title = `Filters · ${lake} · lakesift`;
     byId("list-title").textContent = `Filters of ${lake}`;
-    byId("all").setAttribute("aria-current", "page");
+    byId("to-filters").setAttribute("aria-current", "page");
     showList(lake, found);
     const mayMake = scopes.includes("write");
     byId("new").hidden = !mayMake;
     byId("no-new").hidden = mayMake;
-    if (mayMake) new NewFilter(lake, (error) => this.#failed(error));
+    if (mayMake) this.#form = new NewFilter(lake, parseNewFilter(this.#params), (error) => this.#failed(error));
     else byId("no-new").replaceChildren(...needed("Making a filter", "write"));
     byId("list").hidden = false;
     this.#ready();
@@ -90,6 +95,12 @@ class LabelPage {
     this.#ready();
   }
 
+  /** Whether Esc is not for leaving: something is typed here, or a question put aside. */
+  #holds(event) {
+    if (this.#desk?.putAside()) return true;
+    return this.#form?.isTouched || (isTyping(event.target) && !this.#form?.has(event.target));
+  }
+
   #ready() {
     document.body.classList.remove("starting");
   }
@@ -110,16 +121,17 @@ class LabelPage {
     if (error.status === 401) return this.#askForKey();
     const text = sentence(error.message, error.field);
     if (this.#isShown) return byId("notices").replaceChildren(notice(text));
-    const ways = error.code === "unknown_filter" ? [["All filters", () => location.assign(byId("all").href)]] : [];
+    const ways = error.code === "unknown_filter" ? [["All filters", () => location.assign(byId("to-filters").href)]] : [];
     this.#only(message("That did not work", [text], ...ways));
     byId("live").textContent = text;
   }
 
   #only(element) {
-    for (const id of ["list", "work", "samples"]) byId(id).hidden = true;
+    for (const id of ["list", "work"]) byId(id).hidden = true;
     byId("message").replaceChildren(...(element ? [element] : []));
     if (element) this.#ready();
   }
 }
 
+explainTerms();
 new LabelPage().begin();

@@ -7,6 +7,8 @@ import { notice } from "../common/messages.js";
 import { lower, sentence } from "../common/words.js";
 import { ExamplePhotos } from "./example_photos.js";
 import * as filters from "./filters_api.js";
+import { fillWith } from "./given.js";
+import { slug } from "./slug.js";
 
 /** Field of the request -> the input that it came from. */
 const INPUTS = {
@@ -17,27 +19,51 @@ const INPUTS = {
   drop_images: "new-drop",
   where: "new-where",
 };
+const MISSING = "The photos of the search that only another browser has are not here.";
 const SHARES = { recall: "new-recall", precision: "new-precision", confidence: "new-confidence" };
 
 export class NewFilter {
-  #examples = new ExamplePhotos((notes) => byId("notices").replaceChildren(...notes.map((text) => notice(text))));
+  #examples;
+  #isTyped = false;
   #submit = byId("new-submit");
 
   /**
    * @param {string} lake
+   * @param {?Object} given what a search was for: a NewFilter of links.js; null: the form is empty
    * @param {function(Error)} failed told what is no field's fault
    */
-  constructor(lake, failed) {
+  constructor(lake, given, failed) {
     this.lake = lake;
     this.failed = failed;
+    this.#examples = new ExamplePhotos(lake, say);
     byId("new").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#make();
     });
+    byId("new").addEventListener("input", () => (this.#isTyped = true));
     byId(SHARES.precision).addEventListener("input", offerRecall);
     byId(INPUTS.name).addEventListener("input", showSlug);
     showSlug(); // a browser may have kept what was typed
     offerRecall();
+    if (given) this.#take(given);
+  }
+
+  /** Whether the reader has written something into it. */
+  get isTouched() {
+    return this.#isTyped || this.#examples.isChanged;
+  }
+
+  has(element) {
+    return byId("new").contains(element);
+  }
+
+  async #take(given) {
+    byId("new-given").hidden = false;
+    const missing = await fillWith(given, this.#examples);
+    showSlug();
+    if (missing) say([MISSING]);
+    byId(INPUTS.name).focus();
+    byId(INPUTS.name).select();
   }
 
   async #make() {
@@ -48,9 +74,10 @@ export class NewFilter {
     this.#busy(true);
     try {
       const [keep, drop] = [this.#examples.of("keep"), this.#examples.of("drop")];
-      const made = await (this.#examples.isEmpty
-        ? filters.create(this.lake, said())
-        : filters.createWithImages(this.lake, said(), keep, drop));
+      const asked = said(this.#examples);
+      const made = await (this.#examples.isWithoutFiles
+        ? filters.create(this.lake, asked)
+        : filters.createWithImages(this.lake, asked, keep, drop));
       location.assign(labelHref(this.lake, made.name));
     } catch (error) {
       this.#busy(false);
@@ -69,35 +96,32 @@ export class NewFilter {
     const id = first === "target" ? SHARES[second] : (INPUTS[first] ?? SHARES[first]);
     if (!id) return false;
     const text = sentence(error.message, error.field);
-    const isPhoto = first.endsWith("_images") && second;
-    const name = isPhoto ? this.#examples.blame(first.replace("_images", ""), Number(second)) : null;
+    const name = this.#blamed(error.field);
     complain(id, name ? `${name}: ${lower(text)}` : text, !name);
     return true;
   }
+
+  /** The name of the image that a field of the request is about: keep_images[1], drop.row_ids[0]. */
+  #blamed(field) {
+    const found = /^(keep|drop)(?:_images|\.(row_ids))\[(\d+)\]/.exec(field);
+    return found && this.#examples.blame(found[1], Number(found[3]), Boolean(found[2]));
+  }
 }
 
+const say = (notes) => byId("notices").replaceChildren(...notes.map((text) => notice(text)));
 const lines = (id) => byId(id).value.split("\n").map((line) => line.trim()).filter(Boolean);
 const share = (id) => (byId(id).value === "" ? null : Number((Number(byId(id).value) / 100).toFixed(6)));
 
-function said() {
+/** @param {ExamplePhotos} examples */
+function said(examples) {
   const target = Object.entries(SHARES).map(([name, id]) => [name, share(id)]);
   return {
     name: slug(byId("new-name").value),
-    keep: { texts: lines("new-keep") },
-    drop: { texts: lines("new-drop") },
+    keep: { texts: lines("new-keep"), row_ids: examples.rowsOf("keep") },
+    drop: { texts: lines("new-drop"), row_ids: examples.rowsOf("drop") },
     where: byId("new-where").value.trim() || null,
     target: Object.fromEntries(target.filter(([, value]) => value !== null)),
   };
-}
-
-/**
- * A name as the service takes it, of what was typed: "Hospital rooms (Oslo)" is hospital-rooms-oslo. What holds no letter
- * or digit of these stays as it is: the service says what a name may be.
- */
-export function slug(typed) {
-  const plain = typed.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replaceAll("ß", "ss");
-  const made = plain.replace(/[^a-z0-9_.-]+/g, "-").replace(/^[^a-z0-9]+/, "");
-  return made.slice(0, 64).replace(/-+$/, "") || typed.trim();
 }
 
 function showSlug() {
@@ -111,7 +135,7 @@ function shareProblem(input) {
   if (input.validity.badInput) return "This is not a number.";
   const value = input.valueAsNumber;
   const isShare = input.value === "" || (value >= 1 && value < 100);
-  return isShare ? "" : `${value} % cannot be promised; say 1 or more and less than 100, as 95 for 95 %.`;
+  return isShare ? "" : `${value} % cannot be guaranteed; say 1 or more and less than 100, as 95 for 95 %.`;
 }
 
 /** What an empty recall stands for: the service takes 95 %, unless a precision is wanted. */

@@ -3,11 +3,12 @@
 import { thumbnailUrl } from "../common/api.js";
 import { button, byId, make } from "../common/dom.js";
 import { offerLakes } from "../common/lake_chooser.js";
-import { labelHref } from "../common/links.js";
+import { newFilterHref } from "../common/links.js";
 import { message, noLake, notice } from "../common/messages.js";
+import { showPlaces } from "../common/places.js";
 import { count, fit, images, moment, nameOf, sentence } from "../common/words.js";
 import { emptyLake, failure, nothingFound, problems } from "./no_images.js";
-import { isQuery, toSearch } from "./state.js";
+import { isNarrowed, isQuery, newFilter, toSearch } from "./state.js";
 
 const BEST = 256; // px of its thumbnail, as the grid's
 const QUIET_MS = 150; // an answer that comes sooner changes the page at once, without a sign of waiting
@@ -49,7 +50,8 @@ export class AroundGrid {
     byId("moments-label").hidden ||= !isQuery(state);
     byId("collapse").disabled = !isQuery(state);
     byId("collapse-label").title = isQuery(state) ? "" : "Once you search";
-    byId("intro").hidden = isQuery(state) || state.where !== "";
+    byId("intro").hidden = isQuery(state) || isNarrowed(state);
+    byId("make-filter").hidden = !isQuery(state);
     document.title = state.q ? `${state.q} · lakesift` : "lakesift";
     this.#choose();
   }
@@ -57,7 +59,8 @@ export class AroundGrid {
   #choose() {
     if (this.#lake === null) return;
     byId("lake").value = this.#lake;
-    byId("to-filters").href = labelHref(this.#lake);
+    showPlaces(this.#lake, toSearch({ ...this.#state, open: null }));
+    byId("make-filter").href = newFilterHref(this.#lake, newFilter(this.#state));
   }
 
   noLake() {
@@ -105,10 +108,11 @@ export class AroundGrid {
   #nothing(lake) {
     const without = {
       where: () => this.does.go({ where: "" }),
+      within: () => this.does.go({ within: null }),
       minZ: () => this.does.go({ minZ: null }),
       all: () => this.does.all(),
     };
-    const isEmpty = lake?.rows === 0 || (!this.#state.where && this.#state.minZ === null);
+    const isEmpty = lake?.rows === 0 || (!isNarrowed(this.#state) && this.#state.minZ === null);
     byId("intro").hidden ||= isEmpty;
     const show = (hit) => this.#best(hit);
     byId("message").replaceChildren(
@@ -169,7 +173,7 @@ export class AroundGrid {
   status(lake) {
     const { rows, took, isWhole } = this.results;
     const isFolded = this.#state.collapse || rows.some((row) => row.span);
-    const isAll = !this.#state.where && this.#state.minZ === null && !isFolded;
+    const isAll = !isNarrowed(this.#state) && this.#state.minZ === null && !isFolded;
     const number = isAll && lake ? images(lake.rows) : isWhole ? images(rows.length) : `${count(rows.length)}+ images`;
     byId("status").replaceChildren(
       number,
@@ -182,11 +186,11 @@ export class AroundGrid {
     this.stopWaiting();
     if (this.grid.hits.length) {
       this.grid.dim();
-      byId("status").textContent = "The filter is not understood; these are the images from before it";
+      byId("status").textContent = "The condition is not understood; these are the images from before it";
       return;
     }
-    const ways = [["Remove the filter", () => this.does.go({ where: "", minZ: null })]];
-    this.#replace(message("The filter is not understood", ["What is wrong with it stands beside it, above."], ...ways));
+    const ways = [["Remove the condition", () => this.does.go({ where: "", minZ: null })]];
+    this.#replace(message("The condition is not understood", ["What is wrong with it stands beside it, above."], ...ways));
   }
 
   /**

@@ -3,6 +3,8 @@
 import { thumbnailUrl } from "../common/api.js";
 import { picture, remover } from "../common/chip.js";
 import { button, byId, icon, make } from "../common/dom.js";
+import { labelHref } from "../common/links.js";
+import { within } from "../common/sets.js";
 import { nameOf } from "../common/words.js";
 
 const THUMBNAIL = 256; // as the grid's, so that the browser has it already
@@ -12,7 +14,7 @@ export class Chips {
 
   /**
    * @param {HTMLUListElement} list
-   * @param {{flip: function(number), remove: function(number), dropLeast: function(), row: function(number): Object,
+   * @param {{flip: function(number), remove: function(number), dropLeast: function(), leave: function(), row: function(number): Object,
    *   href: function(Object): string}} does row gives what is known of a row_id
    */
   constructor(list, does) {
@@ -30,6 +32,7 @@ export class Chips {
     const chips = state.examples.map((example, number) =>
       this.#chip(lake, example, number, store, problem?.number === number ? problem.message : null),
     );
+    if (state.within !== null) chips.unshift(this.#within(lake, state.within));
     if (state.minZ !== null) chips.push(this.#least(state.minZ));
     const held = this.#held();
     this.list.replaceChildren(...chips);
@@ -102,8 +105,20 @@ export class Chips {
     return this.#pictures.get(upload.id);
   }
 
+  /** The images that are looked among; its name leads to the filter. */
+  #within(lake, set) {
+    const text = within(set);
+    const name = lake === null ? text : make("a", { href: labelHref(lake, set.filter) }, text);
+    return make(
+      "li",
+      { class: "chip within", title: "Only these images are looked among" },
+      make("span", { class: "text" }, "Among those ", name),
+      remover(text, () => this.does.leave()),
+    );
+  }
+
   #least(minZ) {
-    const text = `z at least ${minZ}`;
+    const text = `match strength at least ${minZ}`;
     return make(
       "li",
       { class: "chip", title: "Only images that stand out by this much" },

@@ -29,7 +29,7 @@ export function facts(row) {
       ...named(FIRST.slice(1)),
       ...named(own),
       typeof row.score === "number" && line("score", row.score.toFixed(4)),
-      typeof row.z === "number" && line("z", row.z.toFixed(2)),
+      typeof row.z === "number" && line("match strength", row.z.toFixed(2)),
       line("row_id", String(row.row_id)),
       ...named(LAST),
     ),

@@ -2,7 +2,8 @@
 
 import { make } from "../common/dom.js";
 import { command, message } from "../common/messages.js";
-import { count, sentence } from "../common/words.js";
+import { within } from "../common/sets.js";
+import { count, curators, sentence } from "../common/words.js";
 
 export const emptyLake = (name) =>
   message(`${name} has no images yet`, [
@@ -15,17 +16,18 @@ export const emptyLake = (name) =>
  * @param {?Object} nothing what the server says of it; null: no query was asked
  * @param {?Object} lake
  * @param {function(Object): Node} show the best that there is
- * @param {{where: function(), minZ: function(), all: function()}} without
+ * @param {{where: function(), within: function(), minZ: function(), all: function()}} without
  */
 export function nothingFound(state, nothing, lake, show, without) {
   const all = lake?.rows === 1 ? "the only image" : `all ${count(lake?.rows ?? 0)} images`;
-  const said = nothing?.message ?? `\`where\` excludes ${all}`;
+  const said = nothing?.message ?? (state.within ? `no image is ${within(state.within)} here` : `\`where\` excludes ${all}`);
   const isByZ = nothing !== null && nothing.passing > 0;
   const ways = [];
-  if (isByZ) ways.push(["Any z", without.minZ]);
-  else if (state.where) ways.push(["Remove the filter", without.where]);
+  if (isByZ) ways.push(["Any match strength", without.minZ]);
+  else if (state.within) ways.push(["Look among all images", without.within]);
+  if (!isByZ && state.where) ways.push(["Remove the condition", without.where]);
   if (!ways.length || (isByZ && state.where)) ways.push(["Show all images", without.all]);
-  const found = message("No image passes", named(sentence(said), state.where), ...ways);
+  const found = message("No image passes", named(sentence(curators(said)), state.where), ...ways);
   if (nothing?.best) found.append(show(nothing.best));
   return found;
 }

@@ -1,6 +1,6 @@
 /** Asks for one page of what the state asks for: a search, or a lake's rows. Errors are those of api.js. */
 
-import { ask, lakePath } from "../common/api.js";
+import { ask, asked, lakePath } from "../common/api.js";
 import { isQuery } from "./state.js";
 
 const PAGE_ROWS = 60;
@@ -25,7 +25,10 @@ export async function page(lake, state, uploads, cursor, signal) {
 async function browse(lake, state, cursor, signal) {
   const params = new URLSearchParams({ k: String(PAGE_ROWS) });
   if (cursor) params.set("cursor", cursor);
-  else if (state.where) params.set("where", state.where);
+  else {
+    if (state.where) params.set("where", state.where);
+    for (const [name, value] of Object.entries(asked(state.within))) params.set(name, value);
+  }
   const { answer } = await ask("GET", `${lakePath(lake)}/rows?${params}`, { signal });
   return { rows: answer.rows, cursor: answer.next_cursor, snapshot: answer.snapshot, took: null, hint: null, nothing: null };
 }
@@ -50,6 +53,7 @@ function fieldsOf(lake, state) {
     images: of(state, "row").map(({ value, sign }) => ({ row_id: Number(value), weight: sign })),
     k: PAGE_ROWS,
     ...(state.where && { where: state.where }),
+    ...asked(state.within),
     ...(state.minZ !== null && { min_z: state.minZ }),
     ...(state.collapse && { collapse: true }),
     ...(state.moments && { moments: { gap_s: GAP_S } }),

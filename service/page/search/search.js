@@ -5,8 +5,10 @@ import { Banner } from "../common/banner.js";
 import { byId, isPlainClick } from "../common/dom.js";
 import { NO_MORE, signInForm } from "../common/sign_in.js";
 import { OF_A_SEARCH, pick } from "../common/upload_limits.js";
+import { UploadStore } from "../common/upload_store.js";
 import { takeChosen, takeDropped, takePasted } from "../common/uploads.js";
-import { sentence } from "../common/words.js";
+import { canReturn } from "../common/way_back.js";
+import { explainTerms, sentence } from "../common/words.js";
 import { AroundGrid } from "./around_grid.js";
 import { Chips } from "./chips.js";
 import { Grid } from "./grid.js";
@@ -27,7 +29,6 @@ import {
   withoutExample,
   withoutMissing,
 } from "./state.js";
-import { UploadStore } from "./upload_store.js";
 import { View } from "./view.js";
 import { Watch } from "./watch.js";
 import { WherePanel } from "./where.js";
@@ -39,6 +40,7 @@ const AHEAD = "1500px"; // below the screen: nearer than this, the next page is 
 class SearchPage {
   #state = NOTHING;
   #lakes = [];
+  #isOfLink = parse(location.search).open !== null; // another page led to an image
   #asked = null; // key of the question that the results are of
   #wasSignedIn = false;
   #store = new UploadStore();
@@ -57,6 +59,7 @@ class SearchPage {
     flip: (number) => this.#go(withFlipped(this.#state, number)),
     remove: (number) => this.#go(withoutExample(this.#state, number)),
     dropLeast: () => this.#go({ ...this.#state, minZ: null }),
+    leave: () => this.#go({ ...this.#state, within: null }),
     row: (rowId) => this.#rowOf(rowId),
     href: (row) => this.#href(row),
   });
@@ -178,15 +181,15 @@ class SearchPage {
   /** Count what the columns hold among the images that pass. */
   async #count() {
     const lake = this.#lakes.find(({ name }) => name === this.#lake);
-    const { where } = this.#state;
-    const wanted = lake && `${lake.name} ${lake.snapshot} ${where}`;
+    const { where, within } = this.#state;
+    const wanted = lake && JSON.stringify([lake.name, lake.snapshot, where, within]);
     if (!lake || this.#counted === wanted) return;
     this.#counted = wanted;
     this.#counting.abort();
     this.#counting = new AbortController();
     this.#metadata.wait();
     try {
-      this.#metadata.show(await api.facets(lake.name, where, this.#counting.signal), where);
+      this.#metadata.show(await api.facets(lake.name, { where, within }, this.#counting.signal), where);
     } catch (error) {
       if (error.name === "AbortError") return;
       this.#counted = null; // they only help: a search says what is wrong
@@ -343,7 +346,7 @@ class SearchPage {
 
   /** Back to where it was opened, or, where the address was shared, to the results that it names. */
   #close() {
-    if (history.state?.isOpened) history.back();
+    if (history.state?.isOpened || (this.#isOfLink && canReturn())) history.back();
     else {
       history.replaceState({}, "", toSearch({ ...this.#state, open: null }) || location.pathname);
       this.#apply(parse(location.search), false);
@@ -356,4 +359,5 @@ class SearchPage {
   }
 }
 
+explainTerms();
 new SearchPage().begin();

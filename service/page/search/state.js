@@ -1,5 +1,6 @@
 /** What the page shows, as its URL says it. Values in, values out: knows neither the document nor the server. */
 
+import { parseWithin } from "../common/sets.js";
 import { understand } from "./typed.js";
 
 /** URL name -> what kind of example it is, and its sign. */
@@ -17,7 +18,7 @@ const UPLOAD_ID = /^[0-9a-f]{16}$/;
 /**
  * @typedef {{kind: "text"|"row"|"upload", value: string, sign: 1|-1}} Example
  * @typedef {{lake: ?string, q: string, examples: Example[], where: string, collapse: boolean, moments: boolean, minZ: ?number,
- *   open: ?number}} State moments: near frames of one video are one hit; open: the row_id in the large view
+ *   within: ?Within, open: ?number}} State within: the images of one decision of a filter alone; moments: near frames of one video are one hit; open: the row_id in the large view
  */
 
 /** @returns {State} */
@@ -36,6 +37,7 @@ export function parse(search) {
     q: (params.get("q") ?? "").trim(),
     examples,
     where: (params.get("where") ?? "").trim(),
+    within: parseWithin(params),
     collapse: params.get("collapse") === "1",
     moments: params.get("moments") !== "0",
     minZ: Number.isFinite(minZ) ? minZ : null,
@@ -50,6 +52,8 @@ export function toSearch(state) {
   if (state.q) params.set("q", state.q);
   for (const { kind, value, sign } of state.examples) params.append(urlName(kind, sign), value);
   if (state.where) params.set("where", state.where);
+  if (state.within) params.set("filter", state.within.filter);
+  if (state.within) params.set("decision", state.within.decision);
   if (state.minZ !== null) params.set("min_z", String(state.minZ));
   if (state.collapse) params.set("collapse", "1");
   if (!state.moments) params.set("moments", "0");
@@ -60,6 +64,9 @@ export function toSearch(state) {
 
 /** What decides the results: the state without what is only looked at. */
 export const queryKey = (state) => toSearch({ ...state, open: null });
+
+/** Whether some images are left out, whatever is looked for. */
+export const isNarrowed = (state) => state.where !== "" || state.within !== null;
 
 export const isQuery = (state) => Boolean(state.q) || state.examples.length > 0;
 
@@ -87,7 +94,7 @@ export function withFramesOf(state, { uri, columns, span }) {
 
 /** The same question to another lake: rows and columns are those of one. */
 export function withLake(state, lake) {
-  return { ...state, lake, examples: state.examples.filter(({ kind }) => kind !== "row"), where: "", open: null };
+  return { ...state, lake, examples: state.examples.filter(({ kind }) => kind !== "row"), where: "", within: null, open: null };
 }
 
 export function withFlipped(state, number) {
@@ -117,4 +124,13 @@ function isValue(kind, value) {
 
 function urlName(kind, sign) {
   return Object.keys(EXAMPLES).find((name) => EXAMPLES[name][0] === kind && EXAMPLES[name][1] === sign);
+}
+
+/** What a filter would be made of: the search's examples, and where. @returns {NewFilter} as links.js has it */
+export function newFilter(state) {
+  const side = (wanted) => {
+    const of = (kind) => state.examples.filter((each) => each.kind === kind && each.sign > 0 === wanted).map(({ value }) => value);
+    return { texts: [...(wanted && state.q ? [state.q] : []), ...of("text")], rows: of("row"), photos: of("upload") };
+  };
+  return { keep: side(true), drop: side(false), where: state.where };
 }

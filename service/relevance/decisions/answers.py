@@ -14,7 +14,7 @@ from service.relevance.promise.applying import Refusal
 from service.relevance.scoring.scored_rows import RowToLabel
 from service.search.decided import Decision
 
-Order = Literal["line", "random"]
+Order = Literal["line", "random", "people"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from service.relevance.scoring.scorer import Scored, understood
 from service.search.decided import DECISIONS, DecidedBy, Decision
 from service.search.ledgers import applied_version, check_ledger, read
 
-ORDERS = ("line", "random")
+ORDERS = ("line", "random", "people")
 # of a ledger's columns, what is handed over
 HANDED_OVER = ("row_id", "uri", "decision", "score", "probability", "label")
 
@@ -203,37 +203,49 @@ class Decisions:
         return report
 
     def samples(
-        self, decision: str, count: int = 24, *, order: str = "line", seed: int | None = None
+        self,
+        decision: str,
+        count: int = 24,
+        *,
+        order: str = "line",
+        seed: int | None = None,
+        offset: int = 0,
     ) -> SamplesAnswer:
         """Some rows of one decision, with what each is most like:
         to look at what was kept or dropped. Rows of damaged segments are left out.
 
         :param order: "line": of those that their score decided, the next to the line, kept or
-            dropped narrowly; "random": of all, each with the same chance.
+            dropped narrowly; "random": of all, each with the same chance; "people": of those that
+            people's own answers decided, the ones that their score speaks against most.
         :param seed: of that draw, for the same rows again; None: the operating system's randomness.
-        :raises BadRequest: if nothing was applied yet, or decision, count, order or seed is out of
-            range.
+        :param offset: rows of that order to pass over, to see the next ones.
+        :raises BadRequest: if nothing was applied yet, or decision, count, order, seed or offset is
+            out of range.
         """
         definition = self.last()
         audit, snapshot = self._auditing.of(definition), self._lake.at(definition.snapshot)
         if order not in ORDERS:
-            raise BadRequest("order", f"{order!r} is neither line nor random")
+            raise BadRequest("order", f"{order!r} is none of line, random and people")
         if count < 1:
             raise BadRequest("n", f"{count} is not a number of images; it must be at least 1")
         if seed is not None and seed < 0:
             raise BadRequest("seed", f"{seed} is below 0")
+        if offset < 0:
+            raise BadRequest("offset", f"{offset} is below 0")
         table = self._table(definition, [decision])
         # People's own answers stand wherever they score: they are near no line.
         ledger = self.ledger(definition, ["label", "decision"])
         is_by_score = decided_by_score(audit, ledger["label"].to_pylist())
         is_wanted = np.asarray(pc.equal(ledger["decision"], decision))
         by_score = np.flatnonzero(is_by_score[is_wanted])
-        if order == "line":
-            scores = np.asarray(table["score"])[by_score]
-            order_of = np.argsort(scores if decision == "keep" else -scores, kind="stable")
-            places = by_score[order_of[:count]]
+        if order == "random":
+            places = np.random.default_rng(seed).permutation(table.num_rows)
         else:
-            places = np.random.default_rng(seed).permutation(table.num_rows)[:count]
+            everywhere = np.arange(table.num_rows)
+            among = by_score if order == "line" else np.setdiff1d(everywhere, by_score)
+            scores = np.asarray(table["score"])[among]
+            places = among[np.argsort(scores if decision == "keep" else -scores, kind="stable")]
+        places = places[offset : offset + count]
         chosen = {row["row_id"]: row for row in table.take(places).to_pylist()}
         scored = Scored(audit.row_ids, audit.scores)
         return SamplesAnswer(

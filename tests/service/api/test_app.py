@@ -68,7 +68,7 @@ def test_docs_load_nothing_from_another_host(client: TestClient) -> None:
     assert client.get("/redoc").status_code == 404
 
 
-@pytest.mark.parametrize("address", ["/", "/label"])
+@pytest.mark.parametrize("address", ["/", "/label", "/lake"])
 def test_a_page_and_its_files(client: TestClient, address: str) -> None:
     page = client.get(address)
     assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
@@ -77,7 +77,7 @@ def test_a_page_and_its_files(client: TestClient, address: str) -> None:
         for link in re.findall(r'(?:src|href)="([^"#]*)"', page.text)
         if not link.startswith("?")
     }
-    links -= {"/", "/label", "/docs"}
+    links -= {"/", "/label", "/lake", "/docs"}
     assert links
     for link in links:
         assert link.startswith("/page/"), link

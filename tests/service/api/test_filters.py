@@ -451,12 +451,28 @@ def test_a_search_among_what_was_decided(
         n for n in dropped if n > 100
     ]
 
+    rows = f"{FILTERS.removesuffix('/filters')}/rows"
+    some = audited.get(rows, params={"filter": "reds", "decision": "drop", "k": 3}).json()
+    assert [row["row_id"] for row in some["rows"]] == sorted(dropped)[:3]
+    assert some["decided"] == found["decided"]
+    more = audited.get(rows, params={"cursor": some["next_cursor"], "where": "row_id < 100"})
+    assert error(more.json())[0] == "bad_cursor"
+    narrow = {"filter": "reds", "decision": "drop", "where": "row_id > 100", "k": 1_000}
+    assert [row["row_id"] for row in audited.get(rows, params=narrow).json()["rows"]] == sorted(
+        row_id for row_id in dropped if row_id > 100
+    )
+    unknown = audited.get(rows, params={"filter": "blues"})
+    assert (unknown.status_code, error(unknown.json())[1]) == (404, "filter")
+
     page = search(audited, {**asked, "k": 7})
     post(audited, "/reds/label", answered([{"row_id": row_id} for row_id in dropped]))
     post(audited, "/reds/apply", {})  # the next page stays with the version that it was begun with
     after = search(audited, {"cursor": page["next_cursor"], "k": 8})
     assert ids(page) + ids(after) == dropped[:15]
     assert after["decided"]["version"] == version
+    more = audited.get(rows, params={"cursor": some["next_cursor"], "k": 2}).json()
+    assert [row["row_id"] for row in more["rows"]] == sorted(dropped)[3:5]
+    assert more["decided"]["version"] == version
     wrong = {**asked, "decision": ["keep"], "cursor": page["next_cursor"]}
     assert error(search(audited, wrong, 422))[0] == "bad_cursor"
 

@@ -54,6 +54,7 @@ OPERATIONS = (
     "GET /v1/formats",
     "GET /v1/lakes",
     "GET /v1/lakes/{lake}/columns",
+    "GET /v1/lakes/{lake}/about",
     "GET /v1/lakes/{lake}/rows",
     "GET /v1/lakes/{lake}/rows/{row_id}",
     "GET /v1/lakes/{lake}/rows/{row_id}/image",

@@ -66,6 +66,16 @@ def test_columns_by_the_names_that_where_takes(client: TestClient) -> None:
         assert answer.status_code == 200, answer.text
 
 
+def test_what_a_lake_is_made_of(client: TestClient, desk: Desk) -> None:
+    told = client.get("/v1/lakes/my/about").json()
+    assert (told["lake"], told["rows"], told["snapshot"]) == ("my", 4, desk.manifest.snapshot)
+    assert [(s["uri"], s["rows"]) for s in told["sources"]] == [(str(desk.photos), 4)]
+    assert told["formats"] == [{"format": "png", "rows": 4}]
+    assert told["skipped"] == {"files": 0, "reasons": [], "more_reasons": 0, "shown": []}
+    assert told["snapshots"][0]["rows"] == 4
+    assert told["problems"] == []
+
+
 def test_rows_without_a_query_a_page_at_a_time(client: TestClient) -> None:
     first = client.get("/v1/lakes/my/rows", params={"k": 3}).json()
     assert [row["row_id"] for row in first["rows"]] == [1, 2, 3]
@@ -119,6 +129,7 @@ def test_one_row(client: TestClient, desk: Desk) -> None:
         ("/v1/lakes/my/rows/99999999999999999999999", 422, "invalid_request"),
         ("/v1/lakes/other/rows/1", 404, "unknown_lake"),
         ("/v1/lakes/other/columns", 404, "unknown_lake"),
+        ("/v1/lakes/other/about", 404, "unknown_lake"),
         ("/v1/lakes/my/rows?k=0", 422, "invalid_request"),
         ("/v1/lakes/my/rows?k=1001", 422, "invalid_request"),
         ("/v1/lakes/my/rows?cursor=x", 422, "bad_cursor"),

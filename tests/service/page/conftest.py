@@ -160,6 +160,12 @@ class Visitor:
         self.page.goto(self.url + address)
         return self.settled()
 
+    def open_lake(self, address: str = "/lake") -> Visitor:
+        """The page that says what a lake is made of."""
+        self.page.goto(self.url + address)
+        self.page.wait_for_selector("#about:not([hidden])")
+        return self
+
     def settled(self) -> Visitor:
         """Wait until the answer is there, and every photo in sight with it."""
         self.page.wait_for_selector("#grid[aria-busy=false]", state="attached")

@@ -89,7 +89,7 @@ def test_everything_can_be_taken_away_with_a_key_that_only_labels(
     name, report = saved(page, links.filter(has_text="The report"))
     assert name == "reds.html"
     assert report.read_text().startswith("<!doctype html>")
-    name, ledger = saved(page, links.filter(has_text="The ledger"))
+    name, ledger = saved(page, links.filter(has_text="The full table"))
     assert name.endswith(".parquet")
     assert pq.read_table(ledger).num_rows == 120
     for word, number in (("Kept", decided.kept), ("Dropped", decided.dropped)):
@@ -151,9 +151,9 @@ def test_the_promise_shown_is_the_one_that_was_made(
         page = visit(served, **PHONE).page
         page.goto(served.url + REDS)
         expect(page.locator("#outcome")).to_contain_text(
-            "Promised: recall at least 80\u00a0%, with 90\u00a0% confidence."
+            "Guaranteed: recall at least 80\u00a0%, with 90\u00a0% confidence."
         )
-        expect(page.locator("#audit-text")).to_contain_text("The promise holds, and is applied.")
+        expect(page.locator("#audit-text")).to_contain_text("The guarantee holds, and is applied.")
         expect(part(page, "Kept").get_by_text("Label Studio")).to_be_visible()
         for link in page.locator("#hand-over a").all():
             box = link.bounding_box()

@@ -90,7 +90,7 @@ def test_make_a_filter_label_six_images_by_key_and_undo(
 ) -> None:
     visitor = visit(served).open()
     page = visitor.page
-    page.click("text=Relevance filters")
+    page.click("#to-filters")
     expect(page.locator("#none")).to_contain_text("There is no filter yet.")
     page.fill("#new-name", "animals")
     page.fill("#new-keep", "an animal\n\n  a cat  \n")
@@ -167,7 +167,7 @@ def test_a_filter_that_cannot_be_made_says_why_beside_the_field(
     page.fill("#new-recall", "100")
     page.click("#new-submit")
     expect(page.locator("#new-recall-problem")).to_have_text(
-        "100 % cannot be promised; say 1 or more and less than 100, as 95 for 95 %."
+        "100 % cannot be guaranteed; say 1 or more and less than 100, as 95 for 95 %."
     )
 
 
@@ -307,9 +307,9 @@ def test_a_long_name_is_cut_and_the_way_back_is_not(
         Filters(opened).create("n" * 64, keep_texts=["an animal"], where="width_px >= 1")
     for screen in (PHONE, {"viewport": {"width": 900, "height": 700}}):
         visitor = at(visit(served, **screen), f"/label?lake=photos&filter={'n' * 64}")
-        box = visitor.page.locator("#all").bounding_box()
+        box = visitor.page.locator("#to-filters").bounding_box()
         assert box is not None
-        assert box["height"] < 30  # one line
+        assert box["height"] <= 44  # one line
         expect(visitor.page.locator("#only-where")).to_have_text("Only images where width_px >= 1")
 
 
@@ -362,7 +362,7 @@ def test_before_an_audit_nothing_is_promised_and_beginning_one_is_told(
     page.click("#apply")
     outcome = page.locator("#outcome")
     expect(outcome).to_contain_text(
-        "Nothing is promised before an audit; begin one, and answer what it asks."
+        "Nothing is guaranteed before a random check; begin one, and answer what it asks."
     )
     press(visitor, "y")
     expect(outcome).to_be_empty()  # it was of the labels before
@@ -370,14 +370,14 @@ def test_before_an_audit_nothing_is_promised_and_beginning_one_is_told(
     expect(page.locator(".invite")).to_contain_text("It fixes what the filter has learnt so far")
     expect(page.locator(".plan")).to_contain_text("of 31 images may belong")
     assert book(lake)[-1].purpose == "teach"
-    page.click("text=Begin the audit")
+    page.click("text=Begin the random check")
     page.wait_for_selector(READY)
     expect(page.locator("#audit-text")).to_contain_text("0 answered, about")
     press(visitor, "n")
     expect(page.locator("#audit-text")).to_contain_text("1 answered")
     assert book(lake)[-1].purpose == "audit"
     page.click("#apply")
-    expect(outcome).to_contain_text("1 audit label does not yet show recall 0.95")
+    expect(outcome).to_contain_text("1 answer of the random check does not yet show recall 0.95")
     expect(outcome).to_contain_text("more may do")
     page.locator('input[value="teach"]').check(force=True)
     page.wait_for_selector(READY)
@@ -392,7 +392,7 @@ def test_an_untaught_audit_is_warned_of_and_a_spent_budget_can_be_raised(
     page.locator('input[value="audit"]').check(force=True)
     expect(page.locator(".invite")).to_contain_text("Nothing was taught yet")
     page.fill("#budget", "2")
-    page.click("text=Begin the audit")
+    page.click("text=Begin the random check")
     first = [press(visitor, "n"), press(visitor, "n")]
     frame = page.locator("#frame")
     expect(frame).to_contain_text("All 2 labels that it may take are given")
@@ -401,7 +401,7 @@ def test_an_untaught_audit_is_warned_of_and_a_spent_budget_can_be_raised(
     assert press(visitor, "n") not in first
     expect(page.locator("#labels")).to_have_text("3")
     page.locator("#again").click()
-    expect(page.locator(".invite")).to_contain_text("A new audit")
+    expect(page.locator(".invite")).to_contain_text("A new random check")
     expect(page.locator(".invite")).not_to_contain_text("Nothing was taught yet")
 
 
@@ -423,11 +423,12 @@ def test_applying_shows_what_was_kept_and_dropped(visit: Visit, tmp_path: Path) 
         visitor = visit(served)
         page = visitor.page
         page.goto(f"{served.url}/label?lake=my&filter=reds")
-        expect(page.locator("#frame")).to_contain_text("The audit is done")
+        expect(page.locator("#frame")).to_contain_text("The random check is done")
         expect(page.locator("#audit-text")).to_contain_text("can be applied, which drops")
         assert not page.locator("#samples").is_visible()
+        assert not page.locator("#has-result").is_visible()
         page.click("#apply")
-        promised = "Promised: recall at least 90\u00a0%, with 50\u00a0% confidence."
+        promised = "Guaranteed: recall at least 90\u00a0%, with 50\u00a0% confidence."
         expect(page.locator("#outcome")).to_contain_text(promised)
         with Lake.open(desk.lake, desk.model) as opened:
             filter = Filters(opened).open("reds")
@@ -451,6 +452,20 @@ def test_applying_shows_what_was_kept_and_dropped(visit: Visit, tmp_path: Path) 
         )
         page.locator('input[value="ask"]').check(force=True)
         expect(page.locator("#sample-none")).to_have_text("None.")
+        assert page.locator(".tabs b").all_inner_texts() == [
+            str(number) for number in (answer.kept, answer.dropped, answer.asked)
+        ]
+        page.locator('input[value="drop"]').check(force=True)
+        page.locator('input[value="people"]').check(force=True)
+        told = page.locator("#sample-grid .told")
+        expect(told).to_have_count(said_no)
+        assert set(told.all_inner_texts()) == {"labelled no"}
+        page.locator('input[value="line"]').check(force=True)
+        first = Path(dropped[0].uri).name
+        page.get_by_role("button", name=f"Restore: {first}").click()
+        expect(told).to_have_text("Yes: kept from the next Apply on")
+        with Lake.open(desk.lake, desk.model) as opened:
+            assert Filters(opened).open("reds").answers()[dropped[0].row_id].label == "yes"
         page.reload()
         expect(page.locator("#outcome")).to_contain_text(said)  # and is still there tomorrow
         page.locator("#sample-grid a").first.click()
@@ -469,9 +484,9 @@ def test_what_came_since_and_a_smaller_promise_are_told(visit: Visit, tmp_path: 
         assert filter.apply(recall=0.5).refused is False
     desk.add("4.png", (9, 9, 9), size=(40, 30))
     desk.sync()
-    since = "1 image was added since and has no decision; a new audit takes them in."
+    since = "1 image came since: undecided."
     smaller = (
-        "Promised: recall at least 50\u00a0%, with 95\u00a0% confidence, "
+        "Guaranteed: recall at least 50\u00a0%, with 95\u00a0% confidence, "
         "for it was applied for less than is wanted."
     )
     with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
@@ -481,12 +496,13 @@ def test_what_came_since_and_a_smaller_promise_are_told(visit: Visit, tmp_path: 
         for said in (since, smaller):
             expect(page.locator("#filters")).to_contain_text(said)
         page.goto(f"{served.url}/label?lake=my&filter=reds")
-        for said in ("Every image was answered by a person: this is counted.", since, smaller):
+        for said in ("Every image was answered by a person: this is counted.", smaller):
             expect(page.locator("#outcome")).to_contain_text(said)
+        expect(page.locator("#since")).to_contain_text(since)
         page.click("#apply")
-        promised = "Promised: recall at least 90\u00a0%, with 95\u00a0% confidence."
+        promised = "Guaranteed: recall at least 90\u00a0%, with 95\u00a0% confidence."
         expect(page.locator("#outcome")).to_contain_text(promised)
-        expect(page.locator("#outcome")).to_contain_text(since)
+        expect(page.locator("#since")).to_contain_text(since)
         expect(page.locator("#outcome")).not_to_contain_text("less than is wanted")
         visitor.may_be_gone = True
 
@@ -517,7 +533,7 @@ def test_a_key_to_read_shows_but_does_not_label(visit: Visit, lake: Path, tmp_pa
         expect(page.locator("#apply")).to_be_disabled()
         expect(page.locator("#no-apply")).to_contain_text("Applying needs a key of scope write")
         page.keyboard.press("y")
-        page.click("#all")
+        page.click("#to-filters")
         expect(page.locator(".filter-link")).to_be_visible()
         assert not page.locator("#new").is_visible()
         expect(page.locator("#no-new")).to_contain_text(

@@ -161,7 +161,7 @@ def test_a_share_that_cannot_be_promised_is_told_in_percent(
     page.fill(f"#new-{field}", typed)
     page.click("#new-submit")
     expect(page.locator(f"#new-{field}-problem")).to_have_text(
-        f"{typed} % cannot be promised; say 1 or more and less than 100, as 95 for 95 %."
+        f"{typed} % cannot be guaranteed; say 1 or more and less than 100, as 95 for 95 %."
     )
     assert visitor.focused == f"new-{field}"
     expect(page.locator(f"#new-{field}")).to_have_attribute("aria-invalid", "true")

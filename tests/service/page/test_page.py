@@ -365,7 +365,7 @@ def test_a_filter_with_a_mistake_and_then_right(visitor: Visitor) -> None:
     visitor.page.keyboard.press("Enter")
     expect(visitor.page.locator("#message h2")).to_have_text("No image passes")
     assert visitor.message.split("\n\n")[1] == f"width_px > 100000 excludes all {ALL} images."
-    visitor.page.click("text=Remove the filter")
+    visitor.page.click("text=Remove the condition")
     visitor.settled()
     assert len(visitor.names) == ALL
     assert visitor.address == "/"

@@ -31,8 +31,12 @@ WRITE_AND_UNDERSTAND = """async (all) => {
   const { understand, written } = await import("/page/search/typed.js");
   return all.map((text) => understand(written(text)));
 }"""
+CURATORS = """async (all) => {
+  const { curators } = await import("/page/common/words.js");
+  return all.map(curators);
+}"""
 SLUGS = """async (all) => {
-  const { slug } = await import("/page/label/new_filter.js");
+  const { slug } = await import("/page/label/slug.js");
   return all.map(slug);
 }"""
 
@@ -116,7 +120,7 @@ def test_where_that_excludes_all_is_named_with_the_best_there_is(visitor: Visito
     best.click()
     expect(visitor.page.locator("#view")).to_be_visible()
     visitor.page.keyboard.press("Escape")
-    visitor.page.click("text=Remove the filter")
+    visitor.page.click("text=Remove the condition")
     visitor.settled()
     assert (visitor.address, visitor.names[0]) == ("/?q=a+cat", "chelsea.png")
 
@@ -144,10 +148,10 @@ def test_a_z_too_high_names_the_best(visit: Visit, tmp_path: Path) -> None:
         expect(visitor.page.locator("#message h2")).to_have_text("No image passes")
         said = visitor.page.locator("#message section > p").first
         expect(said).to_contain_text(
-            "Of 101 images that pass none has a z of at least 50; the best has z "
+            "Of 101 images that pass none has a match strength of at least 50; the best has match strength "
         )
         expect(visitor.page.locator("#message .best")).to_contain_text("100.png")
-        visitor.page.get_by_role("button", name="Any z").click()
+        visitor.page.get_by_role("button", name="Any match strength").click()
         visitor.settled()
         assert visitor.names[0] == "100.png"
 
@@ -259,3 +263,42 @@ def test_the_keys_of_labelling_are_shown(
     page.keyboard.type("who?")
     expect(page.locator("#help")).to_be_hidden()
     assert page.input_value("#labeller") == "who?"
+
+
+# the words for curators, and those of the command
+
+
+def test_words_for_curators_are_tied_to_those_of_the_command(
+    visit: Visit, served: Served, lake: Path
+) -> None:
+    make_filter(lake)
+    visitor, page = form(visit, served)
+    term = page.locator('#new [data-term="guarantee"]')
+    expect(term).to_have_text("The guarantee")
+    expect(term).to_have_attribute("title", re.compile("call it the promise"))
+    expect(term).to_have_accessible_description(re.compile("call it the promise"))
+    page.goto(f"{served.url}/label?lake=photos&filter=animals")
+    expect(page.locator('[data-term="check"]')).to_have_attribute(
+        "title", re.compile("call it the audit")
+    )
+    visitor.open("/?q=a+cat&min_z=-9")
+    assert visitor.chips == ["match strength at least -9"]
+    least = page.locator("#filter [data-term=strength]")
+    expect(least).to_have_attribute("title", re.compile("call it z"))
+
+
+def test_sentences_of_the_server_are_in_the_words_of_the_page(visitor: Visitor) -> None:
+    visitor.open()
+    said = [
+        "the audit's labels do not show the promise; begin an audit",
+        "filter 'audit' is promised",
+        "2 audit labels are missing",
+        "none has a z of at least 3; the best has z -0.5",
+    ]
+    got = visitor.page.evaluate(CURATORS, said)
+    assert got == [
+        "the random check's labels do not show the guarantee; begin a random check",
+        "filter 'audit' is guaranteed",
+        "2 answers of the random check are missing",
+        "none has a match strength of at least 3; the best has match strength -0.5",
+    ]

@@ -266,7 +266,7 @@ def test_samples_are_those_next_to_the_line_or_drawn(lake: Lake) -> None:
     assert {row.row_id for row in everything} == ids
     assert everything[0].nearest_yes is not None
     assert set(everything[0].nearest_yes.to_json()) == {"row_id", "image", "cosine"}
-    for wrong in ({"order": "best"}, {"order": "random", "seed": -1}, {"count": 0}):
+    for wrong in ({"order": "best"}, {"seed": -1}, {"count": 0}, {"offset": -1}):
         with pytest.raises(BadRequest):
             filter.samples("drop", **wrong)
 
@@ -597,6 +597,16 @@ def test_what_people_answered_is_next_to_no_line(lake: Lake) -> None:
         drawn = filter.samples(decision, 120, order="random")  # of all, as before
         assert {row.row_id for row in drawn.rows} == {row["row_id"] for row in decided}
         assert drawn.by_people == found.by_people
+        people = filter.samples(decision, 120, order="people").rows
+        assert len(people) == found.by_people
+        assert all(row.label is not None for row in people)
+        sign = 1 if decision == "keep" else -1  # those first that the score speaks against
+        assert [sign * row.score for row in people] == sorted(sign * row.score for row in people)
+        after = filter.samples(decision, 3, offset=2).rows
+        assert [row.row_id for row in after] == [row.row_id for row in found.rows[2:5]]
+        pages = [filter.samples(decision, 4, order="random", seed=7, offset=at) for at in (0, 4)]
+        whole = filter.samples(decision, 8, order="random", seed=7).rows
+        assert [row.row_id for page in pages for row in page.rows] == [r.row_id for r in whole]
         reported = filter.report()["examples"][group]
         assert [row["row_id"] for row in reported] == [row.row_id for row in found.rows[:8]]
 

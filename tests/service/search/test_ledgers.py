@@ -129,6 +129,10 @@ def test_rows_added_since_have_no_decision_and_rows_gone_since_are_gone(
     assert (now.note("my.lake") or "").startswith(
         "1 image has no decision of reds@2 and cannot be found with it"
     )
+    assert found(lake.search("red", filter="reds", decision="undecided")) == [(7, 9 / 82**0.5)]
+    both = DecidedBy("reds", ("drop", "undecided"))
+    assert [row.row_id for row in lake.browse(filter="reds", decision=both.decisions)] == [3, 5, 7]
+    assert lake.rows_decided(lake.snapshot, both).note("my.lake") is None
     decide(lake, 3, {1: "drop", 3: "drop"})  # rows that its where left out have none either
     assert lake.rows_decided(lake.snapshot, DecidedBy("reds")).undecided == 4
 
@@ -207,7 +211,7 @@ def test_it_is_a_search_of_everything_less_what_was_decided_otherwise(
         ({"filter": "draft"}, "filter: draft was not applied yet, so nothing is decided"),
         (
             {"filter": "reds", "decision": "maybe"},
-            "decision: 'maybe' is none of keep, ask and drop",
+            "decision: 'maybe' is none of keep, ask, drop and undecided",
         ),
         ({"decision": "drop"}, "decision: it is a filter's; name the filter, too"),
     ],

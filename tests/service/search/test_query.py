@@ -131,7 +131,10 @@ def test_a_vector_of_any_length_is_a_direction(length: float) -> None:
         ({"max_per": {"column": "camera"}}, 'max_per: write it as {"column": ..., "n": ...}'),
         ({"max_per": {"column": 1, "n": 1}}, "max_per.column: it is int, where a text is wanted"),
         ({"max_per": {"column": "a", "n": 0}}, "max_per: 0 is not a number of hits"),
-        ({"filter": "a", "decision": ["kept"]}, "decision: 'kept' is none of keep, ask and drop"),
+        (
+            {"filter": "a", "decision": ["kept"]},
+            "decision: 'kept' is none of keep, ask, drop and undecided",
+        ),
     ],
 )
 def test_mistakes_in_json_are_named(document: dict[str, Any], sentence: str) -> None:

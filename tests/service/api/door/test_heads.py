@@ -12,6 +12,7 @@ from tests.serving import running
 GETS = [
     "/",
     "/label",
+    "/lake",
     "/favicon.ico",
     "/page/common/icon.svg",
     "/docs",
@@ -24,6 +25,7 @@ GETS = [
     "/v1/formats",
     "/v1/lakes",
     "/v1/lakes/my/columns",
+    "/v1/lakes/my/about",
     "/v1/lakes/my/rows",
     "/v1/lakes/my/rows/1",
     "/v1/lakes/my/rows/1/image",

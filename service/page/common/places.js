@@ -1,0 +1,35 @@
+/** Search | Filters | Lake: the ways between the pages, within one lake. A search is found again as this tab left it. */
+
+import { byId } from "./dom.js";
+import { labelHref, lakeHref, searchHref } from "./links.js";
+
+const KEPT = "lakesift-search";
+
+/**
+ * @param {string} lake
+ * @param {?string} search of the search page itself: its address after the path; null: another page
+ */
+export function showPlaces(lake, search = null) {
+  if (search !== null) keep(lake, search);
+  byId("to-search").href = search === null ? kept(lake) : search || "?";
+  byId("to-filters").href = labelHref(lake);
+  byId("to-lake").href = lakeHref(lake);
+}
+
+function keep(lake, search) {
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify({ lake, search }));
+  } catch {
+    // storage switched off: the way back is to all images
+  }
+}
+
+function kept(lake) {
+  try {
+    const left = JSON.parse(sessionStorage.getItem(KEPT));
+    if (left?.lake === lake) return `/${left.search}`;
+  } catch {
+    // as above
+  }
+  return searchHref(lake);
+}
