@@ -103,10 +103,10 @@ export class Chips {
   }
 
   #least(minZ) {
-    const text = `z at least ${minZ}`;
+    const text = `match strength at least ${minZ}`;
     return make(
       "li",
-      { class: "chip", title: "Only images that stand out by this much" },
+      { class: "chip", title: "Only images that stand out by this much (z)" },
       make("span", { class: "text" }, text),
       remover(text, () => this.does.dropLeast()),
     );
