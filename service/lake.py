@@ -26,6 +26,7 @@ from service.search.browse import Passing, passing
 from service.search.decided import DecidedBy, DecidedRows
 from service.search.facets import VALUES, Facets, facets
 from service.search.query import ByMoment, ImageLike, MaxPer, Query
+from service.search.score_histogram import BINS, ScoreHistogram, score_histogram
 from service.search.search import Hit, Page, search, search_page, search_together, stream
 from service.search.understood import Understood, understand
 from service.snapshot.background import BackgroundCheck
@@ -409,6 +410,15 @@ class Lake:
                 raise page
             hits.append(page.hits)
         return hits
+
+    def score_histogram(self, query: Query, bins: int = BINS) -> ScoreHistogram:
+        """How strongly all rows match that the query's where and filter keep, counted; and how many
+        have its min_z.
+
+        :param bins: at most so many, 4 to 1,000.
+        :raises LakeError: as `search` does.
+        """
+        return score_histogram(self.understand(query), bins)
 
     def stream(self, query: Query) -> Iterator[Hit]:
         """As `search_query`, rows read as they are asked for;

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from indexer.errors import BadRequest
 from indexer.sources.names import one_line
 from service.cli.codes import DONE
+from service.cli.histogram import print_histogram
 from service.cli.parts import Verbs, add_json, add_trust_model, add_verb, positive, tell_minus
 from service.cli.usage import in_quotes
 from service.search.query import DEFAULT_K, OPTIONS, Option, Query
@@ -96,6 +97,12 @@ def add_search(verbs: Verbs) -> None:
     add_trust_model(parser)
     shape = parser.add_mutually_exclusive_group()
     add_json(shape)  # type: ignore[arg-type]
+    parser.add_argument(
+        "--histogram",
+        action="store_true",
+        help="count how strongly all rows match that pass, instead of naming the best; with --min-z also how many "
+        "are above it (default: hits)",
+    )
     shape.add_argument("--paths", action="store_true", help="print paths alone, one a line")
     shape.add_argument(
         "--print0",
@@ -158,6 +165,10 @@ def _answer(arguments: argparse.Namespace) -> int:
         raise BadRequest(
             "explain", f"paths alone have no place for it; leave {flag} out, or say --json"
         )
+    if arguments.histogram and not query.has_examples:
+        raise BadRequest("query", "a histogram is of a query; say what to look for, too")
+    if arguments.histogram and (arguments.paths or arguments.print0):
+        raise BadRequest("--histogram", "it names no image; leave --paths and --print0 out")
     tell_minus(arguments.texts, "--not-text")
     with Lake.open(arguments.lake, trust_model=bool(arguments.trust_model)) as lake:
         for problem in lake.problems:
@@ -165,7 +176,9 @@ def _answer(arguments: argparse.Namespace) -> int:
         if not lake.rows:
             empty = f"{arguments.lake} holds no image yet; `lakesift index` and `sync` fill it"
             print(f"note: {empty}", file=sys.stderr)
-        if query.has_examples:
+        if arguments.histogram:
+            print_histogram(lake, query, as_json=arguments.json)
+        elif query.has_examples:
             _print_found(lake, query, arguments)
         elif query.where or query.decided:
             _print_passing(lake, query, arguments)

@@ -218,6 +218,21 @@ def background_centre(snapshot: Snapshot, vector: NDArray[np.float32]) -> Centre
     return (median, sigma) if sigma > 1e-9 else None
 
 
+def least_score(snapshot: Snapshot, centre: Centre | None, min_z: float) -> float:
+    """The score that a row of this z has.
+
+    :param centre: of the query's background.
+    :raises BadRequest: if there is none, so that no row has a z.
+    """
+    if centre is None:
+        raise BadRequest(
+            "min_z",
+            f"z scores need {MIN_ROWS_FOR_Z} different rows; this lake has {snapshot.live_rows}",
+        )
+    cut = centre[0] + min_z * centre[1]
+    return min(max(cut, -2.0), 2.0)  # scores are in -1..1, and float32 holds no 1e308
+
+
 def background_median(snapshot: Snapshot, vector: NDArray[np.float32]) -> float:
     """Median of the background's scores, however few they are; 0 of none."""
     scores = np.vecdot(snapshot.background, vector)
@@ -248,13 +263,7 @@ class _Answer:
     def _min_score(self) -> float | None:
         if self._query.min_z is None:
             return None
-        if self._centre is None:
-            raise BadRequest(
-                "min_z",
-                f"z scores need {MIN_ROWS_FOR_Z} different rows; this lake has {self._snapshot.live_rows}",
-            )
-        cut = self._centre[0] + self._query.min_z * self._centre[1]
-        return min(max(cut, -2.0), 2.0)  # scores are in -1..1, and float32 holds no 1e308
+        return least_score(self._snapshot, self._centre, self._query.min_z)
 
     def choose(self) -> Chosen:
         def median() -> float:

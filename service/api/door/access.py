@@ -56,6 +56,8 @@ NEEDS: Sequence[Need] = (
     Need("POST", "/v1/search", "read"),  # a search by POST changes nothing
     Need("POST", "/v1/search/upload", "read"),
     Need("POST", "/v1/search/many", "read"),
+    Need("POST", "/v1/scores", "read"),
+    Need("POST", "/v1/scores/upload", "read"),
     Need("POST", "/v1/embeddings", "read"),
     Need("POST", "/knn-service", "read"),
     Need("POST", "/metadata", "read"),

@@ -27,6 +27,7 @@ from service.where.patience import Patience
 
 UPLOADS = (
     Need("POST", "/v1/search/upload", None),
+    Need("POST", "/v1/scores/upload", None),
     Need("POST", "/v1/lakes/{}/filters/upload", None),
     Need("POST", f"{FILTER}/decide", None),
 )

@@ -5,7 +5,7 @@ a page of hits, or all of them as a stream.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from inspect import Parameter, signature
 from typing import Annotated, Any
 
@@ -75,19 +75,21 @@ def _search_by_upload(
     For the next page send `next_cursor` to `POST /v1/search`, alone.
     """
     said: dict[str, Any] = {"lake": lake, "query": query, **options}
-    in_json = {"texts": texts, "images": images}
     if vector is not None:
         is_json = vector.lstrip().startswith(("[", '"'))
         said["vector"] = json_of("vector", vector) if is_json else vector
-    in_json |= {option.name: options[option.name] for option in OPTIONS if option.is_object}
-    for name, text in in_json.items():
-        if text is not None:
-            said[name] = json_of(name, text)
+    objects = {option.name: options[option.name] for option in OPTIONS if option.is_object}
+    said |= said_in_form({"texts": texts, "images": images, **objects})
     state = request.app.state
     return _page(state, make_plan(state, checked(SearchRequest, said), Uploads(files, weights)))
 
 
-def _option_field(option: Option) -> Parameter:
+def said_in_form(fields: Mapping[str, str | None]) -> dict[str, Any]:
+    """What the fields of a form that hold JSON say, those that there are."""
+    return {name: json_of(name, text) for name, text in fields.items() if text is not None}
+
+
+def option_field(option: Option) -> Parameter:
     """A query's option as a field of the form; of a list, the field is repeated."""
     kind: Any = Annotated[type_of(option), Form(**limits_of(option))]
     if option.is_object:
@@ -99,7 +101,7 @@ def _with_options(endpoint: Callable[..., Response]) -> Callable[..., Response]:
     """The endpoint with a query's options in its signature, where FastAPI reads a form's fields."""
     known = signature(endpoint, eval_str=True)
     fields = [field for field in known.parameters.values() if field.kind != Parameter.VAR_KEYWORD]
-    fields += [_option_field(option) for option in OPTIONS]
+    fields += [option_field(option) for option in OPTIONS]
     endpoint.__signature__ = known.replace(parameters=fields)  # type: ignore[attr-defined]
     return endpoint
 

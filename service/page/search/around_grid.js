@@ -20,6 +20,7 @@ export class AroundGrid {
   #notes = []; // said until the state changes
   #missing = 0; // of the uploads that the address names
   #problems = []; // of the lake, as the server says them
+  #passing = null; // images that the query's cut-off and where keep, where that is known
 
   /**
    * @param {Grid} grid
@@ -43,6 +44,7 @@ export class AroundGrid {
   /** What the address says, before anything is asked. */
   state(state, lake) {
     this.#state = state;
+    this.#passing = null;
     this.#lake = lake;
     this.#notes = [];
     byId("collapse").checked = state.collapse;
@@ -170,11 +172,18 @@ export class AroundGrid {
     line.replaceChildren(make("span", {}, text), button({ class: "quiet" }, show, "Show them"));
   }
 
+  /** @param {?number} rows that pass, once they are counted */
+  passing(rows, lake) {
+    this.#passing = rows;
+    if (this.results.rows.length) this.status(lake);
+  }
+
   status(lake) {
     const { rows, took, isWhole } = this.results;
     const isFolded = this.#state.collapse || rows.some((row) => row.span);
     const isAll = !isNarrowed(this.#state) && this.#state.minZ === null && !isFolded;
-    const number = isAll && lake ? images(lake.rows) : isWhole ? images(rows.length) : `${count(rows.length)}+ images`;
+    const total = isAll && lake ? lake.rows : isWhole ? rows.length : isFolded ? null : this.#passing;
+    const number = total === null ? `${count(rows.length)}+ images` : images(total);
     byId("status").replaceChildren(
       number,
       isQuery(this.#state) && rows.length ? make("span", { class: "order" }, " · most similar first") : "",

@@ -2,7 +2,7 @@
 
 import { ServerGone, imageProblem, thumbnailUrl } from "../common/api.js";
 import { icon, make } from "../common/dom.js";
-import { fit, isOfVideo, moment, nameOf, sentence } from "../common/words.js";
+import { isOfVideo, moment, nameOf, sentence, strength } from "../common/words.js";
 
 const PASSING = new Set([429, 503]); // too busy, or out of reach for the moment
 const TRIES = 3;
@@ -24,7 +24,7 @@ function thumbnailSize(box) {
  */
 export function cell(hit, href) {
   const name = nameOf(hit);
-  const fits = fit(hit);
+  const fits = strength(hit);
   const folded = hit.collapsed?.length ?? 0;
   const at = moment(hit);
   return make(
@@ -37,10 +37,10 @@ export function cell(hit, href) {
     ),
     folded > 0 && make("span", { class: "folded", title: `${folded} nearly the same` }, `+${folded}`),
     at !== null && make("span", { class: "moment", title: isOfVideo(hit) ? SHOWN : RECORDED }, at),
+    fits !== null && make("span", { class: "fit", title: fitTitle(hit) }, fits),
     make(
       "div",
       { class: "over" },
-      fits !== null && make("span", { class: "fit", title: fitTitle(hit) }, fits),
       button("more", "plus", "More", `More like this: ${name}`),
       button("less", "minus", "Less", `Less like this: ${name}`),
     ),
@@ -55,7 +55,7 @@ function button(act, sign, word, label) {
 
 const fitTitle = ({ score, z }) =>
   typeof z === "number"
-    ? `score ${score.toFixed(3)}; it stands out from the lake by ${z.toFixed(1)} standard deviations`
+    ? `Match strength ${z.toFixed(1)}: by so many standard deviations it stands out from the lake (z); score ${score.toFixed(3)}`
     : `score ${score.toFixed(3)}, the cosine with what you look for`;
 
 /** Begin to load the image; once, and again after it failed. */

@@ -121,7 +121,7 @@ export class Chips {
     const text = `match strength at least ${minZ}`;
     return make(
       "li",
-      { class: "chip", title: "Only images that stand out by this much" },
+      { class: "chip", title: "Only images that stand out by this much (z)" },
       make("span", { class: "text" }, text),
       remover(text, () => this.does.dropLeast()),
     );

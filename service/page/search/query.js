@@ -33,6 +33,15 @@ async function browse(lake, state, cursor, signal) {
   return { rows: answer.rows, cursor: answer.next_cursor, snapshot: answer.snapshot, took: null, hint: null, nothing: null };
 }
 
+/** How strongly all images match that the state's `where` keeps. @returns {Promise<Object>} as `POST /v1/scores` answers */
+export async function scores(lake, state, uploads, signal) {
+  const examples = state.examples.filter(({ kind, value }) => kind !== "upload" || uploads.has(value));
+  const { k, collapse, moments, explain, ...fields } = fieldsOf(lake, { ...state, examples });
+  const sent = of({ examples }, "upload");
+  const body = sent.length ? form(fields, sent, uploads) : fields;
+  return (await ask("POST", sent.length ? "/v1/scores/upload" : "/v1/scores", { body, signal })).answer;
+}
+
 /** A cursor alone does, but then there is no word of what each example adds. */
 function next(lake, state, cursor) {
   const isExplained = isSeveral(state) && !of(state, "upload").length;

@@ -29,6 +29,7 @@ import {
   withoutExample,
   withoutMissing,
 } from "./state.js";
+import { Strength } from "./strength.js";
 import { View } from "./view.js";
 import { Watch } from "./watch.js";
 import { WherePanel } from "./where.js";
@@ -79,6 +80,10 @@ class SearchPage {
     came: (rows, isFirst) => this.#came(isFirst),
     failed: (error, isFirst) => this.#failed(error, isFirst),
   });
+  #strength = new Strength({
+    cut: (minZ) => this.#go({ ...this.#state, minZ, open: null }),
+    counted: (rows) => this.#around.passing(rows, this.#lakeFacts),
+  });
   #end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#results.more(), { rootMargin: AHEAD });
   #around = new AroundGrid(this.#grid, this.#results, {
     again: () => this.#ask(),
@@ -125,6 +130,10 @@ class SearchPage {
     return this.#state.lake ?? this.#lakes[0]?.name ?? null;
   }
 
+  get #lakeFacts() {
+    return this.#lakes.find(({ name }) => name === this.#lake) ?? null;
+  }
+
   #rowOf(rowId) {
     return this.#results.rows.find((row) => row.row_id === rowId) ?? this.#seen.get(rowId) ?? { row_id: rowId };
   }
@@ -164,13 +173,15 @@ class SearchPage {
     this.#state = state;
     this.#box.show(state.q);
     this.#where.show(state);
+    this.#strength.show(state, this.#lakeFacts);
     this.#showChips();
     this.#around.state(state, this.#lake);
     if (this.#where.isOpen) this.#showColumns();
   }
 
   #showChips(problem = null) {
-    this.#chips.show(this.#lake, this.#state, this.#store, problem);
+    const shown = this.#strength.isThere ? { ...this.#state, minZ: null } : this.#state; // it has its own line there
+    this.#chips.show(this.#lake, shown, this.#store, problem);
   }
 
   #showColumns() {
@@ -180,7 +191,7 @@ class SearchPage {
 
   /** Count what the columns hold among the images that pass. */
   async #count() {
-    const lake = this.#lakes.find(({ name }) => name === this.#lake);
+    const lake = this.#lakeFacts;
     const { where, within } = this.#state;
     const wanted = lake && JSON.stringify([lake.name, lake.snapshot, where, within]);
     if (!lake || this.#counted === wanted) return;
@@ -226,11 +237,12 @@ class SearchPage {
   }
 
   #came(isFirst) {
-    this.#around.came(isFirst, this.#lakes.find(({ name }) => name === this.#lake));
+    this.#around.came(isFirst, this.#lakeFacts);
     this.#view.refresh();
     this.#end.unobserve(byId("foot"));
     this.#end.observe(byId("foot")); // anew: it tells only changes, and the end may still be near
     if (isFirst) {
+      this.#strength.ask(this.#lake, this.#results.snapshot, this.#state, this.#results.uploads);
       this.#showChips();
       this.#noticeNewSnapshot();
     }
@@ -238,12 +250,12 @@ class SearchPage {
 
   /** The lake moved on: its size is another, and what was remembered is of the past. */
   async #noticeNewSnapshot() {
-    const lake = this.#lakes.find(({ name }) => name === this.#lake);
+    const lake = this.#lakeFacts;
     if (!lake || lake.snapshot === this.#results.snapshot) return;
     this.#results.forget();
     this.#lakes = await api.lakes().catch(() => this.#lakes);
     this.#around.lakes(this.#lakes);
-    this.#around.status(this.#lakes.find(({ name }) => name === this.#lake));
+    this.#around.status(this.#lakeFacts);
   }
 
   /** Whether the lake moved on from the results; a page that shows nothing of it yet takes the new ones at once. */

@@ -48,6 +48,8 @@ OPERATIONS = (
     "POST /metadata",
     "POST /v1/embeddings",
     "POST /v1/facets",
+    "POST /v1/scores",
+    "POST /v1/scores/upload",
     "POST /v1/search",
     "POST /v1/search/many",
     "POST /v1/search/upload",
@@ -251,6 +253,7 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         "ids": st.lists(st.integers(1, 30), max_size=3),
         "columns": st.lists(st.sampled_from(["camera", "width_px", "place.latitude", "nope"])),
         "values": st.integers(1, 30),
+        "bins": st.integers(4, 60),
         "filter": st.sampled_from(["mine", None]),
     }
     for values in (case.path_parameters, case.query, case.body):
