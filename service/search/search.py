@@ -26,6 +26,7 @@ from service.search.remarks import Nothing, Remarks, hint
 from service.search.searched import Searched
 from service.search.understood import Understood
 from service.snapshot.snapshot import Snapshot
+from service.snapshot.tagged_rows import tags_or_none, with_tags
 from service.snapshot.threads import beside
 
 __all__ = [
@@ -285,6 +286,7 @@ class _Answer:
                 yield b"".join(line + b"\n" for line in hits)
                 continue
             rows = self._snapshot.rows(found.parts, found.positions)
+            rows = with_tags(rows, tags_or_none(self._snapshot.tag_book), self._snapshot.schema)
             scores, centre = found.scores.astype(np.float64), self._centre
             zs = None if centre is None else (scores - centre[0]) / centre[1]
             yield bytes(hit_lines(rows, scores, zs, chosen.folded, chosen.spans))
