@@ -120,9 +120,9 @@ def facets(
     if not 1 <= values <= MAX_VALUES:
         raise BadRequest("values", f"{values} is no number of values; it is 1 to {MAX_VALUES:,}")
     tag = asked_as(snapshot.schema.names)
-    known = {tag: (tag,)} | {name: path for path, name in _columns(snapshot)}
+    known = {name: path for path, name in _columns(snapshot)} | {tag: (tag,)}
     if columns is None:
-        wanted = [name for name in known if name not in _RARE]
+        wanted = [tag, *(name for name in known if name not in _RARE and name != tag)]
     else:
         wanted = [_named(name, known) for name in columns]
     tags = cache(snapshot.tags)  # once, so that all that is counted is of one moment
