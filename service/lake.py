@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from indexer.arrays import Vectors
+from indexer.arrays import Positions, Vectors
 from indexer.disk import manifest as manifest_module
 from indexer.disk.entries import check_lake, read_file
 from indexer.disk.layout import Layout
@@ -26,7 +26,15 @@ from service.search.browse import Passing, passing
 from service.search.decided import DecidedBy, DecidedRows
 from service.search.facets import VALUES, Facets, facets
 from service.search.query import ByMoment, ImageLike, MaxPer, Query
-from service.search.search import Hit, Page, search, search_page, search_together, stream
+from service.search.search import (
+    Hit,
+    Page,
+    row_ids_found,
+    search,
+    search_page,
+    search_together,
+    stream,
+)
 from service.search.tagging import Tagged, choice_of, give_tag, tag_counts, take_tag
 from service.search.understood import Understood, understand
 from service.snapshot.background import BackgroundCheck
@@ -438,10 +446,10 @@ class Lake:
         change = give_tag if is_add else take_tag
         return change(snapshot, name, choice, by)
 
-    def _found(self, query: Query) -> Iterable[int]:
+    def _found(self, query: Query) -> Positions:
         """The row_ids of a query's hits; of one without examples, of all rows that pass."""
         if query.has_examples:
-            return (hit.row_id for hit in self.stream(query))
+            return row_ids_found(self.understand(query))
         if query.where is None and query.decided is None:
             raise BadRequest(
                 "query", "it asks for nothing; say what to look for, or which rows pass"

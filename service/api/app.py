@@ -37,6 +37,7 @@ from service.api.routes import (
     search,
     search_many,
     session,
+    tags,
 )
 from service.api.serving.hub import Hub, Models, name_lakes
 from service.api.serving.keys import KeyStore
@@ -133,6 +134,7 @@ def create_app(
         search_many,
         lakes,
         facets,
+        tags,
         images,
         filters,
         formats,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,21 +49,21 @@ def choice_of(
     snapshot: Snapshot,
     rows: Sequence[int] | None = None,
     where: str | None = None,
-    hits: Iterable[int] | None = None,
+    hits: Positions | None = None,
 ) -> Choice | None:
     """The live rows that one of the three names; None: none of them is given.
 
-    :param hits: row_ids of a query's hits, which are read only if nothing else is given.
+    :param hits: int64, (n,): row_ids of a query's hits.
     :raises BadRequest: if more than one is given.
     :raises UnknownRow: if the lake has none of the rows.
     :raises WhereError: if where is not understood.
     """
     if sum(each is not None for each in (rows, where, hits)) > 1:
-        raise BadRequest("rows", "choose the images by one of rows, where and query")
+        raise BadRequest("rows", "choose the images by one of them: rows, a where or a search")
     if where is not None:
         return Choice(passing(snapshot, where).row_ids)
     if hits is not None:
-        return Choice(rising(np.fromiter(hits, np.int64)))
+        return Choice(rising(hits))
     return None if rows is None else _there(snapshot, rows)
 
 
@@ -81,7 +81,7 @@ def give_tag(snapshot: Snapshot, name: str, choice: Choice | None, by: str) -> T
     """:raises BadRequest: if the name is none, or there is no choice."""
     name = tag_name(name)
     if choice is None:
-        raise BadRequest("rows", "say which images get the tag: by rows, where or query")
+        raise BadRequest("rows", "say which images get the tag: rows, a where or a search")
     if not len(choice.row_ids):
         return Tagged(name, 0, choice.missing)
     act = snapshot.tag_book.add(name, choice.row_ids, by)

@@ -112,6 +112,12 @@ class TagBook:
                 self._append(file, Act(self._last_seq + 1, who, now(), undo=act.seq))
             return act
 
+    def last(self) -> Act | None:
+        """The last act in force, which `undo` would take back."""
+        with self._threads:
+            self._refresh()
+            return self._last_in_force(None)
+
     def _last_in_force(self, by: str | None) -> Act | None:
         for act in reversed(self._acts.values()):
             is_theirs = by is None or act.by == by

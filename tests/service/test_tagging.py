@@ -180,7 +180,9 @@ def test_a_users_own_columns_tag_and_tags_stay_theirs(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     for name, colour in (("a", RED), ("b", GREEN)):
         desk.add(f"{name}.png", colour)
-        write(desk.photos / f"{name}.json", json.dumps({"tag": name, "tags": f"own {name}"}).encode())
+        write(
+            desk.photos / f"{name}.json", json.dumps({"tag": name, "tags": f"own {name}"}).encode()
+        )
     desk.index()
     with Lake.open(desk.lake, ColourEmbedder()) as lake:
         lake.tag("night", where="tag = 'a'")
