@@ -13,25 +13,37 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from indexer.arrays import Vectors
+from indexer.arrays import Positions, Vectors
 from indexer.disk import manifest as manifest_module
 from indexer.disk.entries import check_lake, read_file
 from indexer.disk.layout import Layout
 from indexer.disk.locks import Reading
 from indexer.disk.manifest import Manifest, check_files, read_manifest
 from indexer.embed import Embedder
-from indexer.errors import LakeDamaged, LakeError, SnapshotGone
+from indexer.errors import BadRequest, LakeDamaged, LakeError, SnapshotGone
 from indexer.models import check_model, load_model_of
 from service.search.browse import Passing, passing
 from service.search.decided import DecidedBy, DecidedRows
 from service.search.facets import VALUES, Facets, facets
 from service.search.query import ByMoment, ImageLike, MaxPer, Query
 from service.search.score_histogram import BINS, ScoreHistogram, score_histogram
-from service.search.search import Hit, Page, search, search_page, search_together, stream
+from service.search.search import (
+    Hit,
+    Page,
+    row_ids_found,
+    search,
+    search_page,
+    search_together,
+    stream,
+)
+from service.search.tagging import Tagged, choice_of, give_tag, tag_counts, take_tag
 from service.search.understood import Understood, understand
 from service.snapshot.background import BackgroundCheck
 from service.snapshot.older import OlderSnapshots
 from service.snapshot.snapshot import Snapshot
+from service.tags.act import Act
+from service.tags.book import TagBook
+from service.tags.names import UNNAMED
 
 if TYPE_CHECKING:
     from service.search.ledgers import LedgersInUse
@@ -63,6 +75,7 @@ class Lake:
         self._check = BackgroundCheck(layout, self._take_out) if background_check else None
         self._older = OlderSnapshots(self._reading)
         self._finding_ledgers = threading.Lock()
+        self._tag_book = TagBook(layout.tags)
         self.snapshot = self._open()
         self._check_behind()
 
@@ -122,7 +135,7 @@ class Lake:
                 *(() if groups is None else (groups.stored.id,)),
             },
         )
-        snapshot = Snapshot(self._layout, opened, known, groups)
+        snapshot = Snapshot(self._layout, opened, known, groups, self._tag_book)
         return snapshot if self._check is None else snapshot.without(self._check.damaged)
 
     def _check_behind(self) -> None:
@@ -370,6 +383,87 @@ class Lake:
         by = query.decided
         among = None if by is None else self.rows_decided(snapshot, by).masks
         return facets(snapshot, query.where, columns, values=values, among=among)
+
+    def tags(self) -> dict[str, int]:
+        """The names of the tags, by the alphabet, and how many images have each.
+
+        :raises LakeDamaged: if the log of tags is damaged.
+        """
+        return tag_counts(self.snapshot)
+
+    def tag(
+        self,
+        name: str,
+        rows: int | Sequence[int] | None = None,
+        *,
+        where: str | None = None,
+        query: Query | None = None,
+        by: str = UNNAMED,
+    ) -> Tagged:
+        """Give images a tag, stored beside the lake: one act, which `undo_tag` takes back.
+
+        Images are chosen by one of `rows`, `where` and `query`.
+
+        :param name: 1 to 64 letters, digits, '-', '_', '.' and single spaces; Night and night are
+            one tag, called as it was first.
+        :param rows: row_ids; those that the lake has not are told in the answer, the rest is done.
+        :param where: as `search` takes it; every row that passes.
+        :param query: its hits: `Query.of("a tram").with_options({"k": 100})`.
+        :param by: who says so.
+        :raises BadRequest: if the name is none, or nothing is chosen by.
+        :raises UnknownRow: if the lake has none of the rows.
+        :raises LakeError: if the lake cannot be written.
+        """
+        return self._change_tag(name, rows, where, query, by, is_add=True)
+
+    def untag(
+        self,
+        name: str,
+        rows: int | Sequence[int] | None = None,
+        *,
+        where: str | None = None,
+        query: Query | None = None,
+        by: str = UNNAMED,
+    ) -> Tagged:
+        """Take a tag from images, chosen as for `tag`; from all, where nothing is chosen by.
+
+        :raises BadRequest: if no image has a tag of this name.
+        """
+        return self._change_tag(name, rows, where, query, by, is_add=False)
+
+    def _change_tag(
+        self,
+        name: str,
+        rows: int | Sequence[int] | None,
+        where: str | None,
+        query: Query | None,
+        by: str,
+        *,
+        is_add: bool,
+    ) -> Tagged:
+        snapshot = self.snapshot
+        wanted = [rows] if isinstance(rows, int) else rows
+        choice = choice_of(snapshot, wanted, where, None if query is None else self._found(query))
+        change = give_tag if is_add else take_tag
+        return change(snapshot, name, choice, by)
+
+    def _found(self, query: Query) -> Positions:
+        """The row_ids of a query's hits; of one without examples, of all rows that pass."""
+        if query.has_examples:
+            return row_ids_found(self.understand(query))
+        if query.where is None and query.decided is None:
+            raise BadRequest(
+                "query", "it asks for nothing; say what to look for, or which rows pass"
+            )
+        return self.passing(query)[0].row_ids
+
+    def undo_tag(self, by: str | None = None) -> Act | None:
+        """Take the last act back that is in force, of `tag` or `untag`.
+
+        :param by: the last act of this person; None: of anybody.
+        :returns: what was taken back; None: there was nothing.
+        """
+        return self._tag_book.undo(by)
 
     def passing(self, query: Query) -> tuple[Passing, DecidedRows | None]:
         """As `browse`, by a query's where and decided alone, and what its filter decided.

@@ -70,7 +70,7 @@ def check_lake(layout: Layout, *, everything: bool = False) -> None:
     try:
         for path in layout.entries():
             status = _look(path)
-            is_read_by_name = path in (layout.filters, layout.ledger)
+            is_read_by_name = path in _read_by_name(layout)
             if (
                 status is not None
                 and stat.S_ISDIR(status.st_mode)
@@ -79,6 +79,11 @@ def check_lake(layout: Layout, *, everything: bool = False) -> None:
                 _check_below(path)
     except NotPlain as error:
         raise LakeUnsafe(str(error.filename), error.what) from None
+
+
+def _read_by_name(layout: Layout) -> tuple[Path, ...]:
+    """Folders whose files are opened without a manifest's naming them."""
+    return layout.filters, layout.ledger, layout.tags, layout.searches
 
 
 def check_entry(path: Path) -> None:

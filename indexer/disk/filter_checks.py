@@ -40,7 +40,7 @@ class LabelsMark:
     """How far `labels.jsonl` had come: so many lines at least are there from then on."""
 
     lines: int
-    head: str  # of the chain, after that many lines; see `labels.chain`
+    head: str  # of the chain, after that many lines; see `chain.py`
 
 
 @dataclass(frozen=True, slots=True)

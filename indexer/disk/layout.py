@@ -51,6 +51,16 @@ class Layout:
         return self.root / "ledger"
 
     @property
+    def tags(self) -> Path:
+        """What people call images: a log that is only added to, and the rows of its large acts."""
+        return self.root / "tags"
+
+    @property
+    def searches(self) -> Path:
+        """Queries that people saved by name."""
+        return self.root / "searches"
+
+    @property
     def seeks(self) -> Path:
         """Derived: where in compressed tars their members are. What is not there is made again."""
         return self.root / "seeks"
@@ -81,6 +91,7 @@ class Layout:
         """
         folders = [self.manifests, self.segments, self.tombstones, self.skipped, self.filters]
         folders += [self.ledger, self.seeks, self.readers, self.staging, self.codes, self.groups]
+        folders += [self.tags, self.searches]
         files = [self.manifest, self.root / "manifest.json.new", self.writer_lock]
         files += [self.writer_note, self.root / "writer.json.new", self.root / "labels.jsonl"]
         return [*folders, *files]

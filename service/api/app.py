@@ -39,6 +39,7 @@ from service.api.routes import (
     search,
     search_many,
     session,
+    tags,
 )
 from service.api.serving.hub import Hub, Models, name_lakes
 from service.api.serving.keys import KeyStore
@@ -139,6 +140,7 @@ def create_app(
         about,
         facets,
         scores,
+        tags,
         images,
         filters,
         formats,

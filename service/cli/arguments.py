@@ -14,6 +14,7 @@ from service.cli.mcp import add_mcp
 from service.cli.searching import add_search
 from service.cli.serving import add_key, add_serve
 from service.cli.syncing import add_sync
+from service.cli.tagging import add_tag
 from service.cli.upkeep import add_compact, add_doctor, add_info, add_models, add_train, add_vacuum
 from service.cli.usage import Parser
 from service.cli.vector_files import add_export_vectors, add_import
@@ -40,6 +41,7 @@ def parser() -> Parser:
     add_export_vectors(verbs)
     add_search(verbs)
     add_facets(verbs)
+    add_tag(verbs)
     add_serve(verbs)
     add_mcp(verbs)
     add_filter(verbs)

@@ -12,6 +12,7 @@ from indexer.arrays import Positions, RowMask
 from indexer.errors import BadRequest
 from service.search.hits import Row
 from service.snapshot.snapshot import Snapshot
+from service.snapshot.tagged_rows import add_tags
 
 READ_ROWS = 1_000  # rows read at once
 
@@ -69,6 +70,11 @@ class Passing:
     def __iter__(self) -> Iterator[Row]:
         return self.first(None)
 
+    @property
+    def row_ids(self) -> Positions:
+        """int64, (n,), rising"""
+        return self._snapshot.places[0][self._wanted]
+
     def first(self, k: int | None) -> Iterator[Row]:
         """The first k of them; None: all."""
         _, places = self._snapshot.places
@@ -96,7 +102,11 @@ def passing(
 def row(snapshot: Snapshot, row_id: int) -> Row | None:
     """A live row, or None."""
     place = snapshot.find(row_id)
-    return None if place is None else Row.of(place[0].take(np.array([place[1]]))[0])
+    if place is None:
+        return None
+    found = place[0].take(np.array([place[1]]))
+    add_tags(found, snapshot.tag_book, snapshot.schema)
+    return Row.of(found[0])
 
 
 def _kept(snapshot: Snapshot, where: str) -> NDArray[np.bool_]:
@@ -104,7 +114,7 @@ def _kept(snapshot: Snapshot, where: str) -> NDArray[np.bool_]:
     # not at the top: Arrow's expressions take a quarter of a second to load
     from service.where.where import Where
 
-    predicate = Where.parse(where, snapshot.schema)
+    predicate = Where.parse(where, snapshot.schema, snapshot.tags)
     masks = [part.mask(predicate) for part in snapshot.parts]
     return _joined([mask for mask in masks if mask is not None])
 

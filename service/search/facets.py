@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +21,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from indexer.arrays import RowMask
-from indexer.errors import BadRequest
+from indexer.errors import BadRequest, LakeDamaged
 from service.search.hits import plain_value
 from service.snapshot.snapshot import Snapshot
+from service.tags.names import asked_as
+from service.tags.tags import Tags
 
 if TYPE_CHECKING:
     from service.where.where import Where
@@ -115,15 +119,22 @@ def facets(
 
     if not 1 <= values <= MAX_VALUES:
         raise BadRequest("values", f"{values} is no number of values; it is 1 to {MAX_VALUES:,}")
-    known = {name: path for path, name in _columns(snapshot)}
+    tag = asked_as(snapshot.schema.names)
+    known = {name: path for path, name in _columns(snapshot)} | {tag: (tag,)}
     if columns is None:
-        wanted = [name for name in known if name not in _RARE]
+        wanted = [tag, *(name for name in known if name not in _RARE and name != tag)]
     else:
         wanted = [_named(name, known) for name in columns]
-    terms = [] if where is None else Where.terms(where, snapshot.schema)
+    tags = cache(snapshot.tags)  # once, so that all that is counted is of one moment
+    terms = [] if where is None else Where.terms(where, snapshot.schema, tags)
     masks = _Masks(snapshot, terms, among)
     found = []
     for name in wanted:
+        if name == tag:
+            with suppress(() if columns is not None else LakeDamaged):
+                facet = _facet_of_tags(snapshot, name, tags(), masks.without(tag), values)
+                found += [facet] if columns is not None or facet.rows else []
+            continue
         path = known[name]
         if columns is None and _is_of_one_each(snapshot, path):
             continue
@@ -186,7 +197,7 @@ class _Masks:
         numbers = frozenset(
             number
             for number, term in enumerate(self._terms)
-            if column is None or term.columns != {column}
+            if column is None or term.asked != {column}
         )
         if numbers not in self._found:
             self._found[numbers] = [self._mask(at, numbers) for at in range(len(self._parts))]
@@ -230,6 +241,22 @@ def _facet(
     found, more = _values(column.drop_null(), kind, values)
     of = "lists" if pa.types.is_list(kind) else "values"
     return Facet(name, of, rows, nulls, values=found, more_values=more)
+
+
+def _facet_of_tags(
+    snapshot: Snapshot, name: str, tags: Tags, masks: Sequence[RowMask], most: int
+) -> Facet:
+    """An image with several tags counts for each of them."""
+    rows = tagged = 0
+    kept = []
+    for part, mask in zip(snapshot.parts, masks, strict=True):
+        row_ids = part.row_ids[mask]
+        rows += len(row_ids)
+        tagged += int(np.count_nonzero(tags.codes(row_ids) >= 0))
+        kept.append(row_ids)
+    counts = [(tag, count) for tag, count in tags.counts(kept).items() if count]
+    shown = tuple(Value(tag, count) for tag, count in sorted(counts, key=_by_rows)[:most])
+    return Facet(name, "lists", tagged, rows - tagged, shown, more_values=len(counts) - len(shown))
 
 
 def _column(table: pa.Table, path: tuple[str, ...]) -> Any:

@@ -62,10 +62,11 @@ class MaxPer:
         """
         import pyarrow as pa
 
+        from service.tags.tags import NO_TAGS
         from service.where.columns import Columns
         from service.where.values import Mismatch
 
-        columns = Columns(schema)
+        columns = Columns(schema, tags=lambda: NO_TAGS)
         try:
             found = columns.find_named(self.column)
         except Mismatch as error:

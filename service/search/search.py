@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from indexer.arrays import RowMask
+from indexer.arrays import Positions, RowMask
 from indexer.errors import BadRequest, LakeError
 from service.search.choosing import Chosen, choose
 from service.search.diversity import choose_diverse, first_count_of
@@ -26,6 +26,7 @@ from service.search.remarks import Nothing, Remarks, hint
 from service.search.searched import Searched
 from service.search.understood import Understood
 from service.snapshot.snapshot import Snapshot
+from service.snapshot.tagged_rows import tags_or_none, with_tags
 from service.snapshot.threads import beside
 
 __all__ = [
@@ -123,6 +124,11 @@ def stream(asked: Understood) -> Iterator[Hit]:
     """
     answer = _Answer(asked)
     return answer.hits(answer.choose())
+
+
+def row_ids_found(asked: Understood) -> Positions:
+    """int64, (n,): the row_ids of the hits of `search`, best first; no row is read."""
+    return _Answer(asked).choose().found.row_ids
 
 
 class Lines:
@@ -294,6 +300,7 @@ class _Answer:
                 yield b"".join(line + b"\n" for line in hits)
                 continue
             rows = self._snapshot.rows(found.parts, found.positions)
+            rows = with_tags(rows, tags_or_none(self._snapshot.tag_book), self._snapshot.schema)
             scores, centre = found.scores.astype(np.float64), self._centre
             zs = None if centre is None else (scores - centre[0]) / centre[1]
             yield bytes(hit_lines(rows, scores, zs, chosen.folded, chosen.spans))

@@ -124,4 +124,4 @@ def _parsed(text: str, snapshot: Snapshot) -> Where:
     # not at the top: Arrow's expressions take a quarter of a second to load
     from service.where.where import Where
 
-    return Where.parse(text, snapshot.schema)
+    return Where.parse(text, snapshot.schema, snapshot.tags)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 
+from service.tags.names import asked_as, shown_as
+from service.tags.tags import Tags
+from service.where.tagged import TagColumn
 from service.where.values import Column, Mismatch, column
 
 _NAMES_SHOWN = 30
@@ -15,14 +19,28 @@ _NAMES_SHOWN = 30
 class Columns:
     """Finds columns by the names a user writes, and remembers which were used."""
 
-    def __init__(self, schema: pa.Schema, text: str | None = None) -> None:
-        """:param text: the SQL that the names stand in; None: a name stands alone."""
+    def __init__(
+        self,
+        schema: pa.Schema,
+        text: str | None = None,
+        tags: Callable[[], Tags] | None = None,
+    ) -> None:
+        """
+        :param text: the SQL that the names stand in; None: a name stands alone.
+        :param tags: called if they are asked for; None: this may not be asked of tags.
+        """
         self.schema = schema
         self.used: set[str] = set()
+        self.tags_used: Tags | None = None
         self._text = text
+        self._tags = tags
+        self.name_of_tags = asked_as(schema.names)
+        self._names_of_tags = {self.name_of_tags, shown_as(schema.names)}
 
     def has(self, name: str) -> bool:
-        return any(name.lower() == each.name.lower() for each in self.schema)
+        return name.lower() in self._names_of_tags or any(
+            name.lower() == each.name.lower() for each in self.schema
+        )
 
     def find(self, parts: list[str]) -> Column:
         """Find a column, or a field inside a struct column;
@@ -30,6 +48,8 @@ class Columns:
 
         :raises Mismatch: if there is none, or more than one.
         """
+        if len(parts) == 1 and parts[0].lower() in self._names_of_tags:
+            return self._find_tags(parts[0])
         if len(parts) > 1 and not self.has(parts[0]) and self.has(".".join(parts)):
             parts = [".".join(parts)]
         fields = list(self.schema)
@@ -41,6 +61,16 @@ class Columns:
             fields = list(found.type) if pa.types.is_struct(found.type) else []
         self.used.add(path[0])
         return column(tuple(path), found.type)
+
+    def _find_tags(self, said: str) -> TagColumn:
+        if self._tags is None:
+            raise Mismatch(
+                f"{self.name_of_tags} is not for filters: people tag at any time, and a promise is for images that "
+                "stay the same; search and export by it instead"
+            )
+        if self.tags_used is None:
+            self.tags_used = self._tags()
+        return TagColumn.of(said, self.tags_used)
 
     def find_named(self, name: str) -> Column:
         """Find what a name that stands alone means: camera, or place.latitude.

@@ -21,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from service.where.tagged import TagColumn, compare_tags
 from service.where.values import Column, Kind, Literal, Mismatch, Operand, time
 
 _pc: Any = pc  # for functions that pyarrow's type stubs know of arrays, not of expressions
@@ -41,6 +42,8 @@ def compare(sign: str, left: Operand, right: Operand) -> pc.Expression:
     :param sign: one of = <> < <= > >=.
     :raises Mismatch: if they are of different kinds.
     """
+    if isinstance(left, TagColumn) or isinstance(right, TagColumn):
+        return compare_tags(sign, left, right)
     left, right = _alike(left, right)
     if Kind.NULL in (left.kind, right.kind):
         return UNKNOWN
@@ -81,6 +84,8 @@ def is_among(left: Operand, items: list[Operand]) -> pc.Expression:
 
     :raises Mismatch: if an item is of another kind.
     """
+    if isinstance(left, TagColumn):
+        return left.is_one_of(items)
     alike = [_alike(left, item) for item in items]
     known: list[Literal] = []
     rest: list[pc.Expression] = []
@@ -105,6 +110,8 @@ def is_element(left: Operand, of: Operand) -> pc.Expression:
 
     :raises Mismatch: if that is no list, or left is no text that is written out.
     """
+    if isinstance(of, TagColumn):
+        return of.is_one_of([left])
     if of.kind is not Kind.LIST or not isinstance(of, Column):
         raise Mismatch(f"{of.said} is {of.kind.value}, IN wants a list or values in brackets")
     if left.kind is Kind.NULL:

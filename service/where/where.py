@@ -19,12 +19,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from indexer.errors import WhereError
+from service.tags.tags import Tags
 from service.where import compare as compare
 from service.where import patience
 from service.where.columns import Columns
 from service.where.like import like
 from service.where.syntax import ALLOWED, Node, parse_tree
-from service.where.values import Column, Kind, Literal, Mismatch, Operand, number, time
+from service.where.tagged import ROW_ID, TagColumn, with_codes
+from service.where.values import Column, Kind, Literal, Mismatch, Operand, column, number, time
 
 
 @dataclass(frozen=True)
@@ -35,27 +37,39 @@ class Where:
     columns: frozenset[str]  # top-level columns it needs
     # == of expressions is an expression
     expression: pc.Expression = field(compare=False, repr=False)
+    # as they were when it was understood; None: it does not ask for them
+    tags: Tags | None = field(default=None, compare=False, repr=False)
+    asked: frozenset[str] = frozenset()  # what it asks for, as it is called: the tags, too
 
     @classmethod
-    def parse(cls, text: str, schema: pa.Schema) -> Where:
+    def parse(cls, text: str, schema: pa.Schema, tags: Callable[[], Tags] | None = None) -> Where:
         """Understand a SQL boolean expression over a schema's columns.
 
         Column names are SQL's: "quoted" or plain; the exact spelling wins, else upper and lower
         case are alike. Fields of struct columns are place.latitude. A time literal without a zone
         means UTC beside a column that has a zone.
 
+        :param tags: called if it asks for `tag`; None: it may not.
         :raises WhereError: on anything not understood, naming it and what is allowed.
         """
-        columns = Columns(schema, text)
-        tree = parse_tree(text, columns.has)
-        try:
-            expression = _Reader(columns).predicate(tree)
-        except Mismatch as error:
-            raise WhereError(text, str(error)) from None
-        return cls(text, frozenset(columns.used), expression)
+        columns = Columns(schema, text, tags)
+        return cls._read(text, columns, parse_tree(text, columns.has))
 
     @classmethod
-    def terms(cls, text: str, schema: pa.Schema) -> list[Where]:
+    def _read(cls, text: str, columns: Columns, node: Node) -> Where:
+        try:
+            expression = _Reader(columns).predicate(node)
+        except Mismatch as error:
+            raise WhereError(text, str(error)) from None
+        used, tags = frozenset(columns.used), columns.tags_used
+        if tags is None:
+            return cls(text, used, expression, None, used)
+        return cls(text, used | {ROW_ID}, expression, tags, used | {columns.name_of_tags})
+
+    @classmethod
+    def terms(
+        cls, text: str, schema: pa.Schema, tags: Callable[[], Tags] | None = None
+    ) -> list[Where]:
         """The expression as what its outermost ANDs join: a row passes if it passes each. Their
         text is that of the whole, for messages.
 
@@ -69,12 +83,7 @@ class Where:
             if node.key == "and":
                 waiting += [node.expression, node.this]
                 continue
-            columns = Columns(schema, text)
-            try:
-                expression = _Reader(columns).predicate(node)
-            except Mismatch as error:
-                raise WhereError(text, str(error)) from None
-            found.append(cls(text, frozenset(columns.used), expression))
+            found.append(cls._read(text, Columns(schema, text, tags), node))
         return found
 
     def mask(self, table: pa.Table) -> NDArray[np.bool_]:
@@ -95,6 +104,8 @@ class Where:
             one = pa.table({"row": [0]})
             return np.full(table.num_rows, _evaluate(one, self.expression)[0], dtype=np.bool_)
         needed, limit = table.select(sorted(self.columns)), patience.current()
+        if self.tags is not None:
+            needed = with_codes(needed, self.tags)
         try:
             if limit is None:
                 return _evaluate(needed, self.expression)
@@ -279,16 +290,30 @@ def _read_escape(reader: _Reader, node: Node) -> pc.Expression:
 def _like(reader: _Reader, node: Node, escape: str) -> pc.Expression:
     value, pattern = reader.operand(node.this), reader.operand(node.expression)
     for operand in (value, pattern):
-        if operand.kind not in (Kind.TEXT, Kind.NULL):
+        if operand.kind not in (Kind.TEXT, Kind.NULL) and not isinstance(value, TagColumn):
             raise Mismatch(f"{operand.said} is {operand.kind.value}, LIKE wants text")
     if (isinstance(value, Literal) and value.kind is Kind.TEXT) or isinstance(pattern, Column):
         raise Mismatch("LIKE wants a column on its left and a text in single quotes on its right")
-    if isinstance(value, Column) and isinstance(pattern.value, str):
+    if isinstance(value, TagColumn):
+        matches = _tags_like(value, pattern, escape, any_case=node.key == "ilike")
+    elif isinstance(value, Column) and isinstance(pattern.value, str):
         matches = like(value, pattern.value, escape, any_case=node.key == "ilike")
     else:
         matches = compare.UNKNOWN
     # sqlglot 30 keeps the NOT of NOT LIKE inside
     return ~matches if node.args.get("negate") else matches
+
+
+def _tags_like(value: TagColumn, pattern: Operand, escape: str, *, any_case: bool) -> pc.Expression:
+    """Whether a tag matches: each name is asked once."""
+    if pattern.kind is Kind.NULL:
+        return compare.UNKNOWN
+    if not isinstance(pattern, Literal) or not isinstance(pattern.value, str):
+        raise Mismatch("LIKE wants a column on its left and a text in single quotes on its right")
+    names = pa.table({"name": pa.array(value.tags.names, pa.string())})
+    fits = _evaluate(names, like(column(("name",), pa.string()), pattern.value, escape, any_case))
+    matching = {name for name, is_one in zip(value.tags.names, fits, strict=True) if is_one}
+    return value.has_any(lambda name: name in matching)
 
 
 @dataclass(frozen=True)

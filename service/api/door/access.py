@@ -44,6 +44,7 @@ class Need:
 
 
 FILTER = "/v1/lakes/{}/filters/{}"
+TAGS = "/v1/lakes/{}/tags"
 # The first line that fits counts. What a later route needs goes above the last two lines.
 NEEDS: Sequence[Need] = (
     Need("GET", "/", None),  # the page shows nothing by itself
@@ -65,6 +66,8 @@ NEEDS: Sequence[Need] = (
     Need("POST", f"{FILTER}/label", "label"),
     Need("POST", f"{FILTER}/undo", "label"),
     Need("POST", f"{FILTER}/decide", "read"),  # it changes nothing
+    Need("POST", TAGS, "label"),
+    Need("POST", f"{TAGS}/undo", "label"),
     Need("GET", "*", "read"),
     Need("*", "*", "write"),
 )

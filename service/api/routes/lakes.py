@@ -29,6 +29,8 @@ from service.search.browse import row as row_of
 from service.search.decided import Wanted
 from service.search.query import PAGE_K
 from service.search.query import Query as SearchQuery
+from service.snapshot.tagged_rows import tags_or_none
+from service.tags.names import asked_as
 from service.where.syntax import MAX_BYTES
 
 router = APIRouter(prefix="/v1/lakes", tags=["lakes"])
@@ -64,12 +66,14 @@ def _facts(served: ServedLake) -> dict[str, Any]:
     summary="What `where` can ask for",
 )
 def columns(request: Request, lake: LakeName) -> dict[str, Any]:
-    """Every column of the lake's rows, with its type; fields of a struct as `place.latitude`."""
+    """Every column of the lake's rows, with its type; fields of a struct as `place.latitude`.
+    Once somebody tagged, `tag`.
+    """
     snapshot = request.app.state.hub.lake(lake).lake.snapshot
-    return {
-        "snapshot": snapshot.number,
-        "columns": [c for field in snapshot.schema for c in _column(field)],
-    }
+    found = [c for field in snapshot.schema for c in _column(field)]
+    if tags_or_none(snapshot.tag_book).names:
+        found.append({"name": asked_as(snapshot.schema.names), "type": "list"})
+    return {"snapshot": snapshot.number, "columns": found}
 
 
 def _column(field: pa.Field, prefix: str = "") -> list[dict[str, str]]:

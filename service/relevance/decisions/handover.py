@@ -19,6 +19,7 @@ from service.formats.item import Handover, Item
 from service.relevance.decisions.answers import AppliedAnswer
 from service.relevance.labels.book import UNNAMED, Answer
 from service.snapshot.snapshot import Snapshot
+from service.snapshot.tagged_rows import schema_with_tags, with_tags
 
 BATCH_ROWS = 4_096
 Names: TypeAlias = Sequence[str] | None
@@ -56,12 +57,14 @@ class Items:
         self._newest = newest or snapshot
         self._table = table
         self._answers = answers
+        # of one moment, however long the export takes
+        self._tags = self._newest.tags()
         self.missing: list[tuple[str, str]] = []  # uri, reason; whole once it was iterated
 
     @property
     def schema(self) -> pa.Schema:
-        """Of the rows' columns."""
-        return self._snapshot.schema
+        """Of the rows' columns, with their tags, once somebody tagged."""
+        return schema_with_tags(self._snapshot.schema, self._tags)
 
     @property
     def reach(self) -> Reach:
@@ -83,6 +86,9 @@ class Items:
         :param names: the columns that are needed, those of an address among them; None: all.
         """
         self.missing = []
+        is_tagged = names is None or not set(names) <= set(self._snapshot.schema.names)
+        if names is not None:
+            names = [name for name in names if name in self._snapshot.schema.names]
         for start in range(0, len(self), BATCH_ROWS):
             decided = self._table.slice(start, BATCH_ROWS)
             row_ids = np.asarray(decided["row_id"])
@@ -93,6 +99,8 @@ class Items:
                 gone = decided["uri"].filter(pa.array(~is_here)).to_pylist()
                 self.missing += [(uri, OUT_OF_SERVICE) for uri in gone]
                 decided = decided.filter(pa.array(is_here))
+            if is_tagged:
+                rows = with_tags(rows, self._tags, self._snapshot.schema)
             yield Batch(rows, self._decided(decided))
 
     def _moved(

@@ -16,6 +16,7 @@ from typing import Any
 
 from ulid import ULID
 
+from indexer.disk.chain import lines_of, mark_of
 from indexer.disk.durable import fsync_folder, make_folder, replace_file, write_file
 from indexer.disk.entries import read_file
 from indexer.disk.filter_checks import FilterChecks, LabelsMark, audit_names, ledger_name, without
@@ -26,7 +27,6 @@ from indexer.errors import BadRequest, FilterExists, LakeDamaged, LakeError, Lak
 from service.relevance.decisions import lineage
 from service.relevance.definition import Copied, Definition, LaterFormat, now
 from service.relevance.labels.book import LOCK_WAIT_S, LabelBook, labels_used
-from service.relevance.labels.chain import lines_of, mark_of
 from service.relevance.labels.mending import Mended, believed
 from service.relevance.promise.sharing import given_away, one_in_left
 

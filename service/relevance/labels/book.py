@@ -22,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from indexer.disk.chain import BrokenChain, Chain, rest_of
 from indexer.disk.durable import fsync_folder
 from indexer.disk.entries import append_file, open_file
 from indexer.disk.filter_checks import LabelsMark
@@ -29,7 +30,6 @@ from indexer.disk.locks import acquire
 from indexer.errors import BadRequest, LakeDamaged, LakeError
 from indexer.fields import Fields
 from service.relevance.definition import LabelsUsed
-from service.relevance.labels.chain import BrokenChain, Chain, rest_of
 from service.relevance.labels.counted import Versions, way_out_of
 
 LABELS = ("yes", "no", "skip")

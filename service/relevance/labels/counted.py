@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from indexer.disk.chain import Chain
 from indexer.disk.filter_checks import FROM_A_BACKUP, LabelsMark, VersionFile
 from indexer.disk.filter_folders import versions_in
 from indexer.errors import LakeDamaged
-from service.relevance.labels.chain import Chain
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ import codecs
 import re
 from dataclasses import dataclass, field
 
+from indexer.disk.chain import CHAINED, FIRST, Chain, next_head, rest_of
 from service.relevance.as_json import AsJson, told
 from service.relevance.labels.book import Record
-from service.relevance.labels.chain import CHAINED, FIRST, Chain, next_head, rest_of
 
 _ENDS_WITH_A_HEAD = re.compile(rb'"([0-9a-f]{32})"\}')
 

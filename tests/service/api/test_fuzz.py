@@ -61,6 +61,9 @@ OPERATIONS = (
     "GET /v1/lakes/{lake}/rows/{row_id}",
     "GET /v1/lakes/{lake}/rows/{row_id}/image",
     "GET /v1/lakes/{lake}/rows/{row_id}/thumbnail",
+    "GET /v1/lakes/{lake}/tags",
+    "POST /v1/lakes/{lake}/tags",
+    "POST /v1/lakes/{lake}/tags/undo",
     "GET /v1/lakes/{lake}/filters",
     "POST /v1/lakes/{lake}/filters",
     "POST /v1/lakes/{lake}/filters/upload",
@@ -88,6 +91,7 @@ NAMES = {  # of filters that are made or deleted; the others ask about the one t
     "DELETE /v1/lakes/{lake}/filters/{name}": "gone",
     "POST /v1/lakes/{lake}/filters": "new",
     "POST /v1/lakes/{lake}/filters/upload": "shown",
+    "POST /v1/lakes/{lake}/tags": "tag",
 }
 IN_JSON = {"texts", "images", "vector", "keep", "drop", "target"}  # what fields of a form hold
 KEY: dict[str, str] = {}  # a real one, once there is one
@@ -255,6 +259,9 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         "values": st.integers(1, 30),
         "bins": st.integers(4, 60),
         "filter": st.sampled_from(["mine", None]),
+        "row_ids": st.lists(st.integers(1, 30), min_size=1, max_size=4) | st.none(),
+        "search": st.none() | st.just({"texts": ["red"], "k": 2}),
+        "by": st.sampled_from(["ann", None]),
     }
     for values in (case.path_parameters, case.query, case.body):
         if not isinstance(values, dict):

@@ -351,6 +351,9 @@ def test_the_table_of_scopes() -> None:
     assert scope_needed("POST", "/v1/lakes/x/filters/y/label") == "label"
     assert scope_needed("POST", "/v1/lakes/x/filters/y/decide") == "read"
     assert scope_needed("POST", "/v1/lakes/x/filters/y/apply") == "write"
+    assert scope_needed("GET", "/v1/lakes/x/tags") == "read"
+    assert scope_needed("POST", "/v1/lakes/x/tags") == "label"
+    assert scope_needed("POST", "/v1/lakes/x/tags/undo") == "label"
     assert scope_needed("POST", "/v1/lakes/x/filters//label") == "write"  # no such route
     assert scope_needed("BREW", "/nonsense") == "write"
     assert NEEDS[-1] == Need("*", "*", "write")  # whatever is forgotten is shut

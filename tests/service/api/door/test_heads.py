@@ -31,6 +31,7 @@ GETS = [
     "/v1/lakes/my/rows/1/image",
     "/v1/lakes/my/rows/1/thumbnail",
     "/v1/lakes/my/filters",
+    "/v1/lakes/my/tags",
 ]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from indexer.disk.chain import mark_of
 from indexer.disk.filter_checks import LabelsMark
 from indexer.disk.layout import Layout
 from indexer.disk.locks import writer
@@ -29,7 +30,6 @@ from service.relevance.labels.book import (
     Record,
     labels_used,
 )
-from service.relevance.labels.chain import mark_of
 from tests.lakes import RED, Desk
 from tests.service.relevance.definitions import definition
 

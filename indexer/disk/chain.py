@@ -1,5 +1,5 @@
-"""The chain that runs through the lines of `labels.jsonl`, so that a changed, missing or moved line
-is noticed. Knows bytes, not labels.
+"""The chain that runs through the lines of a log, `labels.jsonl` or the tags' `log.jsonl`, so that
+a changed, missing or moved line is noticed. Knows bytes, not what they say.
 
 A line ends with `, "chain": "<head>"}`. The head after a line is the first 32 hexadecimal digits of
 the SHA-256 of the head before it, in ASCII, and of the line without its chain: `{...}`, no line
