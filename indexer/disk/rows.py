@@ -19,8 +19,8 @@ _FILE_COLUMNS = {"size_bytes": "int64", "modified": "timestamp[us, tz=UTC]", "et
 _SOURCE_COLUMNS = {"caption": "string", "source": "string", "columns_etag": "string"}
 _OF_FILES = ("uri", "path_bytes")
 _REQUIRED = ("row_id", "uri")
-# What Python's datetime holds, in any time zone: microseconds since the epoch.
-_TIMES_US = (-62_135_510_400_000_000, 253_402_214_400_000_000)
+# From the first microsecond of the year 1 to the last of 9999, which Python's datetime holds.
+_TIMES_US = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 # Several texts, as of an image with several labels. Parquet calls what is in a list `element`.
 LIST = pa.list_(pa.field("element", pa.string()))
 _OWN_TYPES = {

@@ -8,11 +8,13 @@ outermost ANDs of a `where` join; one is a column's own if it asks for no other.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +36,8 @@ VALUES = 12  # of a column, those that most rows have
 MAX_VALUES = 1_000
 BINS = 24
 _FEW = 20  # different values, from which one chooses however few images there are
+_LARGEST_DOUBLE = Fraction(sys.float_info.max)
+_EXACT_DIGITS = 15  # of a number that a double holds, whatever they are
 _LOOKED_AT = 5_000  # rows that tell whether a column is worth counting
 # Of use to few: counted for those who name them.
 _RARE = frozenset(
@@ -52,7 +56,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Rows from `low` to below `high`; the last bin's `high` is among them.
+    """Rows from `low` to below `high`; the last bin's `high` is among them, and may be its `low`.
 
     `low` of the first and `high` of the last may lie a little outside of all values.
     """
@@ -320,24 +324,36 @@ def _edges(low: Any, high: Any, *, is_whole: bool) -> NDArray[Any]:
     """(bins + 1,), rising, at most BINS bins: at round numbers, which people read and type."""
     if low == high:
         return np.array([low, high])
-    step = _round_step(float(high) - float(low), is_whole=is_whole)
-    # rounded: 3e-9 / 1e-10 is a little more than 30
-    first = math.floor(round(float(low) / step, 9))
-    last = math.ceil(round(float(high) / step, 9))
+    least, most = (_exact(each, is_whole=is_whole) for each in (low, high))
+    step = _round_step(most - least)
     if is_whole:
-        return np.array([at * int(step) for at in range(first, last + 1)])
-    digits = max(0, 1 - math.floor(math.log10(step)))
-    edges = np.round(np.arange(first, last + 1) * step, min(digits, 300))
-    edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)
-    return edges
+        step = max(step, _finest_whole(max(abs(least), abs(most))))
+    exact = [at * step for at in range(math.floor(least / step), math.ceil(most / step) + 1)]
+    # whole numbers end at 64 bits, doubles at the largest one; near doubles may be one
+    ends = (-(2**63), 2**63 - 1) if is_whole else (-_LARGEST_DOUBLE, _LARGEST_DOUBLE)
+    held = (min(max(edge, ends[0]), ends[1]) for edge in exact)
+    edges = np.unique(np.array([int(edge) if is_whole else float(edge) for edge in held]))
+    # where each number has a bin of its own, so does the largest one
+    return np.append(edges, edges[-1]) if is_whole and step == 1 else edges
 
 
-def _round_step(span: float, *, is_whole: bool) -> float:
+def _exact(number: Any, *, is_whole: bool) -> Fraction:
+    """A double as it is written: 0.1 is a tenth."""
+    return Fraction(int(number)) if is_whole else Fraction(repr(float(number)))
+
+
+def _round_step(span: Fraction) -> Fraction:
     """1, 2 or 5 times a power of ten, so that a span has at most BINS - 1 of it, and one begun."""
     least = span / (BINS - 2)
-    power = 10.0 ** math.floor(math.log10(least))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
-    return max(step, 1.0) if is_whole else step
+    # of whole numbers, which have no limit: a double would be 0 or infinite here
+    digits = math.log10(least.numerator) - math.log10(least.denominator)
+    power = Fraction(10) ** math.floor(digits)
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
+
+
+def _finest_whole(largest: Fraction) -> Fraction:
+    """A step whose multiples each reader of JSON has exactly, a double's 15 digits."""
+    return Fraction(10) ** max(0, len(str(int(largest))) - _EXACT_DIGITS)
 
 
 def _even_edges(low: int, high: int) -> NDArray[Any]:

@@ -71,7 +71,8 @@ export class Metadata {
     const edges = [...bins.map(({ low }) => low), bins.at(-1)?.high];
     const { low, high, isClosed } = chosenRange(this.#where, facet);
     // A range that was typed may lie between two edges: the slider stands at the nearest one outside.
-    const from = low === null ? 0 : Math.max(0, edges.findLastIndex((edge) => compared(edge, low) <= 0));
+    const below = edges.slice(0, -1).findLastIndex((edge) => compared(edge, low) <= 0);
+    const from = low === null ? 0 : Math.max(0, below);
     const after = edges.findIndex((edge) => compared(edge, high) >= 0);
     const to = high === null || after < 0 ? bins.length : Math.max(after, from + 1);
     const bars = make(

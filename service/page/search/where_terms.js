@@ -37,9 +37,11 @@ function endOfQuoted(text, start) {
   return end < 0 ? text.length : end; // a quote in it is written twice: two texts side by side
 }
 
+const PLAIN = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/;
+const KEYWORD = /(^|\.)(and|or|not|in|like|ilike|between|is|null|true|false)(\.|$)/i;
+
 /** A column as SQL names it. */
-export const columnName = (name) =>
-  /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
+export const columnName = (name) => (PLAIN.test(name) && !KEYWORD.test(name) ? name : `"${name.replaceAll('"', '""')}"`);
 
 const literal = (value) => (typeof value === "boolean" ? String(value).toUpperCase() : `'${value.replaceAll("'", "''")}'`);
 const limit = (value) => {
@@ -64,9 +66,10 @@ export function chosenValues(where, facet) {
 
 function literalsOf(term) {
   const inside = term.replace(/^\(|\)$/g, "");
-  return [...inside.matchAll(/'((?:[^']|'')*)'|\b(TRUE|FALSE)\b/g)].map(([, text, truth]) =>
-    truth ? truth === "TRUE" : text.replaceAll("''", "'"),
-  );
+  const found = [...inside.matchAll(/"(?:[^"]|"")*"|'((?:[^']|'')*)'|\b(TRUE|FALSE)\b/g)];
+  return found
+    .filter(([, text, truth]) => text !== undefined || truth) // the others name the column
+    .map(([, text, truth]) => (truth ? truth === "TRUE" : text.replaceAll("''", "'")));
 }
 
 const isOfValues = (term, facet) => termOfValues(facet, literalsOf(term)) === term;

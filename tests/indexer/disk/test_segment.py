@@ -312,3 +312,11 @@ def test_a_segment_takes_no_vectors_of_another_dimension(layout: Layout) -> None
     with pytest.raises(LakeDamaged) as caught:
         segment.add_vectors(np.zeros((1, 4), np.float32))
     assert caught.value.reason == "it has vectors of 4 dimensions, and a manifest that says 3"
+
+
+def test_the_first_and_the_last_moment_that_python_holds_are_read(layout: Layout) -> None:
+    """9999-12-31 23:59:59 is what many tables write for no end."""
+    first, last = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999)
+    entry = write(layout, [row(1, until=first), row(2, until=last)], [RED, GREEN])
+    [table] = Segment(layout, entry).row_groups()
+    assert table["until"].to_pylist() == [first, last]

@@ -56,12 +56,13 @@ def test_values_and_ranges_write_the_where(visit: Visit, served: Served) -> None
     expect(page.locator("#where")).to_have_value("robot IN ('it''s', 'b')")
     expect(page.locator("#passing")).to_have_text("6 images pass")
     expect(robot.get_by_role("button", pressed=True)).to_have_text(["b4", "it's2"])
-    # By key: distances begin at 6 among them, and 8 is the third edge.
+    # By key: the largest distance, 11, has a bin of its own.
     page.get_by_role("slider", name="distance from").focus()
     page.keyboard.press("End")
-    expect(page.locator("#where")).to_have_value("robot IN ('it''s', 'b') AND distance >= 10")
-    expect(page.locator("#passing")).to_have_text("2 images pass")
+    expect(page.locator("#where")).to_have_value("robot IN ('it''s', 'b') AND distance >= 11")
+    expect(page.locator("#passing")).to_have_text("1 image passes")
     expect(page.get_by_role("slider", name="distance from")).to_be_focused()
+    expect(page.get_by_role("slider", name="distance from")).to_have_value("5")
     page.go_back()
     expect(page.locator("#where")).to_have_value("robot IN ('it''s', 'b')")
     page.get_by_role("region", name="seen").get_by_role("button", name="true").click()
@@ -115,6 +116,10 @@ def test_a_where_is_taken_apart(visit: Visit, served: Served) -> None:
     for facet, values, written in (
         ({"name": "my col", "kind": "values"}, ["a', 'b", ""], "\"my col\" IN ('a'', ''b', '')"),
         ({"name": "ok", "kind": "values"}, [True], "ok IN (TRUE)"),
+        ({"name": "In", "kind": "values"}, ["x"], "\"In\" IN ('x')"),
+        ({"name": "a.null", "kind": "values"}, [False], '"a.null" IN (FALSE)'),
+        ({"name": "it's", "kind": "values"}, ['"', "'"], "\"it's\" IN ('\"', '''')"),
+        ({"name": "a 'TRUE' b", "kind": "values"}, [True], "\"a 'TRUE' b\" IN (TRUE)"),
         ({"name": "labels", "kind": "lists"}, ["cat"], "'cat' IN labels"),
         (
             {"name": "labels", "kind": "lists"},

@@ -90,7 +90,24 @@ def test_a_range_is_cut_into_bins_at_round_numbers(lake: Path) -> None:
     ("values", "first", "last", "bins"),
     [
         ([0.013, 0.9], (0.0, 0.05), (0.85, 0.9), 18),
-        ([-7, 2], (-7, -6), (1, 2), 9),
+        # each whole number has a bin of its own
+        ([-7, 2], (-7, -6), (2, 2), 10),
+        ([0, 1], (0, 1), (1, 1), 2),
+        ([1e308, -1e308], (-1e308, -9e307), (9e307, 1e308), 20),
+        # the step is 10^307, and nothing is above the largest double
+        ([0.0, 1.797e308], (0.0, 1e307), (1.7e308, 1.7976931348623157e308), 18),
+        ([5e-324, 0.0], (0.0, 5e-324), (0.0, 5e-324), 1),
+        # two neighbours, and nothing between them
+        ([0.1, 0.1 + 2**-56], (0.1, 0.1 + 2**-56), (0.1, 0.1 + 2**-56), 1),
+        # 64 bits: the step is 10^18
+        ([-(2**63), 2**63 - 1], (-(2**63), -9 * 10**18), (9 * 10**18, 2**63 - 1), 20),
+        # 19 digits, of which a double holds 15: the step is 10^4
+        (
+            [10**18 + 1, 10**18 + 10_003],
+            (10**18, 10**18 + 10_000),
+            (10**18 + 10_000, 10**18 + 20_000),
+            2,
+        ),
         ([1e-9, 3e-9], (1e-9, 1.1e-9), (2.9e-9, 3e-9), 20),
         ([-1e300, 1e300], (-1e300, -9e299), (9e299, 1e300), 20),
         ([0, 2**53 - 1], (0, 5 * 10**14), (9 * 10**15, 95 * 10**14), 19),
@@ -105,6 +122,7 @@ def test_bins_are_round_and_hold_all(
     assert (found[-1].low, found[-1].high) == pytest.approx(last, rel=1e-12)
     assert len(found) == bins
     assert sum(each.rows for each in found) == 2
+    assert all(each.low < each.high for each in found[:-1])
 
 
 def test_times_are_a_range_in_words_a_where_takes(lake: Path) -> None:
