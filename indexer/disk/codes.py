@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -258,10 +258,16 @@ class InOrder(Protocol):
         """float32, (n, dim): the vectors at these positions, in their order."""
 
 
-def write_codes(path: Path, vectors: InOrder, frame: Frame) -> None:
+def write_codes(
+    path: Path,
+    vectors: InOrder,
+    frame: Frame,
+    advance: Callable[[int], None] = lambda rows: None,
+) -> None:
     """Write the codes of all vectors to a new file.
 
     :param vectors: all finite.
+    :param advance: told of the rows written since it was called last.
     :raises OSError: if the disk is full.
     """
     about = {"format": CODES_FORMAT, "bits": frame.bits}
@@ -292,6 +298,7 @@ def write_codes(path: Path, vectors: InOrder, frame: Frame) -> None:
                 _array([getattr(piece, field.name) for piece in pieces], field) for field in schema
             ]
             out.write_batch(pa.record_batch(arrays, schema=schema))
+            advance(end - start)
 
 
 def encode(vectors: Vectors, frame: Frame) -> CodeBlock:
