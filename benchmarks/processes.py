@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,6 +50,17 @@ def proportional_bytes(pid: int) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
 
 
+def anonymous_bytes(pid: int) -> int:
+    """Resident memory of one process without the pages of files that it maps, which the kernel
+    takes back when it needs them.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) * 1024
+
+
 class Peak:
     """The largest memory seen while it was watched."""
 
@@ -57,12 +68,14 @@ class Peak:
 
 
 @contextmanager
-def watched_memory(root: int, every_s: float = 0.05) -> Iterator[Peak]:
+def watched_memory(
+    root: int, every_s: float = 0.05, measured: Callable[[int], int] = resident_bytes
+) -> Iterator[Peak]:
     peak, done = Peak(), threading.Event()
 
     def watch() -> None:
         while not done.wait(every_s):
-            peak.bytes = max(peak.bytes, resident_bytes(root))
+            peak.bytes = max(peak.bytes, measured(root))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

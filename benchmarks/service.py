@@ -200,9 +200,9 @@ class _Bench:
         self._client.post("/v1/search/upload", body, f"multipart/form-data; boundary={BOUNDARY}")
 
 
-def search_body(vector: NDArray[np.float32]) -> bytes:
+def search_body(vector: NDArray[np.float32], **more: object) -> bytes:
     """A search by this vector, in JSON."""
-    return json.dumps({"vector": vector.tolist(), "k": K}).encode()
+    return json.dumps({"vector": vector.tolist(), "k": K, **more}).encode()
 
 
 class _Bare:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.arrays import Positions, Vectors
-from indexer.disk.codes import StoredCodes
+from indexer.disk.codes import CODE_ROWS, StoredCodes
 from indexer.disk.entries import check_file, read_file
 from indexer.fields import Fields
 
@@ -100,6 +100,27 @@ class StoredGroups:
     @cached_property
     def _halves(self) -> NDArray[np.float32]:
         return halves_of(self.centres)
+
+    @cached_property
+    def cuts(self) -> tuple[Positions, Positions]:
+        """int64, (groups + 1,) and (n + 1,): group g has the pieces firsts[g] to firsts[g + 1], and
+        piece i the rows cuts[i] to cuts[i + 1], which are of one block of codes.
+        """
+        blocks = np.arange(0, self.about.rows, CODE_ROWS)
+        cuts = np.union1d(self.starts, blocks)
+        return np.searchsorted(cuts, self.starts), cuts
+
+    @cached_property
+    def longest(self) -> NDArray[np.float64]:
+        """float64, (3, groups): the largest head_length, tail_length and residual of its rows; 0 of
+        none. Of a million rows it takes some 5 ms, once.
+        """
+        found = np.zeros((3, len(self)))
+        for number, name in enumerate(("head_length", "tail_length", "residual")):
+            lengths = np.concatenate([getattr(block, name) for block in self.codes.blocks])
+            held = np.flatnonzero(np.diff(self.starts))
+            found[number, held] = np.maximum.reduceat(lengths, self.starts[held])
+        return found
 
     def nearest(self, query: NDArray[np.float32], count: int) -> Positions:
         """int64, (count,): the groups whose centres are nearest to the query, by their number.

@@ -90,9 +90,8 @@ def add_codes(
     make_folder(layout.codes)
     made: dict[str, CodesEntry] = {}
     for entry in wanted:
-        if (codes := _write(layout, entry, frame)) is not None:
+        if (codes := _write(layout, entry, frame, progress)) is not None:
             made[entry.id] = codes
-        progress.advance(entry.rows)
     return _publish(layout, manifest, made) if made else manifest
 
 
@@ -111,17 +110,20 @@ def _publish(layout: Layout, manifest: Manifest, made: dict[str, CodesEntry]) ->
     return publish(layout, replace(manifest, segments=segments))
 
 
-def _write(layout: Layout, entry: SegmentEntry, frame: Frame) -> CodesEntry | None:
+def _write(
+    layout: Layout, entry: SegmentEntry, frame: Frame, progress: Progress
+) -> CodesEntry | None:
     """Durable and in place, not yet named by a manifest; None: some vector is no number."""
     segment = Segment(layout, entry)
     # Bounds worked out from damaged vectors would vouch for them.
     segment.check()
     if not segment.vectors.are_finite:
+        progress.advance(entry.rows)
         return None
     file_id = str(ULID())
     staged, path = layout.staging / f"{file_id}.arrow", layout.codes_file(file_id)
     try:
-        write_codes(staged, segment.vectors, frame)
+        write_codes(staged, segment.vectors, frame, progress.advance)
         fsync_file(staged)
         check = check_of(staged)
         staged.rename(path)

@@ -183,7 +183,7 @@ class Snapshot:
 
         :raises LakeDamaged: if the rows of a segment cannot be read.
         """
-        _ = self.places, self.background, None if self.groups is None else self.groups.alive
+        _ = self.places, self.background, None if self.groups is None else self.groups.warm()
         return self
 
     @cached_property

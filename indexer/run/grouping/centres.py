@@ -14,17 +14,23 @@ from indexer.arrays import Vectors
 from indexer.disk.groups import halves_of
 from indexer.run.grouping.grouped_rows import Counted
 
-SAMPLE_A_GROUP = 48  # rows that centres are made from
-ROUNDS = 10
+SAMPLE_A_GROUP = 32  # rows that centres are made from
+ROUNDS = 8
+_SMALL, _LARGE = 100_000, 2_000_000  # rows
 _ROWS = 4_096  # compared at once: 64 MB of scores with 4,096 centres
 
 
 def number_of_groups(rows: int) -> int:
-    """The power of two next to the root: 1,024 for a million rows, 4,096 for ten million.
+    """The power of two next to the root of a small lake's rows, to four times the root from 100,000
+    on, and to twice the root from two million on: 4,096 for a million rows, 8,192 for ten million.
 
-    A search then compares itself with about as many centres as a group has rows.
+    Small groups hold less that is far from a query. Of 200,000 drawn rows, for a recall of 0.99
+    photos read 39,400 in 512 groups and 17,800 in 2,048, texts 49,500 and 28,800; to compare a
+    query with the centres takes as long as to read twice as many rows. But the time that groups
+    take to be made grows as rows times groups.
     """
-    return int(2 ** np.clip(round(np.log2(max(rows, 1)) / 2), 2, 16))
+    more = 0 if rows < _SMALL else 2 if rows < _LARGE else 1
+    return int(2 ** np.clip(round(np.log2(max(rows, 1)) / 2 + more), 2, 16))
 
 
 def centres_of(counted: Counted, groups: int, seed: int = 0) -> Vectors:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from indexer.arrays import Positions, Vectors
 from indexer.disk.groups import NEAREST, Depths, halves_of
-from indexer.disk.stored_vectors import BLOCK_ROWS, HalfQueries
 from indexer.run.grouping.grouped_rows import Counted
 
 CONFIDENCE = 0.95
-_AT_ONCE = 64  # queries scored on one block
+_AT_ONCE, _ROWS = 512, 4_096  # queries and rows scored at once: 8 MB
+_RANKED = 256  # queries whose groups are put in order at once: 34 MB with 16,384 groups
 
 
 def measure(
@@ -40,13 +40,7 @@ def measure(
     :param advance: told of the rows read, once for all queries.
     """
     places = nearest(counted, queries, NEAREST[-1], themselves, advance)  # (n, 100)
-    distances = halves_of(centres) - queries @ centres.T  # (n, groups)
-    order = np.argsort(distances, axis=1, kind="stable")
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.arange(len(centres))[None], axis=1)
-    # (n, 100): with so many groups each of the nearest is found; those that are not there never are
-    needed = np.take_along_axis(ranks, groups[places].astype(np.int64), axis=1) + 1
-    needed = np.where(places >= 0, needed, len(centres) + 1)
+    needed = _needed(centres, groups, queries, places)  # (n, 100)
     grid = depth_grid(len(centres))
     means: list[tuple[float, ...]] = []
     least: list[tuple[float, ...]] = []
@@ -54,13 +48,33 @@ def measure(
         there = np.maximum((places[:, :count] >= 0).sum(1), 1)  # (n,)
         shares = [(needed[:, :count] <= depth).sum(1) / there for depth in grid]
         means.append(tuple(float(share.mean()) for share in shares))
-        least.append(tuple(least_mean(share) for share in shares))
+        bounds = np.array([least_mean(share) for share in shares])
+        # No deeper search has a smaller bound: so whoever takes the first that is large enough is
+        # wrong as seldom as if one depth alone had been looked at, the last that has too little.
+        least.append(tuple(np.minimum.accumulate(bounds[::-1])[::-1].tolist()))
     return Depths(len(queries), made_of, grid, means[0], means[1], least[0], least[1])
 
 
+def _needed(
+    centres: Vectors, groups: NDArray[np.int32], queries: Vectors, places: Positions
+) -> NDArray[np.int64]:
+    """int64, (n, 100): with how many groups each of the nearest is found; one more than there are
+    where it is not there.
+    """
+    halves, found = halves_of(centres), []
+    for start in range(0, len(queries), _RANKED):
+        here = slice(start, start + _RANKED)
+        order = np.argsort(halves - queries[here] @ centres.T, axis=1, kind="stable")
+        ranks = np.empty_like(order)
+        np.put_along_axis(ranks, order, np.arange(len(centres))[None], axis=1)
+        needed = np.take_along_axis(ranks, groups[places[here]].astype(np.int64), axis=1) + 1
+        found.append(np.where(places[here] >= 0, needed, len(centres) + 1))
+    return np.concatenate(found)
+
+
 def depth_grid(groups: int) -> tuple[int, ...]:
-    """Numbers of groups, each about a fifth more than the one before."""
-    return tuple(sorted({min(round(1.2**step), groups) for step in range(64)}))
+    """Numbers of groups, each about a twentieth more than the one before."""
+    return tuple(sorted({min(round(1.05**step), groups) for step in range(256)}))
 
 
 def nearest(
@@ -73,8 +87,11 @@ def nearest(
     """int64, (n, count): the places of each query's nearest living rows, in any order; -1 where
     there are fewer.
 
-    In half precision, where two rows that differ in the fourth digit may change places.
+    In single precision, whatever the order of its sums: rows that differ in the seventh digit may
+    change places.
     """
+    from threadpoolctl import threadpool_limits
+
     starts = range(0, len(queries), _AT_ONCE)
 
     def some(start: int) -> Positions:
@@ -83,7 +100,8 @@ def nearest(
         told = advance if start == 0 else lambda rows: None
         return _nearest(counted, queries[start:end], count, own, told)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # Threads of ours share the queries; BLAS's own would only wait for one another.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         return np.concatenate(list(pool.map(some, starts)))
 
 
@@ -94,19 +112,18 @@ def _nearest(
     themselves: Positions | None,
     advance: Callable[[int], None],
 ) -> Positions:
-    halves = HalfQueries(queries)
-    wide = count if themselves is None else count + 1
-    best = _Best(len(queries), wide)
+    turned = np.ascontiguousarray(queries.T)  # (dim, queries)
+    best = _Best(len(queries), count if themselves is None else count + 1)
     for number, store in enumerate(counted.stores):
         alive = counted.alive(number)
-        for start in range(0, store.rows, BLOCK_ROWS):
-            end = min(start + BLOCK_ROWS, store.rows)
-            scores = store.score(halves, start, end)  # (rows, queries)
+        for start in range(0, store.rows, _ROWS):
+            end = min(start + _ROWS, store.rows)
+            scores = store.decoded(np.arange(start, end)) @ turned  # (rows, queries)
             if alive is not None:
                 scores[~alive[start:end]] = -np.inf
             best.add(scores, int(counted.starts[number]) + start)
             advance(end - start)
-    places = best.places
+    places = best.places()
     if themselves is not None:
         is_self = places == themselves[:, None]
         # The worst of all goes where the query is not among its own nearest, as among many copies.
@@ -116,25 +133,45 @@ def _nearest(
 
 
 class _Best:
-    """The best rows of several queries so far, best first."""
+    """The best rows of several queries, found in pieces: those that may be among them wait until
+    they are many, and are then put in order at once.
+    """
 
     def __init__(self, queries: int, count: int) -> None:
-        self.places: Positions = np.full((queries, count), -1)
+        self._places: Positions = np.full((queries, count), -1)  # best first
         self._scores = np.full((queries, count), -np.inf, np.float32)
-        self._count = count
+        self._waiting: list[tuple[Positions, Positions, NDArray[np.float32]]] = []
+        self._room = 4 * self._places.size
 
     def add(self, scores: NDArray[np.float32], first_place: int) -> None:
         """:param scores: float32, (rows, queries): of rows in a row, from this place on."""
-        for query, mine in enumerate(np.ascontiguousarray(scores.T)):
-            better = np.flatnonzero(mine > self._scores[query, -1])
-            if not len(better):
-                continue
-            if len(better) > self._count:
-                better = better[np.argpartition(-mine[better], self._count)[: self._count]]
-            all_scores = np.concatenate([self._scores[query], mine[better]])
-            all_places = np.concatenate([self.places[query], better + first_place])
-            kept = np.argsort(-all_scores, kind="stable")[: self._count]
-            self._scores[query], self.places[query] = all_scores[kept], all_places[kept]
+        count = self._places.shape[1]
+        rows, queries = np.nonzero(scores > self._scores[:, -1])
+        if len(rows) > count * scores.shape[1]:  # as of the first rows
+            rows = np.argpartition(-scores, min(count, len(scores)) - 1, axis=0)[:count]
+            queries = np.broadcast_to(np.arange(scores.shape[1]), rows.shape)
+            rows, queries = rows.ravel(), queries.ravel()
+        self._waiting.append((queries, rows + first_place, scores[rows, queries]))
+        self._room -= len(rows)
+        if self._room <= 0:
+            self._settle()
+
+    def places(self) -> Positions:
+        """int64, (queries, count): best first; -1 where there are fewer."""
+        self._settle()
+        return self._places
+
+    def _settle(self) -> None:
+        shape = self._places.shape
+        numbers = np.repeat(np.arange(shape[0]), shape[1])
+        known = (numbers, self._places.ravel(), self._scores.ravel())
+        queries, places, scores = map(np.concatenate, zip(known, *self._waiting, strict=True))
+        order = np.lexsort((-scores, queries))
+        firsts = np.searchsorted(queries[order], np.arange(shape[0]))
+        kept = order[(firsts[:, None] + np.arange(shape[1])).ravel()]
+        places, scores = places[kept].reshape(shape), scores[kept].reshape(shape)
+        self._places, self._scores = np.where(scores > -np.inf, places, -1), scores
+        self._waiting, self._room = [], 4 * self._places.size
 
 
 def least_mean(shares: NDArray[np.float64], confidence: float = CONFIDENCE, seed: int = 0) -> float:

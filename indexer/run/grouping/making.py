@@ -238,9 +238,9 @@ def _write(
     groups = groups_of_rows(counted, centres, progress.advance)
     places = np.argsort(groups, kind="stable").astype(np.min_scalar_type(counted.rows))
     starts = np.concatenate([[0], np.cumsum(np.bincount(groups, minlength=len(centres)))])
-    progress.stage("coding groups", None)
+    progress.stage("coding groups", counted.rows)
     sample = counted.take(counted.sample(SAMPLE_ROWS, 0))
-    write_codes(folder / CODES, Reordered(counted, places), make_frame(sample))
+    write_codes(folder / CODES, Reordered(counted, places), make_frame(sample), progress.advance)
     probes: dict[Kind, Probes] = {"image": of_rows(counted)}
     notes: tuple[str, ...] = ()
     progress.stage("measuring texts", None)

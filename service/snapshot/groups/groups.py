@@ -44,6 +44,11 @@ class Groups:
         """True where the snapshot has none of the rows that they hold."""
         return bool(np.all(self._numbers < 0))
 
+    def warm(self) -> Groups:
+        """Read now what the first query would wait for; returns itself."""
+        _ = self.alive, self.stored.cuts, self.stored.longest
+        return self
+
     @cached_property
     def alive(self) -> RowMask | None:
         """bool, (rows,): in the order of the groups, the rows that live; None: all."""

@@ -7,58 +7,32 @@ for bit what a search of all rows says of them. What is missed is in other group
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.arrays import Positions
-from indexer.disk.codes import CODE_ROWS, ByteQueries, CodeBlock
 from indexer.disk.stored_vectors import BLOCK_ROWS, NewVectors
 from service.snapshot.groups.groups import Groups
+from service.snapshot.groups.pieces import PARALLEL_FROM_ROWS, Half, Pieces, kth_largest
 from service.snapshot.nearest import Answer, exact_scores
-from service.snapshot.part import Part, blocks_of
+from service.snapshot.part import blocks_of
 from service.snapshot.scan.coded import ROOM, Turned
 from service.snapshot.threads import for_each
 
-# Where the first half of the codes leaves a larger share of the rows, the second is read, too.
-_MANY = 1 / 64
-PARALLEL_FROM_ROWS = 20_000
-
-
-@dataclass(frozen=True, eq=False)
-class _Lengths:
-    """Of many rows, what their codes may be off by, as a block of codes has it."""
-
-    head_length: NDArray[np.float32]  # (n,)
-    tail_length: NDArray[np.float32]
-    residual: NDArray[np.float32]
-
-    @cached_property
-    def longest(self) -> tuple[float, float, float]:
-        return (
-            float(self.head_length.max()),
-            float(self.tail_length.max()),
-            float(self.residual.max()),
-        )
+# Where the first half of the codes leaves a larger share of the rows, the second is read of all, in
+# one piece after the other: rows that are fetched one at a time take some four times as long.
+_MANY = 1 / 8
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """Rows of a block of codes."""
+class _Left:
+    """Rows that may be among the best, and between what their scores lie."""
 
-    at: int  # where their scores go
-    block: CodeBlock
-    start: int  # in the block
-    end: int
-
-    @property
-    def rows(self) -> int:
-        return self.end - self.start
+    numbers: Positions  # int64, (n,): as the groups count them, rising
+    lower: NDArray[np.float64]  # (n,)
+    upper: NDArray[np.float64]
 
 
 def search(
@@ -75,15 +49,14 @@ def search(
     answers: list[list[Answer]] = [[] for _ in groups.parts]
     left = _Probe(groups, vector, depth).left(count)
     if left is not None:
-        rows, lower, upper = left
-        numbers, positions = groups.locate(rows)
-        scores = np.empty(len(rows), np.float32)
-        for number in np.unique(numbers).tolist():
-            here = numbers == number
-            scores[here] = _scored(groups.parts[number], positions[here], vector)
-            answers[number].append((np.clip(scores[here], -1, 1), positions[here]))
-        if not np.all((lower <= scores) & (scores <= upper)):
+        parts, positions = groups.locate(left.numbers)
+        scores = _scored(groups, parts, positions, vector)
+        if not np.all((left.lower <= scores) & (scores <= left.upper)):
             return None
+        scores = np.clip(scores, -1, 1)
+        for number in np.unique(parts).tolist():
+            here = parts == number
+            answers[number].append((scores[here], positions[here]))
     for number, answer in _all_of_others(groups, vector, count):
         answers[number].append(answer)
     return [
@@ -95,10 +68,18 @@ def search(
     ]
 
 
-def _scored(part: Part, positions: Positions, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+def _scored(
+    groups: Groups, parts: Positions, positions: Positions, vector: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """float32, (n,): FAISS's scores of the rows at these positions of these parts."""
     few = NewVectors(len(vector))
-    part.vectors.copy_to(few, positions)
-    return exact_scores(few.stored(), vector)
+    order = np.argsort(parts, kind="stable")
+    for number in np.unique(parts).tolist():
+        here = order[parts[order] == number]
+        groups.parts[number].vectors.copy_to(few, positions[here])
+    scores = np.empty(len(parts), np.float32)
+    scores[order] = exact_scores(few.stored(), vector)
+    return scores
 
 
 def _all_of_others(
@@ -123,132 +104,71 @@ class _Probe:
     def __init__(self, groups: Groups, vector: NDArray[np.float32], depth: int) -> None:
         stored = groups.stored
         self._turned = Turned(vector, stored.codes.frame)
-        self._pieces: list[_Piece] = []
-        runs, at = _runs(stored.starts, stored.nearest(vector, depth)), 0
-        for start, end in runs:
-            for first in range(start - start % CODE_ROWS, end, CODE_ROWS):
-                block = stored.codes.blocks[first // CODE_ROWS]
-                here = max(start - first, 0)
-                piece = _Piece(at, block, here, min(end - first, CODE_ROWS))
-                self._pieces.append(piece)
-                at += piece.rows
-        self._rows = _numbers(runs)  # (n,)
-        self._alive = None if groups.alive is None else groups.alive[self._rows]
+        chosen = stored.nearest(vector, depth)
+        self._pieces = Pieces(stored, chosen)
+        self._longest = stored.longest[:, chosen]  # (3, groups)
+        self._alive = None if groups.alive is None else self._pieces.mask(groups.alive)
 
-    def left(self, count: int) -> tuple[Positions, NDArray[np.float64], NDArray[np.float64]] | None:
-        """The rows that may be among the count best, and between what their scores lie.
-
-        :returns: int64, (n,), as the groups count them, then float64, (n,) each; None: no row lives
-            there.
-        """
-        if not len(self._rows) or (self._alive is not None and not self._alive.any()):
+    def left(self, count: int) -> _Left | None:
+        """The rows that may be among the count best; None: no row lives there."""
+        pieces, turned = self._pieces, self._turned
+        if not len(pieces) or (self._alive is not None and not self._alive.any()):
             return None
-        turned, lengths = self._turned, self._lengths
-        scores = self._products("head")  # (n,)
+        scores = pieces.scores("head", turned.head.whole, turned.head.step)  # (rows,)
         if self._alive is not None:
             scores[~self._alive] = -np.inf
-        chosen = _may_be_best(scores, turned.base, turned.epsilon(lengths, both=False), count)
+        chosen = self._may_be_best(scores, None, count, both=False)
         if len(chosen) > max(_MANY * len(scores), 2 * count):
-            scores += self._products("tail")
-            chosen = _may_be_best(scores, turned.base, turned.epsilon(lengths, both=True), count)
+            scores += pieces.scores("tail", turned.tail.whole, turned.tail.step)
+            chosen = self._may_be_best(scores, None, count, both=True)
+            numbers = pieces.numbers(chosen)
+        else:
+            numbers = pieces.numbers(chosen)
+            some = scores[chosen] + self._products("tail", numbers).astype(np.float32)
+            kept = self._may_be_best(some, chosen, count, both=True)
+            chosen, numbers = chosen[kept], numbers[kept]
         if self._alive is not None:
-            chosen = chosen[self._alive[chosen]]
-        near = turned.base + self._exact("head", chosen) + self._exact("tail", chosen)
-        off = turned.length * lengths.residual[chosen].astype(np.float64) * ROOM
-        off += turned.rounding(lengths, turned.dim + 8)
+            numbers = numbers[self._alive[chosen]]
+        return self._narrowed(numbers, count)
+
+    def _may_be_best(
+        self, scores: NDArray[np.float32], rows: Positions | None, count: int, *, both: bool
+    ) -> Positions:
+        """int64, (n,): which of the scores may be among the count best, by (2), or by (3) and (5).
+
+        Beside the roundings that `coded` counts, a score and its bound are added here, and the
+        second half may be summed in single precision.
+
+        :param scores: float32, (n,): without what the frame's centre adds to all.
+        :param rows: int64, (n,): the rows they are of; None: all.
+        """
+        if len(scores) <= count:
+            return np.arange(len(scores))
+        turned, base = self._turned, self._turned.base
+        roundings = turned.dim + 12 if both else 12
+        off = self._pieces.of_groups(turned.epsilon(self._longest, both=both, roundings=roundings))
+        off = off if rows is None else off[rows]
+        least = _floor(kth_largest(scores - off, count) + base) - base
+        return np.flatnonzero(scores + off >= np.nextafter(np.float32(least), np.float32(-np.inf)))
+
+    def _narrowed(self, numbers: Positions, count: int) -> _Left:
+        """Of these rows those that may be among the best by (4), which looks at each on its own."""
+        turned, pieces = self._turned, self._pieces
+        near = turned.base + self._products("head", numbers) + self._products("tail", numbers)
+        off = turned.length * pieces.column("residual", numbers).astype(np.float64) * ROOM
+        off += turned.rounding(self._longest.max(1), turned.dim + 8)
         lower, upper = near - off, near + off
-        if len(chosen) > count:
+        if len(numbers) > count:
             kept = upper >= _floor(float(np.partition(lower, -count)[-count]))
-            chosen, lower, upper = chosen[kept], lower[kept], upper[kept]
-        return self._rows[chosen], lower, upper
+            numbers, lower, upper = numbers[kept], lower[kept], upper[kept]
+        return _Left(numbers, lower, upper)
 
-    @cached_property
-    def _lengths(self) -> _Lengths:
-        return _Lengths(
-            self._joined("head_length"), self._joined("tail_length"), self._joined("residual")
-        )
-
-    def _joined(self, name: str) -> NDArray[np.float32]:
-        """float32, (n,): a column of numbers, of all rows."""
-        pieces = [getattr(piece.block, name)[piece.start : piece.end] for piece in self._pieces]
-        return np.concatenate(pieces)
-
-    def _products(self, half: str) -> NDArray[np.float32]:
-        """float32, (n,): what a half of the codes adds, the query rounded to bytes."""
-        query = getattr(self._turned, half)
-        asked = ByteQueries(query.whole[None])
-        found = np.empty(len(self._rows), np.int32)
-
-        def multiply(pieces: Sequence[_Piece]) -> None:
-            for piece in pieces:
-                codes = getattr(piece.block, half)[piece.start : piece.end]
-                found[piece.at : piece.at + piece.rows] = asked.products_with(codes)[:, 0]
-
-        shares = _shared_out(self._pieces, len(self._rows))
-        for_each(multiply, shares, parallel=len(shares) > 1)
-        scores = found.astype(np.float32)
-        scores *= self._joined(f"{half}_scale")
-        scores *= np.float32(query.step)
-        return scores
-
-    def _exact(self, half: str, chosen: Positions) -> NDArray[np.float64]:
+    def _products(self, half: Half, numbers: Positions) -> NDArray[np.float64]:
         """float64, (n,): s v.c of some rows, summed in single precision."""
-        vector = getattr(self._turned, half).exact
-        starts = np.array([piece.at for piece in self._pieces])
-        homes = np.searchsorted(starts, chosen, side="right") - 1
-        found = np.empty(len(chosen))
-        for home in np.unique(homes).tolist():
-            piece, here = self._pieces[home], homes == home
-            rows = chosen[here] - piece.at + piece.start
-            codes = getattr(piece.block, half)[rows].astype(np.float32)
-            found[here] = getattr(piece.block, f"{half}_scale")[rows] * np.vecdot(codes, vector)
-        return found
-
-
-def _runs(starts: NDArray[np.int64], chosen: Positions) -> list[tuple[int, int]]:
-    """The rows of groups, those that follow one another as one piece.
-
-    :param chosen: their numbers, rising.
-    """
-    runs: list[tuple[int, int]] = []
-    begins, ends = starts[chosen].tolist(), starts[chosen + 1].tolist()
-    for begin, end in zip(begins, ends, strict=True):
-        if runs and runs[-1][1] == begin:
-            runs[-1] = (runs[-1][0], end)
-        elif end > begin:
-            runs.append((begin, end))
-    return runs
-
-
-def _numbers(runs: Sequence[tuple[int, int]]) -> Positions:
-    """int64, (n,): the numbers of all rows in them."""
-    if not runs:
-        return np.empty(0, np.int64)
-    begins, ends = np.array(runs, np.int64).T
-    lengths = ends - begins
-    before = np.cumsum(lengths) - lengths  # (runs,): rows in the runs before each
-    numbers: Positions = np.arange(int(lengths.sum())) + np.repeat(begins - before, lengths)
-    return numbers
-
-
-def _shared_out(pieces: Sequence[_Piece], rows: int) -> list[Sequence[_Piece]]:
-    """A share a core, of about as many rows each."""
-    shares = min(os.cpu_count() or 1, rows // PARALLEL_FROM_ROWS + 1)
-    starts = np.array([piece.at for piece in pieces])
-    cuts = np.searchsorted(starts, [rows * share // shares for share in range(1, shares)])
-    bounds = [0, *cuts.tolist(), len(pieces)]
-    return [pieces[begin:end] for begin, end in pairwise(bounds) if end > begin]
-
-
-def _may_be_best(scores: NDArray[np.float32], base: float, epsilon: float, count: int) -> Positions:
-    """int64, (n,): the rows that may be among the count best.
-
-    :param scores: float32, (n,): with the base each is off by at most epsilon.
-    """
-    if len(scores) <= count:
-        return np.arange(len(scores))
-    least = _floor(float(np.partition(scores, -count)[-count]) + base - epsilon) - base - epsilon
-    return np.flatnonzero(scores >= np.nextafter(np.float32(least), np.float32(-np.inf)))
+        vector = (self._turned.head if half == "head" else self._turned.tail).exact
+        codes = self._pieces.codes(half, numbers).astype(np.float32)
+        scales = self._pieces.column(f"{half}_scale", numbers)
+        return (scales * np.vecdot(codes, vector)).astype(np.float64)
 
 
 def _floor(score: float) -> float:

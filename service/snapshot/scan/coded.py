@@ -36,7 +36,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,22 +71,6 @@ class _Half:
         return cls(exact.astype(np.float32), whole.astype(np.int8), step, float(length), float(off))
 
 
-class Lengths(Protocol):
-    """Of rows, what their codes may be off by, as `CodeBlock` has it."""
-
-    @property
-    def head_length(self) -> NDArray[np.float32]: ...
-
-    @property
-    def tail_length(self) -> NDArray[np.float32]: ...
-
-    @property
-    def residual(self) -> NDArray[np.float32]: ...
-
-    @property
-    def longest(self) -> tuple[float, float, float]: ...
-
-
 class Turned:
     """A query as a frame sees it."""
 
@@ -101,26 +84,33 @@ class Turned:
         self._centre = float(np.linalg.norm(frame.centre.astype(np.float64)))
         self._stretch = frame.stretch
 
-    def rounding(self, block: Lengths, roundings: int) -> float:
-        """What single precision may add to the error of a score of this block, FAISS's included."""
-        head, tail, rest = block.longest
+    def rounding(self, longest: NDArray[np.float64], roundings: int) -> NDArray[np.float64]:
+        """What single precision may add to the error of scores, FAISS's included.
+
+        :param longest: float64, (3,) or (3, n): of all rows that are meant, or of n lots of them,
+            the largest head_length, tail_length and residual.
+        :returns: float64, () or (n,).
+        """
+        head, tail, rest = longest
         numbers = (
             (self.head.length + self.head.off) * head
             + (self.tail.length + self.tail.off) * tail
             + abs(self.base)
         )
         of_faiss = self.dim * _ROUNDED / (1 - self.dim * _ROUNDED) * self.length
-        longest = self._centre + self._stretch * (head + tail) + rest
-        return roundings * _ROUNDED * numbers + of_faiss * longest
+        farthest = self._centre + self._stretch * (head + tail) + rest
+        return np.asarray(roundings * _ROUNDED * numbers + of_faiss * farthest)
 
-    def epsilon(self, block: Lengths, *, both: bool) -> float:
-        """(2) or (3) for the worst row of the block."""
-        head, tail, rest = block.longest
+    def epsilon(
+        self, longest: NDArray[np.float64], *, both: bool, roundings: int = 8
+    ) -> NDArray[np.float64]:
+        """(2) or (3) for the worst of some rows, or of each of n lots, as `rounding` has them."""
+        head, tail, rest = longest
         of_tail = self.tail.off if both else self.tail.length
         off = self.head.off * head + of_tail * tail + self.length * rest
-        return off * ROOM + self.rounding(block, 8)
+        return off * ROOM + self.rounding(longest, roundings)
 
-    def epsilons(self, block: Lengths, rows: Positions, *, both: bool) -> NDArray[np.float64]:
+    def epsilons(self, block: CodeBlock, rows: Positions, *, both: bool) -> NDArray[np.float64]:
         """float64, (n,): (2) or (3) for each of these rows; (3) is more than (5)."""
         of_tail = self.tail.off if both else self.tail.length
         off = (
@@ -128,7 +118,7 @@ class Turned:
             + of_tail * block.tail_length[rows].astype(np.float64)
             + self.length * block.residual[rows].astype(np.float64)
         )
-        return off * ROOM + self.rounding(block, self.dim + 8)
+        return off * ROOM + self.rounding(block.longest, self.dim + 8)
 
 
 class Coded:
@@ -190,7 +180,7 @@ class Coded:
             mask = masks[number]
             if mask is not None:
                 scores[~mask[start:end], column] = -np.inf
-            epsilon = query.epsilon(block, both=both)
+            epsilon = float(query.epsilon(block.longest, both=both))
             if rider.floor == LOWEST:
                 rider.begin(scores[:, column], epsilon - query.base)
             least.append(rider.least(query.base + epsilon))
@@ -220,7 +210,7 @@ class Coded:
         """Whether the first half, which these are scores of, would do by now: floors rise."""
         for column, (rider, query) in enumerate(zip(riders, turned, strict=True)):
             if rider.wants_all_codes:
-                least = rider.least(query.base + query.epsilon(block, both=False))
+                least = rider.least(query.base + float(query.epsilon(block.longest, both=False)))
                 found = np.count_nonzero(scores[:, column] >= least)
                 rider.wants_all_codes = bool(found > _MANY * len(scores))
 
@@ -247,7 +237,7 @@ class Coded:
         near = turned.base + _products(block.head, block.head_scale, rows, turned.head.exact)
         near += _products(block.tail, block.tail_scale, rows, turned.tail.exact)
         epsilons = turned.length * block.residual[rows].astype(np.float64) * ROOM
-        epsilons += turned.rounding(block, self._dim + 8)
+        epsilons += turned.rounding(block.longest, self._dim + 8)
         kept = near + epsilons >= rider.floor
         if kept.any():
             near, epsilons, rows = near[kept], epsilons[kept], rows[kept]
