@@ -13,6 +13,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SAMPLES := $(BIN)/python -c "from importlib.util import find_spec; from pathlib import Path; \
   print(*[Path(find_spec(m).origin).parent / d for m, d in (('skimage', 'data'), ('sklearn', 'datasets/images'))])"
 
+# Where the shell forbids it, each of thousands of processes would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run lint check test docs pictures bench wheel audit clean
 
 run: $(VENV)/.run

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -338,6 +338,26 @@ def test_frames_of_many_moments_asked_for_at_once_are_those_of_their_moments(
         found = [middle(data) for data in read]
     expected = [((255, 0, 0), (0, 255, 0), (0, 0, 255))[time // 20_000_000] for time in times]
     assert all(map(is_near, found, expected))
+
+
+def test_frames_that_follow_each_other_are_decoded_many_at_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run for the first frame, whose size tells how many may be asked for at once; then for
+    eight, as many as are read at once, twice where they are no key frames.
+    """
+    film(desk.photos / "a.mp4", [("red", 41)], *FORMATS["a.mp4"], fps=5)
+    runs, decode = [], ffmpeg.decode
+
+    def seen(video: int, arguments: Sequence[str], *rest: Any) -> ffmpeg.Decoded:
+        runs.append(list(arguments))
+        return decode(video, arguments, *rest)
+
+    monkeypatch.setattr(ffmpeg, "decode", seen)
+    monkeypatch.setattr("indexer.sources.containers.video.video._LINGER_S", 1.0)
+    assert desk.index().new == 41
+    # one by one it was 41 at least
+    assert len(runs) <= 14
 
 
 def test_the_bytes_of_a_frame_are_a_png_of_its_pixels_alone(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ _AT_ONCE, _AT_ONCE_BYTES = 32, 256_000_000
 # Frames further apart than this are decoded by two runs: with all frames between, and key frames
 # alone.
 _GAP_US, _KEY_GAP_US = 5_000_000, 60_000_000
+# Those who got theirs ask for the next at once, and one run for all costs little more than one.
+_LINGER_S = 0.02
 _NEAR_S = 0.0005  # a frame is the one of a time that is so near
 
 
@@ -212,6 +214,7 @@ class _Desk:
         self._turn = threading.Condition()
         self._waiting: list[_Wanted] = []
         self._is_busy = False
+        self._served = 1  # by the last run
         self._most = 1  # frames at once, as soon as their size is known
         self._may_be_keys = True  # whether those that are wanted were key frames so far
 
@@ -219,6 +222,7 @@ class _Desk:
         wanted = _Wanted(member, limits)
         with self._turn:
             self._waiting.append(wanted)
+            self._turn.notify_all()  # one may linger for it
         while True:
             with self._turn:
                 while self._is_busy and not wanted.is_done:
@@ -228,16 +232,24 @@ class _Desk:
                 if wanted.error is not None:
                     raise wanted.error
                 self._is_busy = True
-                batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            batch: list[_Wanted] = []
             try:
+                batch = self._batch()
                 self._serve(batch)
             finally:
                 with self._turn:
                     for each in batch:
                         if not each.is_done:  # this thread was stopped
                             each.error = UnreadableImage(str(each.member), _STOPPED, transient=True)
-                    self._is_busy = False
+                    self._is_busy, self._served = False, len(batch)
                     self._turn.notify_all()
+
+    def _batch(self) -> list[_Wanted]:
+        with self._turn:
+            if self._served > 1:
+                self._turn.wait_for(lambda: len(self._waiting) >= self._served, _LINGER_S)
+            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            return batch
 
     def _serve(self, batch: Sequence[_Wanted]) -> None:
         failed: Exception = RuntimeError("nobody decoded it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -96,3 +97,38 @@ def test_no_more_are_on_their_way_than_the_limit(fixed: int) -> None:
     for thread in threads:
         thread.join()
     assert most == (fixed or 8)
+
+
+def test_those_who_wait_go_in_the_order_in_which_they_came() -> None:
+    """Frames of a video that are read in any order cost a decoding each."""
+    pace, order, threads = Pace(1), list[int](), list[threading.Thread]()
+
+    def one(number: int) -> None:
+        with pace:
+            order.append(number)
+
+    with pace:
+        for number in range(20):
+            threads.append(threading.Thread(target=one, args=(number,)))
+            threads[-1].start()
+            while len(pace._line) <= number:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    assert order == list(range(20))
+
+
+def test_a_place_that_is_free_again_is_taken_at_once() -> None:
+    pace = Pace(2)
+    going = threading.Barrier(2, timeout=60)
+
+    def one() -> None:
+        with pace:
+            going.wait()
+
+    threads = [threading.Thread(target=one) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads) and not going.broken
