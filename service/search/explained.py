@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.arrays import Vectors
-from service.search.vector import Example, Kind, weighted_sum
+from service.search.vector import Example, Kind, scaled_weights, weighted_sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,7 @@ class Explaining:
         self._examples = sorted(examples, key=lambda each: kinds.index(each.kind))
         length = float(np.linalg.norm(weighted_sum(examples).astype(np.float64)))
         # (examples,); in float32 first, as the query's vector has them
-        weights = np.array([each.weight for each in self._examples], np.float32)
-        self._factors = weights.astype(np.float64) / length
+        self._factors = scaled_weights(self._examples).astype(np.float64) / length
         self._vectors = np.stack([each.vector for each in self._examples]).astype(np.float64)
 
     def shares(self, rows: Vectors, scores: NDArray[np.float32]) -> list[tuple[Share, ...]]:

@@ -131,8 +131,21 @@ def direction(examples: Sequence[Example]) -> NDArray[np.float32]:
 
 def weighted_sum(examples: Sequence[Example]) -> NDArray[np.float32]:
     """float32, (dim,): before it is of unit length."""
-    total = np.sum([each.vector * np.float32(each.weight) for each in examples], axis=0)
+    weights = scaled_weights(examples)
+    total = np.sum(
+        [each.vector * weight for each, weight in zip(examples, weights, strict=True)], axis=0
+    )
     return np.asarray(total, np.float32)
+
+
+def scaled_weights(examples: Sequence[Example]) -> NDArray[np.float32]:
+    """(examples,): as they are said; those whose squares float32 cannot hold, as shares of the
+    largest one. What a query looks along is the same.
+    """
+    weights = np.array([each.weight for each in examples], np.float64)
+    largest = float(np.abs(weights).max())
+    is_held = largest == 0 or 1e-3 <= largest <= 1e6
+    return np.asarray(weights if is_held else weights / largest, np.float32)
 
 
 def _name(image: ImageLike, number: int) -> str | int:

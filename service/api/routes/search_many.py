@@ -71,7 +71,7 @@ def search_many(request: Request, body: ManyRequest) -> Response:
     """
     state = request.app.state
     said: Sequence[SearchRequest | ValidationError] = body.searches
-    _check_together(said)
+    _check_together(said, state.config.max_k)
     started = time.perf_counter()
     _embed_together(state, said)
     plans = [_planned(state, each) for each in said]
@@ -92,9 +92,14 @@ def search_many(request: Request, body: ManyRequest) -> Response:
     return Response(document, media_type="application/json", headers={"Server-Timing": timing})
 
 
-def _check_together(said: Sequence[SearchRequest | ValidationError]) -> None:
-    """:raises BadRequest: if the searches are too much for one request together."""
-    right = [each for each in said if isinstance(each, SearchRequest)]
+def _check_together(said: Sequence[SearchRequest | ValidationError], max_k: int) -> None:
+    """
+    :param max_k: who asks for more alone is told so in its place.
+    :raises BadRequest: if the searches are too much for one request together.
+    """
+    right = [
+        each for each in said if isinstance(each, SearchRequest) and (each.k or PAGE_K) <= max_k
+    ]
     hits = sum(each.k or PAGE_K for each in right)
     if hits > MAX_HITS:
         raise BadRequest(

@@ -72,6 +72,8 @@ def test_a_mistake_is_its_own_and_the_others_go_on(reader: TestClient) -> None:
         {"images": [99]},
         {"vector": [1, 2]},
         {"texts": ["red"], "k": 1_001},
+        # more than all searches of one request may ask for, and still its own mistake
+        {"texts": ["red"], "k": 99_999},
         {"texts": ["red"], "min_z": 1},
         {"cursor": "abc"},
         {},

@@ -165,3 +165,12 @@ def test_a_stream_and_pages_explain_too(maker: Maker) -> None:
 def test_rows_without_a_query_have_nothing_to_explain(colours: Lake) -> None:
     with pytest.raises(BadRequest, match="explain: rows without a query"):
         colours.passing(Query(explain=True))
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-7, 1e30, 1e300])
+def test_weights_of_any_size_are_what_they_are_to_one_another(colours: Lake, size: float) -> None:
+    """3 red - 4 blue, whatever that is multiplied by: (3, 0, -4), of length 5."""
+    query = Query(texts=[("red", 3 * size), ("blue", -4 * size)], explain=True)
+    hits = {hit.row_id: hit for hit in colours.search_query(query)}
+    assert hits[1].score == pytest.approx(0.6, abs=ROUNDING)
+    assert told(hits[1]) == [("text", "red", 3 * size, 1, 0.6), ("text", "blue", -4 * size, 0, 0)]
