@@ -36,7 +36,7 @@ import pytest
 from deltalake import write_deltalake
 from PIL import Image
 
-from benchmarks.__main__ import NAMES
+from benchmarks.__main__ import LONG, NAMES
 from indexer.config import IndexConfig, ReadLimits
 from indexer.disk.rows import ROW_SCHEMA
 from lakesift import Filter, Filters, Lake, export_vectors
@@ -664,7 +664,7 @@ def test_commands_in_passing_are_ones_that_exist() -> None:
     for page in PAGES:
         text = FENCE.sub("", page.read_text()).replace("\n", " ")
         for command in re.findall(
-            r"`(lakesift [a-z][^`]*|make [a-z]+|python -m benchmarks [a-z]+)", text
+            r"`(lakesift [a-z][^`]*|make [a-z]+|python -m benchmarks [a-z_]+)", text
         ):
             words = command.split()
             if words[0] == "lakesift":
@@ -672,9 +672,14 @@ def test_commands_in_passing_are_ones_that_exist() -> None:
             elif words[0] == "make":
                 _make(command, words)
             else:
-                assert words[3] in {*NAMES, "quality", "teaching", "coverage", "filtering"}, (
-                    f"{page.name}: {command}"
-                )
+                assert words[3] in {
+                    *NAMES,
+                    *LONG,
+                    "quality",
+                    "teaching",
+                    "coverage",
+                    "filtering",
+                }, f"{page.name}: {command}"
 
 
 # -- the site

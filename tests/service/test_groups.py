@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from benchmarks.lakes import PhotoLike, write_synthetic_lake
 from indexer.arrays import Vectors
 from indexer.config import IndexConfig
+from indexer.disk import codes
+from indexer.disk import groups as stored_groups
 from indexer.disk.groups import FILES
 from indexer.disk.layout import Layout
 from indexer.disk.manifest import Manifest, publish, read_manifest
@@ -30,6 +32,7 @@ from service.cli.main import main
 from service.search import searched
 from service.search.query import MaxPer, Query
 from service.search.ranking import Ranking
+from service.snapshot.groups import pieces, probe
 
 DIM, ROWS = 24, 3_000
 DRAWN = PhotoLike(DIM, groups=60)
@@ -589,3 +592,29 @@ def test_groups_of_another_lake_hold_none_of_its_rows(lake: Path) -> None:
     with Lake.open(lake) as opened:
         assert opened.problems == ()
         assert opened.snapshot.groups is None
+
+
+@pytest.mark.parametrize("many", [0.0, 1e9])
+def test_however_the_second_half_is_read_the_answer_is_the_exact_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: float
+) -> None:
+    """Of all rows in one piece after the other, or of those that are left; in many small blocks."""
+    for module in (codes, stored_groups, pieces):
+        monkeypatch.setattr(module, "CODE_ROWS", 256)
+    monkeypatch.setattr(pieces, "PARALLEL_FROM_ROWS", 500)
+    monkeypatch.setattr(probe, "_MANY", many)
+    folder = tmp_path / "blocks.lake"
+    write_synthetic_lake(folder, 2_000, DIM, segment_rows=1_500, vectors=DRAWN.photos)
+    grouped(folder)
+    with Lake.open(folder) as opened:
+        assert opened.snapshot.groups is not None
+        assert len(opened.snapshot.groups.stored.codes.blocks) == 8
+        for vector in (*PHOTOS, *TEXTS):
+            for count in (1, 10, 150):
+                one = Ranking(opened.snapshot, vector, None, None, 10**6).top(count)
+                other = Ranking(opened.snapshot, vector, None).top(count)
+                assert one.row_ids.tolist() == other.row_ids.tolist()
+                assert one.scores.tobytes() == other.scores.tobytes()
+            near = Ranking(opened.snapshot, vector, None, None, 5).top(10)
+            found = zip(near.scores.tolist(), near.row_ids.tolist(), strict=True)
+            assert list(found) == brute(opened, vector, 5)[:10]

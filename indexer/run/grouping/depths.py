@@ -147,13 +147,14 @@ class _Best:
         """:param scores: float32, (rows, queries): of rows in a row, from this place on."""
         count = self._places.shape[1]
         rows, queries = np.nonzero(scores > self._scores[:, -1])
-        if len(rows) > count * scores.shape[1]:  # as of the first rows
+        are_many = len(rows) > count * scores.shape[1]  # as of the first rows
+        if are_many:
             rows = np.argpartition(-scores, min(count, len(scores)) - 1, axis=0)[:count]
             queries = np.broadcast_to(np.arange(scores.shape[1]), rows.shape)
             rows, queries = rows.ravel(), queries.ravel()
         self._waiting.append((queries, rows + first_place, scores[rows, queries]))
         self._room -= len(rows)
-        if self._room <= 0:
+        if are_many or self._room <= 0:
             self._settle()
 
     def places(self) -> Positions:
