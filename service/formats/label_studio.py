@@ -39,12 +39,12 @@ from service.formats.item import Handover, Item
 from service.formats.json_list import JsonList
 from service.search.hits import NOT_AMONG_COLUMNS
 from service.search.json_columns import (
-    an_object,
     joined,
-    member,
+    joined_or_nothing,
     members,
-    or_null,
+    object_pieces,
     values_json,
+    written,
 )
 
 CONTROL, OBJECT = "decision", "image"
@@ -123,11 +123,11 @@ def _tasks(batch: Batch, handover: Handover, images: pa.Array) -> pa.Array:
         "height_px": batch.size("height_px"),
         **{name: batch.said(name) for name in DECIDED},
     }
-    values = {name: or_null(values_json(column)) for name, column in own.items()}
-    told = orjson.dumps(said).decode()[1:-1]
-    pieces = [member(name, value) for name, value in values.items()]
-    pieces.append(joined(f",{told}", member(OBJECT, values_json(images))))
-    data = an_object([*members(batch.rows, names), *pieces], len(batch))
+    values = {name: written(column).or_null() for name, column in own.items()}
+    about = orjson.dumps(said).decode()[1:-1]
+    image = written(images).or_null()
+    end = f',{about},"{OBJECT}":{image.before}'
+    data = object_pieces({**members(batch.rows, names), **values}, end)
     choice = {
         "from_name": CONTROL,
         "to_name": OBJECT,
@@ -137,14 +137,14 @@ def _tasks(batch: Batch, handover: Handover, images: pa.Array) -> pa.Array:
     named = {"model_version": f"{handover.filter} {handover.version}", "result": [choice]}
     before, after = orjson.dumps(named).decode()[:-1].rsplit(f'"{OBJECT}"', 1)
     score = joined(',"score":', values_json(batch.said("probability")))
-    found = joined(
+    found = joined_or_nothing(
         '{"data":',
-        data,
-        ',"predictions":[',
-        before,
-        values["decision"],
+        *data,
+        image.values,
+        f'{image.after}}},"predictions":[{before}',
+        values["decision"].whole,
         after,
-        pc.fill_null(score, ""),
+        score,
         "}]}",
     )
     return pc.if_else(images.is_valid(), found, pa.scalar(None, pa.string()))

@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from service.search.hits import SCORE_DIGITS, Z_DIGITS, Span
 from service.search.json_columns import (
     bytes_of,
-    columns_json,
     joined,
+    joined_or_nothing,
+    members,
     numbers_json,
-    or_null,
+    object_pieces,
     values_json,
+    written,
 )
 
 
@@ -39,20 +40,23 @@ def hit_lines(
         values_json(rows["row_id"]),
         ',"score":',
         numbers_json(rounded(scores, SCORE_DIGITS)),
-        ',"z":',
-        "null" if zs is None else numbers_json(rounded(zs, Z_DIGITS)),
     ]
+    if zs is None:
+        pieces.append(',"z":null')
+    else:
+        pieces += [',"z":', numbers_json(rounded(zs, Z_DIGITS))]
     for name in ("uri", "width_px", "height_px"):
-        pieces += [f',"{name}":', or_null(values_json(rows[name]))]
-    pieces += [',"columns":', columns_json(rows)]
+        value = written(rows[name]).or_null()
+        pieces += [f',"{name}":{value.before}', value.values, value.after]
+    pieces += [',"columns":', *object_pieces(members(rows))]
     if folded is not None:
         others = [folded.get(row_id, ()) for row_id in rows["row_id"].to_pylist()]
         pieces += [',"collapsed":', _texts([list(each) for each in others])]
     if spans:
         found = [spans.get(row_id) for row_id in rows["row_id"].to_pylist()]
         texts = _texts([None if span is None else span.to_json() for span in found])
-        pieces.append(pc.fill_null(joined(',"span":', texts), ""))
-    return bytes_of(joined(*pieces, "}\n"))
+        pieces.append(joined(',"span":', texts))
+    return bytes_of(joined_or_nothing(*pieces, "}\n"))
 
 
 def rounded(numbers: NDArray[np.float64], digits: int) -> NDArray[np.float64]:

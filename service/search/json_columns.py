@@ -7,6 +7,7 @@ are. Here no row is an object of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import orjson
@@ -20,6 +21,24 @@ _TO_ESCAPE = r'["\\\x00-\x1f]'
 _QUOTE, _BACKSLASH, _SPACE = ord('"'), ord("\\"), ord(" ")
 
 
+@dataclass(frozen=True, eq=False)
+class Written:
+    """Values of a column in JSON, in three parts: nothing is copied to put a text in quotes."""
+
+    values: pa.Array  # text, (n,), in one piece; null where there is none
+    before: str = ""
+    after: str = ""
+
+    @property
+    def whole(self) -> pa.Array:
+        """text, (n,): each value; null where there is none."""
+        return joined(self.before, self.values, self.after) if self.before else self.values
+
+    def or_null(self) -> Written:
+        """`null` where there is none."""
+        return Written(or_null(self.whole)) if self.values.null_count else self
+
+
 def columns_json(table: pa.Table, names: Mapping[str, str] | None = None) -> pa.Array:
     """text, (n,): of each row the object `columns`, without what has no value.
 
@@ -29,39 +48,76 @@ def columns_json(table: pa.Table, names: Mapping[str, str] | None = None) -> pa.
     return an_object(members(table, names), table.num_rows)
 
 
-def members(table: pa.Table, names: Mapping[str, str] | None = None) -> list[pa.Array]:
-    """text, (n,), of each column that has a value: `,"camera":"Canon"`, null where a row has none.
+def members(table: pa.Table, names: Mapping[str, str] | None = None) -> dict[str, Written]:
+    """The members of an object by their keys: of each column that has a value.
 
     :param table, names: as `columns_json` has them.
     """
     if names is None:
         names = {name: name for name in table.column_names if name not in NOT_AMONG_COLUMNS}
-    found = []
-    for name, key in names.items():
-        column = table[name]
-        if column.null_count < len(column):
-            found.append(member(key, values_json(column)))
-    return found
+    columns = {key: table[name] for name, key in names.items()}
+    return {
+        key: written(column) for key, column in columns.items() if column.null_count < len(column)
+    }
 
 
-def member(key: str, values: pa.Array) -> pa.Array:
-    """text, (n,): one of an object, with a comma before it; null where the value is.
+def an_object(found: Mapping[str, Written], count: int) -> pa.Array:
+    """text, (count,): the object of those members that have a value."""
+    return joined_or_nothing(*object_pieces(found)) if found else pa.repeat("{}", count)
 
-    :param values: text, (n,): in JSON.
+
+def object_pieces(found: Mapping[str, Written], end: str = "}") -> list[pa.Array | str]:
+    """What makes that object when joined, with nothing for null.
+
+    :param end: what comes behind the last member.
     """
-    return joined(f",{orjson.dumps(key).decode()}:", values)
+    always = next((key for key, value in found.items() if not value.values.null_count), None)
+    if always is None:
+        return [_object_of_some(found), end] if found else ["{", end]
+    pieces: list[pa.Array | str] = ["{"]
+    # A comma stands behind what comes before a member that is always there, and before the others.
+    comma, behind = "", ","
+    for key, value in found.items():
+        if key == always:
+            behind = ""
+        before, after = f"{comma}{orjson.dumps(key).decode()}:{value.before}", value.after + behind
+        if value.values.null_count:
+            pieces.append(joined(before, value.values, after))
+        else:
+            pieces += [before, value.values, after]
+        if key == always:
+            comma = ","
+    return [*pieces, end]
 
 
-def an_object(pieces: Sequence[pa.Array], count: int) -> pa.Array:
-    """text, (count,): the object of those members that are there.
-
-    :param pieces: as `members` gives them.
-    """
-    if not pieces:
-        return pa.repeat("{}", count)
+def _object_of_some(found: Mapping[str, Written]) -> pa.Array:
+    """Of members each of which some rows have not; without its end."""
     # Not "skip": that leaves out rows in which every piece is null (Arrow 26).
-    every = pc.binary_join_element_wise(*pieces, "", null_handling="replace", null_replacement="")
-    return joined(pc.binary_replace_slice(every, 0, 1, "{"), "}")
+    every = joined_or_nothing(
+        *(
+            joined(f",{orjson.dumps(key).decode()}:{value.before}", value.values, value.after)
+            for key, value in found.items()
+        )
+    )
+    return joined("{", pc.utf8_slice_codeunits(every, 1))
+
+
+def _fewer(pieces: Sequence[pa.Array | str]) -> list[pa.Array | str]:
+    """Texts that follow one another as one."""
+    fewer: list[pa.Array | str] = []
+    for piece in pieces:
+        if isinstance(piece, str) and fewer and isinstance(fewer[-1], str):
+            fewer[-1] += piece
+        elif not isinstance(piece, str) or piece:
+            fewer.append(piece)
+    return fewer
+
+
+def joined_or_nothing(*pieces: pa.Array | str) -> pa.Array:
+    """text, (n,): of each row the pieces in a row, without those that are null."""
+    return pc.binary_join_element_wise(
+        *_fewer(pieces), "", null_handling="replace", null_replacement=""
+    )
 
 
 def joined(*pieces: pa.Array | str) -> pa.Array:
@@ -88,6 +144,11 @@ def bytes_of(lines: pa.Array) -> memoryview:
 
 def values_json(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """text, (n,): each value as the API has it in JSON; null where there is none."""
+    return written(column).whole
+
+
+def written(column: pa.ChunkedArray | pa.Array) -> Written:
+    """Each value as the API has it in JSON."""
     values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(values, pa.ChunkedArray):  # of no chunk, or of more than an array can hold
         values = pa.concat_arrays(values.chunks) if values.num_chunks else values.type
@@ -95,24 +156,25 @@ def values_json(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     if pa.types.is_string(kind):
         return _texts(values)
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
-        return values.cast(pa.string())
+        return Written(values.cast(pa.string()))
     if pa.types.is_floating(kind):
-        return _numbers(values, has_texts=True)
+        return Written(_numbers(values, has_texts=True))
     if pa.types.is_timestamp(kind) and kind.unit == "us" and kind.tz in (None, "UTC"):
         return _times(values)
     if pa.types.is_struct(kind) and all(pa.types.is_floating(field.type) for field in kind):
-        return _structs(values)
-    return _one_by_one(values)
+        return Written(_structs(values))
+    return Written(_one_by_one(values))
 
 
 def plain_texts(column: pa.Array) -> pa.Array:
     """text, (n,): each value that is no number as a text: times as they are answered, what has
     parts and truth as JSON; null where there is none.
     """
-    written = values_json(column)
+    found = written(column)
     if not pa.types.is_timestamp(column.type):
-        return written
-    return pc.utf8_slice_codeunits(written, 1, -1)  # without the quotes
+        return found.whole
+    # without the quotes
+    return found.values if found.before else pc.utf8_slice_codeunits(found.values, 1, -1)
 
 
 def numbers_json(numbers: Sequence[float] | NDArray[np.float64]) -> pa.Array:
@@ -134,13 +196,13 @@ def _numbers(values: pa.Array, *, has_texts: bool) -> pa.Array:
     return _where_valid(values, found)
 
 
-def _texts(values: pa.Array) -> pa.Array:
-    found = joined('"', values, '"')
+def _texts(values: pa.Array) -> Written:
     if not _has_any_to_escape(values):
-        return found
+        return Written(values, '"', '"')
+    found = joined('"', values, '"')
     odd = pc.fill_null(pc.match_substring_regex(values, _TO_ESCAPE), False)
     texts = [orjson.dumps(text).decode() for text in values.filter(odd).to_pylist()]
-    return pc.replace_with_mask(found, odd, pa.array(texts, pa.string()))
+    return Written(pc.replace_with_mask(found, odd, pa.array(texts, pa.string())))
 
 
 def _has_any_to_escape(values: pa.Array) -> bool:
@@ -149,7 +211,7 @@ def _has_any_to_escape(values: pa.Array) -> bool:
     return bool(np.any((data < _SPACE) | (data == _QUOTE) | (data == _BACKSLASH)))
 
 
-def _times(values: pa.Array) -> pa.Array:
+def _times(values: pa.Array) -> Written:
     """As datetime.isoformat() writes them."""
     us = values.cast(pa.int64()) if values.type.tz is None else values.view(pa.int64())
     whole = np.asarray(us.fill_null(0))
@@ -159,17 +221,17 @@ def _times(values: pa.Array) -> pa.Array:
     if rest.any():
         digits = pc.utf8_lpad(pa.array(rest).cast(pa.string()), 6, "0")
         text = pc.if_else(pa.array(rest != 0), joined(text, ".", digits), text)
-    end = '"' if values.type.tz is None else '+00:00"'
-    return _where_valid(values, joined('"', text, end))
+    end = "" if values.type.tz is None else "+00:00"
+    return Written(_where_valid(values, joined(text, end) if end else text), '"', '"')
 
 
 def _structs(values: pa.Array) -> pa.Array:
     """Of numbers, as a place has them."""
     fields = zip(values.type, values.flatten(), strict=True)
-    written = [
-        member(field.name, or_null(_numbers(inner, has_texts=False))) for field, inner in fields
-    ]
-    return _where_valid(values, an_object(written, len(values)))
+    found = {
+        field.name: Written(or_null(_numbers(inner, has_texts=False))) for field, inner in fields
+    }
+    return _where_valid(values, an_object(found, len(values)))
 
 
 def _one_by_one(values: pa.Array) -> pa.Array:

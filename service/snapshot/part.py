@@ -143,7 +143,17 @@ class Part:
         )
 
     def at(self, positions: Positions, names: Sequence[str] | None = None) -> pa.Table:
-        """These rows, in their order, with the lake's types.
+        """These rows, in their order, with the lake's types, one chunk a column.
+
+        :param names: the columns wanted; None: all.
+        """
+        return in_order(*self.pieces(positions, names))
+
+    def pieces(
+        self, positions: Positions, names: Sequence[str] | None = None
+    ) -> tuple[Positions, list[pa.Table]]:
+        """int64, (n,): which of these positions each row of the tables is of; at least one table,
+        with the lake's types.
 
         :param names: the columns wanted; None: all.
         """
@@ -152,30 +162,52 @@ class Part:
             table = table.select([name for name in names if name in table.column_names])
             if not table.num_columns:  # which would not know how many rows it has
                 table = self.table.select(["row_id"])
-        return self.segment.conform(_rows_at(table, positions), self.schema, names)
+        order, found = _pieces_at(table, positions)
+        return order, [self.segment.conform(piece, self.schema, names) for piece in found]
 
     def take(self, positions: Positions) -> list[dict[str, Any]]:
         """These rows, every column, as Python values."""
         return list(self.at(positions).to_pylist())
 
 
-def _rows_at(table: pa.Table, positions: Positions) -> pa.Table:
-    """The rows at these positions, in their order.
+def in_order(order: Positions, pieces: Sequence[pa.Table]) -> pa.Table:
+    """The rows of the tables by their number in the order, one chunk a column.
+
+    :param order: int64, (n,): each of 0..n-1 once.
+    """
+    found = pa.concat_tables(pieces).combine_chunks()
+    if np.all(order[1:] > order[:-1]):
+        return found
+    return found.take(pa.array(np.argsort(order)))
+
+
+def _pieces_at(table: pa.Table, positions: Positions) -> tuple[Positions, list[pa.Table]]:
+    """int64, (n,): which of these positions each row of the tables is of.
 
     A few are cut out: Arrow's compute module and, where it is installed, pandas are loaded by its
     take. More are taken a batch at a time: take of a whole table looks at every chunk, 36 ms for
     ten rows of a million.
     """
     if not len(positions):
-        return table.slice(0, 0)
+        return np.empty(0, np.int64), [table.slice(0, 0)]
     if len(positions) < CUT_OUT_BELOW_ROWS:
-        return pa.concat_tables([table.slice(position, 1) for position in positions.tolist()])
+        cut_out = [table.slice(position, 1) for position in positions.tolist()]
+        return np.arange(len(positions)), [pa.concat_tables(cut_out)]
     batches = table.to_batches()
     starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
     homes = np.searchsorted(starts, positions, side="right") - 1
     pieces = [
-        batches[n].take(pa.array(positions[homes == n] - starts[n])) for n in np.unique(homes)
+        pa.Table.from_batches([_taken(batches[n], positions[homes == n] - starts[n])])
+        for n in np.unique(homes)
     ]
-    by_home = np.argsort(homes, kind="stable")
-    rows = pa.Table.from_batches(pieces, table.schema).combine_chunks()
-    return rows.take(pa.array(np.argsort(by_home)))
+    return np.argsort(homes, kind="stable"), pieces
+
+
+def _taken(batch: pa.RecordBatch, positions: Positions) -> pa.RecordBatch:
+    """Nothing is copied where the rows follow one another."""
+    first, count = int(positions[0]), len(positions)
+    if positions[-1] - first == count - 1 and np.array_equal(
+        positions, np.arange(first, first + count)
+    ):
+        return batch.slice(first, count)
+    return batch.take(pa.array(positions))

@@ -33,7 +33,7 @@ from indexer.errors import LakeDamaged
 from indexer.sources.guard import Reach
 from indexer.words import count
 from service.snapshot.groups.groups import Groups
-from service.snapshot.part import Part
+from service.snapshot.part import Part, in_order
 from service.snapshot.scan.scanner import Scanner
 from service.snapshot.tagged_rows import add_tags
 from service.tags.book import TagBook
@@ -242,8 +242,7 @@ class Snapshot:
         if not pieces:
             wanted = self.schema.names if names is None else names
             return pa.schema([self.schema.field(name) for name in wanted]).empty_table()
-        found = pa.concat_tables(pieces).combine_chunks()
-        return found if len(pieces) == 1 else found.take(pa.array(np.argsort(homes)))
+        return in_order(homes, pieces)
 
     def _pieces(
         self, numbers: Positions, positions: Positions, names: Sequence[str] | None
@@ -251,12 +250,14 @@ class Snapshot:
         """int64, (n,): which of the rows asked for each row of the tables is; the rows of each part
         that has some.
         """
-        homes = np.argsort(numbers, kind="stable")
-        pieces = [
-            self.parts[n].at(positions[homes[numbers[homes] == n]], names)
-            for n in np.unique(numbers).tolist()
-        ]
-        return homes, pieces
+        order = np.argsort(numbers, kind="stable")
+        homes, tables = [np.empty(0, np.int64)], []
+        for number in np.unique(numbers).tolist():
+            asked = order[numbers[order] == number]
+            at, pieces = self.parts[number].pieces(positions[asked], names)
+            homes.append(asked[at])
+            tables += pieces
+        return np.concatenate(homes), tables
 
     def find(self, row_id: int) -> tuple[Part, int] | None:
         """Where a live row is, or None."""
