@@ -75,6 +75,7 @@ def export(
     raw_cells: bool = False,
     stdout: BinaryIO | None = None,
     extract: Path | None = None,
+    tags: int | None = None,
 ) -> ExportReport:
     """Write the images' names, or their bytes too, in a form that another tool reads.
 
@@ -101,6 +102,8 @@ def export(
     :param extract: for a format that names whole files: the folder to which images inside other
         files are written, as `000.tar-1f3a9c2e/7.jpg`, and under which the format names them. What
         is there with the same bytes stays; other bytes are never written over. Needs read_image.
+    :param tags: the last act that the items' tags are of: with other tags it is another export,
+        where the format shows them; None: nobody tagged.
     :raises BadRequest: if format or chunk is none, or the place holds another export or somebody's
         files; if extract is for another kind of format, or does not lie where it must.
     :raises NotWritten: if the disk is full, or out or extract cannot be written.
@@ -127,6 +130,7 @@ def export(
         "chunk": size,
         "root": root,
         "extract": None if extract is None else uri_of(os.fsencode(extract))[0],
+        "tags": tags if form.columns is None or form.own_columns else None,
     }
     supply = _supply(form, items, schema, every_column=extract is not None)
     return _Export(form, job, Path(out), about, watched, extract).run(

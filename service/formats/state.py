@@ -56,8 +56,8 @@ class State:
     def _read(self) -> None:
         try:
             document = json.loads(read_file(self._path))
-            # exports of earlier versions extracted nothing
-            document = {"extract": None, **document}
+            # exports of earlier versions extracted nothing, and knew no tags
+            document = {"extract": None, "tags": None, **document}
             self._before = {name: document[name] for name in self._about}
             self._chunks = [Written.from_json(chunk) for chunk in document["chunks"]]
             for chunk in self._chunks:

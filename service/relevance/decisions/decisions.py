@@ -198,6 +198,7 @@ class Decisions:
             raw_cells=raw_cells,
             stdout=stdout,
             extract=extract,
+            tags=items.last_act,
         )
         report.skipped.extend(items.missing)
         return report

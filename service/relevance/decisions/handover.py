@@ -67,6 +67,11 @@ class Items:
         return schema_with_tags(self._snapshot.schema, self._tags)
 
     @property
+    def last_act(self) -> int | None:
+        """The last act that their tags are of; None: no image has a tag."""
+        return self._tags.seq if self._tags.names else None
+
+    @property
     def reach(self) -> Reach:
         """What the rows may name."""
         manifests = (self._snapshot.manifest, self._newest.manifest)
