@@ -3,6 +3,7 @@
 import { ServerGone, imageProblem, thumbnailUrl } from "../common/api.js";
 import { icon, make } from "../common/dom.js";
 import { isOfVideo, moment, nameOf, sentence, strength } from "../common/words.js";
+import { tick } from "./tick.js";
 
 const PASSING = new Set([429, 503]); // too busy, or out of reach for the moment
 const TRIES = 3;
@@ -32,11 +33,12 @@ export function cell(hit, href) {
     { class: "cell", "data-row": hit.row_id },
     make(
       "a",
-      { class: "photo", href, tabindex: "-1", title: name },
+      { class: "photo", href, tabindex: "-1", title: name, draggable: "false" },
       make("img", { alt: name, loading: "lazy", decoding: "async", draggable: "false" }),
     ),
     folded > 0 && make("span", { class: "folded", title: `${folded} nearly the same` }, `+${folded}`),
     at !== null && make("span", { class: "moment", title: isOfVideo(hit) ? SHOWN : RECORDED }, at),
+    tick(name),
     fits !== null && make("span", { class: "fit", title: fitTitle(hit) }, fits),
     make(
       "div",

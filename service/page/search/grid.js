@@ -3,6 +3,7 @@
 import { make } from "../common/dom.js";
 import { cell, load } from "./cell.js";
 import { justify, ratioOf } from "./layout.js";
+import { setTicked } from "./tick.js";
 
 const PHONE_PX = 600;
 const SKELETON = [1.5, 0.75, 1.33, 1, 1.5, 0.67, 1.33, 1.5, 1, 0.8, 1.5, 1.33, 1, 0.75, 1.5, 1.33, 0.67, 1.5, 1.33, 1];
@@ -19,7 +20,8 @@ export class Grid {
 
   /**
    * @param {HTMLUListElement} list
-   * @param {{href: function(Object): string, act: function(string, Object)}} does act: "more" or "less"
+   * @param {{href: function(Object): string, act: function(string, Object), isSelected: function(number): boolean}} does
+   *   act: "more", "less", "select", or "extend" to select all up to it
    */
   constructor(list, does) {
     this.#list = list;
@@ -94,6 +96,19 @@ export class Grid {
     return true;
   }
 
+  /** Show which are selected. */
+  mark() {
+    const elements = this.#boxes.map((box, number) => this.#element(number));
+    elements.forEach((element, number) => setTicked(element, this.does.isSelected(this.#hits[number].row_id)));
+    this.#list.classList.toggle("selecting", elements.some((element) => element.classList.contains("selected")));
+  }
+
+  /** The images that a frame touches. */
+  within({ left, top, right, bottom }) {
+    const isIn = (box) => box.x < right && box.x + box.width > left && box.y < bottom && box.y + box.height > top;
+    return this.#hits.filter((hit, number) => number < this.#boxes.length && isIn(this.#boxes[number]));
+  }
+
   /** Load again what failed, once the server is back. */
   retryImages() {
     this.#boxes.forEach((box, number) => {
@@ -126,6 +141,7 @@ export class Grid {
     });
     boxes.forEach((box, number) => load(elements[number], this.#lake, this.#hits[number], box));
     this.#stop(Math.min(this.#at, Math.max(0, boxes.length - 1)));
+    this.mark();
   }
 
   #resized() {
@@ -173,20 +189,24 @@ export class Grid {
 
   #click(event) {
     const act = event.target.closest("[data-act]")?.dataset.act;
-    const number = act ? this.#numberOf(event.target) : -1;
+    const isRange = event.shiftKey && (act === "select" || !act);
+    const number = act || isRange ? this.#numberOf(event.target) : -1;
     if (number < 0) return;
-    this.does.act(act, this.#hits[number]);
+    if (isRange) event.preventDefault(); // a browser would open another window
+    this.does.act(isRange ? "extend" : act, this.#hits[number]);
   }
 
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const number = this.#numberOf(event.target);
-    const act = { m: "more", l: "less" }[event.key];
+    const act = { m: "more", l: "less", x: "select" }[event.key];
     const next = this.#neighbour(number, event.key);
     if (number < 0 || (!act && next === null)) return;
     event.preventDefault();
-    if (act) this.does.act(act, this.#hits[number]);
-    else this.focus(this.#hits[next].row_id);
+    if (act) return this.does.act(act, this.#hits[number]);
+    if (event.shiftKey && !this.does.isSelected(this.#hits[number].row_id)) this.does.act("select", this.#hits[number]);
+    this.focus(this.#hits[next].row_id);
+    if (event.shiftKey) this.does.act("extend", this.#hits[next]);
   }
 
   /** The image that an arrow key leads to, or null for other keys. */

@@ -8,22 +8,23 @@ const GAP_S = 10; // between two frames of one moment of a video, at most
 
 /**
  * One page of what the state asks for.
+ * @param {number} k rows of a page that follows another
  * @param {Map<string, {blob: Blob, name: string}>} uploads those of the state's uploads that this browser has
  * @returns {Promise<{rows: Object[], cursor: ?string, snapshot: number, took: ?number, hint: ?string, nothing: ?Object}>}
  *   hint: what is to be said of the words; nothing: why there are no rows; both of a first page alone
  */
-export async function page(lake, state, uploads, cursor, signal) {
+export async function page(lake, state, uploads, cursor, signal, k = PAGE_ROWS) {
   const examples = state.examples.filter(({ kind, value }) => kind !== "upload" || uploads.has(value));
-  if (!isQuery({ ...state, examples })) return browse(lake, state, cursor, signal);
+  if (!isQuery({ ...state, examples })) return browse(lake, state, cursor, signal, k);
   const { answer, took } = cursor
-    ? await ask("POST", "/v1/search", { body: next(lake, { ...state, examples }, cursor), signal })
+    ? await ask("POST", "/v1/search", { body: next(lake, { ...state, examples }, cursor, k), signal })
     : await search(lake, { ...state, examples }, uploads, signal);
   const { hits, next_cursor: after, snapshot, hint = null, nothing = null } = answer;
   return { rows: hits, cursor: after, snapshot, took, hint, nothing };
 }
 
-async function browse(lake, state, cursor, signal) {
-  const params = new URLSearchParams({ k: String(PAGE_ROWS) });
+async function browse(lake, state, cursor, signal, k) {
+  const params = new URLSearchParams({ k: String(k) });
   if (cursor) params.set("cursor", cursor);
   else {
     if (state.where) params.set("where", state.where);
@@ -43,9 +44,9 @@ export async function scores(lake, state, uploads, signal) {
 }
 
 /** A cursor alone does, but then there is no word of what each example adds. */
-function next(lake, state, cursor) {
+function next(lake, state, cursor, k) {
   const isExplained = isSeveral(state) && !of(state, "upload").length;
-  return isExplained ? { ...fieldsOf(lake, state), cursor } : { lake, cursor, k: PAGE_ROWS };
+  return isExplained ? { ...fieldsOf(lake, state), cursor, k } : { lake, cursor, k };
 }
 
 function search(lake, state, uploads, signal) {

@@ -29,6 +29,7 @@ import {
   withoutExample,
   withoutMissing,
 } from "./state.js";
+import { Selecting } from "./selecting.js";
 import { Strength } from "./strength.js";
 import { View } from "./view.js";
 import { Watch } from "./watch.js";
@@ -55,7 +56,11 @@ class SearchPage {
   #metadata = new Metadata((where) => this.#go({ ...this.#state, where, open: null }));
   #counted = null; // what the panel's numbers are of
   #counting = new AbortController();
-  #grid = new Grid(byId("grid"), { href: (row) => this.#href(row), act: (act, row) => this.#act(act, row) });
+  #grid = new Grid(byId("grid"), {
+    href: (row) => this.#href(row),
+    act: (act, row) => this.#act(act, row),
+    isSelected: (rowId) => this.#selecting.has(rowId),
+  });
   #chips = new Chips(byId("chips"), {
     flip: (number) => this.#go(withFlipped(this.#state, number)),
     remove: (number) => this.#go(withoutExample(this.#state, number)),
@@ -82,7 +87,15 @@ class SearchPage {
   });
   #strength = new Strength({
     cut: (minZ) => this.#go({ ...this.#state, minZ, open: null }),
-    counted: (rows) => this.#around.passing(rows, this.#lakeFacts),
+    counted: (rows) => {
+      this.#around.passing(rows, this.#lakeFacts);
+      this.#selecting.passing(this.#state.collapse ? null : rows);
+    },
+  });
+  #selecting = new Selecting(this.#grid, this.#results, {
+    lake: () => this.#lake,
+    state: () => this.#state,
+    examples: (rows, sign) => this.#examples(rows, sign),
   });
   #end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#results.more(), { rootMargin: AHEAD });
   #around = new AroundGrid(this.#grid, this.#results, {
@@ -221,6 +234,7 @@ class SearchPage {
 
   #ask() {
     this.#asked = this.#key();
+    this.#selecting.clear();
     this.#where.complain(null);
     this.#around.moved(null);
     scrollTo(0, 0);
@@ -231,6 +245,7 @@ class SearchPage {
     const kept = this.#results.recall(this.#lake, this.#state);
     if (!kept) return false;
     this.#asked = this.#key();
+    this.#selecting.clear();
     this.#came(true);
     scrollTo(0, kept.scroll);
     return true;
@@ -239,6 +254,7 @@ class SearchPage {
   #came(isFirst) {
     this.#around.came(isFirst, this.#lakeFacts);
     this.#view.refresh();
+    this.#selecting.show();
     this.#end.unobserve(byId("foot"));
     this.#end.observe(byId("foot")); // anew: it tells only changes, and the end may still be near
     if (isFirst) {
@@ -320,8 +336,15 @@ class SearchPage {
   }
 
   #act(act, row) {
+    if (act === "select") return this.#selecting.toggle(row);
+    if (act === "extend") return this.#selecting.extend(row);
     this.#seen.set(row.row_id, row);
     this.#go(withExample(this.#state, "row", row.row_id, act === "more" ? 1 : -1));
+  }
+
+  #examples(rows, sign) {
+    for (const row of rows) this.#seen.set(row.row_id, row);
+    this.#go(rows.reduce((state, row) => withExample(state, "row", row.row_id, sign), this.#state));
   }
 
   #takeUploads() {

@@ -24,6 +24,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from service.api.app import create_app
 from service.api.config import ServeConfig
 from service.api.serving.keys import KeyStore
+from tests.lakes import Desk
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -107,6 +108,22 @@ def serving(
 def photos(photo_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The sample photos, served as `photos`."""
     with serving(tmp_path_factory.mktemp("state"), {"photos": photo_lake}) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def reds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A hundred greens (rows 1 to 100), whose scores for red are 0 to 0.36, and ten reds (101 to
+    110), which have nearly 1: for "red" their z are below 2, and above 4. Read, not changed.
+    """
+    desk = Desk(tmp_path_factory.mktemp("reds"))
+    for number in range(100):
+        desk.add(f"green-{number:02}.png", (number, 255, 0), size=(8, 8))
+    for number in range(10):
+        desk.add(f"red-{number}.png", (255, number, 0), size=(8, 8))
+    desk.index()
+    state = tmp_path_factory.mktemp("reds-state")
+    with serving(state, {"my": desk.lake}, embedder=desk.model) as served:
         yield served
 
 

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.lakes import Desk
-from tests.service.page.conftest import Served, Visit, serving
-
-GREENS, REDS = 100, 10
+from tests.service.page.conftest import Served, Visit
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A hundred greens, whose scores for red are 0 to 0.36, and ten reds, which have 1: their z
-    are below 2, and above 4.
-    """
-    desk = Desk(tmp_path_factory.mktemp("strength"))
-    for number in range(GREENS):
-        desk.add(f"green-{number:02}.png", (number, 255, 0), size=(8, 8))
-    for number in range(REDS):
-        desk.add(f"red-{number}.png", (255, number, 0), size=(8, 8))
-    desk.index()
-    return desk
-
-
-@pytest.fixture
-def served(desk: Desk, tmp_path: Path) -> Iterator[Served]:
-    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
-        yield served
-
-
-def test_a_cut_off_is_dragged(visit: Visit, served: Served) -> None:
-    visitor = visit(served).open("/?q=red")
+def test_a_cut_off_is_dragged(visit: Visit, reds: Served) -> None:
+    visitor = visit(reds).open("/?q=red")
     page = visitor.page
     said = page.locator("#strength-said")
     expect(said).to_have_text(re.compile(r"^110 images, the best has \d\.\d$"))
@@ -66,8 +41,8 @@ def test_a_cut_off_is_dragged(visit: Visit, served: Served) -> None:
     expect(said).to_have_text(re.compile(r"^Everything above [\d.]+: 10 images$"))
 
 
-def test_a_cut_off_is_moved_by_key(visit: Visit, served: Served) -> None:
-    visitor = visit(served).open("/?q=red&min_z=3.14159")
+def test_a_cut_off_is_moved_by_key(visit: Visit, reds: Served) -> None:
+    visitor = visit(reds).open("/?q=red&min_z=3.14159")
     page = visitor.page
     cut = page.get_by_role("slider", name="Cut-off by match strength")
     # One that lies between two bars is counted all the same.
@@ -90,23 +65,23 @@ def test_a_cut_off_is_moved_by_key(visit: Visit, served: Served) -> None:
     expect(page.locator("#foot")).to_have_text(f"End · {left}")
 
 
-def test_where_narrows_what_is_counted(visit: Visit, served: Served) -> None:
-    page = visit(served).open("/?q=red&where=row_id+%3E+98").page
+def test_where_narrows_what_is_counted(visit: Visit, reds: Served) -> None:
+    page = visit(reds).open("/?q=red&where=row_id+%3E+98").page
     # Rows 99 and 100 are green.
     expect(page.locator("#strength-said")).to_have_text(re.compile("^12 images, the best has"))
     expect(page.locator("#status")).to_have_text(re.compile("^12 images"))
 
 
-def test_without_a_query_there_is_none(visit: Visit, served: Served) -> None:
-    page = visit(served).open("/").page
+def test_without_a_query_there_is_none(visit: Visit, reds: Served) -> None:
+    page = visit(reds).open("/").page
     expect(page.locator("#strength")).to_be_hidden()
     expect(page.locator(".fit")).to_have_count(0)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone(visit: Visit, served: Served, scheme: str) -> None:
+def test_it_fits_a_phone(visit: Visit, reds: Served, scheme: str) -> None:
     phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
-    visitor = visit(served, color_scheme=scheme, **phone).open("/?q=red&min_z=3")
+    visitor = visit(reds, color_scheme=scheme, **phone).open("/?q=red&min_z=3")
     page = visitor.page
     expect(page.locator("#strength-said")).to_have_text("Everything above 3: 10 images")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

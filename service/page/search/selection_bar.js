@@ -1,0 +1,81 @@
+/** The bar that comes with a selection: how many images it is, and what one can do with them. */
+
+import { byId, make } from "../common/dom.js";
+import { count, images } from "../common/words.js";
+import { asLines, asTable } from "./rows_file.js";
+
+const MOST_EXAMPLES = 32; // of a search, from one selection
+const SAID_MS = 4000;
+
+export class SelectionBar {
+  #bar = byId("selection");
+  #number = byId("selected");
+  #all = byId("select-all");
+  #said = byId("selection-said");
+  #timer = null;
+
+  /**
+   * @param {Selection} selection
+   * @param {{examples: function(Object[], 1|-1), all: function(), label: function(), lake: function(): string}} does
+   */
+  constructor(selection, does) {
+    this.selection = selection;
+    this.does = does;
+    byId("select-none").addEventListener("click", () => selection.clear());
+    this.#all.addEventListener("click", () => does.all());
+    byId("select-more").addEventListener("click", () => this.#examples(1));
+    byId("select-less").addEventListener("click", () => this.#examples(-1));
+    byId("select-label").addEventListener("click", () => does.label());
+    byId("select-ids").addEventListener("click", () => this.#copy());
+    byId("select-csv").addEventListener("click", () => this.#save("csv", "text/csv", asTable));
+    byId("select-ndjson").addEventListener("click", () => this.#save("ndjson", "application/x-ndjson", asLines));
+  }
+
+  /** @param {?number} passing images that could be selected; null: it is not known how many */
+  show(passing) {
+    const { size } = this.selection;
+    this.#bar.hidden = size === 0;
+    if (!size) return;
+    this.#number.textContent = `${count(size)} selected`;
+    this.#all.hidden = passing !== null && size >= passing;
+    this.#all.textContent = passing === null ? "Select all that pass" : `Select all ${count(passing)}`;
+  }
+
+  /** For a moment, in the place of the number's neighbour. */
+  say(text) {
+    clearTimeout(this.#timer);
+    this.#said.textContent = text;
+    this.#timer = setTimeout(() => (this.#said.textContent = ""), SAID_MS);
+  }
+
+  busy(isBusy) {
+    this.#all.disabled = isBusy;
+  }
+
+  #examples(sign) {
+    const { rows } = this.selection;
+    this.does.examples(rows.slice(0, MOST_EXAMPLES), sign, rows.length > MOST_EXAMPLES ? MOST_EXAMPLES : null);
+  }
+
+  async #copy() {
+    const text = this.selection.rowIds.join("\n");
+    this.say((await copied(text)) ? `${images(this.selection.size)}: row ids copied` : "This browser does not let a page copy");
+  }
+
+  #save(ending, type, write) {
+    const url = URL.createObjectURL(new Blob([write(this.selection.rows)], { type }));
+    const link = make("a", { href: url, download: `${this.does.lake()}-selection.${ending}` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    this.say(`${images(this.selection.size)} saved`);
+  }
+}
+
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false; // over plain http to another machine there is no clipboard
+  }
+}
