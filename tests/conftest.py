@@ -82,12 +82,40 @@ THOROUGH = frozenset(
         "test_worker.py",
     }
 )
+# What takes longest, and so begins first: where several processes share the tests, a long module at
+# the end keeps one busy while the others have nothing left.
+LONGEST = (
+    "test_notebooks.py",
+    "training/test_fit.py",
+    "test_docs.py",
+    "benchmarks/test_benchmarks.py",
+    "test_robot_logs.py",
+    "test_shards.py",
+    "test_full_disk.py",
+    "test_soak.py",
+    "test_links.py",
+    "test_crash.py",
+    "test_crash_containers.py",
+    "training/test_bridge.py",
+    "page",
+    "test_videos.py",
+    "catalogue",
+)
 HERE = Path(__file__).parent
 
 
 def is_thorough(path: Path) -> bool:
-    inside = f"/{path.relative_to(HERE).as_posix()}/"
-    return any(f"/{name}/" in inside for name in THOROUGH)
+    return any(is_part_of(path, name) for name in THOROUGH)
+
+
+def is_part_of(path: Path, name: str) -> bool:
+    return f"/{name}/" in f"/{path.relative_to(HERE).as_posix()}/"
+
+
+def place_in_line(path: Path) -> int:
+    """The longest first, then what `make check` leaves out, then the rest."""
+    names = (place for place, name in enumerate(LONGEST) if is_part_of(path, name))
+    return next(names, len(LONGEST) + (not is_thorough(path)))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -99,6 +127,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not is_thorough(item.path) and item.get_closest_marker("slow") is None:
             item.add_marker("quick")
+    items.sort(key=lambda item: place_in_line(item.path))
 
 
 def sample_folders() -> list[str]:
