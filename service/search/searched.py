@@ -67,7 +67,7 @@ def searched(snapshot: Snapshot, query: Query, kind: Kind | None) -> Searched | 
         return None
     if recall >= 1:
         return Searched()
-    why = _why_exact(query) or (None if groups is not None else _NO_GROUPS)
+    why = _why_exact(query) or _why_no_groups(snapshot)
     if why is not None or groups is None:
         return Searched(why=why)
     depths = groups.stored.about.depths
@@ -83,7 +83,16 @@ def searched(snapshot: Snapshot, query: Query, kind: Kind | None) -> Searched | 
     return _at(groups, max(enough), kind)
 
 
-_NO_GROUPS = "the lake has no groups; `lakesift compact LAKE --groups` makes them"
+def _why_no_groups(snapshot: Snapshot) -> str | None:
+    """None: they can be searched."""
+    if snapshot.groups is None:
+        return "the lake has no groups; `lakesift compact LAKE --groups` makes them"
+    if snapshot.manifest.are_groups_outlived:
+        return (
+            "many rows are gone since the lake's groups were measured; `lakesift compact LAKE "
+            "--groups` measures them anew, as does the next sync"
+        )
+    return None
 
 
 def _at(groups: Groups, depth: int, kind: Kind | None) -> Searched:

@@ -618,3 +618,32 @@ def test_however_the_second_half_is_read_the_answer_is_the_exact_one(
             near = Ranking(opened.snapshot, vector, None, None, 5).top(10)
             found = zip(near.scores.tolist(), near.row_ids.tolist(), strict=True)
             assert list(found) == brute(opened, vector, 5)[:10]
+
+
+@pytest.mark.parametrize(("gone", "is_exact"), [(300, False), (301, True)])
+def test_when_more_than_a_tenth_is_gone_what_was_measured_counts_no_more(
+    lake: Path, gone: int, is_exact: bool
+) -> None:
+    """3,000 rows, of which each seventh was gone already when they were measured."""
+    whole = current(lake)
+    assert whole.groups is not None
+    assert whole.groups.dead == 3 * 143
+    living = [Place(s.id, at) for s in whole.segments for at in range(s.rows) if at % 7]
+    entry = write_tombstones(Layout(lake), living[:gone])
+    publish(Layout(lake), replace(whole, tombstones=(*whole.tombstones, entry)))
+    assert making.are_due(current(lake), IndexConfig()) is is_exact
+    with Lake.open(lake) as opened:
+        query = by(PHOTOS[0], recall=0.9)
+        assert (depth_of(opened, query) is None) is is_exact
+        if not is_exact:
+            return
+        page = opened.search_page(query)
+        assert page.searched is not None
+        assert page.searched.why == (
+            "many rows are gone since the lake's groups were measured; `lakesift compact LAKE "
+            "--groups` measures them anew, as does the next sync"
+        )
+        grouped(lake)
+        opened.reload()
+        assert depth_of(opened, query) is not None
+    assert not making.are_due(current(lake), IndexConfig())

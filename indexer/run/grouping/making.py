@@ -84,12 +84,13 @@ def is_very_large(manifest: Manifest, config: IndexConfig) -> bool:
 
 def are_due(manifest: Manifest, config: IndexConfig) -> bool:
     """Whether groups are to be made as a run ends: there are some, or the lake is very large; and
-    they lack too much of it.
+    they lack too much of it, or too many of their rows are gone.
     """
     if manifest.groups is None and not is_very_large(manifest, config):
         return False
     rows = sum(entry.rows for entry in manifest.segments)
-    return rows >= LEAST_ROWS and manifest.grouped_rows < (1 - MOST_MISSING) * rows
+    is_missing = manifest.grouped_rows < (1 - MOST_MISSING) * rows
+    return rows >= LEAST_ROWS and (is_missing or manifest.are_groups_outlived)
 
 
 def with_groups(
@@ -172,7 +173,9 @@ def add_groups(
     if recall is None:
         recall = _recall_now(manifest)
     names = tuple(name for name, _ in about.segments)
-    groups = GroupsEntry(folder.name, names, checks, recall)
+    held = set(names)
+    dead = sum(each.rows for each in manifest.tombstones if held.intersection(each.segments))
+    groups = GroupsEntry(folder.name, names, checks, recall, dead)
     return publish(layout, replace(manifest, groups=groups))
 
 
