@@ -106,14 +106,24 @@ class Batch:
         sizes = (self.size(name) for name in ("width_px", "height_px"))
         return pc.and_(*(pc.not_equal(size, 0) for size in sizes))
 
-    def below(self, root: str) -> pa.Array:
+    def below(self, root: str | None) -> pa.Array:
         """text, (n,): `Item.below` a folder or URL; null where that is none, or only an Item
         knows it.
         """
+        nothing = pa.scalar(None, pa.string())
+        if root is None:
+            whole = pc.if_else(self.is_part, nothing, self.places)
+            return pc.replace_substring_regex(whole, "^(?:/|[A-Za-z][A-Za-z0-9+.-]+://)", "")
         top = root.rstrip("/") + "/"
         is_below = pc.and_not(pc.starts_with(self.places, top), self.is_part)
         below = pc.utf8_slice_codeunits(self.places, len(top))
-        return pc.if_else(is_below, below, pa.scalar(None, pa.string()))
+        return pc.if_else(is_below, below, nothing)
+
+    @cached_property
+    def local_paths(self) -> pa.Array:
+        """text, (n,): `Item.local_path`; null where that is none, or only an Item knows it."""
+        is_elsewhere = pc.or_(self.is_url, self.is_part)
+        return pc.if_else(is_elsewhere, pa.scalar(None, pa.string()), self.places)
 
     def filled(self, found: pa.Array, of: Callable[[Item], str | bytes | None]) -> pa.Array:
         """What was found, and where that is null what an item says."""
@@ -126,8 +136,15 @@ class Batch:
     def lines(
         self, found: pa.Array, of: Callable[[Item], str | bytes]
     ) -> tuple[pa.Array, list[LeftOutItem]]:
-        """What was found, and where that is null what an item says, without those left out; and
-        those.
+        """As `told`, without those left out."""
+        whole, left_out = self.told(found, of)
+        return (whole.drop_null() if left_out else whole), left_out
+
+    def told(
+        self, found: pa.Array, of: Callable[[Item], str | bytes]
+    ) -> tuple[pa.Array, list[LeftOutItem]]:
+        """What was found, and where that is null what an item says; null where that is left out,
+        and those.
 
         :param of: raises LeftOut.
         """
@@ -140,8 +157,7 @@ class Batch:
                 left_out.append((item.uri, error))
                 return None
 
-        whole = self.filled(found, said)
-        return (whole.drop_null() if left_out else whole), left_out
+        return self.filled(found, said), left_out
 
 
 @runtime_checkable

@@ -22,17 +22,24 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
+import numpy as np
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from indexer.sources.labelled.reading.plain_xml import refuse_document_type
+from service.formats.batch import Batch, LeftOutItem
 from service.formats.chunk import Folder, Job
 from service.formats.incoming import Collected, IncomingLabels, Reading, plain_name, quoted
 from service.formats.item import Handover, Item, LeftOut
+from service.search.json_columns import bytes_of, joined, values_json
 
 MANIFEST, ANNOTATIONS = "manifest.jsonl", "annotations.xml"
 LABELS = ("keep", "drop", "ask")
 # What XML 1.0 cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_NOT_XML_RE2 = r"[^\t\n\r\x20-\x{d7ff}\x{e000}-\x{fffd}\x{10000}-\x{10ffff}]"
 
 
 class Writer:
@@ -45,10 +52,7 @@ class Writer:
         self._xml.write(_head(job.handover).encode())
 
     def add(self, item: Item) -> None:
-        item.check_size()
-        name = item.below(self._root)
-        if _NOT_XML.search(name):
-            raise LeftOut("its path has a control character in it, which XML cannot hold")
+        name = self._name(item)
         stem, suffix = posixpath.splitext(name)
         frame = {
             "name": stem,
@@ -59,6 +63,25 @@ class Writer:
         self._manifest.write(orjson.dumps(frame) + b"\n")
         self._xml.write(_image(self._count, name, item).encode())
         self._count += 1
+
+    def add_all(self, batch: Batch) -> list[LeftOutItem]:
+        below = batch.below(self._root)
+        is_fine = pc.and_not(batch.has_size, pc.match_substring_regex(below, _NOT_XML_RE2))
+        found = pc.if_else(is_fine, below, pa.scalar(None, pa.string()))
+        names, left_out = batch.told(found, self._name)
+        if left_out:
+            batch, names = batch.where(names.is_valid()), names.drop_null()
+        self._manifest.write(bytes_of(_frames(names, batch)))
+        self._xml.write(bytes_of(_images(self._count, names, batch)))
+        self._count += len(batch)
+        return left_out
+
+    def _name(self, item: Item) -> str:
+        item.check_size()
+        name = item.below(self._root)
+        if _NOT_XML.search(name):
+            raise LeftOut("its path has a control character in it, which XML cannot hold")
+        return name
 
     def finish(self) -> None:
         self._xml.write(b"</annotations>\n")
@@ -82,6 +105,55 @@ def _image(number: int, name: str, item: Item) -> str:
     return (
         f'  <image id="{number}" name={quoteattr(name)} {size}>\n'
         f'    <tag label="{item.decision}" source="{source}"></tag>\n  </image>\n'
+    )
+
+
+def _frames(names: pa.Array, batch: Batch) -> pa.Array:
+    """text, (n,): the lines of the manifest."""
+    # As posixpath.splitext parts them, but for names that begin with a dot.
+    parts = pc.extract_regex(names, r"(?s)^(?P<stem>(?:.*/)?[^/.][^/]*?)(?P<suffix>(?:\.[^/.]*)?)$")
+    odd = parts.is_null()
+    both = [posixpath.splitext(name) for name in names.filter(odd).to_pylist()]
+    stems, suffixes = (
+        pc.replace_with_mask(part, odd, pa.array([each[at] for each in both], pa.string()))
+        for at, part in enumerate(parts.flatten())
+    )
+    return joined(
+        '{"name":',
+        values_json(stems),
+        ',"extension":',
+        values_json(suffixes),
+        ',"width":',
+        batch.size("width_px").cast(pa.string()),
+        ',"height":',
+        batch.size("height_px").cast(pa.string()),
+        "}\n",
+    )
+
+
+def _images(first: int, names: pa.Array, batch: Batch) -> pa.Array:
+    """text, (n,): as `_image`, numbered from the first."""
+    is_plain = pc.invert(pc.match_substring_regex(names, '[&<>"\n\r\t]'))
+    odd = [quoteattr(name) for name in names.filter(pc.invert(is_plain)).to_pylist()]
+    quoted_names = joined('"', names, '"')
+    if odd:
+        quoted_names = pc.replace_with_mask(
+            quoted_names, pc.invert(is_plain), pa.array(odd, pa.string())
+        )
+    return joined(
+        '  <image id="',
+        pa.array(np.arange(first, first + len(batch))).cast(pa.string()),
+        '" name=',
+        quoted_names,
+        ' width="',
+        batch.size("width_px").cast(pa.string()),
+        '" height="',
+        batch.size("height_px").cast(pa.string()),
+        '">\n    <tag label="',
+        batch.said("decision"),
+        '" source="',
+        pc.if_else(batch.said("label").is_null(), "auto", "manual"),
+        '"></tag>\n  </image>\n',
     )
 
 

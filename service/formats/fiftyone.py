@@ -15,9 +15,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from service.formats.batch import Batch, LeftOutItem, own_columns
 from service.formats.chunk import Folder, Job
 from service.formats.item import Handover, Item
 from service.formats.json_list import JsonObject
+from service.search.json_columns import (
+    columns_json,
+    joined,
+    joined_or_nothing,
+    object_pieces,
+    values_json,
+    written,
+)
 
 DATA, LABELS = "data.json", "labels.json"
 
@@ -33,6 +46,15 @@ class Writer:
         name = str(item.row_id)
         self._data.add(name, item.local_path)
         self._labels.add(name, _classification(item, self._handover))
+
+    def add_all(self, batch: Batch) -> list[LeftOutItem]:
+        paths, left_out = batch.told(batch.local_paths, lambda item: item.local_path)
+        if left_out:
+            batch, paths = batch.where(paths.is_valid()), paths.drop_null()
+        names = joined('"', batch.column("row_id").cast(pa.string()), '":')
+        self._data.add_all(joined(names, values_json(paths)))
+        self._labels.add_all(_classifications(names, batch, self._handover))
+        return left_out
 
     def finish(self) -> None:
         self._data.finish()
@@ -56,6 +78,29 @@ def _classification(item: Item, handover: Handover) -> dict[str, Any]:
         **label,
         "attributes": {name: value for name, value in attributes.items() if value is not None},
     }
+
+
+def _classifications(names: pa.Array, batch: Batch, handover: Handover) -> pa.Array:
+    """text, (n,): each one's name, and as `_classification`, in JSON."""
+    about = {name: getattr(handover, name) for name in ("filter", "version", "snapshot")}
+    own = {name: _key(name) for name in own_columns(batch.rows.column_names)}
+    columns = columns_json(batch.rows, own)
+    has_none = pc.equal(columns, "{}")
+    attributes = {
+        "row_id": written(batch.column("row_id")),
+        "score": written(batch.said("score")),
+        "human_label": written(batch.said("label")),
+    }
+    return joined_or_nothing(
+        names,
+        '{"label":',
+        values_json(batch.said("decision")),
+        joined(',"confidence":', values_json(batch.said("probability"))),
+        ',"attributes":',
+        *object_pieces(attributes, f",{orjson.dumps(about).decode()[1:-1]}"),
+        pc.if_else(has_none, "", joined(',"columns":', columns)),
+        "}}",
+    )
 
 
 def _key(name: str) -> str:

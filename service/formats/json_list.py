@@ -65,5 +65,13 @@ class JsonObject:
         self._file.write(self._between + orjson.dumps(name) + b":" + orjson.dumps(value))
         self._between = b",\n"
 
+    def add_all(self, members: pa.Array) -> None:
+        """:param members: text, (n,): each one's name and value as JSON has them."""
+        if not len(members):
+            return
+        lines = bytes_of(joined(",\n", members))
+        self._file.write(lines[1:] if self._between == b"\n" else lines)
+        self._between = b",\n"
+
     def finish(self) -> None:
         self._file.write(b"\n" + self._end + b"\n")

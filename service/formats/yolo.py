@@ -20,8 +20,13 @@ from __future__ import annotations
 import json
 import os
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from service.formats.batch import Batch, LeftOutItem
 from service.formats.chunk import Folder, Job
-from service.formats.item import IS_PART, Handover, Item, LeftOut
+from service.formats.item import IS_PART, SUFFIXES, Handover, Item, LeftOut
+from service.search.json_columns import bytes_of, joined
 
 # Of our formats all but GIF; heic wants the package pi-heif there.
 READ = {
@@ -51,6 +56,19 @@ class Writer:
         self._list = folder.open(LIST)
 
     def add(self, item: Item) -> None:
+        self._list.write(self._linked(item))
+
+    def add_all(self, batch: Batch) -> list[LeftOutItem]:
+        names = _names(batch)
+        paths = batch.local_paths.cast(pa.binary()).filter(names.is_valid()).to_pylist()
+        for path, name in zip(paths, names.drop_null().to_pylist(), strict=True):
+            self._link(path, name)
+        lines, left_out = batch.lines(joined(f"./{IMAGES}/", names, "\n"), self._linked_as_text)
+        self._list.write(bytes_of(lines))
+        return left_out
+
+    def _linked(self, item: Item) -> bytes:
+        """Its line in the list."""
         if item.is_part:
             raise LeftOut(IS_PART)
         if item.path is None:
@@ -61,12 +79,31 @@ class Writer:
         if min(item.width_px, item.height_px) < SMALLEST_PX:
             raise LeftOut(f"YOLO reads no images below {SMALLEST_PX} pixels a side")
         name = f"{item.row_id:012d}{item.suffix}"
+        self._link(item.path, name)
+        return f"./{IMAGES}/{name}\n".encode()
+
+    def _linked_as_text(self, item: Item) -> str:
+        return self._linked(item).decode()
+
+    def _link(self, path: bytes, name: str) -> None:
         # Not pathlib: it interns each name, and a table of all interned strings that grows takes
         # megabytes at once.
-        os.symlink(os.fsdecode(item.path), f"{self._images}/{name}")  # noqa: PTH211
-        self._list.write(f"./{IMAGES}/{name}\n".encode())
+        os.symlink(os.fsdecode(path), f"{self._images}/{name}")  # noqa: PTH211
 
     def finish(self) -> None: ...
+
+
+def _names(batch: Batch) -> pa.Array:
+    """text, (n,): the names of links; null where only an Item tells."""
+    formats = pc.utf8_lower(batch.column("format"))
+    read = {name: suffix for name, suffix in SUFFIXES.items() if suffix in READ}
+    known = pc.index_in(formats, pa.array(list(read), pa.string()))
+    sizes = [batch.size(name) for name in ("width_px", "height_px")]
+    is_fine = pc.and_(*(pc.greater_equal(size, SMALLEST_PX) for size in sizes))
+    is_ours = pc.and_(is_fine, batch.local_paths.is_valid())
+    digits = pc.utf8_lpad(batch.column("row_id").cast(pa.string()), 12, "0")
+    found = joined(digits, pa.array(list(read.values()), pa.string()).take(known))
+    return pc.if_else(is_ours, found, pa.scalar(None, pa.string()))
 
 
 def _yaml(handover: Handover) -> str:

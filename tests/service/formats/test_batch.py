@@ -74,6 +74,10 @@ def test_a_line_of_each_kind_of_row_by_hand(tmp_path: Path) -> None:
         b"/photos/14.jpg",
         b"/r.mcap#stream=/cam&t=0.000005",
         b"/photos/16.jpg",
+        b'/photos/a&b<c>.x/"17".tar.png',
+        b"/photos/.18",
+        b"/photos/19\x01'\t.jpg",
+        b"http://shop/..20",
         b"",
     ]
     assert [uri for uri, _ in report.skipped] == ["/photos/a\nb.jpg"]
@@ -87,6 +91,6 @@ def test_chunks_part_batches_where_they_end(tmp_path: Path) -> None:
 
 
 def test_a_second_run_passes_over_whole_chunks_of_columns(tmp_path: Path) -> None:
-    for already in (0, 6):
+    for already in (0, 7):
         report = export(Given(), HANDOVER, "csv", tmp_path / "kept.csv", 3, schema=SCHEMA)
         assert (report.items, report.already) == (len(ROWS), already)
