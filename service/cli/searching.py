@@ -14,6 +14,7 @@ from indexer.errors import BadRequest
 from indexer.sources.names import one_line
 from service.cli.codes import DONE
 from service.cli.parts import Verbs, add_json, add_trust_model, add_verb, positive, tell_minus
+from service.cli.saving import add_saved_options, save, saved_query
 from service.cli.usage import in_quotes
 from service.search.query import DEFAULT_K, OPTIONS, Option, Query
 from service.search.typed import TypedQuery
@@ -93,6 +94,7 @@ def add_search(verbs: Verbs) -> None:
         action="store_true",
         help="every row, or every row above --min-z, instead of -k hits",
     )
+    add_saved_options(parser)
     add_trust_model(parser)
     shape = parser.add_mutually_exclusive_group()
     add_json(shape)  # type: ignore[arg-type]
@@ -160,6 +162,10 @@ def _answer(arguments: argparse.Namespace) -> int:
         )
     tell_minus(arguments.texts, "--not-text")
     with Lake.open(arguments.lake, trust_model=bool(arguments.trust_model)) as lake:
+        if arguments.saved is not None:
+            query = saved_query(lake, arguments.saved, query)
+        if arguments.save is not None:
+            save(lake, arguments.save, query)
         for problem in lake.problems:
             print(f"warning: {problem}", file=sys.stderr)
         if not lake.rows:
