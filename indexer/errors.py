@@ -16,6 +16,7 @@ LakeError
 ├── SnapshotGone        an older snapshot of a lake is no longer on disk
 ├── UnknownRow          a lake's current snapshot has no row of this number
 ├── UnknownFilter       a lake has no filter of this name
+├── UnknownSearch       no search of this name was saved beside a lake
 ├── ImageGone           a row's image is missing, or another than was indexed
 ├── ImageUnreachable    a row's image may be there, and cannot be read now
 │   └── ImageRefused    a row names a place that its lake has no business with
@@ -162,6 +163,15 @@ class UnknownFilter(LakeError):
         self.name = name
         self.nearest = nearest
         self.field = field
+
+
+class UnknownSearch(LakeError):
+    def __init__(self, lake: str, name: str, nearest: str | None = None) -> None:
+        """:param nearest: of a saved search, if one is called much the same."""
+        hint = f"did you mean {nearest}?" if nearest else f"`lakesift saved {lake}` lists them"
+        super().__init__(f"{lake} has no saved search {name!r}; {hint}")
+        self.name = name
+        self.nearest = nearest
 
 
 class ImageGone(LakeError):

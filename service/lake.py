@@ -26,6 +26,7 @@ from service.search.browse import Passing, passing
 from service.search.decided import DecidedBy, DecidedRows
 from service.search.facets import VALUES, Facets, facets
 from service.search.query import ByMoment, ImageLike, MaxPer, Query
+from service.search.saved import SavedSearches
 from service.search.score_histogram import BINS, ScoreHistogram, score_histogram
 from service.search.search import (
     Hit,
@@ -543,6 +544,11 @@ class Lake:
         from service.search.ledgers import LedgersInUse
 
         return LedgersInUse(self._layout)
+
+    @cached_property
+    def searches(self) -> SavedSearches:
+        """The searches that people saved by name, beside the lake."""
+        return SavedSearches(self._layout.searches)
 
     def close(self) -> None:
         """Let `vacuum` delete the snapshot this lake had open."""

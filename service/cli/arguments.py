@@ -11,6 +11,7 @@ from service.cli.facets import add_facets
 from service.cli.filters.verb import add_filter
 from service.cli.indexing import add_index
 from service.cli.mcp import add_mcp
+from service.cli.saving import add_saved
 from service.cli.searching import add_search
 from service.cli.serving import add_key, add_serve
 from service.cli.syncing import add_sync
@@ -41,6 +42,7 @@ def parser() -> Parser:
     add_export_vectors(verbs)
     add_search(verbs)
     add_facets(verbs)
+    add_saved(verbs)
     add_tag(verbs)
     add_serve(verbs)
     add_mcp(verbs)

@@ -15,6 +15,7 @@ from indexer.sources.names import one_line
 from service.cli.codes import DONE
 from service.cli.histogram import print_histogram
 from service.cli.parts import Verbs, add_json, add_trust_model, add_verb, positive, tell_minus
+from service.cli.saving import add_saved_options, save, saved_query
 from service.cli.usage import in_quotes
 from service.search.query import DEFAULT_K, OPTIONS, Option, Query
 from service.search.typed import TypedQuery
@@ -94,6 +95,7 @@ def add_search(verbs: Verbs) -> None:
         action="store_true",
         help="every row, or every row above --min-z, instead of -k hits",
     )
+    add_saved_options(parser)
     add_trust_model(parser)
     shape = parser.add_mutually_exclusive_group()
     add_json(shape)  # type: ignore[arg-type]
@@ -171,6 +173,10 @@ def _answer(arguments: argparse.Namespace) -> int:
         raise BadRequest("--histogram", "it names no image; leave --paths and --print0 out")
     tell_minus(arguments.texts, "--not-text")
     with Lake.open(arguments.lake, trust_model=bool(arguments.trust_model)) as lake:
+        if arguments.saved is not None:
+            query = saved_query(lake, arguments.saved, query)
+        if arguments.save is not None:
+            save(lake, arguments.save, query)
         for problem in lake.problems:
             print(f"warning: {problem}", file=sys.stderr)
         if not lake.rows:

@@ -45,6 +45,7 @@ class Need:
 
 FILTER = "/v1/lakes/{}/filters/{}"
 TAGS = "/v1/lakes/{}/tags"
+SEARCH = "/v1/lakes/{}/searches/{}"
 # The first line that fits counts. What a later route needs goes above the last two lines.
 NEEDS: Sequence[Need] = (
     Need("GET", "/", None),  # the page shows nothing by itself
@@ -68,6 +69,8 @@ NEEDS: Sequence[Need] = (
     Need("POST", f"{FILTER}/decide", "read"),  # it changes nothing
     Need("POST", TAGS, "label"),
     Need("POST", f"{TAGS}/undo", "label"),
+    Need("PUT", SEARCH, "label"),
+    Need("DELETE", SEARCH, "label"),
     Need("GET", "*", "read"),
     Need("*", "*", "write"),
 )

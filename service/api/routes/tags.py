@@ -146,7 +146,7 @@ def list_tags(request: Request, lake: LakeName) -> Response:
 def tag(request: Request, lake: LakeName, body: TagRequest) -> Response:
     """One act, however many images it is about: `undo` takes all of it back."""
     served = _served(request, lake)
-    by = _by(request, body.by) or UNNAMED
+    by = signed(request, body.by) or UNNAMED
     hits = None if body.search is None else _hits(request.app.state, served, body.search)
     snapshot = served.lake.snapshot
     change: Callable[..., Tagged] = take_tag if body.remove else give_tag
@@ -168,7 +168,7 @@ def tag(request: Request, lake: LakeName, body: TagRequest) -> Response:
 def undo(request: Request, lake: LakeName, body: TagUndoRequest) -> Response:
     """The last one in force: of the key, where keys are asked for; of `by`, where it is said."""
     book = _served(request, lake).lake.snapshot.tag_book
-    return _json({"undone": _facts(book.undo(_by(request, body.by)))})
+    return _json({"undone": _facts(book.undo(signed(request, body.by)))})
 
 
 def _hits(state: State, served: ServedLake, search: SearchRequest) -> Positions:
@@ -191,7 +191,11 @@ def _hits(state: State, served: ServedLake, search: SearchRequest) -> Positions:
         raise UnknownFilter(served.name, name, error.nearest, field="search.filter") from None
 
 
-def _by(request: Request, said: str | None) -> str | None:
+def signed(request: Request, said: str | None) -> str | None:
+    """Under which name it is saved: the key's, where keys are asked for.
+
+    :raises Refused: if another's is said.
+    """
     access: Access = request.scope[IN_SCOPE]
     return access.labeller(request, {said}) or said
 

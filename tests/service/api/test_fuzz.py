@@ -64,6 +64,10 @@ OPERATIONS = (
     "GET /v1/lakes/{lake}/tags",
     "POST /v1/lakes/{lake}/tags",
     "POST /v1/lakes/{lake}/tags/undo",
+    "GET /v1/lakes/{lake}/searches",
+    "GET /v1/lakes/{lake}/searches/{name}",
+    "PUT /v1/lakes/{lake}/searches/{name}",
+    "DELETE /v1/lakes/{lake}/searches/{name}",
     "GET /v1/lakes/{lake}/filters",
     "POST /v1/lakes/{lake}/filters",
     "POST /v1/lakes/{lake}/filters/upload",
@@ -92,6 +96,8 @@ NAMES = {  # of filters that are made or deleted; the others ask about the one t
     "POST /v1/lakes/{lake}/filters": "new",
     "POST /v1/lakes/{lake}/filters/upload": "shown",
     "POST /v1/lakes/{lake}/tags": "tag",
+    "PUT /v1/lakes/{lake}/searches/{name}": "new",
+    "DELETE /v1/lakes/{lake}/searches/{name}": "gone",
 }
 IN_JSON = {"texts", "images", "vector", "keep", "drop", "target"}  # what fields of a form hold
 KEY: dict[str, str] = {}  # a real one, once there is one
@@ -148,6 +154,8 @@ def _make_filters(desk: Desk) -> None:
         assert not mine.apply()["refused"]
         for number in range(EXAMPLES):
             filters.copy("mine", f"gone-{number}")
+            lake.searches.save(f"gone-{number}", {"query": "red"})
+        lake.searches.save("mine", {"query": "red"})
 
 
 @pytest.mark.parametrize("label", OPERATIONS)

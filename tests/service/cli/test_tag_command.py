@@ -130,3 +130,24 @@ def test_a_damaged_log_is_mended(lake: str, capsys: Capture) -> None:
     assert (done["kept"], done["lost"]) == (1, 1)
     assert b"right" in Path(done["aside"]).read_bytes()
     assert told(capsys, "tag", lake)[1] == f"rain{1:>12}\n"
+
+
+def test_a_search_is_saved_listed_taken_up_and_deleted(lake: str, capsys: Capture) -> None:
+    assert told(capsys, "saved", lake) == (0, "", "no search was saved\n")
+    first = told(
+        capsys, "search", lake, "red", "--where", "row_id < 4", "--save", "Warm", "--paths"
+    )
+    assert first[0] == 0 and first[2].startswith("saved as Warm\n")
+    again = told(capsys, "search", lake, "--saved", "warm", "--paths")
+    assert (again[0], again[1]) == (0, first[1])
+    assert (
+        len(told(capsys, "search", lake, "--saved", "warm", "--paths", "-k", "1")[1].split()) == 1
+    )
+    (listed,) = json.loads(told(capsys, "saved", lake, "--json")[1])["searches"]
+    assert (listed["name"], listed["query"]["where"]) == ("Warm", "row_id < 4")
+    assert told(capsys, "saved", lake)[1].startswith('Warm  {"texts": [{"text": "red", ')
+    code, _, err = told(capsys, "search", lake, "blue", "--saved", "warm")
+    assert code == 2 and err.startswith("lakesift: --saved: it brings its own texts")
+    assert told(capsys, "saved", lake, "--delete", "WARM")[1] == "deleted Warm\n"
+    code, _, err = told(capsys, "search", lake, "--saved", "warm")
+    assert code == 1 and err.startswith(f"lakesift: {lake} has no saved search 'warm'; ")

@@ -354,6 +354,9 @@ def test_the_table_of_scopes() -> None:
     assert scope_needed("GET", "/v1/lakes/x/tags") == "read"
     assert scope_needed("POST", "/v1/lakes/x/tags") == "label"
     assert scope_needed("POST", "/v1/lakes/x/tags/undo") == "label"
+    assert scope_needed("GET", "/v1/lakes/x/searches/y") == "read"
+    assert scope_needed("PUT", "/v1/lakes/x/searches/y") == "label"
+    assert scope_needed("DELETE", "/v1/lakes/x/searches/y") == "label"
     assert scope_needed("POST", "/v1/lakes/x/filters//label") == "write"  # no such route
     assert scope_needed("BREW", "/nonsense") == "write"
     assert NEEDS[-1] == Need("*", "*", "write")  # whatever is forgotten is shut
