@@ -60,8 +60,9 @@ export const signIn = (key) => ask("POST", "/v1/session", { body: { key } });
 export const signOut = () => ask("DELETE", "/v1/session");
 export const lakes = async () => (await ask("GET", "/v1/lakes")).answer.lakes;
 export const columns = async (lake) => (await ask("GET", `${lakePath(lake)}/columns`)).answer.columns;
-export const facets = async (lake, where, signal) =>
-  (await ask("POST", "/v1/facets", { body: { lake, where: where || null }, signal })).answer;
+/** @param {Object} above examples and the min_z, where those alone are counted that match so strongly */
+export const facets = async (lake, where, above, signal) =>
+  (await ask("POST", "/v1/facets", { body: { lake, where: where || null, ...above }, signal })).answer;
 export const row = async (lake, rowId, signal) =>
   (await ask("GET", `${lakePath(lake)}/rows/${rowId}`, { signal })).answer.row;
 

@@ -41,7 +41,7 @@ function endOfQuoted(text, start) {
 export const columnName = (name) =>
   /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
 
-const literal = (value) => (typeof value === "boolean" ? String(value).toUpperCase() : `'${value.replaceAll("'", "''")}'`);
+export const literal = (value) => (typeof value === "boolean" ? String(value).toUpperCase() : `'${value.replaceAll("'", "''")}'`);
 const limit = (value) => {
   if (typeof value === "number") return String(value);
   return `${/(Z|[+-]\d\d:\d\d)$/.test(value) ? "TIMESTAMPTZ" : "TIMESTAMP"} '${value}'`;
