@@ -8,12 +8,13 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from indexer.arrays import Positions, Vectors
+from indexer.arrays import Positions, RowMask, Vectors
 from indexer.disk import manifest as manifest_module
 from indexer.disk.entries import check_lake, read_file
 from indexer.disk.layout import Layout
@@ -27,7 +28,7 @@ from service.search.decided import DecidedBy, DecidedRows
 from service.search.facets import VALUES, Facets, facets
 from service.search.query import ByMoment, ImageLike, MaxPer, Query
 from service.search.saved import SavedSearches
-from service.search.score_histogram import BINS, ScoreHistogram, score_histogram
+from service.search.score_histogram import BINS, ScoreHistogram, masks_above, score_histogram
 from service.search.search import (
     Hit,
     Page,
@@ -376,13 +377,21 @@ class Lake:
         values: int,
         snapshot: Snapshot | None = None,
     ) -> Facets:
-        """As `facets`, by a query's where and decided alone; on the current snapshot, if none is
-        given.
+        """As `facets`, by a query's where and decided; on the current snapshot, if none is given.
+        With examples and a min_z among the images alone that match so strongly.
         """
-        query.check_browsing()
         snapshot = self.snapshot if snapshot is None else snapshot
         by = query.decided
-        among = None if by is None else self.rows_decided(snapshot, by).masks
+        among: Sequence[RowMask] | None
+        if query.has_examples and query.min_z is not None:
+            # Without its where: a column is counted without the conditions that ask for it alone.
+            everywhere = replace(query, where=None)
+            among = masks_above(
+                understand(snapshot, everywhere, lambda: self.embedder, self.rows_decided)
+            )
+        else:
+            query.check_browsing()
+            among = None if by is None else self.rows_decided(snapshot, by).masks
         return facets(snapshot, query.where, columns, values=values, among=among)
 
     def tags(self) -> dict[str, int]:

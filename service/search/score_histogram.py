@@ -96,6 +96,18 @@ def score_histogram(asked: Understood, bins: int = BINS) -> ScoreHistogram:
     )
 
 
+def masks_above(asked: Understood) -> list[RowMask]:
+    """bool, (rows of the part,), a mask a part: what a search with the query's min_z finds.
+
+    :raises BadRequest: if there is no z.
+    """
+    min_z = asked.query.min_z
+    if min_z is None:
+        raise BadRequest("min_z", "say from which match strength on")
+    cut = least_score(asked.snapshot, background_centre(asked.snapshot, asked.vector), min_z)
+    return _Passing(asked).masks(cut)
+
+
 class _Passing:
     """The rows that pass, with their scores: at most `epsilon` off those of a search."""
 
@@ -150,9 +162,24 @@ class _Passing:
 
     def at_least(self, cut: float) -> int:
         """How many a search for this score or more finds."""
+        return int(np.count_nonzero(self._above(cut)))
+
+    def masks(self, cut: float) -> list[RowMask]:
+        """bool, (rows of the part,), a mask a part: which they are."""
+        above = self._above(cut)
+        ends = np.cumsum([part.rows for part in self._snapshot.parts])
+        whole = above
+        if self._places is not None:
+            whole = np.zeros(int(ends[-1]) if len(ends) else 0, bool)
+            whole[self._places[above]] = True
+        return np.split(whole, ends[:-1]) if len(ends) else []
+
+    def _above(self, cut: float) -> RowMask:
+        """bool, (n,): which of those that pass a search for this score or more finds."""
+        above: RowMask = self.scores >= cut
         unsure = np.flatnonzero(np.abs(self.scores - np.float32(cut)) <= 2 * self.epsilon)
-        sure = np.count_nonzero(self.scores >= cut) - np.count_nonzero(self.scores[unsure] >= cut)
-        return int(sure) + int(np.count_nonzero(self.exact(unsure) >= cut))
+        above[unsure] = self.exact(unsure) >= cut
+        return above
 
 
 def _binned(passing: _Passing, centre: Centre, bins: int) -> tuple[float, float, NDArray[np.int64]]:

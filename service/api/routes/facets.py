@@ -7,14 +7,20 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
+from starlette.datastructures import State
 from starlette.responses import Response
 
 from indexer.errors import UnknownFilter
-from service.api.schemas import ErrorAnswer, Strict
+from service.api.forms import checked
+from service.api.plans import Uploads, make_plan
+from service.api.schemas import ErrorAnswer, Examples, Finite, SearchRequest
 from service.api.serving.hub import ServedLake
 from service.search.decided import Wanted
-from service.search.facets import MAX_VALUES, VALUES
+from service.search.facets import MAX_VALUES, VALUES, Facets
+from service.search.facets import facets as count
 from service.search.query import Query
+from service.search.score_histogram import masks_above
+from service.snapshot.snapshot import Snapshot
 from service.where.syntax import MAX_BYTES
 
 MAX_COLUMNS = 200
@@ -26,10 +32,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/v1", tags=["lakes"])
 
 
-class FacetsRequest(Strict):
-    """Which columns of which rows."""
+class FacetsRequest(Examples):
+    """Which columns of which rows. Examples count only with a `min_z`."""
 
-    lake: str | None = Field(None, description="Its name; may be left out where one is served.")
     where: str | None = Field(
         None,
         max_length=MAX_BYTES,
@@ -38,6 +43,9 @@ class FacetsRequest(Strict):
     )
     filter: str | None = Field(None, max_length=300, description="As search takes it.")
     decision: list[Wanted] | None = Field(None, min_length=1, max_length=4)
+    min_z: Finite | None = Field(
+        None, description="With examples: only images whose match with them is so strong."
+    )
     columns: Annotated[
         list[str] | None,
         Field(
@@ -90,20 +98,43 @@ def facets(request: Request, body: FacetsRequest) -> Response:
     """Values with their numbers of rows, or a histogram, for each column; the exact number of rows
     that pass. Counted on one snapshot.
     """
-    served: ServedLake = request.app.state.hub.lake(body.lake)
-    query = Query().with_options(
-        {"where": body.where or None, "filter": body.filter, "decision": body.decision}
+    examples = body.model_dump(
+        include={"query", "texts", "images", "vector"}, exclude_defaults=True
     )
-    snapshot = served.lake.snapshot
-    try:
-        found = served.lake.count_columns(
-            query, body.columns, values=body.values, snapshot=snapshot
-        )
-    except UnknownFilter as error:  # callers need not know our folders
-        raise UnknownFilter(served.name, str(body.filter), error.nearest, field="filter") from None
+    if examples and body.min_z is not None:
+        snapshot, found = _above(request.app.state, body, examples)
+    else:
+        snapshot, found = _all(request.app.state.hub.lake(body.lake), body)
     answer = {
         "snapshot": snapshot.number,
         "rows": found.rows,
         "facets": [each.to_json() for each in found.facets],
     }
     return Response(orjson.dumps(answer), media_type="application/json")
+
+
+def _all(served: ServedLake, body: FacetsRequest) -> tuple[Snapshot, Facets]:
+    query = Query().with_options(
+        {
+            "where": body.where or None,
+            "filter": body.filter,
+            "decision": body.decision,
+            "min_z": body.min_z,
+        }
+    )
+    snapshot = served.lake.snapshot
+    try:
+        return snapshot, served.lake.count_columns(
+            query, body.columns, values=body.values, snapshot=snapshot
+        )
+    except UnknownFilter as error:  # callers need not know our folders
+        raise UnknownFilter(served.name, str(body.filter), error.nearest, field="filter") from None
+
+
+def _above(state: State, body: FacetsRequest, examples: dict[str, Any]) -> tuple[Snapshot, Facets]:
+    """Among the images that match so strongly."""
+    options = body.model_dump(include={"lake", "filter", "decision", "min_z"}, exclude_none=True)
+    asked = make_plan(state, checked(SearchRequest, examples | options), Uploads()).asked
+    among = masks_above(asked)
+    found = count(asked.snapshot, body.where or None, body.columns, values=body.values, among=among)
+    return asked.snapshot, found

@@ -64,9 +64,12 @@ export const about = async (lake) => (await ask("GET", `${lakePath(lake)}/about`
 /** The fields by which a request names a decision of a filter. */
 export const asked = (within) => (within ? { filter: within.filter, decision: [within.decision] } : {});
 
-/** @param {{where: string, within: ?Within}} among */
-export const facets = async (lake, { where, within }, signal) =>
-  (await ask("POST", "/v1/facets", { body: { lake, where: where || null, ...asked(within) }, signal })).answer;
+/**
+ * @param {{where: string, within: ?Within}} among
+ * @param {Object} above examples and the min_z, where those alone are counted that match so strongly
+ */
+export const facets = async (lake, { where, within }, above, signal) =>
+  (await ask("POST", "/v1/facets", { body: { lake, where: where || null, ...asked(within), ...above }, signal })).answer;
 export const row = async (lake, rowId, signal) =>
   (await ask("GET", `${lakePath(lake)}/rows/${rowId}`, { signal })).answer.row;
 

@@ -104,15 +104,10 @@ export function placeOf({ uri, columns = {} }) {
 
 /** One short number that says how well a hit fits, or null for a row without a query. */
 export function fit(hit) {
-  const number = strength(hit);
-  return number === null ? null : `match ${number}`;
-}
-
-/** The number alone: the match strength, or the score of a lake that is too small for it. */
-export function strength(hit) {
-  if (typeof hit.z === "number") return hit.z.toFixed(1);
+  if (typeof hit.z === "number") return `match ${hit.z.toFixed(1)}`;
   return typeof hit.score === "number" ? hit.score.toFixed(2) : null;
 }
+
 
 /** A sentence of the server's as a sentence of the page's: a capital, no field in front, a full stop. */
 export function sentence(message, field = null) {

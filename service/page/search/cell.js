@@ -2,7 +2,7 @@
 
 import { ServerGone, imageProblem, thumbnailUrl } from "../common/api.js";
 import { icon, make } from "../common/dom.js";
-import { isOfVideo, moment, nameOf, sentence, strength } from "../common/words.js";
+import { fit, isOfVideo, moment, nameOf, sentence } from "../common/words.js";
 import { tick } from "./tick.js";
 
 const PASSING = new Set([429, 503]); // too busy, or out of reach for the moment
@@ -25,7 +25,7 @@ function thumbnailSize(box) {
  */
 export function cell(hit, href) {
   const name = nameOf(hit);
-  const fits = strength(hit);
+  const fits = fit(hit)?.replace(/^match /, "") ?? null; // the number alone: there are many
   const folded = hit.collapsed?.length ?? 0;
   const at = moment(hit);
   return make(
@@ -38,7 +38,6 @@ export function cell(hit, href) {
     ),
     folded > 0 && make("span", { class: "folded", title: `${folded} nearly the same` }, `+${folded}`),
     at !== null && make("span", { class: "moment", title: isOfVideo(hit) ? SHOWN : RECORDED }, at),
-    tick(name),
     fits !== null && make("span", { class: "fit", title: fitTitle(hit) }, fits),
     make(
       "div",
@@ -46,6 +45,7 @@ export function cell(hit, href) {
       button("more", "plus", "More", `More like this: ${name}`),
       button("less", "minus", "Less", `Less like this: ${name}`),
     ),
+    tick(name),
   );
 }
 

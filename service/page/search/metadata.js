@@ -26,12 +26,15 @@ export class Metadata {
     this.#box.setAttribute("aria-busy", "true");
   }
 
-  /** @param {string} where that they were counted with */
-  show({ rows, facets }, where) {
+  /**
+   * @param {string} where that they were counted with
+   * @param {?number} minZ the cut-off that they were counted above
+   */
+  show({ rows, facets }, where, minZ = null) {
     const focused = document.activeElement?.dataset?.facet;
     this.#where = where;
     this.#box.removeAttribute("aria-busy");
-    this.#total.textContent = where ? `${images(rows)} ${rows === 1 ? "passes" : "pass"}` : "";
+    this.#total.textContent = `${images(rows)}${passing(rows, where, minZ)}`;
     this.#box.replaceChildren(...facets.map((facet) => (facet.kind === "range" ? this.#range(facet) : this.#values(facet))));
     if (focused) this.#box.querySelector(`[data-facet="${CSS.escape(focused)}"]`)?.focus();
   }
@@ -119,6 +122,11 @@ export class Metadata {
       slider(to, "to", (value) => choose(from, Math.max(value, from + 1))),
     );
   }
+}
+
+function passing(rows, where, minZ) {
+  const pass = where || minZ !== null ? ` ${rows === 1 ? "passes" : "pass"}` : "";
+  return minZ === null ? pass : `${pass}, with a match strength of at least ${minZ}`;
 }
 
 function framed(facet, ...inside) {

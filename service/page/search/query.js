@@ -34,6 +34,13 @@ async function browse(lake, state, cursor, signal, k) {
   return { rows: answer.rows, cursor: answer.next_cursor, snapshot: answer.snapshot, took: null, hint: null, nothing: null };
 }
 
+/** What narrows the metadata panel's numbers to the images above the cut-off; nothing where there is none, or an upload. */
+export function cutOf(lake, state) {
+  if (state.minZ === null || !isQuery(state) || of(state, "upload").length) return {};
+  const { texts, images, min_z } = fieldsOf(lake, state);
+  return { texts, images, min_z };
+}
+
 /** How strongly all images match that the state's `where` keeps. @returns {Promise<Object>} as `POST /v1/scores` answers */
 export async function scores(lake, state, uploads, signal) {
   const examples = state.examples.filter(({ kind, value }) => kind !== "upload" || uploads.has(value));

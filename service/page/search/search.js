@@ -14,7 +14,7 @@ import { Chips } from "./chips.js";
 import { Grid } from "./grid.js";
 import { takeKeys } from "./help.js";
 import { Metadata } from "./metadata.js";
-import { exampleOf } from "./query.js";
+import { cutOf, exampleOf } from "./query.js";
 import { Results } from "./results.js";
 import { SearchBox } from "./search_box.js";
 import {
@@ -206,14 +206,17 @@ class SearchPage {
   async #count() {
     const lake = this.#lakeFacts;
     const { where, within } = this.#state;
-    const wanted = lake && JSON.stringify([lake.name, lake.snapshot, where, within]);
+    const above = lake && cutOf(lake.name, this.#state);
+    const wanted = lake && JSON.stringify([lake.name, lake.snapshot, where, within, above]);
     if (!lake || this.#counted === wanted) return;
     this.#counted = wanted;
     this.#counting.abort();
     this.#counting = new AbortController();
     this.#metadata.wait();
     try {
-      this.#metadata.show(await api.facets(lake.name, { where, within }, this.#counting.signal), where);
+      const counted = await api.facets(lake.name, { where, within }, above, this.#counting.signal);
+      this.#metadata.show(counted, where, above.min_z ?? null);
+      this.#where.offerValues(counted.facets);
     } catch (error) {
       if (error.name === "AbortError") return;
       this.#counted = null; // they only help: a search says what is wrong
@@ -225,6 +228,7 @@ class SearchPage {
     const lake = this.#lake;
     if (lake === null || this.#columnsOf === lake) return;
     this.#columnsOf = lake;
+    this.#where.forgetValues();
     try {
       this.#where.offer(await api.columns(lake));
     } catch {

@@ -2,9 +2,12 @@
 
 import { button, byId } from "../common/dom.js";
 import { sentence } from "../common/words.js";
-import { columnName } from "./where_terms.js";
+import { columnName, literal } from "./where_terms.js";
 
 const WORD = /[\w.]*$/;
+// A column, = or the like, and the beginning of a text: 'val
+const TEXT = /("(?:[^"]|"")+"|[A-Za-z_][\w.]*)\s*(?:=|<>|!=|\b(?:NOT\s+)?IN\s*\((?:\s*'(?:[^']|'')*'\s*,)*|\bLIKE)\s*(?:'((?:[^']|'')*))?$/i;
+const VALUES_SHOWN = 12;
 // Of use to few: offered to those who begin to type them.
 const RARE = new Set([
   "member", "offset", "length", "row_group", "row_index", "stream_id", "time_us", "region_px",
@@ -18,6 +21,7 @@ export class WherePanel {
   #minZ = byId("min-z");
   #problem = byId("where-problem");
   #columns = [];
+  #facets = new Map(); // column's name -> its values, those that most images have first
 
   /** @param {{apply: function({where: string, minZ: ?number}), opened: function()}} does */
   constructor(does) {
@@ -67,9 +71,24 @@ export class WherePanel {
     this.#offer();
   }
 
-  /** The columns that go on with the word before the cursor. */
+  /** @param {Object[]} facets as they were counted: what a column's values are completed from */
+  offerValues(facets) {
+    for (const { name, values } of facets) if (values) this.#facets.set(name, values.map(({ value }) => value));
+    this.#offer();
+  }
+
+  forgetValues() {
+    this.#facets.clear();
+  }
+
+  /** The columns that go on with the word before the cursor; behind a column and a sign its values. */
   #offer() {
     const before = this.#where.value.slice(0, this.#where.selectionStart ?? undefined);
+    const text = this.#fittingValues(before);
+    if (text) {
+      const { begun, values } = text;
+      return byId("columns").replaceChildren(...values.map((value) => this.#value(value, begun)));
+    }
     const word = WORD.exec(before)[0].toLowerCase();
     const fitting = word ? this.#columns.filter(({ name }) => name.toLowerCase().startsWith(word)) : [];
     const isNamed = fitting.length === 1 && fitting[0].name.toLowerCase() === word;
@@ -79,6 +98,35 @@ export class WherePanel {
 
   #column({ name, type }, word) {
     return button({ class: "column", title: `${name}: ${type}` }, () => this.#insert(name, word), name);
+  }
+
+  /** @returns {?{begun: ?string, values: (string|boolean)[]}} begun: the text so far; null: no value is being written */
+  #fittingValues(before) {
+    const found = TEXT.exec(before);
+    if (!found) return null;
+    const name = found[1].startsWith('"') ? found[1].slice(1, -1).replaceAll('""', '"') : found[1];
+    const known = this.#facets.get([...this.#facets.keys()].find((each) => each.toLowerCase() === name.toLowerCase()));
+    const begun = found[2] ?? null;
+    const wanted = (begun ?? "").replaceAll("''", "'").toLowerCase();
+    const fits = (value) => (begun === null || typeof value === "string") && String(value).toLowerCase().startsWith(wanted);
+    const values = (known ?? []).filter(fits).slice(0, VALUES_SHOWN);
+    return values.length ? { begun, values } : null;
+  }
+
+  #value(value, begun) {
+    const shown = value === "" ? "(empty)" : String(value);
+    return button({ class: "column", title: `The value ${shown}` }, () => this.#write(value, begun), shown);
+  }
+
+  #write(value, begun) {
+    const end = this.#where.selectionStart ?? this.#where.value.length;
+    const start = begun === null ? end : end - begun.length - 1;
+    const before = this.#where.value.slice(0, start);
+    const space = /[\s(]$/.test(before) ? "" : " ";
+    const after = this.#where.value[end] === "'" && begun !== null ? end + 1 : end; // its own end was written already
+    this.#where.setRangeText(`${space}${literal(value)} `, start, after, "end");
+    this.#where.focus();
+    this.#offer();
   }
 
   #insert(name, word) {

@@ -43,7 +43,7 @@ const KEYWORD = /(^|\.)(and|or|not|in|like|ilike|between|is|null|true|false)(\.|
 /** A column as SQL names it. */
 export const columnName = (name) => (PLAIN.test(name) && !KEYWORD.test(name) ? name : `"${name.replaceAll('"', '""')}"`);
 
-const literal = (value) => (typeof value === "boolean" ? String(value).toUpperCase() : `'${value.replaceAll("'", "''")}'`);
+export const literal = (value) => (typeof value === "boolean" ? String(value).toUpperCase() : `'${value.replaceAll("'", "''")}'`);
 const limit = (value) => {
   if (typeof value === "number") return String(value);
   return `${/(Z|[+-]\d\d:\d\d)$/.test(value) ? "TIMESTAMPTZ" : "TIMESTAMP"} '${value}'`;

@@ -53,6 +53,15 @@ def test_a_cut_is_counted_as_a_search_finds_it(tmp_path: Path) -> None:
     with TestClient(app, base_url="http://127.0.0.1") as client:
         said = {"query": "red", "min_z": 1, "bins": 8}
         answer = client.post("/v1/scores", json=said).json()
+        # Rows 89 to 101, and of those row 95 and above.
+        cut = {"query": "red", "min_z": 1, "columns": ["row_id"]}
+        above = client.post("/v1/facets", json=cut).json()
+        both = client.post("/v1/facets", json={**cut, "where": "row_id >= 95"}).json()
+        alone = client.post("/v1/facets", json={"min_z": 1})
+    assert (above["rows"], above["facets"][0]["bins"][0]["low"]) == (13, 89)
+    # The column's own condition does not count in its bars, the cut does.
+    assert (both["rows"], both["facets"]) == (7, above["facets"])
+    assert alone.json()["error"]["field"] == "min_z"
     assert (answer["unit"], answer["min_z"], answer["above"]) == ("z", 1.0, 13)
     assert (answer["low"], answer["step"], answer["counts"]) == (
         -1.5,

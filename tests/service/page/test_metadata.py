@@ -73,6 +73,33 @@ def test_values_and_ranges_write_the_where(visit: Visit, served: Served) -> None
     expect(page.locator("#where")).to_have_value("seen IN (TRUE)")
 
 
+def test_columns_and_their_values_are_completed(visit: Visit, served: Served) -> None:
+    page = visit(served).open("/").page
+    page.get_by_role("button", name="Metadata").click()
+    expect(page.get_by_role("region", name="robot")).to_be_visible()
+    offered = page.get_by_role("group", name="Columns to filter by").get_by_role("button")
+    page.locator("#where").press_sequentially("rob")
+    expect(offered).to_have_text(["robot"])
+    offered.first.click()
+    page.locator("#where").press_sequentially("= ")
+    expect(offered).to_have_text(["a", "b", "it's"])
+    page.locator("#where").press_sequentially("'I")
+    expect(offered).to_have_text(["it's"])
+    offered.first.click()
+    expect(page.locator("#where")).to_have_value("robot = 'it''s' ")
+    page.locator("#where").press_sequentially("OR robot IN ('a', ")
+    expect(offered).to_have_text(["a", "b", "it's"])
+    offered.nth(1).click()
+    page.locator("#where").press_sequentially(") OR seen = ")
+    expect(offered).to_have_text(["false", "true"])
+    offered.nth(1).click()
+    expect(page.locator("#where")).to_have_value(
+        "robot = 'it''s' OR robot IN ('a', 'b' ) OR seen = TRUE "
+    )
+    page.locator("#where").press("Enter")
+    expect(page.locator("#status")).to_have_text("12 images")
+
+
 def test_what_was_typed_stays(visit: Visit, served: Served) -> None:
     page = visit(served).open("/?where=distance+%3C+3+OR+robot+%3D+%27b%27").page
     expect(page.locator("#passing")).to_have_text("7 images pass")

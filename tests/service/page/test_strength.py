@@ -72,6 +72,15 @@ def test_where_narrows_what_is_counted(visit: Visit, reds: Served) -> None:
     expect(page.locator("#status")).to_have_text(re.compile("^12 images"))
 
 
+def test_the_metadata_panel_counts_above_the_cut_off(visit: Visit, reds: Served) -> None:
+    page = visit(reds).open("/?q=red&min_z=3").page
+    page.get_by_role("button", name="Metadata").click()
+    expect(page.locator("#passing")).to_have_text(
+        "10 images pass, with a match strength of at least 3"
+    )
+    expect(page.get_by_role("region", name="format").get_by_role("button")).to_have_text(["png10"])
+
+
 def test_without_a_query_there_is_none(visit: Visit, reds: Served) -> None:
     page = visit(reds).open("/").page
     expect(page.locator("#strength")).to_be_hidden()
