@@ -170,13 +170,15 @@ class ByteQuery:
         """:param query: int8, (head,) or (dim - head,), in -127..127."""
         self._query = _tensor(np.ascontiguousarray(query[None]))
 
-    def multiply(self, codes: numkong.Tensor, found: numkong.Tensor) -> None:
-        """Exact products with these rows.
+    def multiply(self, codes: numkong.Tensor, start: int, end: int, room: Room, at: int) -> None:
+        """Exact products with some rows.
 
-        :param codes: some rows of `CodeBlock.tensors`.
-        :param found: as many of a `Room`.
+        :param codes: one of `CodeBlock.tensors`; its rows from start to end.
+        :param at: where in the room the first product goes.
         """
-        numkong.cdist(codes, self._query, "dot", out=found)
+        rows: Any = codes[start:end]  # not copied; numkong says that it may be a number
+        found: Any = room.tensor[at : at + end - start]
+        numkong.cdist(rows, self._query, "dot", out=found)
 
 
 class Room:
@@ -193,7 +195,8 @@ def _tensor(array: NDArray[Any]) -> numkong.Tensor:
     :param array: whole numbers, (n, m), contiguous.
     """
     address = array.__array_interface__["data"][0]
-    return numkong.from_pointer(address, array.shape, array.dtype.name, owner=array)
+    name: Any = array.dtype.name
+    return numkong.from_pointer(address, array.shape, name, owner=array)
 
 
 def most_queries() -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -135,7 +135,7 @@ def facets(
     found = []
     for name in wanted:
         if name == tag:
-            with suppress(() if columns is not None else LakeDamaged):
+            with nullcontext() if columns is not None else suppress(LakeDamaged):
                 facet = _facet_of_tags(snapshot, name, tags(), masks.without(tag), values)
                 found += [facet] if columns is not None or facet.rows else []
             continue

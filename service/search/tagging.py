@@ -97,7 +97,8 @@ def take_tag(snapshot: Snapshot, name: str, choice: Choice | None, by: str) -> T
     if known is None:
         there = ", ".join(tags.names[:20]) or "none"
         raise BadRequest("name", f"no image has the tag {name}; the tags are: {there}")
-    rows, missing = tags.rows(known), ()
+    rows = tags.rows(known)
+    missing: tuple[int, ...] = ()
     if choice is not None:
         # both rise, and hold each row once
         rows, missing = np.intersect1d(rows, choice.row_ids, assume_unique=True), choice.missing

@@ -247,7 +247,8 @@ def _about_best(groups: Values, largest: Values) -> Positions:
     every, of_group = np.arange(count), np.empty(count, np.int64)
     group, at = np.divmod(np.flatnonzero(largest == largest.max(axis=0)), count)
     of_group[at] = group
-    return of_group * FOLD + groups[of_group, :, every].argmax(axis=1)
+    places: Positions = of_group * FOLD + groups[of_group, :, every].argmax(axis=1)
+    return places
 
 
 def _may_be(groups: Values, largest: Values, least: Values) -> tuple[Positions, Positions]:

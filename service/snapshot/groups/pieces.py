@@ -44,7 +44,7 @@ class Pieces:
         )
 
     def __len__(self) -> int:
-        return self._bounds[-1]
+        return int(self._bounds[-1])
 
     def of_groups(self, numbers: NDArray[np.float64]) -> NDArray[np.float32]:
         """float32, (rows,): of each row the number of its group, rounded up.
@@ -57,7 +57,8 @@ class Pieces:
     def numbers(self, rows: Positions) -> Positions:
         """int64, (n,): of these rows their numbers among those of all groups."""
         homes = np.searchsorted(self._ats, rows, side="right") - 1
-        return self._begins[homes] + (rows - self._ats[homes])
+        numbers: Positions = self._begins[homes] + (rows - self._ats[homes])
+        return numbers
 
     def mask(self, alive: RowMask) -> RowMask:
         """bool, (rows,): what a mask of the rows of all groups says of these."""
@@ -88,7 +89,7 @@ class Pieces:
         room, at = Room(len(found)), 0
         for home, start, end in pieces:
             codes = self._blocks[home].tensors[half == "tail"]
-            asked.multiply(codes[start:end], room.tensor[at : at + end - start])
+            asked.multiply(codes, start, end, room, at)
             at += end - start
         name = f"{half}_scale"
         scales = [getattr(self._blocks[home], name)[start:end] for home, start, end in pieces]

@@ -168,7 +168,7 @@ class _Probe:
         vector = (self._turned.head if half == "head" else self._turned.tail).exact
         codes = self._pieces.codes(half, numbers).astype(np.float32)
         scales = self._pieces.column(f"{half}_scale", numbers)
-        return (scales * np.vecdot(codes, vector)).astype(np.float64)
+        return np.asarray(scales * np.vecdot(codes, vector), np.float64)
 
 
 def _floor(score: float) -> float:

@@ -99,7 +99,7 @@ class Turned:
         )
         of_faiss = self.dim * _ROUNDED / (1 - self.dim * _ROUNDED) * self.length
         farthest = self._centre + self._stretch * (head + tail) + rest
-        return np.asarray(roundings * _ROUNDED * numbers + of_faiss * farthest)
+        return np.asarray(roundings * _ROUNDED * numbers + of_faiss * farthest, np.float64)
 
     def epsilon(
         self, longest: NDArray[np.float64], *, both: bool, roundings: int = 8

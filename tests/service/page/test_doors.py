@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 
 from service.lake import Lake
 from service.relevance import Filters, Target
@@ -55,9 +55,8 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def test_a_search_becomes_a_filter_with_all_that_it_was_for(visit: Visit, applied: Served) -> None:
     visitor = visit(applied).open("/?q=red&also=yellow&not=blue&like=2&unlike=4&where=width_px+>+1")
     page = visitor.page
-    page.set_input_files(
-        "#files", [{"name": "mine.png", "mimeType": "image/png", "buffer": png(RED)}]
-    )
+    mine: FilePayload = {"name": "mine.png", "mimeType": "image/png", "buffer": png(RED)}
+    page.set_input_files("#files", [mine])
     expect(page.locator("#chips li")).to_have_count(5)
     visitor.settled()
     search = visitor.address

@@ -122,7 +122,9 @@ def test_bins_are_round_and_hold_all(
     assert (found[-1].low, found[-1].high) == pytest.approx(last, rel=1e-12)
     assert len(found) == bins
     assert sum(each.rows for each in found) == 2
-    assert all(each.low < each.high for each in found[:-1])
+    lows = [float(each.low) for each in found]
+    assert lows == sorted(set(lows))
+    assert all(float(each.low) < float(each.high) for each in found[:-1])
 
 
 def test_times_are_a_range_in_words_a_where_takes(lake: Path) -> None:

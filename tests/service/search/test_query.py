@@ -14,14 +14,16 @@ from pydantic import ValidationError
 from indexer.errors import BadRequest
 from service import Lake, Query
 from service.api.cursor import Cursor
-from service.api.routes.search import UPLOAD_FIELDS, _option_field
+from service.api.routes.search import UPLOAD_FIELDS, option_field
 from service.api.schemas import SearchRequest, object_of
+from service.api.signing import Signer
 from service.cli.arguments import parser
 from service.cli.searching import _add_option
 from service.search.decided import DecidedBy
 from service.search.query import EXAMPLES, OPTIONS, ByMoment, MaxPer, Option
 from tests.service.lakes import Maker, unit
 
+SIGNER = Signer("a secret of the tests")
 WHOLE = Query(
     texts=[("a cat", 1.0), ("rain", -0.5)],
     row_ids=[(7, 1.0)],
@@ -191,7 +193,7 @@ def test_every_door_takes_every_option() -> None:
 
 def test_a_cursor_takes_every_option_with_it() -> None:
     """Also one that the cursor's module has not heard of."""
-    back = Cursor.decode(Cursor("my", 1, 2, WHOLE_FOR_CURSOR, "0123").encode()).query
+    back = Cursor.decode(Cursor("my", 1, 2, WHOLE_FOR_CURSOR, "0123").encode(SIGNER), SIGNER).query
     assert back.to_json() == WHOLE_FOR_CURSOR.to_json() | {"k": 10}
     assert set(back.to_json()) >= {option.name for option in OPTIONS}
 
@@ -261,4 +263,4 @@ def test_an_object_of_a_flag_s_words(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_an_object_in_a_form_is_json() -> None:
-    assert get_args(_option_field(NEAR).annotation)[0] == str | None
+    assert get_args(option_field(NEAR).annotation)[0] == str | None
