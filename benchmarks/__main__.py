@@ -100,6 +100,13 @@ def main() -> int:
         "--quick", action="store_true", help="small sizes, one round: does it run at all?"
     )
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help="index these photos as well")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        action="append",
+        metavar="N",
+        help="of the lakes of filter_at_scale; may be given several times (default: 1000000 and 4000000)",
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - {*NAMES, *LONG}:
         parser.error(
@@ -112,7 +119,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="lakesift-bench-") as folder:
         for name in arguments.names or NAMES:
             print(f"{name} ...", file=sys.stderr, flush=True)
-            for measurement in _run(name, Path(folder) / name, arguments.photos, arguments.quick):
+            for measurement in _run(name, Path(folder) / name, arguments):
                 measurements.append(measurement)
                 print(f"  {table([measurement]).splitlines()[-1]}", file=sys.stderr, flush=True)
     print(table(measurements))
@@ -121,10 +128,13 @@ def main() -> int:
     return 0
 
 
-def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterator[Measurement]:
+def _run(name: str, workspace: Path, arguments: argparse.Namespace) -> Iterator[Measurement]:
     workspace.mkdir()
+    quick: bool = arguments.quick
     if name == "indexing":
-        return measure_indexing(workspace, photos, quick=quick)
+        return measure_indexing(workspace, arguments.photos, quick=quick)
+    if name == "filter_at_scale":
+        return measure_filter_at_scale(workspace, quick=quick, rows=arguments.rows)
     measures = {
         "resync": measure_resync,
         "listing": measure_listing,
@@ -137,7 +147,6 @@ def _run(name: str, workspace: Path, photos: Path | None, quick: bool) -> Iterat
         "peers": measure_peers,
         "where": measure_where,
         "scoring": measure_scoring,
-        "filter_at_scale": measure_filter_at_scale,
         "memory": measure_memory,
         "command": measure_command,
         "service": measure_service,

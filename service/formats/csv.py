@@ -36,7 +36,7 @@ from service.formats.incoming import (
 )
 from service.formats.item import Item
 from service.formats.table_columns import OWN, own_column, own_values, plain_columns
-from service.search.json_columns import bytes_of, joined, plain_texts
+from service.search.json_columns import bytes_of, first_bytes, joined, numbers_json, plain_texts
 
 WORDS: dict[str, Literal["yes", "no", "skip"]] = {
     **dict.fromkeys(("yes", "y", "1", "true", "keep"), "yes"),
@@ -45,6 +45,8 @@ WORDS: dict[str, Literal["yes", "no", "skip"]] = {
 }
 COLUMNS = ("uri", "row_id", "label", "labeller")
 _IN_QUOTES = np.isin(np.arange(256), list(b',"\r\n'))  # bytes that a bare cell has not
+# first bytes of what UNSAFE matches: signs of full width begin with 0xEF
+_MAY_RUN = np.isin(np.arange(256), list(b"' \t\r\n\x00=+-@\xef"))
 MOST_DIGITS = 16  # of a row_id, which is below 2^53
 
 
@@ -75,7 +77,9 @@ class Writer:
         columns = [own_column(batch, name) for name in OWN]
         columns += [batch.column(name) for name in self._names]
         cells = [_cells(column, is_safe=not self._is_raw) for column in columns]
-        lines = pc.binary_join_element_wise(*cells, ",")
+        lines = pc.binary_join_element_wise(
+            *cells, ",", null_handling="replace", null_replacement=""
+        )
         self._file.write(bytes_of(joined(lines, "\n")))
         return []
 
@@ -101,29 +105,42 @@ def _safe(value: Any) -> Any:
 
 
 def _cells(column: pa.Array, *, is_safe: bool) -> pa.Array | str:
-    """text, (n,): the column's values as `csv.writer` writes them; "" for all."""
+    """text, (n,): the column's values as `csv.writer` writes them; "" for all, null for some that
+    have none.
+    """
     if column.null_count == len(column):
         return ""
     kind = column.type
     if pa.types.is_integer(kind):
-        return pc.fill_null(column.cast(pa.string()), "")
+        return column.cast(pa.string())
     if pa.types.is_floating(kind):
-        # Python's own digits: others write 1e-7 for its 1e-07
-        written = [None if number is None else repr(number) for number in column.to_pylist()]
-        texts, is_safe = pa.array(written, pa.string()), is_safe and "-inf" in written
-        unsafe = pc.equal(texts, "-inf") if is_safe else None
-    else:
-        texts = column if pa.types.is_string(kind) else plain_texts(column)
-        unsafe = pc.match_substring_regex(texts, UNSAFE) if is_safe else None
-    if unsafe is not None and pc.any(unsafe).as_py():
-        texts = pc.if_else(unsafe, joined("'", texts), texts)
-    texts = pc.fill_null(texts, "")
+        return _numbers(column, is_safe=is_safe)
+    texts = column if pa.types.is_string(kind) else plain_texts(column)
+    if is_safe and _MAY_RUN[first_bytes(texts)].any():
+        texts = pc.if_else(pc.match_substring_regex(texts, UNSAFE), joined("'", texts), texts)
     # By their bytes, all at once: to look at each text takes longer.
     if _IN_QUOTES[np.frombuffer(bytes_of(texts), np.uint8)].any():
         odd = pc.match_substring_regex(texts, '[,"\r\n]')
         quoted_ = joined('"', pc.replace_substring(texts, '"', '""'), '"')
         texts = pc.if_else(odd, quoted_, texts)
     return texts
+
+
+def _numbers(column: pa.Array, *, is_safe: bool) -> pa.Array:
+    """text, (n,): as Python writes them; null where there is none."""
+    numbers = np.asarray(column.cast(pa.float64()).fill_null(0.0))
+    found = numbers_json(numbers)
+    # JSON has other digits than Python for these, 1e-7 for 1e-07.
+    sizes = np.abs(numbers)
+    odd = ~(((sizes >= 1e-3) & (sizes < 1e15)) | (sizes == 0))
+    if odd.any():
+        texts = [repr(number) for number in numbers[odd].tolist()]
+        if is_safe:
+            texts = ["'-inf" if text == "-inf" else text for text in texts]
+        found = pc.replace_with_mask(found, pa.array(odd), pa.array(texts, pa.string()))
+    if not column.null_count:
+        return found
+    return pc.if_else(column.is_valid(), found, pa.scalar(None, pa.string()))
 
 
 class _Encoder:

@@ -133,13 +133,27 @@ def or_null(values: pa.Array) -> pa.Array:
 def bytes_of(lines: pa.Array) -> memoryview:
     """All texts of an array in a row, as they lie in memory: nothing is copied.
 
-    :param lines: text or binary, (n,), without nulls, in one piece.
+    :param lines: text or binary, (n,), in one piece; where one is null, any bytes may lie.
     """
-    offsets = np.frombuffer(lines.buffers()[1], np.int32)[lines.offset :][: len(lines) + 1]
-    data = lines.buffers()[2]
+    offsets, data = _offsets(lines), lines.buffers()[2]
     if data is None or not len(lines):
         return memoryview(b"")
     return memoryview(data)[offsets[0] : offsets[-1]]
+
+
+def first_bytes(texts: pa.Array) -> NDArray[np.uint8]:
+    """uint8, (m,): of those texts that are not empty.
+
+    :param texts: as `bytes_of` has them.
+    """
+    starts = _offsets(texts) - _offsets(texts)[0]
+    return np.frombuffer(bytes_of(texts), np.uint8)[starts[:-1][np.diff(starts) > 0]]
+
+
+def _offsets(lines: pa.Array) -> NDArray[np.int32]:
+    if not len(lines):
+        return np.zeros(1, np.int32)
+    return np.frombuffer(lines.buffers()[1], np.int32)[lines.offset :][: len(lines) + 1]
 
 
 def values_json(column: pa.ChunkedArray | pa.Array) -> pa.Array:

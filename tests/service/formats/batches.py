@@ -42,9 +42,9 @@ ROWS: list[dict[str, Any]] = [
     {"uri": "/photos/14.jpg", "place": {"latitude": float("nan"), "longitude": 1e21}},
     {"uri": "/r.mcap", "stream_id": "/cam", "time_us": 5, "row_group": 3, "row_index": 4},
     {"uri": "/photos/16.jpg", "label": "", "score": 12345678901234567.0, "count": -(2**62)},
-    {"uri": '/photos/a&b<c>.x/"17".tar.png', "format": "png"},
-    {"uri": "/photos/.18", "format": "ppm", "width_px": 9},
-    {"uri": "/photos/19\x01'\t.jpg", "format": None},
+    {"uri": '/photos/a&b<c>.x/"17".tar.png', "format": "png", "score": -2.5e-05},
+    {"uri": "/photos/.18", "format": "ppm", "width_px": 9, "score": -0.25},
+    {"uri": "/photos/19\x01'\t.jpg", "format": None, "score": -1e15},
     {"uri": "http://shop/..20", "format": "WEBP"},
 ]
 DECISIONS = ("keep", "ask", "drop")

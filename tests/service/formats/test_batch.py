@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from service.formats.batch import Batch
 from service.formats.exporting import export
 from service.formats.format_list import FORMATS
 from service.formats.item import Item
@@ -94,3 +97,24 @@ def test_a_second_run_passes_over_whole_chunks_of_columns(tmp_path: Path) -> Non
     for already in (0, 7):
         report = export(Given(), HANDOVER, "csv", tmp_path / "kept.csv", 3, schema=SCHEMA)
         assert (report.items, report.already) == (len(ROWS), already)
+
+
+class Counted(Given):
+    """Knows how many of its batches were held by others at once."""
+
+    most = 0
+
+    def batches(self, names: Sequence[str] | None) -> Iterator[Batch]:
+        given: list[weakref.ref[Batch]] = []
+        for batch in super().batches(names):
+            given.append(weakref.ref(batch))
+            yield batch
+            del batch
+            self.most = max(self.most, sum(each() is not None for each in given))
+
+
+@pytest.mark.parametrize("format", BY_NAME)
+def test_no_more_than_two_batches_are_held_at_once(tmp_path: Path, format: str) -> None:
+    counted = Counted(batch_rows=1)
+    export(counted, HANDOVER, format, tmp_path / "kept", schema=SCHEMA)
+    assert 1 <= counted.most <= 2

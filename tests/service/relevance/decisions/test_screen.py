@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -118,3 +120,16 @@ def test_where_all_that_is_known_is_the_same_the_first_is_the_nearest(
     ((places, cosines),) = Compared([side], rows).best(rows, np.arange(1, 31))
     assert places.tolist() == [0, 0, 0, 1, *[0] * 26]
     assert len(set(cosines.tolist())) == 1
+
+
+def test_what_is_held_does_not_grow_with_the_pairs_that_are_compared() -> None:
+    """300 times 1,024 pairs of 256 numbers are 630 MB side by side."""
+    rows = np.repeat(drawn(1, 256, 11), 1_024, axis=0)
+    side = Known(np.arange(2_001, 2_301), (None,) * 300, rows[:300])
+    compared = Compared([side], rows[:10])
+    tracemalloc.start()
+    ((places, _),) = compared.best(rows, np.arange(1, 1_025))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert set(places.tolist()) == {0}
+    assert peak < 60e6
