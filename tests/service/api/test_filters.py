@@ -457,7 +457,12 @@ def test_a_search_among_what_was_decided(
     assert some["decided"] == found["decided"]
     more = audited.get(rows, params={"cursor": some["next_cursor"], "where": "row_id < 100"})
     assert error(more.json())[0] == "bad_cursor"
-    narrow = {"filter": "reds", "decision": "drop", "where": "row_id > 100", "k": 1_000}
+    narrow: dict[str, str | int] = {
+        "filter": "reds",
+        "decision": "drop",
+        "where": "row_id > 100",
+        "k": 1_000,
+    }
     assert [row["row_id"] for row in audited.get(rows, params=narrow).json()["rows"]] == sorted(
         row_id for row_id in dropped if row_id > 100
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -55,9 +56,8 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def test_a_search_becomes_a_filter_with_all_that_it_was_for(visit: Visit, applied: Served) -> None:
     visitor = visit(applied).open("/?q=red&also=yellow&not=blue&like=2&unlike=4&where=width_px+>+1")
     page = visitor.page
-    page.set_input_files(
-        "#files", [{"name": "mine.png", "mimeType": "image/png", "buffer": png(RED)}]
-    )
+    mine: Any = {"name": "mine.png", "mimeType": "image/png", "buffer": png(RED)}
+    page.set_input_files("#files", mine)
     expect(page.locator("#chips li")).to_have_count(5)
     visitor.settled()
     search = visitor.address
@@ -187,6 +187,13 @@ def test_escape_leads_back_from_page_to_page_and_wipes_nothing(
     page = visitor.page
     page.keyboard.press("Escape")
     assert (visitor.address, page.input_value("#words")) == ("/?q=red&not=blue", "red")
+    page.click("#filter-button")
+    page.fill("#where", "width_px > 1")
+    page.keyboard.press("Escape")  # the panel is put aside, with what was typed
+    expect(page.locator("#filter")).to_be_hidden()
+    assert visitor.focused == "filter-button"
+    page.keyboard.press("Enter")
+    assert page.input_value("#where") == "width_px > 1"
     page.click("#to-filters")
     page.click(".filter-link >> text=reds")
     expect(page.locator("#sample-grid img").first).to_be_visible()
