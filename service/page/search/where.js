@@ -30,6 +30,12 @@ export class WherePanel {
       const minZ = this.#minZ.valueAsNumber;
       does.apply({ where: this.#where.value.trim(), minZ: Number.isFinite(minZ) ? minZ : null });
     });
+    this.#form.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || event.isComposing) return;
+      event.preventDefault();
+      this.open(false); // what was typed stays in it
+      this.#button.focus();
+    });
     this.#where.addEventListener("input", () => this.#offer());
     this.#button.addEventListener("click", () => {
       this.open(!this.isOpen);

@@ -108,7 +108,7 @@ class Turned:
         head, tail, rest = longest
         of_tail = self.tail.off if both else self.tail.length
         off = self.head.off * head + of_tail * tail + self.length * rest
-        return off * ROOM + self.rounding(longest, roundings)
+        return np.asarray(off * ROOM + self.rounding(longest, roundings), np.float64)
 
     def epsilons(self, block: CodeBlock, rows: Positions, *, both: bool) -> NDArray[np.float64]:
         """float64, (n,): (2) or (3) for each of these rows; (3) is more than (5)."""

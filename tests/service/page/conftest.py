@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from service.api.app import create_app
 from service.api.config import ServeConfig
@@ -55,6 +55,7 @@ PHOTOS_IN_SIGHT_ARE_THERE = """() => [...document.querySelectorAll(".cell")]
   .every((cell) => cell.matches(".loaded, .failed"))
 """
 PATIENCE_S = 20
+expect.set_options(timeout=PATIENCE_S * 1000)  # a busy machine takes more than its five seconds
 
 
 class Served:

@@ -186,6 +186,13 @@ def test_escape_leads_back_from_page_to_page_and_wipes_nothing(
     page = visitor.page
     page.keyboard.press("Escape")
     assert (visitor.address, page.input_value("#words")) == ("/?q=red&not=blue", "red")
+    page.click("#filter-button")
+    page.fill("#where", "width_px > 1")
+    page.keyboard.press("Escape")  # the panel is put aside, with what was typed
+    expect(page.locator("#filter")).to_be_hidden()
+    assert visitor.focused == "filter-button"
+    page.keyboard.press("Enter")
+    assert page.input_value("#where") == "width_px > 1"
     page.click("#to-filters")
     page.click(".filter-link >> text=reds")
     expect(page.locator("#sample-grid img").first).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -391,8 +392,14 @@ def test_an_untaught_audit_is_warned_of_and_a_spent_budget_can_be_raised(
     page = (visitor := at(visit(served))).page
     page.locator('input[value="audit"]').check(force=True)
     expect(page.locator(".invite")).to_contain_text("Nothing was taught yet")
+    plan = page.request.get(f"{served.url}/v1/lakes/photos/filters/animals/plan").json()
+    known = [option for option in plan["options"] if option["labels"] is not None]
+    least = min(known, key=lambda option: option["labels"] / 2 + option["kept"])["labels"]
+    begin = page.get_by_role("button", name="Begin the random check")
+    expect(begin).to_have_text(re.compile(f"^Begin the random check: about {least} answers?$"))
     page.fill("#budget", "2")
-    page.click("text=Begin the random check")
+    expect(begin).to_have_text("Begin the random check: at most 2 answers")
+    begin.click()
     first = [press(visitor, "n"), press(visitor, "n")]
     frame = page.locator("#frame")
     expect(frame).to_contain_text("All 2 labels that it may take are given")
