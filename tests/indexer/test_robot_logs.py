@@ -357,9 +357,9 @@ def test_recordings_in_a_bucket(tmp_path: Path, bucket: tuple[str, Any], desk: D
 
 CHILD = """
 import sys
-import time
 from pathlib import Path
-from tests.indexer.test_robot_logs import Desk, ColourEmbedder
+from tests.fakes import ColourEmbedder
+from tests.lakes import Desk
 Desk(Path(sys.argv[1]), ColourEmbedder()).index(commit_rows=1, batch_size=1, first_commit_s=0.0)
 """
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -419,7 +420,8 @@ def test_shards_in_a_bucket(tmp_path: Path, bucket: tuple[str, Any], desk: Desk)
 CHILD = """
 import sys
 from pathlib import Path
-from tests.indexer.test_shards import Desk, ColourEmbedder
+from tests.fakes import ColourEmbedder
+from tests.lakes import Desk
 Desk(Path(sys.argv[1]), ColourEmbedder()).index(commit_rows=1, batch_size=1, first_commit_s=0.0)
 """
 
@@ -435,6 +437,8 @@ def test_kill_9_loses_nothing_and_doubles_nothing(desk: Desk) -> None:
             if segments.is_dir() and len(list(segments.iterdir())) >= before + 3:
                 child.send_signal(signal.SIGKILL)
                 break
+            # the child needs the processor
+            time.sleep(0.002)
         child.wait()
     report = desk.index()
     assert report.rows == 120

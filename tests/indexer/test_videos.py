@@ -347,7 +347,8 @@ def test_frames_that_follow_each_other_are_decoded_many_at_once(
     eight, as many as are read at once, twice where they are no key frames.
     """
     film(desk.photos / "a.mp4", [("red", 41)], *FORMATS["a.mp4"], fps=5)
-    runs, decode = [], ffmpeg.decode
+    runs: list[list[str]] = []
+    decode = ffmpeg.decode
 
     def seen(video: int, arguments: Sequence[str], *rest: Any) -> ffmpeg.Decoded:
         runs.append(list(arguments))
