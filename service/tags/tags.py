@@ -123,7 +123,8 @@ def merged(steps: Iterable[tuple[Positions, bool]]) -> Positions:
     rows, is_added = rows[order], is_added[order]
     # The last act on a row counts.
     is_last = np.append(rows[1:] != rows[:-1], True)[: len(rows)]
-    return rows[is_last & is_added]
+    kept: Positions = rows[is_last & is_added]
+    return kept
 
 
 def rising(row_ids: Positions) -> Positions:
@@ -133,7 +134,8 @@ def rising(row_ids: Positions) -> Positions:
     :param row_ids: int64, (n,)
     """
     every = np.sort(np.asarray(row_ids, np.int64), kind="stable")
-    return every[np.append(True, every[1:] != every[:-1])[: len(every)]]
+    once: Positions = every[np.append(True, every[1:] != every[:-1])[: len(every)]]
+    return once
 
 
 def _numbered(codes: Codes, sets: int) -> tuple[list[int], Codes]:
