@@ -71,6 +71,7 @@ THOROUGH = frozenset(
         "test_serve_workers.py",
         "test_soak.py",
         "test_sync_bucket.py",
+        "test_tag_command.py",
         "test_text_streams.py",
         "test_text_tower.py",
         "test_tools.py",

@@ -102,6 +102,7 @@ def examine(
         yield _vectors(lake)
         yield from _sources(lake)
         yield from _groups(lake)
+        yield from _people(lake)
         try:
             embedder = lake.embedder
         except LakeError as error:
@@ -111,6 +112,20 @@ def examine(
         yield _model(lake, embedder)
         if precision is not None:
             yield _precision(lake, embedder, precision)
+
+
+def _people(lake: Lake) -> Iterator[Finding]:
+    """What people stored beside the rows; nothing is said of what nobody used."""
+    try:
+        if tags := lake.tags():
+            yield Finding("tags", True, f"{count(len(tags), 'tag')}, every act as it was written")
+    except LakeError as error:
+        yield Finding("tags", False, str(error))
+    try:
+        if searches := lake.searches.all():
+            yield Finding("searches", True, f"{count(len(searches), 'search', 'searches')} saved")
+    except LakeError as error:
+        yield Finding("searches", False, str(error))
 
 
 def _machine() -> Finding:

@@ -123,8 +123,8 @@ def merged(steps: Iterable[tuple[Positions, bool]]) -> Positions:
     rows, is_added = rows[order], is_added[order]
     # The last act on a row counts.
     is_last = np.append(rows[1:] != rows[:-1], True)[: len(rows)]
-    last: Positions = rows[is_last & is_added]
-    return last
+    kept: Positions = rows[is_last & is_added]
+    return kept
 
 
 def rising(row_ids: Positions) -> Positions:

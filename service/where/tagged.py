@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from indexer.arrays import Positions
 from service.tags.names import key_of
 from service.tags.tags import Tags
 from service.where.values import Column, Kind, Literal, Mismatch, Operand
@@ -78,10 +79,11 @@ _FORMS = "ask it as tag = 'night', tag IN ('a', 'b'), tag LIKE 'n%' or tag IS NU
 
 
 def with_codes(table: pa.Table, tags: Tags) -> pa.Table:
-    """:param table: has row_id, whose column is taken out.
-    :returns: beside its columns CODES.
     """
-    chunks = [np.asarray(np.from_dlpack(chunk), np.int64) for chunk in table[ROW_ID].chunks]
+    :param table: rows with their row_id.
+    :returns: them with one more column, CODES.
+    """
+    chunks: list[Positions] = [np.from_dlpack(chunk) for chunk in table[ROW_ID].chunks]
     codes = [tags.codes(chunk) for chunk in chunks]
     column = pa.chunked_array([pa.array(each, mask=each < 0) for each in codes], pa.int32())
     return table.append_column(CODES, column)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from service.cli import doctor
 from service.cli.main import main
 from service.lake import Lake
 from tests.fakes import ColourEmbedder
@@ -126,10 +127,18 @@ def test_a_damaged_log_is_mended(lake: str, capsys: Capture) -> None:
     log.write_bytes(log.read_bytes().replace(b"night", b"right"))
     code, _, err = told(capsys, "tag", lake)
     assert code == 1 and err.endswith(f"`lakesift tag {lake} --mend` puts aside what is damaged\n")
+    with Lake.open(lake) as opened:
+        (finding,) = doctor._people(opened)
+    assert (finding.what, finding.ok) == ("tags", False) and "--mend" in finding.detail
     done = json.loads(told(capsys, "tag", lake, "--mend", "--json")[1])
     assert (done["kept"], done["lost"]) == (1, 1)
     assert b"right" in Path(done["aside"]).read_bytes()
     assert told(capsys, "tag", lake)[1] == f"rain{1:>12}\n"
+    with Lake.open(lake) as opened:
+        opened.searches.save("a", {"query": "red"})
+        assert [(each.what, each.detail) for each in doctor._people(opened)] == [
+            ("tags", "1 tag, every act as it was written"), ("searches", "1 search saved"),
+        ]  # fmt: skip
 
 
 def test_a_search_is_saved_listed_taken_up_and_deleted(lake: str, capsys: Capture) -> None:
