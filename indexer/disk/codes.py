@@ -170,13 +170,17 @@ class ByteQuery:
         """:param query: int8, (head,) or (dim - head,), in -127..127."""
         self._query = _tensor(np.ascontiguousarray(query[None]))
 
-    def multiply(self, codes: numkong.Tensor, found: numkong.Tensor) -> None:
-        """Exact products with these rows.
+    def multiply(self, pieces: Iterable[tuple[numkong.Tensor, int, int]], room: Room) -> None:
+        """Exact products with some rows of each of `CodeBlock.tensors`, one after the other.
 
-        :param codes: some rows of `CodeBlock.tensors`.
-        :param found: as many of a `Room`.
+        :param pieces: the block's tensor, and its rows from and to.
+        :param room: for as many products.
         """
-        numkong.cdist(codes, self._query, "dot", out=found)
+        query, products, at = self._query, room.tensor, 0
+        for codes, start, end in pieces:
+            to = at + end - start
+            numkong.cdist(codes[start:end], query, "dot", out=products[at:to])
+            at = to
 
 
 class Room:
