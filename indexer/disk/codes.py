@@ -170,15 +170,17 @@ class ByteQuery:
         """:param query: int8, (head,) or (dim - head,), in -127..127."""
         self._query = _tensor(np.ascontiguousarray(query[None]))
 
-    def multiply(self, codes: numkong.Tensor, start: int, end: int, room: Room, at: int) -> None:
-        """Exact products with some rows.
+    def multiply(self, pieces: Iterable[tuple[numkong.Tensor, int, int]], room: Room) -> None:
+        """Exact products with some rows of each of `CodeBlock.tensors`, one after the other.
 
-        :param codes: one of `CodeBlock.tensors`; its rows from start to end.
-        :param at: where in the room the first product goes.
+        :param pieces: the block's tensor, and its rows from and to.
+        :param room: for as many products.
         """
-        rows: Any = codes[start:end]  # not copied; numkong says that it may be a number
-        found: Any = room.tensor[at : at + end - start]
-        numkong.cdist(rows, self._query, "dot", out=found)
+        query, products, at = self._query, room.tensor, 0
+        for codes, start, end in pieces:
+            to = at + end - start
+            numkong.cdist(codes[start:end], query, "dot", out=products[at:to])
+            at = to
 
 
 class Room:

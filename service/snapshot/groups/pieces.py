@@ -86,14 +86,12 @@ class Pieces:
     ) -> None:
         """Products with the codes, times the rows' scales."""
         pieces = self._places[slice(*share)]
-        room, at = Room(len(found)), 0
-        for home, start, end in pieces:
-            codes = self._blocks[home].tensors[half == "tail"]
-            asked.multiply(codes, start, end, room, at)
-            at += end - start
+        room, number = Room(len(found)), int(half == "tail")
+        codes = [block.tensors[number] for block in self._blocks]
+        asked.multiply([(codes[home], start, end) for home, start, end in pieces], room)
         name = f"{half}_scale"
-        scales = [getattr(self._blocks[home], name)[start:end] for home, start, end in pieces]
-        np.concatenate(scales, out=found)
+        scales = [getattr(block, name) for block in self._blocks]
+        np.concatenate([scales[home][start:end] for home, start, end in pieces], out=found)
         found *= room.products
 
     @cached_property

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from indexer.arrays import RowMask, Vectors
 from indexer.disk.groups import Depths
 from indexer.disk.stored_vectors import NewVectors
-from indexer.run.grouping.centres import centres_of, groups_of_rows, number_of_groups
+from indexer.run.grouping.centres import (
+    centres_of,
+    groups_of_rows,
+    in_order,
+    number_of_groups,
+)
 from indexer.run.grouping.depths import depth_grid, least_mean, measure, nearest
 from indexer.run.grouping.grouped_rows import Counted, Reordered
 from indexer.run.grouping.wordings import wordings
@@ -64,6 +69,15 @@ def test_each_row_is_of_the_group_whose_centre_is_nearest() -> None:
     chosen = distances[np.arange(5_000), groups]
     assert (chosen - distances.min(1)).max() < 1e-5
     assert sum(told) == 5_000
+
+
+def test_centres_near_to_one_another_are_near_in_the_order() -> None:
+    """On a line: in the order of the line; each once."""
+    line = np.random.default_rng(4).permutation(37)
+    found = line[in_order(np.outer(line, [1, 2, 0.5]).astype(np.float32))]
+    assert found.tolist() in (list(range(37)), list(range(36, -1, -1)))
+    alike = in_order(np.ones((9, 4), np.float32))
+    assert sorted(alike.tolist()) == list(range(9))
 
 
 @pytest.mark.parametrize(
