@@ -154,7 +154,8 @@ class Batch:
             try:
                 return of(item)
             except LeftOut as error:
-                left_out.append((item.uri, error))
+                # without its frames, which would hold the batch till the next garbage collection
+                left_out.append((item.uri, error.with_traceback(None)))
                 return None
 
         return self.filled(found, said), left_out
