@@ -1,11 +1,13 @@
 /** The grid: its images never move once they are there; arrow keys walk over them, one Tab stop for all. */
 
 import { make } from "../common/dom.js";
+import { setCaption } from "./caption.js";
 import { cell, load } from "./cell.js";
 import { justify, ratioOf } from "./layout.js";
 import { setTicked } from "./tick.js";
 
 const PHONE_PX = 600;
+const CAPTION_PX = 24; // as in grid.css
 const SKELETON = [1.5, 0.75, 1.33, 1, 1.5, 0.67, 1.33, 1.5, 1, 0.8, 1.5, 1.33, 1, 0.75, 1.5, 1.33, 0.67, 1.5, 1.33, 1];
 
 export class Grid {
@@ -17,6 +19,7 @@ export class Grid {
   #lake = null;
   #at = 0; // the image with the Tab stop
   #width = 0;
+  #looks = { scale: 1, caption: "" };
 
   /**
    * @param {HTMLUListElement} list
@@ -74,7 +77,7 @@ export class Grid {
   /** Grey boxes while the first images are on their way. */
   skeleton() {
     this.clear();
-    const { boxes, height } = justify(SKELETON, this.#measure(), this.#gap(), false);
+    const { boxes, height } = justify(SKELETON, this.#measure(), this.#gap(), false, this.#measures);
     this.#list.style.height = `${height}px`;
     this.#list.append(...boxes.map((box) => put(make("li", { class: "skeleton", "aria-hidden": "true" }), box)));
   }
@@ -94,6 +97,13 @@ export class Grid {
     this.#stop(number);
     this.#photo(number).focus();
     return true;
+  }
+
+  /** @param {{scale: number, caption: string}} looks caption: a column, or "" */
+  look(looks) {
+    this.#looks = looks;
+    this.#list.classList.toggle("captioned", looks.caption !== "");
+    if (this.#hits.length) this.#lay();
   }
 
   /** Show which are selected. */
@@ -129,10 +139,12 @@ export class Grid {
   }
 
   #lay() {
-    const { boxes, height } = justify(this.#hits.map(ratioOf), this.#measure(), this.#gap(), this.#isWhole);
+    const { boxes, height } = justify(this.#hits.map(ratioOf), this.#measure(), this.#gap(), this.#isWhole, this.#measures);
     this.#boxes = boxes;
     this.#list.style.height = `${height}px`;
-    const elements = boxes.map((box, number) => put(this.#element(number), box));
+    const { below } = this.#measures;
+    const elements = boxes.map((box, number) => put(this.#element(number), { ...box, height: box.height + below }));
+    elements.forEach((element, number) => setCaption(element, this.#hits[number], this.#looks.caption));
     const shown = new Set(elements);
     for (const child of [...this.#list.children]) if (!shown.has(child)) child.remove();
     elements.forEach((element, number) => {
@@ -151,6 +163,10 @@ export class Grid {
   #measure() {
     this.#width = this.#list.clientWidth;
     return this.#width;
+  }
+
+  get #measures() {
+    return { scale: this.#looks.scale, below: this.#looks.caption ? CAPTION_PX : 0 };
   }
 
   #gap() {

@@ -15,11 +15,12 @@ export const ratioOf = (row) => {
  * Rows that fill the width, each as high as that makes it.
  * @param {number[]} ratios width over height
  * @param {boolean} isWhole false: more images follow, so the last row waits for them unless it is full
+ * @param {{scale?: number, below?: number}} looks how large, and px of text below each image
  * @returns {{boxes: {x: number, y: number, width: number, height: number}[], height: number}} boxes in px; as many as
  *   have their place for good
  */
-export function justify(ratios, width, gap, isWhole) {
-  const wanted = rowHeight(width);
+export function justify(ratios, width, gap, isWhole, { scale = 1, below = 0 } = {}) {
+  const wanted = rowHeight(width) * scale;
   const boxes = [];
   let y = 0;
   let above = wanted; // the height of the row before: one that is not full looks best like it
@@ -29,7 +30,7 @@ export function justify(ratios, width, gap, isWhole) {
     if (!isFull && !isWhole) break;
     const height = isFull ? Math.min(filling, wanted * 1.6) : Math.min(above, widest(ratios, start, end, width, gap));
     place(boxes, ratios.slice(start, end), y, width, gap, height, isFull && height === filling);
-    y += Math.round(height) + gap;
+    y += Math.round(height) + below + gap;
     above = height;
     start = end;
   }

@@ -13,6 +13,7 @@ import { AroundGrid } from "./around_grid.js";
 import { Chips } from "./chips.js";
 import { Grid } from "./grid.js";
 import { takeKeys } from "./help.js";
+import { Looks } from "./looks.js";
 import { Metadata } from "./metadata.js";
 import { cutOf, exampleOf } from "./query.js";
 import { Results } from "./results.js";
@@ -69,6 +70,7 @@ class SearchPage {
     row: (rowId) => this.#rowOf(rowId),
     href: (row) => this.#href(row),
   });
+  #looks = new Looks((looks) => this.#grid.look(looks));
   #columnsOf = null; // the lake whose columns the panel offers
   #seen = new Map(); // row_id -> row, of examples: their chips show the thumbnail that the browser has
   #view = new View({
@@ -117,6 +119,8 @@ class SearchPage {
     byId("lake").addEventListener("change", (event) => this.#moveTo(event.target.value));
     this.#takeUploads();
     takeKeys(this.#box);
+    this.#grid.look(this.#looks.now);
+    byId("looks").addEventListener("toggle", () => this.#offerColumns());
     byId("grid").addEventListener("servergone", () => this.#banner.show());
     new Watch(() => this.#look());
     this.#show(parse(location.search)); // before the server is asked: nothing moves when it answers
@@ -230,7 +234,9 @@ class SearchPage {
     this.#columnsOf = lake;
     this.#where.forgetValues();
     try {
-      this.#where.offer(await api.columns(lake));
+      const columns = await api.columns(lake);
+      this.#where.offer(columns);
+      this.#looks.offer(columns);
     } catch {
       this.#columnsOf = null; // they only help: a search says what is wrong
     }

@@ -5,6 +5,7 @@ import { button, byId, icon, make } from "../common/dom.js";
 import { count, fit, images, moment, nameOf, sentence, streamOf } from "../common/words.js";
 import { facts } from "./facts.js";
 import { shares } from "./shares.js";
+import { Zoom } from "./zoom.js";
 
 const LARGEST = 2; // times its own size: beyond it a small image is only blurred
 const NEAR_END = 5; // images before the last: then the next page is asked for
@@ -16,6 +17,7 @@ export class View {
   #rowId = null;
   #lake = null;
   #hit = null;
+  #zoom = null;
 
   /**
    * @param {{close: function(), step: function(Object), act: function(string, Object), more: function(),
@@ -94,6 +96,8 @@ export class View {
         side,
       ),
     );
+    const image = this.#dialog.querySelector(".large");
+    this.#zoom = image && new Zoom(this.#dialog.querySelector(".stage"), image);
     this.refresh();
     this.#hold(held);
   }
@@ -223,6 +227,7 @@ export class View {
     const act = { m: "more", l: "less" }[event.key];
     if (step && this.#neighbour(step)) this.does.step(this.#neighbour(step));
     else if (act && this.#hit) this.does.act(act, this.#hit);
+    else if (this.#zoom?.key(event.key)) return event.preventDefault();
     else return;
     event.preventDefault();
   }
