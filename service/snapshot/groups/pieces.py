@@ -34,8 +34,9 @@ class Pieces:
         self.sizes = stored.starts[chosen + 1] - stored.starts[chosen]  # (groups,): rows of each
         begins, ends = _runs(stored, chosen)
         lengths = ends - begins
-        self._begins, self._ats = begins, np.cumsum(lengths) - lengths  # (pieces,)
-        self._bounds = [*self._ats.tolist(), int(lengths.sum())]
+        self._begins: Positions = begins  # (pieces,)
+        self._ats: Positions = np.cumsum(lengths) - lengths  # (pieces,)
+        self._bounds: list[int] = [*self._ats.tolist(), int(lengths.sum())]
         homes = begins // CODE_ROWS
         firsts = begins - homes * CODE_ROWS
         # Of each piece its block, and its rows there from and to.
@@ -57,7 +58,8 @@ class Pieces:
     def numbers(self, rows: Positions) -> Positions:
         """int64, (n,): of these rows their numbers among those of all groups."""
         homes = np.searchsorted(self._ats, rows, side="right") - 1
-        return self._begins[homes] + (rows - self._ats[homes])
+        numbers: Positions = self._begins[homes] + (rows - self._ats[homes])
+        return numbers
 
     def mask(self, alive: RowMask) -> RowMask:
         """bool, (rows,): what a mask of the rows of all groups says of these."""
