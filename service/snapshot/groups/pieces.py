@@ -34,8 +34,9 @@ class Pieces:
         self.sizes = stored.starts[chosen + 1] - stored.starts[chosen]  # (groups,): rows of each
         begins, ends = _runs(stored, chosen)
         lengths = ends - begins
-        self._begins, self._ats = begins, np.cumsum(lengths) - lengths  # (pieces,)
-        self._bounds = [*self._ats.tolist(), int(lengths.sum())]
+        self._begins: Positions = begins  # (pieces,)
+        self._ats: Positions = np.cumsum(lengths) - lengths  # (pieces,)
+        self._bounds: list[int] = [*self._ats.tolist(), int(lengths.sum())]
         homes = begins // CODE_ROWS
         firsts = begins - homes * CODE_ROWS
         # Of each piece its block, and its rows there from and to.
