@@ -179,7 +179,10 @@ class ByteQuery:
         query, products, at = self._query, room.tensor, 0
         for codes, start, end in pieces:
             to = at + end - start
-            numkong.cdist(codes[start:end], query, "dot", out=products[at:to])
+            # numkong says that a part of a tensor may be a number
+            rows: Any = codes[start:end]
+            found: Any = products[at:to]
+            numkong.cdist(rows, query, "dot", out=found)
             at = to
 
 

@@ -147,7 +147,10 @@ def first_bytes(texts: pa.Array) -> NDArray[np.uint8]:
     :param texts: as `bytes_of` has them.
     """
     starts = _offsets(texts) - _offsets(texts)[0]
-    return np.frombuffer(bytes_of(texts), np.uint8)[starts[:-1][np.diff(starts) > 0]]
+    first: NDArray[np.uint8] = np.frombuffer(bytes_of(texts), np.uint8)[
+        starts[:-1][np.diff(starts) > 0]
+    ]
+    return first
 
 
 def _offsets(lines: pa.Array) -> NDArray[np.int32]:

@@ -83,7 +83,9 @@ def with_codes(table: pa.Table, tags: Tags) -> pa.Table:
     :param table: rows with their row_id.
     :returns: them with one more column, CODES.
     """
-    chunks: list[Positions] = [np.from_dlpack(chunk) for chunk in table[ROW_ID].chunks]
+    chunks: list[Positions] = [
+        np.asarray(np.from_dlpack(chunk), np.int64) for chunk in table[ROW_ID].chunks
+    ]
     codes = [tags.codes(chunk) for chunk in chunks]
     column = pa.chunked_array([pa.array(each, mask=each < 0) for each in codes], pa.int32())
     return table.append_column(CODES, column)
