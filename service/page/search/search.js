@@ -11,11 +11,12 @@ import { canReturn } from "../common/way_back.js";
 import { explainTerms, sentence } from "../common/words.js";
 import { AroundGrid } from "./around_grid.js";
 import { Chips } from "./chips.js";
+import { Counting } from "./counting.js";
 import { Grid } from "./grid.js";
 import { takeKeys } from "./help.js";
 import { Looks } from "./looks.js";
 import { Metadata } from "./metadata.js";
-import { cutOf, exampleOf } from "./query.js";
+import { exampleOf } from "./query.js";
 import { Results } from "./results.js";
 import { SearchBox } from "./search_box.js";
 import {
@@ -55,8 +56,6 @@ class SearchPage {
     opened: () => this.#showColumns(),
   });
   #metadata = new Metadata((where) => this.#go({ ...this.#state, where, open: null }));
-  #counted = null; // what the panel's numbers are of
-  #counting = new AbortController();
   #grid = new Grid(byId("grid"), {
     href: (row) => this.#href(row),
     act: (act, row) => this.#act(act, row),
@@ -71,7 +70,7 @@ class SearchPage {
     href: (row) => this.#href(row),
   });
   #looks = new Looks((looks) => this.#grid.look(looks));
-  #columnsOf = null; // the lake whose columns the panel offers
+  #counting = new Counting(this.#metadata, this.#where, this.#looks);
   #seen = new Map(); // row_id -> row, of examples: their chips show the thumbnail that the browser has
   #view = new View({
     close: () => this.#close(),
@@ -98,6 +97,7 @@ class SearchPage {
     lake: () => this.#lake,
     state: () => this.#state,
     examples: (rows, sign) => this.#examples(rows, sign),
+    tagged: () => this.#tagged(),
   });
   #end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#results.more(), { rootMargin: AHEAD });
   #around = new AroundGrid(this.#grid, this.#results, {
@@ -120,7 +120,7 @@ class SearchPage {
     this.#takeUploads();
     takeKeys(this.#box);
     this.#grid.look(this.#looks.now);
-    byId("looks").addEventListener("toggle", () => this.#offerColumns());
+    byId("looks").addEventListener("toggle", () => this.#counting.offer(this.#lake));
     byId("grid").addEventListener("servergone", () => this.#banner.show());
     new Watch(() => this.#look());
     this.#show(parse(location.search)); // before the server is asked: nothing moves when it answers
@@ -202,44 +202,14 @@ class SearchPage {
   }
 
   #showColumns() {
-    this.#offerColumns();
-    this.#count();
+    this.#counting.offer(this.#lake);
+    this.#counting.count(this.#lakeFacts, this.#state);
   }
 
-  /** Count what the columns hold among the images that pass. */
-  async #count() {
-    const lake = this.#lakeFacts;
-    const { where, within } = this.#state;
-    const above = lake && cutOf(lake.name, this.#state);
-    const wanted = lake && JSON.stringify([lake.name, lake.snapshot, where, within, above]);
-    if (!lake || this.#counted === wanted) return;
-    this.#counted = wanted;
-    this.#counting.abort();
-    this.#counting = new AbortController();
-    this.#metadata.wait();
-    try {
-      const counted = await api.facets(lake.name, { where, within }, above, this.#counting.signal);
-      this.#metadata.show(counted, where, above.min_z ?? null);
-      this.#where.offerValues(counted.facets);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.#counted = null; // they only help: a search says what is wrong
-      this.#metadata.clear();
-    }
-  }
-
-  async #offerColumns() {
-    const lake = this.#lake;
-    if (lake === null || this.#columnsOf === lake) return;
-    this.#columnsOf = lake;
-    this.#where.forgetValues();
-    try {
-      const columns = await api.columns(lake);
-      this.#where.offer(columns);
-      this.#looks.offer(columns);
-    } catch {
-      this.#columnsOf = null; // they only help: a search says what is wrong
-    }
+  /** Tags are beside the lake: hits keep what they had, and the panel's numbers are counted anew. */
+  #tagged() {
+    this.#counting.forget();
+    if (this.#where.isOpen) this.#counting.count(this.#lakeFacts, this.#state);
   }
 
   #ask() {

@@ -7,6 +7,7 @@ import { LabelSelection } from "./label_selection.js";
 import { page } from "./query.js";
 import { Selection } from "./selection.js";
 import { SelectionBar } from "./selection_bar.js";
+import { TagSelection } from "./tag_selection.js";
 
 const MOST = 10_000; // images of one selection: more are a search, not a selection
 const PAGE_ROWS = 1_000;
@@ -15,22 +16,25 @@ export class Selecting {
   #selection = new Selection(() => this.show());
   #bar;
   #labels = new LabelSelection();
+  #tags;
   #before = []; // what was selected when a frame was begun
   #passing = null;
 
   /**
    * @param {Grid} grid
    * @param {Results} results
-   * @param {{examples: function(Object[], 1|-1), lake: function(): string, state: function(): State}} does
+   * @param {{examples: function(Object[], 1|-1), lake: function(): string, state: function(): State, tagged: function()}} does
    */
   constructor(grid, results, does) {
     this.grid = grid;
     this.results = results;
     this.does = does;
+    this.#tags = new TagSelection(() => does.tagged());
     this.#bar = new SelectionBar(this.#selection, {
       lake: does.lake,
       examples: (rows, sign) => does.examples(rows, sign),
       all: () => this.#all(),
+      tag: () => this.#tags.open(does.lake(), this.#selection.rows),
       label: () => this.#labels.open(does.lake(), this.#selection.rows, does.state()),
     });
     drawFrames(byId("grid"), {

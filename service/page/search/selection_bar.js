@@ -16,7 +16,7 @@ export class SelectionBar {
 
   /**
    * @param {Selection} selection
-   * @param {{examples: function(Object[], 1|-1), all: function(), label: function(), lake: function(): string}} does
+   * @param {{examples: function(Object[], 1|-1), all: function(), label: function(), tag: function(), lake: function(): string}} does
    */
   constructor(selection, does) {
     this.selection = selection;
@@ -26,6 +26,7 @@ export class SelectionBar {
     byId("select-more").addEventListener("click", () => this.#examples(1));
     byId("select-less").addEventListener("click", () => this.#examples(-1));
     byId("select-label").addEventListener("click", () => does.label());
+    byId("select-tag").addEventListener("click", () => does.tag());
     byId("select-ids").addEventListener("click", () => this.#copy());
     byId("select-csv").addEventListener("click", () => this.#save("csv", "text/csv", asTable));
     byId("select-ndjson").addEventListener("click", () => this.#save("ndjson", "application/x-ndjson", asLines));

@@ -188,6 +188,47 @@ def test_yes_and_no_for_a_filter(visit: Visit, tmp_path: Path) -> None:
         assert said == {1: "yes", 2: "no", 3: "no"}
 
 
+def test_images_are_tagged_and_found_by_their_tag(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for name, colour in (("a", RED), ("b", GREEN), ("c", BLUE)):
+        desk.add(f"{name}.png", colour, size=(8, 8))
+    desk.index()
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served).open("/?q=red")
+        visitor.refusals.add(422)
+        page = visitor.page
+        page.get_by_role("button", name="Metadata").click()
+        page.locator(".cell .photo").first.focus()
+        page.keyboard.press("x")
+        page.keyboard.press("Shift+ArrowRight")
+        page.get_by_role("button", name="Tag…").click()
+        expect(page.locator("#tag-title")).to_have_text("Tag 2 images")
+        page.get_by_label("The tag").fill("it's")
+        page.keyboard.press("Enter")
+        expect(page.locator("#tag-problem")).to_contain_text("letters, digits")
+        page.get_by_label("The tag").fill("Night shift")
+        page.get_by_role("button", name="Add the tag").click()
+        expect(page.locator("#tag-done")).to_have_text("2 images tagged Night shift. Undo")
+        known = page.get_by_role("group", name="Tags of this lake").get_by_role("button")
+        expect(known).to_have_text(["Night shift2"])
+        # The panel counts it, too.
+        expect(
+            page.get_by_role("region", name="tag", exact=True, include_hidden=True)
+        ).to_contain_text("Night shift")
+        page.get_by_role("button", name="Undo").click()
+        expect(page.locator("#tag-done")).to_have_text("Taken back.")
+        expect(known).to_have_count(0)
+        page.get_by_label("The tag").fill("night")
+        page.keyboard.press("Enter")
+        page.locator("#tag-done a").click()
+        visitor.settled()
+        assert visitor.address == "/?lake=my&where=tag+%3D+%27night%27"
+        expect(page.locator("#status")).to_have_text("2 images")
+        assert visitor.names == ["a.png", "b.png"]
+    with Lake.open(desk.lake, desk.model) as lake:
+        assert lake.tags() == {"night": 2}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_selects_by_touch(visit: Visit, reds: Served, scheme: str) -> None:
     phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
