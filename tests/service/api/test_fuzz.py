@@ -192,13 +192,13 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
     """Towards what is there: blind guesses hardly name a lake,
     a row or a column, and never make an image.
     """
-    name = NAMES.get(label)
+    called = NAMES.get(label)
     examples = st.fixed_dictionaries(
         {"texts": st.lists(st.text(min_size=1), min_size=1, max_size=2)}
     )
     real: dict[str, st.SearchStrategy[Any]] = {
-        "name": st.integers(0, EXAMPLES - 1).map(lambda n: f"{name}-{n}")
-        if name
+        "name": st.integers(0, EXAMPLES - 1).map(lambda n: f"{called}-{n}")
+        if called
         else st.just("mine"),
         "keep": examples,
         "drop": examples,
@@ -271,6 +271,8 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         "search": st.none() | st.just({"texts": ["red"], "k": 2}),
         "by": st.sampled_from(["ann", None]),
     }
+    if label.endswith("/searches/{name}"):
+        real["query"] = st.just({"texts": ["red"], "k": 2}) | examples
     for values in (case.path_parameters, case.query, case.body):
         if not isinstance(values, dict):
             continue
