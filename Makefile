@@ -31,11 +31,13 @@ else
 endif
 
 # What needs no test to be run.
-lint: $(VENV)/.test
+lint: $(VENV)/.test node_modules/.done
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
+	$(BIN)/node node_modules/typescript/bin/tsc -p .
+	$(BIN)/node node_modules/oxlint/bin/oxlint --deny-warnings service/page
 
 # While you work: under three minutes on two cores.
 check: lint
@@ -84,5 +86,10 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --no-compile --no-deps --upgrade --target $(VENV)/others clip-retrieval==2.45.0
 	@touch $@ $(VENV)/.run
 
+# What checks the page's modules. Exactly what package-lock.json names; no package runs anything.
+node_modules/.done: package.json package-lock.json .npmrc | $(VENV)/.test
+	$(BIN)/npm ci --silent
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist docs/site *.egg-info .mypy_cache .ruff_cache .pytest_cache sample.lake
+	rm -rf $(VENV) node_modules build dist docs/site *.egg-info .mypy_cache .ruff_cache .pytest_cache sample.lake

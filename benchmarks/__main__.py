@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.approximate import measure_approximate
+from benchmarks.around import measure_around
 from benchmarks.codes import measure_codes
 from benchmarks.command import measure_command
 from benchmarks.containers import measure_containers
@@ -21,6 +22,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.measure import Measurement, table
 from benchmarks.memory import measure_memory
 from benchmarks.moments import measure_moments
+from benchmarks.page import measure_page
 from benchmarks.peers import measure_peers
 from benchmarks.resync import measure_resync
 from benchmarks.scoring import measure_scoring
@@ -49,13 +51,14 @@ NAMES = (
     "memory",
     "command",
     "service",
+    "around",
     "workers",
     "thumbnails",
     "soak",
     "containers",
 )
 # Not run unless named.
-LONG = ("ten_million",)
+LONG = ("ten_million", "page")
 
 
 def main() -> int:
@@ -67,6 +70,10 @@ def main() -> int:
         from benchmarks.teaching import main as teaching
 
         return teaching(sys.argv[2:])
+    if sys.argv[1:2] == ["budget"]:
+        from benchmarks.budget import main as budget
+
+        return budget(sys.argv[2:])
     if sys.argv[1:2] == ["coverage"]:
         from benchmarks.coverage import main as coverage
 
@@ -83,12 +90,17 @@ def main() -> int:
         from benchmarks.stillness import main as stillness
 
         return stillness(sys.argv[2:])
+    if sys.argv[1:2] == ["curator"]:
+        from benchmarks.curator import main as curator
+
+        return curator(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
         epilog="Measured apart, each with --help: how well models find (python -m benchmarks quality), how fast "
-        "filters learn (teaching), whether promises are kept (coverage), a filter on labelled photos (filtering), "
-        "how often search says wrongly that nothing stands out (hints), and what still scenes look like (stillness)",
+        "filters learn (teaching), whether promises are kept (coverage), what a number of labels buys (budget), "
+        "a filter on labelled photos (filtering), how often search says wrongly that nothing stands out (hints), "
+        "what still scenes look like (stillness), and a curator's job on the page, in clicks and seconds (curator)",
     )
     parser.add_argument(
         "names",
@@ -150,10 +162,12 @@ def _run(name: str, workspace: Path, arguments: argparse.Namespace) -> Iterator[
         "memory": measure_memory,
         "command": measure_command,
         "service": measure_service,
+        "around": measure_around,
         "workers": measure_workers,
         "soak": measure_soak,
         "thumbnails": measure_thumbnails,
         "ten_million": measure_ten_million,
+        "page": measure_page,
     }
     return measures[name](workspace, quick=quick)
 

@@ -13,7 +13,8 @@ audit's draws and SUPG's differ from run to run.
 
 With `--assume tail` audits are planned for that, and applied with it. The scores of "good" and
 "poor" are normal, so their log-odds are straight lines and the assumption is true; where they are
-"ties" or "far tail" it is not, and may break.
+"ties" or "far tail" it is not, and may break. "One short": at recall 0.9 the most generous line
+misses one row too many, so whatever is promised below it is broken.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ from service.relevance.scoring.scorer import Scored
 
 LOOKS = (50, 200, 500, 1_000, 2_000)
 PREVALENCES = (0.001, 0.01, 0.05, 0.2, 0.5)
-SCORERS = ("good", "poor", "useless", "ties", "far tail")
-BUDGET = 1_000  # labels that each audit is planned for
+SCORERS = ("good", "poor", "useless", "ties", "far tail", "three values", "one short")
+BUDGET = 1_000  # labels that each audit is told it may take
 TEACH_TOP, TEACH_ANYWHERE = 20, 40
 ALARM = 0.001
 
@@ -66,6 +67,7 @@ class Cell:
     supg_broken: int = 0
     looks: tuple[int, ...] = LOOKS
     assume: str | None = None
+    budget: int = BUDGET
     real: Population | None = None
     promised: list[int] = field(default_factory=list)  # of each look
     kept: list[list[float]] = field(default_factory=list)  # of each look, where promised
@@ -108,6 +110,9 @@ def main(argv: list[str]) -> int:
         nargs="+",
         metavar="TEXT=CLASS[,CLASS]",
         help="a prompt, and the folders it is about",
+    )
+    parser.add_argument(
+        "--budget", type=int, default=BUDGET, help="labels that each audit is told (default: 1,000)"
     )
     parser.add_argument("--assume", choices=["tail"], help="(default: nothing)")
     parser.add_argument("--seed", type=int, default=0, help="of the populations (default: 0)")
@@ -153,6 +158,7 @@ def _empty(arguments: argparse.Namespace) -> list[Cell]:
         for prevalence in arguments.prevalences
     ]
     shared: dict[str, Any] = {"looks": tuple(arguments.looks), "assume": arguments.assume}
+    shared["budget"] = arguments.budget
     return [Cell(scorer, prevalence, real=known, **shared) for scorer, prevalence, known in kinds]
 
 
@@ -186,6 +192,11 @@ def population(
     scores = generator.normal(size=rows) + {"poor": 1.0, "useless": 0.0}.get(scorer, 3.0) * relevant
     if scorer == "ties":
         scores = np.round(scores)
+    if scorer == "three values":
+        scores = np.clip(np.round(scores / 2), 0, 2)
+    if scorer == "one short":  # as many rows at the very bottom as no line may leave there
+        odd = np.flatnonzero(relevant)[: int(0.1 * relevant.sum() + 1e-9) + 1]
+        scores[odd] = -9 - generator.random(len(odd))
     if scorer == "far tail":  # a fifth of the concept looks like the opposite of it
         odd = np.flatnonzero(relevant)[: max(1, int(relevant.sum()) // 5)]
         scores[odd] = -4 - generator.random(len(odd))
@@ -203,7 +214,7 @@ def run(cell: Cell, target: Target, rows: int, generator: np.random.Generator) -
     said = {int(row) + 1: "yes" if relevant[row] else "no" for row in shown}
     calibration = Calibration.fit(scores[shown], relevant[shown])
     fresh = audits.begin(1, 1, target, Scored(row_ids, scores), said)
-    audit = planned(fresh, calibration, said, BUDGET, cell.assume)
+    audit = planned(fresh, calibration, said, cell.budget, cell.assume)
     drawn = audit.draws(max(cell.looks))[1].tolist()
     heard = [
         said | {row: "yes" if relevant[row - 1] else "no" for row in drawn[:look]}

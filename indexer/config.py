@@ -31,6 +31,9 @@ class IndexConfig:
     # images on their way at once, of what is no file on this disk; 0: as many as make it faster,
     # from 8, at most 64, and half as many each time a store says that it is asked too much
     readers: int = 0
+    # shards, archives and recordings that are looked into at once while a source is listed; 0: as
+    # many as make it faster, as `readers`
+    listers: int = 0
     batch_size: int = 0  # images an encoder call; 0: the embedder's own choice
     commit_rows: int = 5_000  # a commit after this many rows ...
     commit_s: float = 30.0  # ... or this long, whichever comes first

@@ -17,9 +17,11 @@ LakeError
 ├── UnknownRow          a lake's current snapshot has no row of this number
 ├── UnknownFilter       a lake has no filter of this name
 ├── UnknownSearch       no search of this name was saved beside a lake
+├── NoMap               a lake has no map yet
 ├── ImageGone           a row's image is missing, or another than was indexed
 ├── ImageUnreachable    a row's image may be there, and cannot be read now
 │   └── ImageRefused    a row names a place that its lake has no business with
+├── BucketError         a lake's folder in a bucket cannot be read or written
 ├── LakeLocked          another process writes this lake
 ├── KeysDamaged         the file of the service's keys cannot be read, so no key is taken
 ├── NotWritten          a file that a user asked for cannot be written
@@ -27,10 +29,13 @@ LakeError
 ├── WhereTooSlow        a `where` expression was not answered in the time that a service gives it
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
     ├── BadCursor       a page's cursor is not one, or not of this query
+    ├── CannotUndo      an act on tags is not the last one in force, or was taken back already
     └── FilterExists    a lake has a filter of this name already
 """
 
 from __future__ import annotations
+
+from indexer.words import quoted
 
 
 class LakeError(Exception):
@@ -169,7 +174,7 @@ class UnknownSearch(LakeError):
     def __init__(self, lake: str, name: str, nearest: str | None = None) -> None:
         """:param nearest: of a saved search, if one is called much the same."""
         hint = f"did you mean {nearest}?" if nearest else f"`lakesift saved {lake}` lists them"
-        super().__init__(f"{lake} has no saved search {name!r}; {hint}")
+        super().__init__(f"{lake} has no saved search {quoted(name)}; {hint}")
         self.name = name
         self.nearest = nearest
 
@@ -200,11 +205,26 @@ class ImageRefused(ImageUnreachable):
         self.args = (f"{uri} is not opened: {reason}",)
 
 
+class NoMap(LakeError):
+    def __init__(self, lake: str) -> None:
+        super().__init__(f"{lake} has no map yet; make one with: lakesift map LAKE")
+        self.lake = lake
+
+
 class LakeLocked(LakeError):
     def __init__(self, folder: str, holder: str) -> None:
         super().__init__(f"{folder} is being written by {holder}; wait for it to end, or stop it")
         self.folder = folder
         self.holder = holder
+
+
+class BucketError(LakeError):
+    """:param reason: with the way out, where there is one."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {reason}")
+        self.url = url
+        self.reason = reason
 
 
 class KeysDamaged(LakeError):
@@ -260,3 +280,9 @@ class FilterExists(BadRequest):
 class BadCursor(BadRequest):
     def __init__(self, reason: str) -> None:
         super().__init__("cursor", reason)
+
+
+class CannotUndo(BadRequest):
+    def __init__(self, act: int, reason: str) -> None:
+        super().__init__("act", reason)
+        self.act = act

@@ -16,8 +16,8 @@ from pathlib import Path
 from indexer.config import IndexConfig
 from indexer.disk.entries import check_lake
 from indexer.disk.layout import Layout
-from indexer.disk.locks import seen_writer
 from indexer.disk.manifest import Manifest, SourceEntry, read_manifest
+from indexer.disk.writer_note import seen_writer
 from indexer.embed import Embedder
 from indexer.errors import BadRequest, LakeError
 from indexer.models import check_model, convert_first

@@ -24,6 +24,7 @@ from indexer.disk.entries import reason_of
 from indexer.disk.layout import Layout
 from indexer.disk.manifest import Manifest, Recomputing, SegmentEntry, SourceEntry, read_manifest
 from indexer.disk.tables import Place
+from indexer.disk.writer_note import NotedProgress
 from indexer.embed import Embedder
 from indexer.errors import LakeError, ModelUnknown, NotWritten, SourceError
 from indexer.models import UNKNOWN, NoModel, check_model, convert_first
@@ -35,7 +36,7 @@ from indexer.run.embedding.pipeline import Pipeline
 from indexer.run.embedding.tasks import Embedded, Failed, Result, Runner, with_columns
 from indexer.run.ending import wrap_up
 from indexer.run.hashing import hash_candidates
-from indexer.run.listing import Listed, Lister
+from indexer.run.listing import Listed, Lister, Scope
 from indexer.run.live import add_lake
 from indexer.run.plan.arrivals import Todo
 from indexer.run.plan.plan import Counts, Plan
@@ -98,13 +99,13 @@ def sync(
     try:
         with folder_held(layout, config):
             clear_staging(layout)
-            run = _Run(
+            run = Run(
                 layout,
                 load_embedder,
                 add,
                 Roots(roots or {}),
                 config,
-                progress or Silent(),
+                NotedProgress(progress or Silent(), layout),
                 should_stop,
                 exact,
                 recompute,
@@ -127,7 +128,7 @@ def _go_on(layout: Layout) -> str:
     return f"the lake's last snapshot is whole, run `lakesift sync {layout.root}` to go on"
 
 
-class _Run:
+class Run:
     """One run's state, so that its steps can be read one after the other in `run`."""
 
     def __init__(
@@ -190,12 +191,12 @@ class _Run:
             return self._stop_early()
         self._stage("comparing")
         complete = [*self.listed.complete, *self._forgotten_sources()]
-        counts = self.plan.compare(complete, self.listed.unlisted)
+        counts = self._compare(complete)
         if self.stage == "indexing" and self.plan.may_have_moved():
             self.stage = ""
             self._stage("comparing")
         hash_candidates(self.context)
-        self.plan.pair()
+        self._pair()
         self._load_model(wanted=self.plan.todo_count() > 0)
         commits = self._commits()
         if commits is None:
@@ -212,6 +213,12 @@ class _Run:
         self.context.unread.note(self.report)
         self._wrap_up(commits)
         return self._finish(commits.manifest, counts)
+
+    def _pair(self) -> None:
+        self.plan.pair()
+
+    def _compare(self, complete: Sequence[str]) -> Counts:
+        return self.plan.compare(complete, self.listed.unlisted)
 
     @property
     def _stopped(self) -> bool:
@@ -236,13 +243,7 @@ class _Run:
 
     def _list(self) -> None:
         self._stage("listing")
-        lister = Lister(
-            self.context,
-            self.add or [entry for entry in self.known if not entry.is_imported],
-            known=self.known,
-            relocated=self.relocated,
-            adding=bool(self.add),
-        )
+        lister = self._lister(self.add or [entry for entry in self.known if not entry.is_imported])
         self.listed = lister.listed
         if self.roots or not are_apart(self.listed.sources.values()):
             lister.list(self.context.progress.advance, self.context.should_stop)
@@ -256,10 +257,25 @@ class _Run:
             except LakeError as error:
                 raise self._cut_short(error) from error
 
+    def _lister(self, entries: Sequence[SourceEntry], scope: Scope | None = None) -> Lister:
+        return Lister(
+            self.context,
+            entries,
+            known=self.known,
+            relocated=self.relocated,
+            adding=bool(self.add),
+            remember=scope is None or not scope.careful,
+            scope=scope,
+        )
+
+    def _arriving(self, streaming: Streaming) -> Iterator[Todo]:
+        """New images, while the listing goes on."""
+        below = starts_of(self.listed.sources.values()) if self.add else None
+        return streaming.new_images(below)
+
     def _stream(self, streaming: Streaming) -> None:
         """Embed new images while the listing goes on."""
-        below = starts_of(self.listed.sources.values()) if self.add else None
-        images = streaming.new_images(below)
+        images = self._arriving(streaming)
         if (first := next(images, None)) is None:
             return
         self._load_model(wanted=True)
@@ -315,17 +331,13 @@ class _Run:
         """The writer's end; None where a run was stopped before a new lake had anything in it."""
         if self.commits is not None:
             return self.commits
-        manifest = self.manifest
+        manifest = self.manifest or self._new_lake()
         if manifest is None:
-            if self.embedder is None:
-                return None
-            e = self.embedder
-            manifest = Manifest(e.model_id, dict(e.fingerprint), e.dim)
+            return None
         added = self.listed.entries if self.add else []
         sources = {entry.uri: entry for entry in [*self.known, *added]}
         manifest = replace(manifest, sources=tuple(sources.values()))
-        context = self.context
-        commits = Commits(context.layout, manifest, context.config, context.scan_started_us)
+        commits = self._writing(manifest)
         # first of all, so that `sync` goes on with a run cut short
         if self.add and (self.manifest is None or manifest.sources != self.manifest.sources):
             commits.commit(sources=manifest.sources)
@@ -334,6 +346,15 @@ class _Run:
             commits.commit(recomputing=Recomputing(self.recompute, {}))
         self.commits = commits
         return commits
+
+    def _new_lake(self) -> Manifest | None:
+        """What a new lake begins as; None where nothing has come into it."""
+        e = self.embedder
+        return None if e is None else Manifest(e.model_id, dict(e.fingerprint), e.dim)
+
+    def _writing(self, manifest: Manifest) -> Commits:
+        run = self.context
+        return Commits(run.layout, manifest, run.config, run.scan_started_us)
 
     def _note_joined_names(self, commits: Commits) -> None:
         joined = commits.joined_names.items()

@@ -14,6 +14,13 @@ def count(number: int | float, one: str = "", many: str = "") -> str:
     return f"{number:,.0f} {word}".strip()
 
 
+def quoted(text: str, most: int = 100) -> str:
+    """'night' as Python writes it, of a long text the beginning: what somebody sent may have
+    megabytes, and a message is a sentence.
+    """
+    return repr(text) if len(text) <= most else f"{text[:most]!r}... of {len(text):,} characters"
+
+
 def size(size_bytes: int) -> str:
     """999 bytes, 40.0 kB, 1.5 MB, 12,345.7 GB; a kB is 1,000 bytes."""
     if size_bytes < 1_000:

@@ -23,7 +23,10 @@ from indexer.disk.manifest import Manifest, check_files, read_manifest
 from indexer.embed import Embedder
 from indexer.errors import BadRequest, LakeDamaged, LakeError, SnapshotGone
 from indexer.models import check_model, load_model_of
+from service.alike.live import LiveGroups
+from service.alike.names import where_others
 from service.search.browse import Passing, passing
+from service.search.collapse import NEAR_BITS
 from service.search.decided import DecidedBy, DecidedRows
 from service.search.facets import VALUES, Facets, facets
 from service.search.query import ByMoment, ImageLike, MaxPer, Query
@@ -48,7 +51,11 @@ from service.tags.book import TagBook
 from service.tags.names import UNNAMED
 
 if TYPE_CHECKING:
+    from indexer.report import Progress
+    from service.curate.groups import GroupsMade
+    from service.map.making import MapMade
     from service.search.ledgers import LedgersInUse
+    from service.search.suggested import Suggested
 
 
 class Lake:
@@ -194,8 +201,7 @@ class Lake:
         try:
             manifest = Manifest.from_json(read_file(path), str(path))
             if any(
-                not file.exists()
-                for file in (self._layout.root / name for name in manifest.file_names)
+                not file.exists() for file in (self._layout.root / name for name in manifest.checks)
             ):
                 raise SnapshotGone(str(self.folder), number)
             snapshot = self._read(manifest, current).warm()
@@ -264,6 +270,7 @@ class Lake:
         moments: ByMoment | float | None = None,
         diversity: float | None = None,
         explain: bool = False,
+        sort: str | None = None,
         recall: float | None = None,
         exact: bool = False,
     ) -> list[Hit]:
@@ -292,6 +299,8 @@ class Lake:
         :param diversity: 0 to 1: how much it counts against a hit that it is like those before it
             (maximal marginal relevance, among the 500 best); 0 or None: not at all.
         :param explain: True: a hit's `explained` has what each example adds to its score.
+        :param sort: "date:down", "path", "random:17", "match:up" or a column, as "width_px:down":
+            the first k of all that pass, in this order; None: the best match first.
         :param recall: 0.99: it may miss one in a hundred of the nearest, which makes a search of a
             large lake with groups many times as fast; None: as the lake is set, which is exact
             unless somebody chose otherwise. `search_page` tells what was done.
@@ -323,6 +332,7 @@ class Lake:
             "moments": ByMoment(moments) if isinstance(moments, int | float) else moments,
             "diversity": diversity,
             "explain": explain,
+            "sort": sort,
             "recall": recall,
             "exact": exact,
         }
@@ -334,16 +344,18 @@ class Lake:
         *,
         filter: str | None = None,
         decision: str | Sequence[str] | None = None,
+        sort: str | None = None,
     ) -> Passing:
         """The rows that pass, without a query, by rising row_id: `len` counts, a loop reads them.
 
-        :param where: as `search` takes it; so are filter and decision.
-        :raises BadRequest: if the filter was not applied, or a decision comes without a filter.
+        :param where: as `search` takes it; so are filter, decision and sort.
+        :raises BadRequest: if the filter was not applied, a decision comes without a filter, or
+            there is nothing to sort by.
         :raises UnknownFilter: if there is none of this name.
         :raises WhereError: if where is not understood.
         """
-        query = Query().with_options({"where": where, "filter": filter, "decision": decision})
-        return self.passing(query)[0]
+        said = {"where": where, "filter": filter, "decision": decision, "sort": sort}
+        return self.passing(Query().with_options(said))[0]
 
     def facets(
         self,
@@ -467,16 +479,76 @@ class Lake:
             )
         return self.passing(query)[0].row_ids
 
-    def undo_tag(self, by: str | None = None) -> Act | None:
+    def undo_tag(self, by: str | None = None, act: int | None = None) -> Act | None:
         """Take the last act back that is in force, of `tag` or `untag`.
 
         :param by: the last act of this person; None: of anybody.
+        :param act: the number of the one that is meant, as `Tagged.seq` has it; None: the last.
         :returns: what was taken back; None: there was nothing.
+        :raises CannotUndo: if the one that is meant is not the last, or was taken back already.
         """
-        return self._tag_book.undo(by)
+        return self._tag_book.undo(by, act)
+
+    def make_groups(
+        self,
+        *,
+        bits: int = NEAR_BITS,
+        threshold: float | None = None,
+        progress: Progress | None = None,
+    ) -> GroupsMade:
+        """Group all images of the lake that are nearly the same, and store that beside it, in the
+        place of the groups that are there: `where` has `group`, `group_size` and `is_best` then.
+
+        Images that come later are in no group until this is called again.
+
+        :param bits: 0 to 8: of the 64 bits of two images' perceptual hashes so many may differ.
+        :param threshold: -1 to 1: least cosine of their vectors; None: 0.5.
+        :raises BadRequest: if bits or threshold is out of range.
+        :raises LakeError: if the lake cannot be written.
+        """
+        from service.curate.groups import THRESHOLD, make_groups
+
+        least = THRESHOLD if threshold is None else threshold
+        return make_groups(self.snapshot, bits=bits, threshold=least, progress=progress)
+
+    @property
+    def groups(self) -> LiveGroups | None:
+        """The groups of near-identical images, of the rows that live; None: there are none yet.
+
+        :raises LakeDamaged: if their file is damaged.
+        """
+        return self.snapshot.alike()
+
+    def make_map(
+        self,
+        *,
+        anew: bool = False,
+        landmarks: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> MapMade:
+        """Put all images on the map that is stored beside the lake: the first time it is laid out,
+        later those that came since are placed beside what they look like.
+
+        :param anew: True: lay it out anew, though there is one.
+        :param landmarks: 100 to 100,000: images that are laid out against each other; None: 10,000.
+        :param seed: another one gives another map.
+        :raises BadRequest: if landmarks or seed is out of range.
+        :raises LakeDamaged: if the map that is there cannot be read.
+        :raises LakeError: if openTSNE is not installed, or the lake cannot be written.
+        """
+        from service.map.making import LANDMARKS, make_map
+
+        marks = LANDMARKS if landmarks is None else landmarks
+        return make_map(self.snapshot, anew=anew, landmarks=marks, seed=seed, progress=progress)
+
+    @property
+    def where_copies(self) -> str:
+        """A `where` that all but the best of each group pass."""
+        return where_others(self.snapshot.schema.names)
 
     def passing(self, query: Query) -> tuple[Passing, DecidedRows | None]:
-        """As `browse`, by a query's where and decided alone, and what its filter decided.
+        """As `browse`, by a query's where, decided and sort alone, and what its filter decided.
 
         :raises BadRequest: if the query has what only a search can answer.
         """
@@ -485,7 +557,7 @@ class Lake:
         by = query.decided
         decided = None if by is None else self.rows_decided(snapshot, by)
         among = None if decided is None else decided.masks
-        return passing(snapshot, query.where, among), decided
+        return passing(snapshot, query.where, among, query.sort), decided
 
     def search_query(self, query: Query) -> list[Hit]:
         """As `search`, with weights."""
@@ -558,6 +630,13 @@ class Lake:
     def searches(self) -> SavedSearches:
         """The searches that people saved by name, beside the lake."""
         return SavedSearches(self._layout.searches)
+
+    @cached_property
+    def suggested(self) -> Suggested:
+        """What one may try in this lake, worked out once a snapshot."""
+        from service.search.suggested import Suggested
+
+        return Suggested()
 
     def close(self) -> None:
         """Let `vacuum` delete the snapshot this lake had open."""

@@ -66,8 +66,14 @@ PARSED = re.compile(
     r"s3://|open_clip:|open-clip\.lake|my\.model|--watch|^lakesift (serve|mcp|train|models|doctor)\b"
 )
 # `apply` may refuse. Copies and exports tell what had to be left out, as a GIF for YOLO; `restore`
-# tells of a conflict.
-MAY_EXIT_WITH = {"apply": {0, 3}, "copy": {0, 1}, "export": {0, 1}, "restore": {0, 1}}
+# tells of a conflict, and `settle` of a row that has none.
+MAY_EXIT_WITH = {
+    "apply": {0, 3},
+    "copy": {0, 1},
+    "export": {0, 1},
+    "restore": {0, 1},
+    "settle": {0, 1},
+}
 
 
 def fences(page: Path) -> list[tuple[str, str]]:

@@ -62,10 +62,14 @@ def rounded(weight: Floats, inputs: Floats) -> Floats:
     for start in range(0, weight.shape[1], BLOCK):
         block = slice(start, start + BLOCK)
         scales = to_4_bits(left[:, block].astype(np.float32)).scales[:, 0]
-        for column in range(start, start + BLOCK):
+        errors = np.empty((len(left), BLOCK))
+        for number, column in enumerate(range(start, start + BLOCK)):
             done[:, column] = np.rint(left[:, column] / scales).clip(-7, 7) * scales
-            error = (left[:, column] - done[:, column]) / upper[column, column]
-            left[:, column + 1 :] -= np.outer(error, upper[column, column + 1 :])
+            errors[:, number] = (left[:, column] - done[:, column]) / upper[column, column]
+            rest = slice(column + 1, start + BLOCK)
+            left[:, rest] -= np.outer(errors[:, number], upper[column, rest])
+        # What lies beyond the block waits for all of it: one product instead of a pass a column.
+        left[:, start + BLOCK :] -= errors @ upper[block, start + BLOCK :]
     return done
 
 

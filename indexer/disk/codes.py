@@ -16,7 +16,6 @@ rounding, in whatever order, and |r| is known for certain.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from indexer.arrays import Positions, Vectors
+from indexer.cores import usable_cores
 
 CODES_FORMAT = 1
 CODE_ROWS = 32_768  # in one batch of the file, which is what one task of a search reads
@@ -291,7 +291,7 @@ def write_codes(
     with (
         # Threads of ours share the rows; BLAS's own would only wait for one another.
         threadpool_limits(1, "blas"),
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(usable_cores()) as pool,
         pa.OSFile(str(path), "wb") as file,
         pa.ipc.new_file(file, schema) as out,
     ):

@@ -83,7 +83,14 @@ def check_lake(layout: Layout, *, everything: bool = False) -> None:
 
 def _read_by_name(layout: Layout) -> tuple[Path, ...]:
     """Folders whose files are opened without a manifest's naming them."""
-    return layout.filters, layout.ledger, layout.tags, layout.searches
+    return (
+        layout.filters,
+        layout.ledger,
+        layout.tags,
+        layout.searches,
+        layout.alike,
+        layout.map,
+    )
 
 
 def check_entry(path: Path) -> None:

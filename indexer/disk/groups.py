@@ -36,6 +36,7 @@ FILES = (ABOUT, CENTRES, STARTS, PLACES, CODES)
 # What a query is made of.
 Kind: TypeAlias = Literal["image", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+LEAST_ROWS = 1_000  # a smaller lake gets none: the nearest hundred are a good part of it
 NEAREST = (10, 100)  # of so many nearest rows it is measured which share is found
 
 

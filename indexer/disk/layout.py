@@ -61,9 +61,34 @@ class Layout:
         return self.root / "searches"
 
     @property
+    def alike(self) -> Path:
+        """Derived: the groups of near-identical images."""
+        return self.root / "alike"
+
+    @property
+    def map(self) -> Path:
+        """Derived: where each image lies on the map."""
+        return self.root / "map"
+
+    @property
     def seeks(self) -> Path:
         """Derived: where in compressed tars their members are. What is not there is made again."""
         return self.root / "seeks"
+
+    @property
+    def parts(self) -> Path:
+        """What parts of a run wrote that are not committed yet: a lake of its own for each."""
+        return self.root / "parts"
+
+    @property
+    def parts_plan(self) -> Path:
+        """What all of them agree on."""
+        return self.parts / "plan.json"
+
+    @property
+    def origins(self) -> Path:
+        """What this lake and its copies in buckets had in common last."""
+        return self.root / "origins.json"
 
     @property
     def readers(self) -> Path:
@@ -91,9 +116,10 @@ class Layout:
         """
         folders = [self.manifests, self.segments, self.tombstones, self.skipped, self.filters]
         folders += [self.ledger, self.seeks, self.readers, self.staging, self.codes, self.groups]
-        folders += [self.tags, self.searches]
+        folders += [self.tags, self.searches, self.alike, self.map, self.parts]
         files = [self.manifest, self.root / "manifest.json.new", self.writer_lock]
         files += [self.writer_note, self.root / "writer.json.new", self.root / "labels.jsonl"]
+        files += [self.origins, self.root / "origins.json.new"]
         return [*folders, *files]
 
     def snapshot(self, number: int) -> Path:

@@ -11,23 +11,21 @@ from __future__ import annotations
 import errno
 import json
 import os
-import socket
-import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import BaseFileLock, FileLock, Timeout, UnixFileLock
 from ulid import ULID
 
-from indexer.disk.entries import NotPlain, check_entry, check_lake, create_file, read_file
+from indexer.disk.durable import make_folder
+from indexer.disk.entries import NotPlain, check_entry, check_lake, read_file, reason_of
 from indexer.disk.layout import Layout
+from indexer.disk.writer_note import note_writer, noted_writer, put, remove_note
 from indexer.errors import LakeError, LakeLocked, LakeUnsafe
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+LOOK_S = 0.2  # longer than anybody who only looks who writes keeps a writer out
 _NO_LOCKING = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 
 
@@ -47,15 +45,16 @@ def writer(layout: Layout, *, use_lock: bool = True) -> Iterator[None]:
     lock = acquire(
         layout.writer_lock,
         f"{layout.root} lies on a file system without locks; if you are sure that nobody else writes it, use --no-lock",
+        wait_s=LOOK_S,
     )
     if lock is None:
-        raise LakeLocked(str(layout.root), _holder(layout.writer_note))
+        holder = noted_writer(layout)
+        raise LakeLocked(str(layout.root), str(holder or "another process"))
     try:
-        _write_note(layout.writer_note)
+        note_writer(layout)
         yield
     finally:
-        with suppress(OSError):
-            layout.writer_note.unlink()
+        remove_note(layout)
         lock.release()
 
 
@@ -91,6 +90,52 @@ def acquire(path: Path, no_locking: str, *, wait_s: float = 0.0) -> BaseFileLock
     return lock
 
 
+@contextmanager
+def held(path: Path, no_locking: str, *, wait_s: float) -> Iterator[None]:
+    """Keep others out who take the same lock.
+
+    :raises LakeError: as `acquire` does; if another still holds it after wait_s.
+    """
+    lock = acquire(path, no_locking, wait_s=wait_s)
+    if lock is None:
+        raise LakeError(f"{path} has been held by another process for {wait_s:g} s; try again")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def only_maker(path: Path, what: str) -> Iterator[None]:
+    """Keep others out while something is made that lies beside a lake's rows: two who write one
+    file at once would put each other's half of it in place.
+
+    :param path: of the lock, in a folder of the lake's, which is made if it is not there.
+    :param what: is made, as "groups".
+    :raises LakeError: if another makes it, the folder cannot be written, or has no locks.
+    """
+    try:
+        make_folder(path.parent)
+    except OSError as error:
+        raise LakeError(
+            f"{path.parent} cannot be written ({reason_of(error)}); {what} cannot be stored in the "
+            "lake's folder, and nothing was changed: see to it and try again"
+        ) from None
+    no_locking = (
+        f"{path.parent} lies on a file system without locks, so {what} cannot be stored safely; "
+        "move the lake to a local disk"
+    )
+    lock = acquire(path, no_locking)
+    if lock is None:
+        raise LakeError(
+            f"another process makes {what} in {path.parent} just now; wait for it to end"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _check_lock(path: Path) -> None:
     """A lock is an empty plain file. Some versions of filelock empty
     what they find, so it must hold nothing before.
@@ -107,63 +152,6 @@ def _check_lock(path: Path) -> None:
 def _fell_back(lock: BaseFileLock) -> bool:
     """True where filelock met a file system without kernel locks, and made a file stand for one."""
     return os.name != "nt" and not isinstance(lock, UnixFileLock)
-
-
-def _write_note(path: Path) -> None:
-    note = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "command": " ".join(
-            Path(sys.argv[0]).name if i == 0 else arg for i, arg in enumerate(sys.argv)
-        ),
-        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
-    }
-    # always the same name: one that a crash left goes
-    beside = path.with_name(f"{path.name}.new")
-    try:
-        _put(path, beside, note)
-    except OSError as error:
-        # `vacuum` is how a full disk gets room, and the lock holds without a note
-        if error.errno not in _FULL:
-            raise
-        beside.unlink(missing_ok=True)
-
-
-def _put(path: Path, beside: Path, note: Mapping[str, Any]) -> None:
-    _write(beside, note)
-    beside.replace(path)
-
-
-def _write(path: Path, note: Mapping[str, Any]) -> None:
-    with create_file(path) as file:
-        file.write(json.dumps(note).encode())
-
-
-def seen_writer(layout: Layout) -> str | None:
-    """Who writes the lake just now, in words, as far as a look tells; None: nobody.
-
-    The lock is left alone: to try it would keep out a writer that begins at that moment. What a
-    writer that was killed left is told apart on its own machine.
-    """
-    try:
-        note = json.loads(read_file(layout.writer_note))
-        if note["host"] == socket.gethostname():
-            os.kill(int(note["pid"]), 0)
-    except PermissionError:  # it lives, and is another user's
-        pass
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        return None
-    return _holder(layout.writer_note)
-
-
-def _holder(path: Path) -> str:
-    try:
-        note = json.loads(read_file(path))
-        return (
-            f"process {note['pid']} on {note['host']} (`{note['command']}`, since {note['since']})"
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
 
 
 class Reading:
@@ -183,7 +171,7 @@ class Reading:
             while self._lock is None:  # vacuum may try a new lock in the instant before it is taken
                 self._note = layout.readers / f"{ULID()}.json"
                 self._lock = acquire(self._note.with_suffix(".lock"), "no locks")
-            _write(self._note, {"pid": os.getpid(), "snapshots": None})
+            put(self._note, {"pid": os.getpid(), "snapshots": None})
         except (OSError, LakeError):
             self.close()
 
@@ -191,7 +179,7 @@ class Reading:
         """Name the snapshots in use. Until the first call vacuum deletes nothing at all."""
         if self._lock is not None:
             note = {"pid": os.getpid(), "snapshots": sorted(snapshots)}
-            _put(self._note, self._note.with_suffix(".new"), note)
+            put(self._note, note)
 
     def close(self) -> None:
         if self._lock is not None:

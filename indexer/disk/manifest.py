@@ -8,6 +8,7 @@ Each carries a checksum of itself. Everything it names is durable before it is w
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -172,9 +173,11 @@ class Manifest:
 
     @property
     def size_bytes(self) -> int:
-        return sum(check.length for _, check in self._files())
+        return sum(check.length for check in self.checks.values())
 
-    def _files(self) -> list[tuple[str, FileCheck]]:
+    @property
+    def checks(self) -> dict[str, FileCheck]:
+        """Every file that the snapshot needs, as a path in the lake's folder with slashes."""
         files = [
             (f"segments/{s.id}/{name}", check)
             for s in self.segments
@@ -185,12 +188,8 @@ class Manifest:
             folder = f"groups/{self.groups.id}"
             files += [(f"{folder}/{name}", check) for name, check in self.groups.files.items()]
         files += [(f"tombstones/{t.id}.parquet", t.file) for t in self.tombstones]
-        return files + [(f"skipped/{s.id}.parquet", s.file) for s in self.skipped]
-
-    @property
-    def file_names(self) -> list[str]:
-        """Every file that the snapshot needs, as a path in the lake's folder."""
-        return [name for name, _ in self._files()]
+        files += [(f"skipped/{s.id}.parquet", s.file) for s in self.skipped]
+        return dict(files)
 
     def to_json(self) -> bytes:
         body = {"format": FORMAT, **asdict(self)}
@@ -275,8 +274,14 @@ def _not_found(root: Path) -> LakeNotFound:
     """Most often it is the photos' own folder that was named:
     a lake made there would lie among them.
     """
+    if os.path.lexists(Layout(root).parts_plan):
+        way_out = f"it has parts that are not committed yet: lakesift commit {root}"
+        return LakeNotFound(str(root), way_out)
     if root.is_file():
         return LakeNotFound(str(root), "it is a file, and a lake is a folder")
+    if Layout(root).manifests.is_dir():
+        way_out = "what was to make it was cut short: run that again (`lakesift pull` goes on)"
+        return LakeNotFound(str(root), way_out)
     with suppress(OSError):  # not there, or not to be looked into
         if any(root.iterdir()):
             way_out = f"if it holds photos, make one of them with: lakesift index {root} --into {root}.lake"
@@ -443,13 +448,13 @@ def _parse(body: dict[str, Any]) -> Manifest:
     fields = Fields(body)
     return Manifest(
         model_id=fields.text("model_id"),
-        fingerprint=_fingerprint(fields.inner("fingerprint").rest()),
+        fingerprint=fingerprint_from(fields.inner("fingerprint").rest()),
         dim=fields.whole("dim", 1),
         snapshot=fields.whole("snapshot"),
         created=fields.text("created"),
         made_by=fields.text("made_by"),
         next_row_id=fields.whole("next_row_id", 1),
-        sources=tuple(map(_source, _objects(fields, "sources"))),
+        sources=tuple(map(source_from, _objects(fields, "sources"))),
         columns=_own_columns(fields.inner("columns").rest()),
         segments=tuple(map(_segment, _objects(fields, "segments"))),
         tombstones=tuple(map(_tombstones, _objects(fields, "tombstones"))),
@@ -466,7 +471,8 @@ def _objects(fields: Fields, name: str) -> list[Fields]:
     return [Fields(value, fields.path(name)) for value in fields.items(name)]
 
 
-def _fingerprint(facts: dict[str, Any]) -> Fingerprint:
+def fingerprint_from(facts: dict[str, Any]) -> Fingerprint:
+    """:raises ValueError: if one is neither a text nor a whole number."""
     for name, fact in facts.items():
         if not isinstance(fact, str | int) or isinstance(fact, bool):
             raise ValueError(f"fingerprint.{name} is neither a text nor a whole number")
@@ -486,7 +492,8 @@ def _own_columns(values: dict[str, Any]) -> dict[str, str]:
     return columns
 
 
-def _source(fields: Fields) -> SourceEntry:
+def source_from(fields: Fields) -> SourceEntry:
+    """:raises ValueError: if a field is missing or of another type."""
     # Lakes of earlier versions have none of these.
     layout = fields.maybe_text("layout") if fields.has("layout") else None
     crops = fields.take("crops") if fields.has("crops") else False

@@ -134,6 +134,13 @@ class StoredVectors:
             block = self._codes[start : start + BLOCK_ROWS]
             target.add_codes(block if rows is None else block[rows[start : start + BLOCK_ROWS]])
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The address of the stored bytes, and how many there are; of no rows (0, 0)."""
+        if self.rows == 0:
+            return 0, 0
+        return self._codes.__array_interface__["data"][0], self._codes.nbytes
+
     @cached_property
     def _codes(self) -> NDArray[np.uint8]:
         """uint8, (rows, 2 dim): a view of the stored bytes, valid while the index lives."""

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 
 from indexer.arrays import InputShape, Pixels, Vectors
+from indexer.cores import usable_cores
 from indexer.embed import Conversion
 from indexer.embed.catalog import ModelName
 from indexer.embed.hardware import choose_device, fastest_precision
 from indexer.embed.image_tower import lean
 from indexer.embed.loading import Tokenizer, build_model, load_tokenizer, model_config, settle
 from indexer.embed.onnx_tower import STEPS, OnnxTower, is_converted
-from indexer.embed.runtime import usable_cores
 from indexer.embed.text_tower import TextTower, shorten
 from indexer.errors import LakeError, ModelUnavailable
 from indexer.images.fitting import fit

@@ -5,10 +5,11 @@ The only place that names ONNX Runtime's and OpenMP's settings.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
+
+from indexer.cores import usable_cores
 
 
 class Session(Protocol):
@@ -50,17 +51,3 @@ def let_torch_sleep() -> None:
     is left to decide.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on; containers often allow fewer than the machine has."""
-    allowed = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    try:
-        # docker run --cpus 2
-        limit = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii")
-        quota, period = limit.split()
-    except (OSError, ValueError):
-        return allowed
-    return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))

@@ -71,7 +71,9 @@ def main() -> None:
         exact=settings["exact"],
         giants_wait=settings["giants_wait"],
     )
-    box = close(memory_cap(desk.limits, os.cpu_count() or 1))
+    # Libraries reserve memory for each core of the machine, whether they may use it or not.
+    machine = os.cpu_count() or 1  # noqa: TID251 - likewise
+    box = close(memory_cap(desk.limits, machine))
     try:
         desk.say(asdict(box))
         while True:

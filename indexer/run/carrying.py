@@ -30,7 +30,9 @@ def carry(run: Context, manifest: Manifest, listed: Listed, commits: Commits) ->
     :param manifest: of the snapshot that the plan was made from.
     :raises LakeDamaged: if a row's segment is not what was committed.
     """
-    rerows = run.plan.rerows()
+    # A part of a run leaves the rows of its lake to whoever commits it.
+    ours = {entry.id for entry in manifest.segments}
+    rerows = (rerow for rerow in run.plan.rerows() if rerow.old.segment in ours)
     while batch := list(islice(rerows, CARRY_ROWS)):
         for segment_id, group in groupby(batch, key=lambda rerow: rerow.old.segment):
             entry = next(entry for entry in manifest.segments if entry.id == segment_id)

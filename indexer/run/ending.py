@@ -45,6 +45,7 @@ def wrap_up(
     if relocated:
         changes["sources"] = commits.manifest.sources
     commits.commit(**changes)
+    commits.release()
     run.progress.stage("merging", None)
     commits.manifest = compact(
         run.layout, commits.manifest, max_segments=run.config.max_segments, with_peers=True

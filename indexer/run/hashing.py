@@ -8,8 +8,8 @@ from itertools import islice
 from indexer.errors import UnreadableImage
 from indexer.images import hash_bytes
 from indexer.run.context import Context
-from indexer.run.embedding.pace import Pace
 from indexer.sources import ImageFile
+from indexer.sources.pace import Pace
 
 BATCH = 1_000
 

@@ -6,14 +6,14 @@ goes on with the others. A source that is given for the first time has to be the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from indexer.address import PART
 from indexer.disk.manifest import SourceEntry
 from indexer.errors import SourceError
 from indexer.run.context import Context
-from indexer.sources import Listing
+from indexer.sources import ImageFile, Listing, Whole
 from indexer.sources.guard import remember_sites
 from indexer.sources.names import absolute, uri_of
 from indexer.sources.opening import OpenSource, open_source, sites_of
@@ -31,6 +31,20 @@ class Listed:
     unlisted: list[str] = field(default_factory=list)  # prefixes that could not be looked into
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of its sources a run looks into; by default into all."""
+
+    # whether a container is the run's own, by its uri
+    is_ours: Callable[[str], bool] = lambda _: True
+    # uri of a container -> what a listing before found in it
+    known: Callable[[str], Sequence[ImageFile]] = lambda _: ()
+    # containers that need not be opened, by their uri; None: as the run's plan says
+    whole: Mapping[str, Whole] | None = None
+    # True: the sources are named by a lake, though they are the run's to add
+    careful: bool = False
+
+
 class Lister:
     """Stores what sources list. `list` may run in a thread of its own, and then alone tells the
     report and adds to the plan.
@@ -45,6 +59,7 @@ class Lister:
         relocated: Collection[str],
         adding: bool,
         remember: bool = True,
+        scope: Scope | None = None,
     ) -> None:
         """Open the sources; nothing is listed yet.
 
@@ -53,17 +68,20 @@ class Lister:
         :param relocated: uris of those that moved house with this run.
         :param adding: True: the user gives these sources just now.
         :param remember: False: that the user named their sites is not written down.
+        :param scope: None: all.
         :raises SourceError: if one that is given or moved house cannot be opened.
         """
         self.listed = Listed(list(entries))
         self.images = 0  # stored so far
+        self.others = 0  # containers that were left to others
+        self._scope = scope or Scope()
         self._run, self._relocated, self._adding = run, relocated, adding
         self._remember = remember
         self._failed: dict[int, SourceError] = {}
         for number, entry in enumerate(entries):
             named = self._is_named(entry)
             try:
-                source = _open(entry, known, careful=not named)
+                source = _open(entry, known, careful=not named or self._scope.careful)
             except SourceError as error:
                 if named:
                     raise
@@ -86,7 +104,8 @@ class Lister:
         :raises SourceError: if a source that is given or moved house is not there or lists nothing.
         """
         run, listed = self._run, self.listed
-        whole = run.plan.whole_containers()
+        scope = self._scope
+        whole = run.plan.whole_containers() if scope.whole is None else scope.whole
         for number, entry in enumerate(listed.entries):
             try:
                 if number in self._failed:
@@ -98,7 +117,10 @@ class Lister:
                     seeks=run.bytes_of.seeks,
                     mends_seeks=self._remember,
                     sizes=run.plan.sizes,
+                    listers=run.config.listers,
                     should_stop=should_stop,
+                    is_ours=scope.is_ours,
+                    known=scope.known,
                 )
                 found = self._list_one(number, source, listing, tell, should_stop)
             except SourceError as error:
@@ -107,6 +129,7 @@ class Lister:
                 run.plan.forget_listing(number)  # half a listing would read as deletions
                 _note_empty(run, entry, f"{error}", listed)
             else:
+                self.others += listing.others
                 if not found and should_stop():
                     break  # it was not looked at
                 is_new = self._adding and not run.plan.rows_of_source(entry.uri)

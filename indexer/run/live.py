@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,6 +61,12 @@ def add_live_rows(plan: Plan, layout: Layout, manifest: Manifest, roots: Roots) 
     """Every live row, where its photo is by now:
     uris under an old root are those under the new one.
     """
+    for table in live_tables(layout, manifest, roots):
+        plan.add_live(table)
+
+
+def live_tables(layout: Layout, manifest: Manifest, roots: Roots) -> Iterator[pa.Table]:
+    """The same rows, as a plan has them, some at once."""
     dead = dead_positions(layout, manifest)
     held: list[pa.Table] = []
     for entry in manifest.segments:
@@ -71,10 +79,10 @@ def add_live_rows(plan: Plan, layout: Layout, manifest: Manifest, roots: Roots) 
             rows = table.append_column("position", pa.array(positions)).filter(alive)
             held.append(_live_table(rows, entry.id, entry.unsettled_since_us, roots))
             if sum(map(len, held)) >= AT_ONCE:
-                plan.add_live(pa.concat_tables(held))
+                yield pa.concat_tables(held)
                 held = []
     if held:
-        plan.add_live(pa.concat_tables(held))
+        yield pa.concat_tables(held)
 
 
 def add_skipped_files(

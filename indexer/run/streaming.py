@@ -87,6 +87,11 @@ class Streaming:
                 self._tell_listed()
             self._ended.wait(max(_LOOK_S, _REST * arrivals.idle_look_s))
 
+    def pass_over(self) -> None:
+        """One of the new images is another run's: it is not counted among those to index."""
+        if self._arrivals is not None:
+            self._arrivals.passed += 1
+
     def _is_over(self, arrivals: Arrivals) -> bool:
         return (
             arrivals.in_doubt

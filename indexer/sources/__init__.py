@@ -101,9 +101,16 @@ class Listing:
     # written, and are left to a later listing; 0: none is left
     still_us: int = 0
     in_motion: int = 0  # how many were left
+    # whose containers, by their uri, are looked into; of others nothing is found gone
+    is_ours: Callable[[str], bool] = lambda _: True
+    others: int = 0  # containers that were left to others
+    # uri of a container -> what a listing before found in it
+    known: Callable[[str], Sequence[ImageFile]] = lambda _: ()
     # why -> uris of the containers that cannot be looked into, as far as this machine has them or
     # what reads them
     lacking: dict[str, list[str]] = field(default_factory=dict)
+    # containers that are looked into at once where that means waiting; 0: as many as make it faster
+    listers: int = 0
     # asked while it waits for what takes long; then it may end early, and its run ends, too
     should_stop: Callable[[], bool] = lambda: False
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from itertools import chain
@@ -34,13 +34,13 @@ from indexer.sources.folder import FolderSource
 from indexer.sources.joining import Join
 from indexer.sources.local import os_reason
 from indexer.sources.names import is_photo
+from indexer.sources.pace import Pace
 from indexer.sources.remote import RemoteSource
 from indexer.sources.sidecars import mark
 from indexer.sources.store import store_reason
 from indexer.words import count
 
 _LOOK_UP_S = 0.2  # to see whether the run is to stop
-_AT_ONCE = 8  # objects of a store, or recordings, that are listed at once
 
 
 class _Found(NamedTuple):
@@ -145,20 +145,26 @@ class ExpandedSource:
 
     def files(self, listing: Listing) -> Iterator[ImageFile]:
         stopping = threading.Event()
+        pace = Pace(listing.listers)
         self._bytes_of.containers.packed.folder = listing.seeks
+        self._bytes_of.stores.on_busy = pace.slow_down
 
         def should_stop() -> bool:
             return stopping.is_set() or listing.should_stop()
 
-        with ThreadPoolExecutor(_AT_ONCE, "containers") as pool:
+        with ThreadPoolExecutor(pace.most, "containers") as pool:
             try:
-                yield from self._files(listing, pool, should_stop)
+                yield from self._files(listing, pool, pace, should_stop)
             finally:
                 stopping.set()  # whoever looks into a container for nobody ends
                 pool.shutdown(cancel_futures=True)
 
     def _files(
-        self, listing: Listing, pool: ThreadPoolExecutor, should_stop: Callable[[], bool]
+        self,
+        listing: Listing,
+        pool: ThreadPoolExecutor,
+        pace: Pace,
+        should_stop: Callable[[], bool],
     ) -> Iterator[ImageFile]:
         waiting: deque[_Waiting] = deque()
         for file in chain(self._inner.files(listing), self._of_tables(listing)):
@@ -177,19 +183,29 @@ class ExpandedSource:
                 waiting.append(file)
             elif kind.name == "video" and self._frames.none:
                 continue
+            elif not listing.is_ours(file.uri):
+                listing.others += 1
+                listing.untouched.append(file.uri)
             elif self._is_known(file, kind, listing):
                 listing.untouched.append(file.uri)
                 if kind.name == TAR_GZ and listing.mends_seeks:
                     self._keep_index(file)
+            elif found := self._found_before(file, kind, listing):
+                if waiting:
+                    waiting.extend(found)
+                else:
+                    yield from found
             elif lacking := kind.lacks():
                 listing.lacking.setdefault(lacking, []).append(file.uri)
             # also whoever comes behind one that is waited for: the order is that of the listing
             elif waiting or file.address.is_url or kind.has_streams:
-                looking = pool.submit(self._look_into, file, kind, should_stop)
+                looking = pool.submit(self._in_turn, pace, file, kind, should_stop)
                 waiting.append((file, kind, looking))
             else:
                 yield from self._told(file, kind, self._look_into(file, kind, should_stop), listing)
-            while waiting and (len(waiting) >= 2 * _AT_ONCE or _is_done(waiting[0])):
+            # What waits is held whole, and is more than has its turn: or nobody knew that more
+            # at once is wanted.
+            while waiting and (len(waiting) >= 2 * pace.limit or _is_done(waiting[0])):
                 yield from self._next(waiting.popleft(), listing)
         while waiting:
             yield from self._next(waiting.popleft(), listing)
@@ -247,6 +263,16 @@ class ExpandedSource:
             return False
         return whole.etag.startswith(f"{etag}:")
 
+    def _found_before(self, file: ImageFile, kind: Kind, listing: Listing) -> Sequence[ImageFile]:
+        """Its images, where a listing before found them, and it is as it was.
+
+        Those of which a table or a set speaks are looked at again: it may say something else now.
+        """
+        if self._guide is not None or self.table_path is not None:
+            return ()
+        found, etag = listing.known(file.uri), self._etag(file, kind)
+        return found if all(image.etag == etag for image in found) else ()
+
     def _columns_etag(self, member: Address, etag: str, columns_mark: str | None) -> str | None:
         return self._inner.join.etag(member, [f"{etag}:{columns_mark}"] if columns_mark else [])
 
@@ -255,6 +281,12 @@ class ExpandedSource:
         with suppress(Exception):
             known = state(file.size_bytes, file.modified_us, file.etag)
             self._bytes_of.containers.packed.keep_index(file.address, known)
+
+    def _in_turn(
+        self, pace: Pace, file: ImageFile, kind: Kind, should_stop: Callable[[], bool]
+    ) -> _Found:
+        with pace:
+            return _Found([]) if should_stop() else self._look_into(file, kind, should_stop)
 
     def _look_into(self, file: ImageFile, kind: Kind, should_stop: Callable[[], bool]) -> _Found:
         found: list[Member] = []

@@ -29,24 +29,31 @@ from service.api.routes import (
     docs,
     embeddings,
     facets,
+    filter_results,
     filters,
     formats,
+    groups,
     health,
     images,
     lakes,
+    map,
     page,
     saved,
     scores,
     search,
     search_many,
     session,
+    suggestions,
+    syncs,
     tags,
 )
 from service.api.serving.hub import Hub, Models, name_lakes
 from service.api.serving.keys import KeyStore
+from service.api.serving.mapped_memory import MappedMemory
 from service.api.serving.open_filters import OpenFilters
 from service.api.serving.recall_watch import RecallWatch
 from service.api.serving.shared_arrays import SharedArrays
+from service.api.serving.syncs import Syncs
 from service.api.signing import Signer, secret_of
 from service.pictures.decoders import DecoderPool, decoders_of_one
 from service.pictures.fetches import Fetches
@@ -129,9 +136,13 @@ def create_app(
     state.config, state.metrics, state.hub = config, metrics, hub
     state.keys = keys or KeyStore(state_folder())
     state.signer = Signer(secret_of(config.cursor_secret, state.keys.folder))
+    state.syncs = Syncs(state.keys.folder, trust_model=config.trust_model)
     state.decoders, state.thumbnails = decoders, thumbnails
     state.filters = OpenFilters(hub)
-    state.recalls = RecallWatch(metrics.recalled, lambda: metrics.under_way == 0)
+    state.mapped = MappedMemory()
+    state.recalls = RecallWatch(
+        metrics.recalled, lambda: metrics.under_way == 0, was_read=state.mapped.was_read
+    )
     metrics.watch(hub)
     errors.install(app)
     ours = (
@@ -139,12 +150,17 @@ def create_app(
         search_many,
         lakes,
         about,
+        suggestions,
+        syncs,
         facets,
         scores,
         tags,
+        groups,
+        map,
         saved,
         images,
         filters,
+        filter_results,
         formats,
         session,
         health,
@@ -179,10 +195,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.config.max_busy + SPARE_THREADS
     )
     app.state.hub.start()
+    app.state.mapped.start()
     app.state.recalls.start()
     try:
         yield
     finally:
         await anyio.to_thread.run_sync(app.state.recalls.close)
+        await anyio.to_thread.run_sync(app.state.mapped.close)
         await anyio.to_thread.run_sync(app.state.hub.close)
         await anyio.to_thread.run_sync(app.state.decoders.close)

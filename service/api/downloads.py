@@ -5,7 +5,7 @@ then in a temporary file; whole before it is sent.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, cast
 
 from starlette.responses import Response, StreamingResponse
@@ -39,6 +39,15 @@ def download(make: Callable[[BinaryIO], int], name: str, media_type: str) -> Res
         "Left-Out": str(left_out),
     }
     return _Sent(file, media_type=media_type, headers=headers)
+
+
+def stream(pieces: Iterator[bytes], name: str, media_type: str) -> Response:
+    """A file that is sent as it is made: nothing of it is kept here.
+
+    :param pieces: taken in a thread of their own, no faster than the caller takes them.
+    """
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(pieces, media_type=media_type, headers=headers)
 
 
 class _Sent(StreamingResponse):

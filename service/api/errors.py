@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from indexer.errors import (
     BadRequest,
+    CannotUndo,
     DimensionMismatch,
     FilterExists,
     ImageGone,
@@ -30,6 +31,7 @@ from indexer.errors import (
     ModelNotTrusted,
     ModelUnavailable,
     ModelUnknown,
+    NoMap,
     SnapshotGone,
     UnknownFilter,
     UnknownLake,
@@ -64,6 +66,7 @@ KINDS: Mapping[type[LakeError], Kind] = {
     UnreadableImage: Kind(422, "unreadable_image"),
     UnknownLake: Kind(404, "unknown_lake", "lake"),
     UnknownFilter: Kind(404, "unknown_filter", "name"),
+    NoMap: Kind(404, "no_map"),
     UnknownSearch: Kind(404, "unknown_search", "name"),
     UnknownRow: Kind(404, "unknown_row", "row_id"),
     SnapshotGone: Kind(410, "snapshot_gone", "cursor"),
@@ -78,6 +81,7 @@ KINDS: Mapping[type[LakeError], Kind] = {
     LakeNotFound: Kind(503, "lake_damaged"),
     LakeDamaged: Kind(503, "lake_damaged"),
     FilterExists: Kind(409, "filter_exists"),
+    CannotUndo: Kind(409, "cannot_undo"),
     BadRequest: Kind(422, "invalid_request"),
     LakeError: Kind(503, "lake_error"),
 }

@@ -104,7 +104,22 @@ class NextRequest(Strict):
         default=None, description="Share out an audit begun now for an apply that assumes the tail."
     )
 
-    model_config = _with_examples({"n": 20}, {"n": 50, "purpose": "audit"})
+    labeller: Labeller | None = Field(
+        default=None,
+        description="Who will answer: what others were handed in the last ten minutes is left out, "
+        "and these rows are left out for others so long. Where keys are asked for it is the key's "
+        "name. Left out: neither.",
+    )
+    double: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="The share of what one other person answered that this labeller is asked, too.",
+    )
+
+    model_config = _with_examples(
+        {"n": 20}, {"n": 50, "purpose": "audit"}, {"n": 20, "labeller": "ann", "double": 0.1}
+    )
 
 
 class LabelSaid(Strict):
@@ -118,6 +133,16 @@ class LabelSaid(Strict):
 
 class LabelRequest(Strict):
     labels: list[LabelSaid] = Field(min_length=1, max_length=MAX_LABELS, fail_fast=True)
+    only_open: bool = Field(
+        False,
+        description="True passes over rows that another labeller has answered, as since they were "
+        "shown, and tells which; no row gets two people's answers so.",
+    )
+    settle: bool = Field(
+        False,
+        description="True decides rows on which people disagree: these answers count until they are "
+        "taken back. Of rows without a conflict they are of no use. Not with only_open.",
+    )
 
     model_config = _with_examples(
         {"labels": [{"row_id": 1, "label": "yes", "labeller": "ann"}, {"row_id": 2, "label": "no"}]}
@@ -125,10 +150,21 @@ class LabelRequest(Strict):
 
 
 class UndoRequest(Strict):
-    """The last answer: of this row, by this person, or at all."""
+    """The last answer: of this row, by this person, or at all; or a person's of each of some."""
 
     row_id: RowId | None = None
+    row_ids: list[RowId] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_NEXT,
+        fail_fast=True,
+        description="This labeller's last answer of each of these, all at once; instead of row_id.",
+    )
     labeller: Labeller | None = None
+    act: bool = Field(
+        False,
+        description="True: all that was answered in one request with the last answer; without rows.",
+    )
 
     model_config = _with_examples({"labeller": "ann"}, {"row_id": 12})
 

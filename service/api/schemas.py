@@ -311,7 +311,7 @@ class Nothing(BaseModel):
 
 
 class SearchAnswer(BaseModel):
-    """A page of hits, best first; ties in order of row_id."""
+    """A page of hits, best first, or as `sort` says; ties in order of row_id."""
 
     snapshot: int
     hits: list[Hit]
@@ -371,6 +371,9 @@ class LakesAnswer(BaseModel):
 class Column(BaseModel):
     name: str = Field(description="As `where` takes it.")
     type: str
+    stored: bool = Field(
+        description="False: only `where` and counts know it; nothing is sorted by it, and no row has it."
+    )
 
 
 class ColumnsAnswer(BaseModel):

@@ -7,9 +7,13 @@ from __future__ import annotations
 import argparse
 
 from indexer import __version__
+from service.cli.buckets import add_publish, add_pull
+from service.cli.committing import add_commit
+from service.cli.curating import add_curate
 from service.cli.facets import add_facets
 from service.cli.filters.verb import add_filter
 from service.cli.indexing import add_index
+from service.cli.mapping import add_map
 from service.cli.mcp import add_mcp
 from service.cli.saving import add_saved
 from service.cli.searching import add_search
@@ -37,6 +41,9 @@ def parser() -> Parser:
     root.add_argument("--version", action="version", version=f"lakesift {__version__}")
     verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True, dest="verb")
     add_index(verbs)
+    add_commit(verbs)
+    add_publish(verbs)
+    add_pull(verbs)
     add_sync(verbs)
     add_import(verbs)
     add_export_vectors(verbs)
@@ -44,6 +51,8 @@ def parser() -> Parser:
     add_facets(verbs)
     add_saved(verbs)
     add_tag(verbs)
+    add_curate(verbs)
+    add_map(verbs)
     add_serve(verbs)
     add_mcp(verbs)
     add_filter(verbs)

@@ -34,7 +34,9 @@ from indexer.sources.guard import Reach
 from indexer.sources.opening import open_source
 from indexer.vector_files.agreement import LEAST_AGREEMENT
 from indexer.words import count, size
+from service.cli.waiting import parts_waiting
 from service.lake import Lake
+from service.map.points import Points
 from service.relevance.decisions.soundness import Soundness, soundness, soundness_of_deleted
 from service.relevance.decisions.store import FilterStore
 from service.search.comparing import compare_rows, compare_texts
@@ -91,6 +93,7 @@ def examine(
         return
     try:
         check_lake(Layout(folder), everything=True)
+        yield from _parts(folder)
         yield from _files(Layout(folder), deep)
         yield from _filters(Layout(folder), deep)
         lake = Lake.open(folder, trust_model=trust_model)
@@ -103,6 +106,8 @@ def examine(
         yield from _sources(lake)
         yield from _groups(lake)
         yield from _people(lake)
+        yield from _near_identical(lake)
+        yield from _map(lake)
         try:
             embedder = lake.embedder
         except LakeError as error:
@@ -112,6 +117,32 @@ def examine(
         yield _model(lake, embedder)
         if precision is not None:
             yield _precision(lake, embedder, precision)
+
+
+def _near_identical(lake: Lake) -> Iterator[Finding]:
+    """Nothing is said where nobody grouped the images."""
+    what = "near-identical"
+    try:
+        groups = lake.groups
+    except LakeError as error:
+        yield Finding(what, False, str(error))
+        return
+    if groups is not None:
+        since = f"; {count(groups.since, 'image')} came since" if groups.since else ""
+        made = f"of snapshot {groups.about.snapshot:,}{since}"
+        yield Finding(what, True, f"{count(groups.count, 'group')}, {made}")
+
+
+def _map(lake: Lake) -> Iterator[Finding]:
+    """Nothing is said where there is no map."""
+    try:
+        points = Points.of(lake.snapshot)
+    except LakeError as error:
+        yield Finding("map", False, str(error))
+        return
+    if points is not None:
+        since = f"; {count(points.since, 'image')} came since" if points.since else ""
+        yield Finding("map", True, f"{count(len(points.row_ids), 'image')} on it{since}")
 
 
 def _people(lake: Lake) -> Iterator[Finding]:
@@ -163,6 +194,12 @@ def _files(layout: Layout, deep: bool) -> Iterator[Finding]:
         coded = sum(entry.codes is not None for entry in manifest.segments)
         what += f", {coded:,} with codes" if coded else ""
         yield Finding("files", True, f"snapshot {manifest.snapshot}, {what}, as committed")
+
+
+def _parts(lake: Path) -> Iterator[Finding]:
+    """What waits to be committed, if anything does."""
+    if (waiting := parts_waiting(lake)) is not None:
+        yield Finding("parts", True, waiting)
 
 
 def _filters(layout: Layout, deep: bool) -> Iterator[Finding]:

@@ -13,6 +13,9 @@ from tqdm import tqdm
 LOG_EVERY_S = 10.0  # where stderr is a file, a line this often instead of a bar that moves
 
 
+BYTES = "bytes"  # as a unit
+
+
 class TerminalProgress:
     """Draws the stages of `indexer.sync`, one bar a stage."""
 
@@ -45,7 +48,8 @@ class TerminalProgress:
         self._bar = tqdm(
             desc=name,
             total=total,
-            unit=self._unit if unit is None else f" {unit}",
+            unit=self._unit if unit is None else "B" if unit == BYTES else f" {unit}",
+            unit_scale=unit == BYTES,  # 12.3M/40.0M
             file=sys.stderr,
             mininterval=0.2 if terminal else LOG_EVERY_S,
             maxinterval=0.5 if terminal else LOG_EVERY_S,

@@ -41,7 +41,7 @@ def add_search(verbs: Verbs) -> None:
         nargs="?",
         metavar="QUERY",
         help="what to look for: 'a hospital room -baby', with a minus before an unwanted word; words in quotes inside "
-        "it are a text of their own (default: the rows that pass --where and --filter, by row id)",
+        "it are a text of their own (default: the rows that pass --where and --filter, by row id or by --sort)",
     )
     parser.add_argument(
         "--text",
@@ -186,12 +186,12 @@ def _answer(arguments: argparse.Namespace) -> int:
             print_histogram(lake, query, as_json=arguments.json)
         elif query.has_examples:
             _print_found(lake, query, arguments)
-        elif query.where or query.decided:
+        elif query.where or query.decided or query.sort:
             _print_passing(lake, query, arguments)
         else:
             raise BadRequest(
                 "query",
-                "give at least one text, image or row to look for; or --where or --filter, to list the rows that pass",
+                "give at least one text, image or row to look for; or --where, --filter or --sort, to list rows",
             )
     return DONE
 

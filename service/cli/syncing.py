@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING
 from indexer.errors import BadRequest
 from indexer.words import count
 from service.cli.codes import DONE
-from service.cli.indexing import (
+from service.cli.indexing import add_plan, add_writing, run_sync, time_us
+from service.cli.mapping import keep_map_in_step
+from service.cli.parts import Verbs, add_verb, hours
+from service.cli.running import (
     StopOnSignal,
-    add_plan,
-    add_writing,
     config_of,
     forget_pictures,
     loader,
     report_json,
-    run_sync,
     snapshot_of,
     tell,
-    time_us,
 )
-from service.cli.parts import Verbs, add_verb, hours
 
 if TYPE_CHECKING:
     from indexer.report import SyncReport
@@ -140,6 +138,7 @@ def _watch(arguments: argparse.Namespace, roots: dict[str, str]) -> int:
                 forget_pictures(lake, before)
             if done.report is not None:
                 before = done.report.snapshot
+                keep_map_in_step(lake)
             if done.is_news:
                 _tell_pass(done, as_json=arguments.json)
             if done.report is not None and not has_begun:

@@ -12,6 +12,7 @@ from indexer.sources.names import one_line
 from indexer.words import count
 from service.cli.codes import DONE, PROBLEMS_SHOWN
 from service.cli.parts import Verbs, add_json, add_trust_model, add_verb, positive, print_json
+from service.search.decided import WANTED
 
 if TYPE_CHECKING:
     from service.lake import Lake
@@ -61,8 +62,9 @@ def add_tag(verbs: Verbs) -> None:
     parser.add_argument(
         "--decision",
         action="append",
-        choices=("keep", "ask", "drop"),
-        help="with --filter: which images; may be repeated (default: keep)",
+        choices=WANTED,
+        help="with --filter: which images; undecided: those without a decision; may be repeated "
+        "(default: keep)",
     )
     parser.add_argument(
         "--remove",
@@ -74,6 +76,12 @@ def add_tag(verbs: Verbs) -> None:
     )
     parser.add_argument(
         "--undo", action="store_true", help="take back the last command or request that tagged"
+    )
+    parser.add_argument(
+        "--act",
+        type=positive,
+        metavar="N",
+        help="with --undo: only if this act is the last one, as --json numbers them (default: whichever is)",
     )
     parser.add_argument(
         "--mend",
@@ -106,6 +114,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise BadRequest("NAME", "name the tag, before --where or --row")
     if (arguments.undo or arguments.mend) and (arguments.name or is_choosing):
         raise BadRequest("--undo", "--undo and --mend stand alone; leave the tag and images out")
+    if arguments.act is not None and not arguments.undo:
+        raise BadRequest("--act", "it says which act to take back; say --undo, too")
     if arguments.rows is not None and any(getattr(arguments, name) for name in chosen[1:]):
         raise BadRequest("--row", "say --row alone, or choose by --where, --query and --filter")
     if arguments.query is None and (arguments.k is not None or arguments.min_z is not None):
@@ -163,7 +173,7 @@ def _tell(done: Tagged, arguments: argparse.Namespace) -> None:
 
 
 def _undo(lake: Lake, arguments: argparse.Namespace) -> int:
-    act = lake.undo_tag(arguments.by)
+    act = lake.undo_tag(arguments.by, arguments.act)
     if arguments.json:
         print_json({"undone": None if act is None else act.to_json()})
     elif act is None:

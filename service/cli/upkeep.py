@@ -21,6 +21,7 @@ from service.cli.parts import (
     positive,
     print_json,
 )
+from service.cli.waiting import tell_waiting
 
 if TYPE_CHECKING:
     from service.cli.train import Fit, Training
@@ -64,6 +65,7 @@ def _info(arguments: argparse.Namespace) -> int:
     for file in facts.get("skipped_files", []):
         tried = moment(file["when"])
         print(f"skipped       {one_line(file['uri'])}: {one_line(file['reason'])} (tried {tried})")
+    tell_waiting(arguments.lake)
     return DONE
 
 
@@ -210,6 +212,7 @@ def _vacuum(arguments: argparse.Namespace) -> int:
         f"{count(report.kept_snapshots, 'snapshot')} kept -> {arguments.lake}",
         file=sys.stderr,
     )
+    tell_waiting(arguments.lake)
     return DONE
 
 

@@ -77,8 +77,8 @@ def _import(arguments: argparse.Namespace) -> int:
 
     from indexer.config import IndexConfig
     from indexer.vector_files.importing import import_vectors
-    from service.cli.indexing import StopOnSignal
     from service.cli.progress import TerminalProgress
+    from service.cli.running import StopOnSignal
 
     def load() -> Embedder:
         from indexer.embed.models import load_embedder

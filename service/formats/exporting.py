@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -28,13 +29,13 @@ from service.formats.filling import Watched, fill
 from service.formats.format_list import (
     FORMATS,
     Format,
-    downloads,
     extracting,
     listed,
     names,
     written,
 )
 from service.formats.item import Handover, Item, LeftOut
+from service.formats.packing import pieces_of, zip_folder
 from service.formats.place import GO_ON, alone_at
 from service.formats.state import State, Written, entries_of
 
@@ -148,19 +149,47 @@ def export_to(
     schema: pa.Schema | None = None,
     raw_cells: bool = False,
 ) -> ExportReport:
-    """Write all of it into an open file, as a download is made; parameters as `export` has them.
+    """Write all of it into an open file, as a download is made; a folder is packed. Parameters as
+    `export` has them.
 
-    :raises BadRequest: if the format is none, is a folder, or holds the images themselves.
+    :raises BadRequest: if the format is none, or holds the images themselves: see `export_pieces`.
     :raises OSError: if the file cannot be written.
     """
     form = _form_of(format)
-    if not form.downloads:
-        there = ", ".join(names(downloads()))
-        raise BadRequest("format", f"{format} is no single file of names; {there} are")
+    if form.copies:
+        raise BadRequest(
+            "format", f"{format} holds the images themselves, and is made as it is sent"
+        )
+    job, supply = Job(handover, root, schema, raw_cells=raw_cells), _supply(form, items, schema)
     made = Written("", None)
-    chunk = form.new(Job(handover, root, schema, raw_cells=raw_cells), file)
-    fill(chunk, _supply(form, items, schema).part(None), made, Silent())
+    if form.folder:
+        with tempfile.TemporaryDirectory(prefix="lakesift-") as place:
+            with Folder(Path(place) / form.name) as folder:
+                fill(form.new(job, folder), supply.part(None), made, Silent())
+            zip_folder(Path(place) / form.name, file, f"{handover.filter}-{form.name}")
+    else:
+        fill(form.new(job, file), supply.part(None), made, Silent())
     return ExportReport(form.name, [], made.given - len(made.skipped), made.skipped)
+
+
+def export_pieces(
+    items: Iterable[Item] | Batches,
+    handover: Handover,
+    format: str,
+    read_image: Callable[[Item], bytes],
+    *,
+    schema: pa.Schema | None = None,
+) -> Iterator[bytes]:
+    """The bytes of a format that holds the images themselves, as they are read; parameters as
+    `export` has them. An image that is gone or cannot be read now is left out.
+
+    :raises BadRequest: if the format is none, or holds no images.
+    """
+    form = _form_of(format)
+    if not form.copies:
+        raise BadRequest("format", f"{format} holds names of images, not the images")
+    job = Job(handover, None, schema, read_image)
+    return pieces_of(form, job, _supply(form, items, schema).part(None))
 
 
 def _supply(

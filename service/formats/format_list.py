@@ -49,8 +49,17 @@ class Format:
 
     @property
     def downloads(self) -> bool:
-        """Whether it can be the answer to a request: one file, of names alone."""
-        return bool(self.writes) and not self.folder and not self.copies
+        """Whether it can be the answer to a request."""
+        return bool(self.writes)
+
+    @property
+    def download_suffix(self) -> str:
+        """Of the file that is downloaded: a folder is packed."""
+        return ".zip" if self.folder else self.suffix
+
+    @property
+    def download_type(self) -> str:
+        return "application/zip" if self.folder else self.media_type
 
     @property
     def note(self) -> str:

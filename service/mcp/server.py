@@ -37,7 +37,10 @@ Where = Annotated[
 ]
 FilterName = Annotated[str | None, Field(description="Only rows that this filter decided on.")]
 Decision = Annotated[
-    str | None, Field(description="With a filter: keep, ask or drop; left out: keep.")
+    str | None,
+    Field(
+        description="With a filter: keep, ask, drop or undecided (rows without a decision); left out: keep."
+    ),
 ]
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from indexer.arrays import InputShape
 from indexer.config import ReadLimits
+from indexer.cores import usable_cores
 from indexer.embed.model_cache import cache_folder
-from indexer.embed.runtime import usable_cores
 from indexer.errors import UnreadableImage
 from indexer.images import ReadImage
 from indexer.images.decoder import Decoder, ReadSettings

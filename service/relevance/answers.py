@@ -12,6 +12,7 @@ from service.relevance.definition import Target
 from service.relevance.labels.agreement import Agreement
 from service.relevance.labels.book import Record
 from service.relevance.labels.labelling import LineProblem, NamedProblem, Problem
+from service.relevance.labels.spent import LabelsSpent
 from service.relevance.promise.progress import Progress, Purpose, Stage
 from service.relevance.scoring.scored_rows import RowToLabel
 
@@ -58,8 +59,16 @@ class NextAnswer(AsJson):
     filter: str
     version: int
     purpose: Purpose
-    rows: Sequence[RowToLabel] = field(metadata=told("Empty: nothing is left to ask."))
+    rows: Sequence[RowToLabel] = field(
+        metadata=told("Empty: nothing is left to ask, but for what is with others.")
+    )
     progress: Progress
+    with_others: int = field(
+        metadata=told(
+            "Images that others were handed in the last ten minutes and have not answered; 0 where "
+            "no labeller was said."
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,11 @@ class LabelAnswer(AsJson):
 
     saved: int
     problems: Sequence[Problem] = field(metadata=told("Labels of no use; the others are saved."))
+    passed_over: Sequence[int] = field(
+        metadata=told(
+            "With only_open: the row_ids that another labeller has answered; nothing was saved."
+        )
+    )
     progress: Progress
 
 
@@ -119,7 +133,17 @@ class UndoAnswer(AsJson):
     """What was taken back."""
 
     undone: Undone | None = field(metadata=told("Null: there was nothing to take back."))
+    rows: Sequence[Undone] = field(metadata=told("All that was taken back."))
     progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class TeamAnswer(AsJson):
+    """Who did how much, and how far they agree."""
+
+    filter: str
+    labels: LabelsSpent
+    agreement: Agreement
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,10 @@ steps are here. What hangs on it is next door: what people say on `labels`, what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from indexer.embed import Embedder
 from indexer.errors import BadRequest, LakeDamaged
@@ -22,6 +20,7 @@ from indexer.report import Silent
 from indexer.words import count
 from service.lake import Lake
 from service.relevance.answers import FilterFacts, LabelAnswer, NextAnswer
+from service.relevance.asking import Asking, Turn
 from service.relevance.decisions.answers import AppliedAnswer, RefusedAnswer, SamplesAnswer
 from service.relevance.decisions.deciding import commit
 from service.relevance.decisions.decisions import Decisions
@@ -32,8 +31,11 @@ from service.relevance.filter_labels import Labels
 from service.relevance.gate.answers import DecideAnswer
 from service.relevance.gate.gate import Gate, Gates
 from service.relevance.labels.book import Answer, labels_by_row
+from service.relevance.labels.leases import Leases
 from service.relevance.promise.applying import Applied, Refusal, Standing, apply
 from service.relevance.promise.auditing import Auditing
+from service.relevance.promise.estimate import Estimate, estimate_of
+from service.relevance.promise.offers import OffersAnswer, offers_of
 from service.relevance.promise.progress import PlanAnswer, Progress, Purpose, stage_of
 from service.relevance.promise.retarget import retargeted
 from service.relevance.promise.sharing import one_in_left
@@ -44,12 +46,13 @@ from service.relevance.reporting.facts import facts
 from service.relevance.reporting.material import Material
 from service.relevance.reporting.pictures import Thumbnail, own_thumbnails, pictures
 from service.relevance.reporting.report import Report
-from service.relevance.scoring.calibration import Calibration
+from service.relevance.scoring.depth import Ranking
 from service.relevance.scoring.scored_rows import rows_to_label
 from service.relevance.scoring.scorer import Scored, score_rows
-from service.relevance.scoring.teaching import Taught, propose, teach
+from service.relevance.scoring.teaching import Taught
+from service.relevance.teacher import Teacher
 from service.search.query import ImageLike
-from service.snapshot.snapshot import Snapshot, hash_row_ids
+from service.snapshot.snapshot import Snapshot
 
 PURPOSES = ("teach", "audit")
 
@@ -75,6 +78,9 @@ class Filter:
         self.versions = Versions(lake, store, name)
         self.decisions = Decisions(lake, store, name, book, self._auditing)
         self.labels = Labels(lake, name, self.versions, book, self._auditing, self.decisions)
+        self.teacher = Teacher(lake, self.versions, self.labels)
+        leases = Leases(store.folder(name))
+        self._asking = Asking(lake, self.teacher, self.labels, self._auditing, leases)
         # A shorthand, as `answers`, `decided` and `samples` are.
         self.export = self.decisions.export
 
@@ -93,7 +99,11 @@ class Filter:
         """The best scorer that the labels allow, of all kinds;
         the draft where there are too few.
         """
-        return teach(snapshot or self.lake.snapshot, self.versions.at(1).scorer, self.labels.said())
+        return self.teacher.taught(snapshot or self.lake.snapshot)
+
+    def ranking(self) -> Ranking:
+        """How good the ranking is by now; see `Teacher.ranking`."""
+        return self.teacher.ranking()
 
     def next(
         self,
@@ -103,6 +113,8 @@ class Filter:
         again: bool = False,
         budget: int | None = None,
         assume: str | None = None,
+        labeller: str | None = None,
+        double: float = 0.0,
     ) -> NextAnswer:
         """What to label next. An audit is begun by the first call for it, which freezes the scorer.
 
@@ -116,8 +128,13 @@ class Filter:
             an annotation. Of one that is under way: labels that it may take instead, as to go on.
         :param assume: "tail", if that will be assumed when an audit begun now is applied: few of
             its draws go where next to nothing can lie then. See `tail.py`.
-        :raises BadRequest: if count, purpose, budget or assume is out of range.
+        :param labeller: who will answer. What others were handed in the last ten minutes is left
+            out, and these rows are left out for others so long. None or unnamed: neither.
+        :param double: 0 to 1, the share of what one other person has answered that is asked of this
+            labeller, too: how far people agree shows there alone.
+        :raises BadRequest: if count, purpose, budget, assume or double is out of range.
         """
+        turn = Turn(labeller, double)
         if count < 1:
             raise BadRequest("n", f"{count} is not a number of images; it must be at least 1")
         if purpose not in (None, *PURPOSES):
@@ -126,54 +143,27 @@ class Filter:
             raise BadRequest("budget", f"{budget} is not a number of labels; it must be at least 1")
         definition = self.definition
         check_assumption(assume, definition.target)
-        if purpose is None:
-            purpose = "teach" if definition.audit is None else "audit"
-        if purpose == "teach":
-            return self._next_to_teach(definition, count)
-        if definition.audit is None or again:
-            definition = self._begin_audit(budget, assume, again=again)
-        audit = self._auditing.of(definition)
-        standing = self._auditing.stand(definition, self.labels.said())
-        may_take = budget or audit.design.budget
-        asks_on = standing is not None and (standing.asks_on or budget is not None)
-        pending = audit.pending(self.labels.said(), count, may_take) if asks_on else []
-        snapshot = self.lake.at(audit.design.snapshot)
-        # Without scores: who knows what the filter expects is led to answer so.
-        return self._next(definition, "audit", snapshot, pending, None, None)
+        is_teaching = definition.audit is None if purpose is None else purpose == "teach"
+        wanted: Purpose = "teach" if is_teaching else "audit"
+        if wanted == "teach":
+            asked = self._asking.to_teach(definition, count, turn)
+        else:
+            if definition.audit is None or again:
+                definition = self._begin_audit(budget, assume, again=again)
+            asked = self._asking.to_audit(definition, count, budget, turn)
+        rows = rows_to_label(asked.snapshot, asked.rows, asked.scored, asked.calibration)
+        progress, others = self.progress(), asked.with_others
+        return NextAnswer(self.name, definition.version, wanted, rows, progress, others)
 
-    def _next_to_teach(self, definition: Definition, count: int) -> NextAnswer:
-        snapshot = self.lake.snapshot
-        taught = self.taught(snapshot)
-        scored = score_rows(snapshot, taught.scorer, definition.where)
-        said = self.labels.said()
-        known = {row_id: label == "yes" for row_id, label in said.items() if label in ("yes", "no")}
-        passed: Collection[int] = [row_id for row_id in said if row_id not in known]
-        rows = propose(
-            snapshot, scored, known, count, self.versions.at(1).scorer, passed_over=passed
-        )
-        if definition.audit is not None:
-            mixed = np.argsort(hash_row_ids(np.array(rows, np.int64)))
-            rows = [rows[at] for at in mixed.tolist()]
-            return self._next(definition, "teach", snapshot, rows, None, None)
-        return self._next(definition, "teach", snapshot, rows, scored, taught.calibration)
-
-    def _next(
+    def label(
         self,
-        definition: Definition,
-        purpose: Purpose,
-        snapshot: Snapshot,
-        row_ids: Sequence[int],
-        scored: Scored | None,
-        calibration: Calibration | None,
-    ) -> NextAnswer:
-        rows = rows_to_label(snapshot, row_ids, scored, calibration)
-        return NextAnswer(self.name, definition.version, purpose, rows, self.progress())
-
-    def label(self, labels: Sequence[Mapping[str, Any]]) -> LabelAnswer:
-        """Save answers, each {"row_id" or "uri", "label":
-        yes/no/skip, "labeller"?}; those of no use are told.
-        """
-        return self.labels.save(labels)
+        labels: Sequence[Mapping[str, Any]],
+        *,
+        only_open: bool = False,
+        settle: bool = False,
+    ) -> LabelAnswer:
+        """See `Labels.save`."""
+        return self.labels.save(labels, only_open=only_open, settle=settle)
 
     # -- the audit
 
@@ -223,6 +213,25 @@ class Filter:
             self.labels.said(),
             one_in_left(begun.part),
         )
+
+    def offers(self) -> OffersAnswer:
+        """Other promises that the audit's answers show already, and what a tighter one would cost:
+        see `promise/offers.py`.
+        """
+        definition = self.definition
+        audit = None if definition.audit is None else self._auditing.of(definition)
+        return offers_of(definition, audit, self.labels.said())
+
+    def estimate(self, confidence: float | None = None) -> Estimate:
+        """Between which bounds the number of relevant images lies: see `promise/estimate.py`.
+
+        :param confidence: in (0, 1), of both bounds together; None: the filter's.
+        :raises BadRequest: if it is not, or no audit was begun.
+        """
+        definition = self.definition
+        audit = None if definition.audit is None else self._auditing.of(definition)
+        sure = definition.target.confidence if confidence is None else confidence
+        return estimate_of(definition, audit, self.labels.said(), sure)
 
     # -- applying
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from service.relevance.answers import (
     LabelExportAnswer,
     LabelFileAnswer,
     RestoreAnswer,
+    TeamAnswer,
     UndoAnswer,
     Undone,
 )
@@ -20,6 +21,7 @@ from service.relevance.decisions.decisions import Decisions
 from service.relevance.decisions.versions import Versions
 from service.relevance.labels.book import UNNAMED, Answer, LabelBook, labels_by_row
 from service.relevance.labels.labelling import Labelling
+from service.relevance.labels.spent import labels_spent
 from service.relevance.promise.auditing import Auditing
 from service.relevance.promise.progress import Progress
 from service.relevance.reporting.people import agreement
@@ -53,16 +55,33 @@ class Labels:
         """row_id -> yes, no, skip or conflict."""
         return labels_by_row(self.book.answers())
 
+    def answered_at(self) -> Callable[[int], int]:
+        """Tells of a row when it was last answered: numbers that rise."""
+        at = {row_id: answer.seq for row_id, answer in self.book.answers().items()}
+        return lambda row_id: at.get(row_id, 0)
+
     def progress(self) -> Progress:
         """Counts of labels, and how far the audit is."""
         return self._auditing.progress(self._versions.latest, self.said())
 
-    def save(self, labels: Sequence[Mapping[str, Any]]) -> LabelAnswer:
+    def save(
+        self,
+        labels: Sequence[Mapping[str, Any]],
+        *,
+        only_open: bool = False,
+        settle: bool = False,
+    ) -> LabelAnswer:
         """Save answers, each {"row_id" or "uri", "label":
         yes/no/skip, "labeller"?}; those of no use are told.
+
+        :param only_open: pass over rows that another labeller has answered meanwhile, and tell
+            which.
+        :param settle: each decides a row on which people disagree. It counts, in an audit too,
+            until it is taken back (`undo`), and says nothing of how far people agree.
+        :raises BadRequest: if both are said.
         """
-        saved, problems = self._labelling().save(labels)
-        return LabelAnswer(saved, problems, self.progress())
+        saved, problems, passed = self._labelling().save(labels, only_open=only_open, settle=settle)
+        return LabelAnswer(saved, problems, passed, self.progress())
 
     def save_file(
         self,
@@ -124,13 +143,28 @@ class Labels:
         """Take back the last answer: of a row, by a labeller, or at all."""
         record = self.book.undo(row_id, labeller)
         undone = None if record is None else Undone.of(record)
-        return UndoAnswer(undone, self.progress())
+        return UndoAnswer(undone, () if undone is None else (undone,), self.progress())
+
+    def undo_all(self, row_ids: Sequence[int], labeller: str = UNNAMED) -> UndoAnswer:
+        """Take back a labeller's last answer of each of these rows, all of them at once."""
+        rows = tuple(Undone.of(record) for record in self.book.undo_all(row_ids, labeller))
+        return UndoAnswer(rows[-1] if rows else None, rows, self.progress())
+
+    def undo_act(self, labeller: str | None = None) -> UndoAnswer:
+        """Take back all that was answered at once with the last answer, of a labeller or at all."""
+        rows = tuple(Undone.of(record) for record in self.book.undo_act(labeller))
+        return UndoAnswer(rows[-1] if rows else None, rows, self.progress())
 
     def conflicts(self) -> ConflictsAnswer:
         """Who agrees with whom, and the rows on which people disagree,
         with what each of them said.
         """
         return ConflictsAnswer(self._name, agreement(self.answers(), self._snapshots()[0]))
+
+    def team(self) -> TeamAnswer:
+        """Who did how much, how far people agree, and what they disagree on, settled or not."""
+        found = agreement(self.answers(), self._snapshots()[0])
+        return TeamAnswer(self._name, labels_spent(self.book.records()), found)
 
     def _labelling(self) -> Labelling:
         purpose_of = self._auditing.purpose_of(self._versions.latest, self.said())

@@ -82,7 +82,7 @@ def _limited(query: Query, ranking: Ranking, limit: Limit) -> Chosen:
             break
         seen = sum(int(np.count_nonzero(limit.has_room(limit.values_of(few)))) for few in stays)
         count = 2 * count + seen
-        found = _among(ranking, limit.masks(ranking)).top(count)
+        found = ranking.among(limit.masks(ranking)).top(count)
         new = found.at(slice(seen, None))
         stays.append(new.at(limit.admits(limit.values_of(new))))
     hits = joined(stays)
@@ -163,7 +163,7 @@ def _in_moments(query: Query, ranking: Ranking, limit: Limit | None, moments: Mo
         if not is_enough:
             moments.take_from(left)
             count *= 2
-            found = _among(ranking, left if limit is None else limit.also(left)).top(count)
+            found = ranking.among(left if limit is None else limit.also(left)).top(count)
     every = joined(hits) if hits else found
     follows = end is not None and len(every) > end
     return Chosen(
@@ -225,13 +225,6 @@ class Limit:
         room = [self._room[values] > 0 for values in self._values]
         pairs = zip(masks, room, strict=True)
         return [has_room if mask is None else mask & has_room for mask, has_room in pairs]
-
-
-def _among(ranking: Ranking, masks: Sequence[RowMask]) -> Ranking:
-    """The same order, of these rows alone."""
-    narrower = Ranking(ranking.snapshot, ranking.vector, None, masks)
-    narrower.at_least = ranking.at_least
-    return narrower
 
 
 def _numbered(snapshot: Snapshot, max_per: MaxPer) -> list[NDArray[np.integer]]:

@@ -25,12 +25,15 @@ from numpy.typing import NDArray
 from indexer.arrays import RowMask
 from indexer.errors import BadRequest, LakeDamaged
 from service.search.hits import plain_value
+from service.search.masks import Masks
+from service.search.places import PlaceColumns, Places, count_places, place_columns
+from service.search.time_bins import PER_SECOND, time_edges
 from service.snapshot.snapshot import Snapshot
 from service.tags.names import asked_as
 from service.tags.tags import Tags
 
 if TYPE_CHECKING:
-    from service.where.where import Where
+    pass
 
 VALUES = 12  # of a column, those that most rows have
 MAX_VALUES = 1_000
@@ -57,6 +60,7 @@ class Value:
 @dataclass(frozen=True, slots=True)
 class Bin:
     """Rows from `low` to below `high`; the last bin's `high` is among them, and may be its `low`.
+    Times begin at round dates, so that months are bins of 28 to 31 days.
 
     `low` of the first and `high` of the last may lie a little outside of all values.
     """
@@ -74,7 +78,8 @@ class Facet:
     kind: str  # "values", "lists" (of which each has several values) or "range"
     rows: int  # that have a value
     nulls: int  # that have none
-    values: tuple[Value, ...] = ()  # most rows first, then by value
+    # most rows first, then by value; of a range those that no bin holds: -inf, inf and nan
+    values: tuple[Value, ...] = ()
     more_values: int = 0  # different ones beyond these
     bins: tuple[Bin, ...] = ()
 
@@ -92,6 +97,8 @@ class Facet:
             said["bins"] = [
                 {"low": each.low, "high": each.high, "rows": each.rows} for each in self.bins
             ]
+            if self.values:
+                said["values"] = [{"value": each.value, "rows": each.rows} for each in self.values]
         return said
 
 
@@ -99,6 +106,8 @@ class Facet:
 class Facets:
     rows: int  # that pass all conditions
     facets: tuple[Facet, ...]
+    # where no columns were named: those that hold latitudes and longitudes, both as one
+    places: tuple[Places, ...] = ()
 
 
 def facets(
@@ -130,8 +139,8 @@ def facets(
     else:
         wanted = [_named(name, known) for name in columns]
     tags = cache(snapshot.tags)  # once, so that all that is counted is of one moment
-    terms = [] if where is None else Where.terms(where, snapshot.schema, tags)
-    masks = _Masks(snapshot, terms, among)
+    terms = [] if where is None else Where.terms(where, snapshot.schema, tags, snapshot.alike)
+    masks = Masks(snapshot, terms, among)
     found = []
     for name in wanted:
         if name == tag:
@@ -145,7 +154,8 @@ def facets(
         facet = _facet(snapshot, name, path, masks.without(path[0]), values)
         if columns is not None or _is_worth_showing(facet):
             found.append(facet)
-    return Facets(sum(int(mask.sum()) for mask in masks.without(None)), tuple(found))
+    places = _places(snapshot, known, masks) if columns is None else ()
+    return Facets(sum(int(mask.sum()) for mask in masks.without()), tuple(found), places)
 
 
 def _columns(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -184,51 +194,6 @@ def _is_worth_showing(facet: Facet) -> bool:
     return facet.rows > 0 and different <= max(_FEW, facet.rows // 5)
 
 
-class _Masks:
-    """Of each part the rows that conditions keep."""
-
-    def __init__(
-        self, snapshot: Snapshot, terms: Sequence[Where], among: Sequence[RowMask] | None
-    ) -> None:
-        self._snapshot = snapshot
-        self._terms = terms
-        self._among = among
-        self._of_term: dict[int, list[RowMask]] = {}
-        self._found: dict[frozenset[int], list[RowMask]] = {}
-
-    def without(self, column: str | None) -> list[RowMask]:
-        """:param column: the one whose own conditions are left out; None: none is."""
-        numbers = frozenset(
-            number
-            for number, term in enumerate(self._terms)
-            if column is None or term.asked != {column}
-        )
-        if numbers not in self._found:
-            self._found[numbers] = [self._mask(at, numbers) for at in range(len(self._parts))]
-        return self._found[numbers]
-
-    @property
-    def _parts(self) -> Sequence[Any]:
-        return self._snapshot.parts
-
-    def _mask(self, at: int, numbers: frozenset[int]) -> RowMask:
-        part = self._snapshot.parts[at]
-        mask = np.ones(part.rows, bool) if part.alive is None else part.alive.copy()
-        if self._among is not None:
-            mask &= self._among[at]
-        for number in numbers:
-            mask &= self._term(number)[at]
-        return mask
-
-    def _term(self, number: int) -> list[RowMask]:
-        if number not in self._of_term:
-            term = self._terms[number]
-            self._of_term[number] = [
-                term.mask(part.columns(sorted(term.columns))) for part in self._snapshot.parts
-            ]
-        return self._of_term[number]
-
-
 def _facet(
     snapshot: Snapshot, name: str, path: tuple[str, ...], masks: Sequence[RowMask], values: int
 ) -> Facet:
@@ -241,7 +206,9 @@ def _facet(
     nulls = column.null_count
     rows = len(column) - nulls
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_timestamp(kind):
-        return Facet(name, "range", rows, nulls, bins=_bins(column.drop_null(), kind))
+        known = column.drop_null()
+        apart = _not_finite(known, kind)
+        return Facet(name, "range", rows, nulls, values=apart, bins=_bins(known, kind))
     found, more = _values(column.drop_null(), kind, values)
     of = "lists" if pa.types.is_list(kind) else "values"
     return Facet(name, of, rows, nulls, values=found, more_values=more)
@@ -261,6 +228,42 @@ def _facet_of_tags(
     counts = [(tag, count) for tag, count in tags.counts(kept).items() if count]
     shown = tuple(Value(tag, count) for tag, count in sorted(counts, key=_by_rows)[:most])
     return Facet(name, "lists", tagged, rows - tagged, shown, more_values=len(counts) - len(shown))
+
+
+def _places(
+    snapshot: Snapshot, known: dict[str, tuple[str, ...]], masks: Masks
+) -> tuple[Places, ...]:
+    """Of each two columns of latitudes and longitudes that belong together, and have any."""
+    numbers = [name for name in known if _is_number(snapshot, known[name])]
+    found = (
+        _counted_places(snapshot, pair, known[pair.latitude], known[pair.longitude], masks)
+        for pair in place_columns(numbers)
+    )
+    return tuple(each for each in found if each.rows)
+
+
+def _is_number(snapshot: Snapshot, path: tuple[str, ...]) -> bool:
+    if path[0] not in snapshot.schema.names:
+        return False  # a tag
+    kind = _type_of(snapshot.schema, path)
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def _counted_places(
+    snapshot: Snapshot,
+    pair: PlaceColumns,
+    latitude: tuple[str, ...],
+    longitude: tuple[str, ...],
+    masks: Masks,
+) -> Places:
+    own = list(dict.fromkeys((latitude[0], longitude[0])))
+    found: tuple[list[Any], list[Any]] = ([np.empty(0)], [np.empty(0)])
+    for part, mask in zip(snapshot.parts, masks.without(*own), strict=True):
+        table = part.columns(own)
+        for path, values in zip((latitude, longitude), found, strict=True):
+            column = _column(table, path).cast(pa.float64())
+            values.append(column.to_numpy(zero_copy_only=False)[mask])
+    return count_places(pair, np.concatenate(found[0]), np.concatenate(found[1]))
 
 
 def _column(table: pa.Table, path: tuple[str, ...]) -> Any:
@@ -303,6 +306,19 @@ def _by_rows(pair: tuple[Any, int]) -> tuple[int, str]:
     return -pair[1], str(pair[0])
 
 
+def _not_finite(column: Any, kind: pa.DataType) -> tuple[Value, ...]:
+    """Minus infinity, infinity and what is no number, those that there are."""
+    if not pa.types.is_floating(kind):
+        return ()
+    numbers = column.to_numpy()
+    found = (
+        ("-inf", np.isneginf(numbers)),
+        ("inf", np.isposinf(numbers)),
+        ("nan", np.isnan(numbers)),
+    )
+    return tuple(Value(name, int(where.sum())) for name, where in found if where.any())
+
+
 def _bins(column: Any, kind: pa.DataType) -> tuple[Bin, ...]:
     is_time = pa.types.is_timestamp(kind)
     is_whole = is_time or pa.types.is_integer(kind)
@@ -312,7 +328,10 @@ def _bins(column: Any, kind: pa.DataType) -> tuple[Bin, ...]:
     if not len(numbers):
         return ()
     low, high = numbers.min(), numbers.max()
-    edges = _even_edges(int(low), int(high)) if is_time else _edges(low, high, is_whole=is_whole)
+    if is_time:
+        edges: NDArray[Any] = time_edges(int(low), int(high), kind.unit, BINS)
+    else:
+        edges = _edges(low, high, is_whole=is_whole)
     counts, _ = np.histogram(numbers, edges)
     told = _time_told(kind) if is_time else _number_told(is_whole=is_whole)
     return tuple(
@@ -356,21 +375,12 @@ def _finest_whole(largest: Fraction) -> Fraction:
     return Fraction(10) ** max(0, len(str(int(largest))) - _EXACT_DIGITS)
 
 
-def _even_edges(low: int, high: int) -> NDArray[Any]:
-    """(bins + 1,), rising: of times, whose round numbers are other ones."""
-    if low == high:
-        return np.array([low, high])
-    step = -(-(high - low) // BINS)
-    bins = -(-(high - low) // step)
-    return np.array([*(low + step * at for at in range(bins)), high])
-
-
 def _number_told(*, is_whole: bool) -> Callable[[Any], float | str]:
     return int if is_whole else float
 
 
 def _time_told(kind: Any) -> Callable[[Any], float | str]:
-    scale = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
+    scale = PER_SECOND[kind.unit]
 
     def told(count: Any) -> str:
         whole, rest = divmod(int(count), scale)

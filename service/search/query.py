@@ -16,6 +16,8 @@ from indexer.durations import duration_us
 from indexer.errors import BadRequest
 from service.search import json_values
 from service.search.decided import DecidedBy, Wanted
+from service.search.sort import MAX_CHARS as MAX_SORT_CHARS
+from service.search.sort import Sort
 from service.search.typed import TypedQuery
 
 if TYPE_CHECKING:
@@ -60,23 +62,15 @@ class MaxPer:
 
         :raises BadRequest: if there is none, or it holds several values.
         """
-        import pyarrow as pa
+        from service.alike.names import names_of_groups
+        from service.search.single_column import single_column
 
-        from service.tags.tags import NO_TAGS
-        from service.where.columns import Columns
-        from service.where.values import Mismatch
-
-        columns = Columns(schema, tags=lambda: NO_TAGS)
-        try:
-            found = columns.find_named(self.column)
-        except Mismatch as error:
-            raise BadRequest("max_per", str(error)) from None
-        if pa.types.is_struct(found.type):
-            names = " or ".join(f"{found.said}.{each.name}" for each in found.type)
-            raise BadRequest("max_per", f"{found.said} is several values; name one: {names}")
-        if pa.types.is_list(found.type):
-            raise BadRequest("max_per", f"{found.said} is a list; name a column of single values")
-        return columns.used.pop(), found
+        if self.column.lower() in names_of_groups(schema.names):
+            raise BadRequest(
+                "max_per",
+                f"{self.column} is of near-identical images; collapse makes those one hit",
+            )
+        return single_column("max_per", self.column, schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +124,14 @@ class Query:
     # 0..1: how much it counts against a hit that it is like those before it; 0: not at all
     diversity: float = 0.0
     explain: bool = False  # True: each hit has what each example adds to its score
+    sort: Sort | None = None  # None: the best match first, without examples by row_id
     # The share of the nearest that is to be found; None: as the lake is set.
     recall: float | None = None
     exact: bool = False  # True: every row is searched, however the lake is set
     # Groups to look into, as the first page did; None: as many as the recall takes.
     depth: int | None = None
+    # The seq of the last act of tagging that a first page's `where` went by; None: as tags are now.
+    tags_act: int | None = None
 
     @classmethod
     def of(
@@ -186,6 +183,8 @@ class Query:
             raise BadRequest("decision", "it is a filter's; name the filter, too")
         if by is not None:
             known["decided"] = DecidedBy.parse(by, decisions)
+        if isinstance(known.get("sort"), str):
+            known["sort"] = Sort.parse(known["sort"])
         for option in OPTIONS:
             if isinstance(known.get(option.name), Mapping):
                 known[option.name] = json_values.object_of(
@@ -194,7 +193,7 @@ class Query:
         return replace(self, **known)
 
     def check(self) -> None:
-        """:raises BadRequest: if k, offset, diversity, recall or depth is out of range."""
+        """:raises BadRequest: if an option is a number out of range."""
         if self.k is not None and self.k < 1:
             raise BadRequest("k", f"{self.k} is not a number of hits; it must be at least 1")
         if self.offset < 0:
@@ -209,10 +208,22 @@ class Query:
             )
         if self.depth is not None and self.depth < 1:
             raise BadRequest("depth", f"{self.depth} is no number of groups; it is at least 1")
+        if self.tags_act is not None and self.tags_act < 0:
+            raise BadRequest("tags_act", f"{self.tags_act} is no act of tagging; it is at least 0")
+        for name in ("moments", "diversity"):
+            if self.is_sorted and getattr(self, name):
+                raise BadRequest(
+                    name, "it goes from the best match down; leave it out, or the sort"
+                )
 
     @property
     def has_examples(self) -> bool:
         return any(map(len, (self.texts, self.images, self.row_ids, self.vectors)))
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether another order than the best match first is wanted."""
+        return self.sort is not None and not self.sort.is_best_first
 
     def check_browsing(self) -> None:
         """:raises BadRequest: if rows that are only listed cannot have what the query asks for."""
@@ -222,6 +233,10 @@ class Query:
                     name,
                     "rows without a query have no order by likeness; say what you look for, too",
                 )
+        if self.sort is not None and self.sort.by == "match":
+            raise BadRequest(
+                "sort", "rows without a query match nothing; say what you look for, too"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The query as `POST /v1/search` takes it, and its offset where it has one.
@@ -250,6 +265,8 @@ class Query:
             value = getattr(self, each.name)
             if isinstance(value, DecidedBy):
                 document |= {"filter": value.named, "decision": list(value.decisions)}
+            elif isinstance(value, Sort):
+                document[each.name] = value.said
             elif is_dataclass(value) and not isinstance(value, type):
                 document[each.name] = asdict(value)
             elif value != each.default:
@@ -263,10 +280,9 @@ class Query:
         :raises BadRequest: naming the first field that is unknown, or has a value of another kind.
         """
         said = {name: value for name, value in document.items() if value is not None}
-        names = [*EXAMPLES, *(option.name for option in OPTIONS), *_OF_PAGES]
         for name in said:
-            if name not in names:
-                raise BadRequest(name, f"there is no such field{_nearest(name, names)}")
+            if name not in _FIELDS:
+                raise BadRequest(name, f"there is no such field{_nearest(name, _FIELDS)}")
         for option in OPTIONS:
             if option.name in said:
                 json_values.checked(option.name, said[option.name], option.type)
@@ -387,6 +403,21 @@ OPTIONS = (
         at_most=1,
     ),
     Option(
+        "sort",
+        str,
+        "The order of all that pass: match (best first, and if not said), date (when it was taken; where "
+        "that is unknown, when its file was changed), path, random (random:17 is another one), or a column, "
+        'in double quotes where it is called as one of these: `width_px`, `"path"`. With :up or :down '
+        "behind it; up if not said. Those without a value come last, ties by row_id.",
+        "--sort",
+        "the order of all that pass: match, date, path, random, random:SEED or a column, with :up or :down "
+        "behind it, as date:down; those without a value come last (default: the best match first; without a "
+        "query by row id)",
+        metavar="ORDER",
+        lengths=(1, MAX_SORT_CHARS),
+        parse=Sort.parse,
+    ),
+    Option(
         "recall",
         float,
         "0.99: it may miss one in a hundred of the nearest, and is much faster on a large lake that has "
@@ -426,8 +457,9 @@ OPTIONS = (
 )
 
 # What a next page has from the one before it.
-_OF_PAGES = ("offset", "depth")
+_OF_PAGES = ("offset", "depth", "tags_act")
 OPTION_NAMES = frozenset(option.name for option in OPTIONS).union(_OF_PAGES)
+_FIELDS = (*EXAMPLES, *(option.name for option in OPTIONS), *_OF_PAGES)
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:

@@ -160,6 +160,15 @@ class Ranking:
         )
         return all_of_them.at(np.lexsort((all_of_them.row_ids, -all_of_them.scores))[:count])
 
+    def among(self, masks: Sequence[RowMask]) -> Ranking:
+        """The same order, of these rows alone.
+
+        :param masks: bool, (rows of the part,), a mask a part.
+        """
+        narrower = Ranking(self.snapshot, self.vector, None, masks)
+        narrower.at_least = self.at_least
+        return narrower
+
     def mask(self, number: int) -> RowMask | None:
         """Of a part, the rows that are wanted, whatever their score; None: all of them."""
         if number not in self._masks:

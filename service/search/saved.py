@@ -17,11 +17,11 @@ from typing import Any
 
 from indexer.disk.durable import make_folder, replace_file
 from indexer.disk.entries import read_file, reason_of
-from indexer.disk.locks import acquire
+from indexer.disk.locks import held
 from indexer.errors import BadRequest, LakeDamaged, LakeError, UnknownSearch
 from indexer.fields import Fields
 from service.search.query import Query
-from service.tags.names import UNNAMED, check_by, key_of, tag_name
+from service.tags.names import MAX_CHARS, UNNAMED, check_by, key_of, tag_name
 
 MAX_SEARCHES = 1_000
 MAX_BYTES = 100_000  # of one query as JSON
@@ -78,7 +78,7 @@ class SavedSearches:
         for each in every:
             if key_of(each.name) == key_of(name):
                 return each
-        near = difflib.get_close_matches(name, [each.name for each in every], n=1)
+        near = difflib.get_close_matches(name[:MAX_CHARS], [each.name for each in every], n=1)
         raise UnknownSearch(str(self.folder.parent), name, near[0] if near else None)
 
     def save(self, name: str, query: Query | Mapping[str, Any], by: str = UNNAMED) -> SavedSearch:
@@ -89,7 +89,7 @@ class SavedSearches:
             many.
         :raises LakeError: if the lake cannot be written.
         """
-        name, by = tag_name(name), check_by(by)
+        name, by = tag_name(name, of="saved search"), check_by(by)
         document = query.to_json() if isinstance(query, Query) else dict(query)
         Query.from_json(document)
         size = len(json.dumps(document).encode())
@@ -120,23 +120,14 @@ class SavedSearches:
             make_folder(self.folder)
         except OSError as error:
             raise self._unwritable(error) from None
-        path = self.folder / "searches.lock"
-        lock = acquire(
-            path,
+        no_locking = (
             f"{self.folder} lies on a file system without locks, so searches cannot be saved "
-            "safely; move the lake to a local disk",
-            wait_s=LOCK_WAIT_S,
+            "safely; move the lake to a local disk"
         )
-        if lock is None:
-            raise LakeError(
-                f"{path} has been held by another process for {LOCK_WAIT_S:g} s; try again"
-            )
-        try:
+        with held(self.folder / "searches.lock", no_locking, wait_s=LOCK_WAIT_S):
             searches = {key_of(each.name): each for each in self.all()}
             yield searches
             self._write(searches.values())
-        finally:
-            lock.release()
 
     def _write(self, searches: Iterable[SavedSearch]) -> None:
         said = {

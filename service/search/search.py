@@ -45,7 +45,7 @@ Done = TypeVar("Done")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of all hits, best first."""
+    """A part of all hits, best first, or as the query is sorted."""
 
     hits: list[Hit]
     next_offset: int | None  # where the next page begins; None: nothing follows
@@ -154,7 +154,7 @@ def remarks(asked: Understood, best: Hit | None) -> Remarks:
     :param best: the answer's first hit; None: it has none.
     """
     nothing = None if best is not None else _why_nothing(asked)
-    there = best if nothing is None else nothing.best
+    there = _best(asked, best) if nothing is None else nothing.best
     said = hint(
         zip([text for text, _ in asked.query.texts], asked.readings, strict=False),
         None if there is None else there.z,
@@ -162,6 +162,14 @@ def remarks(asked: Understood, best: Hit | None) -> Remarks:
         is_alone=asked.is_texts_alone,
     )
     return Remarks(said, nothing)
+
+
+def _best(asked: Understood, first: Hit | None) -> Hit | None:
+    """The best hit; asked for anew where the first one is another, and somebody wants to know."""
+    if not (asked.query.is_sorted and asked.readings):
+        return first
+    plain = Query(where=asked.query.where, k=1, min_z=asked.query.min_z)
+    return next(iter(search(replace(asked, query=plain))), first)
 
 
 def _why_nothing(asked: Understood) -> Nothing:
@@ -206,6 +214,12 @@ def _count(masks: Sequence[RowMask]) -> int:
 
 def _ranking(asked: Understood) -> Ranking:
     among = None if asked.decided is None else asked.decided.masks
+    sort = asked.query.sort
+    if sort is not None and not sort.is_best_first:
+        # not at the top: a search by match need not load Arrow's compute module
+        from service.search.sorted_ranking import sorted_ranking
+
+        return sorted_ranking(asked.snapshot, asked.vector, asked.where, among, sort)
     depth = None if asked.searched is None else asked.searched.depth
     return Ranking(asked.snapshot, asked.vector, asked.where, among, depth)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from indexer.disk.groups import KINDS, NEAREST, Kind
+from indexer.disk.groups import KINDS, LEAST_ROWS, NEAREST, Kind
 from service.search.query import Query
 from service.snapshot.groups.groups import Groups
 from service.snapshot.scan.rider import WIDEST
@@ -86,6 +86,11 @@ def searched(snapshot: Snapshot, query: Query, kind: Kind | None) -> Searched | 
 def _why_no_groups(snapshot: Snapshot) -> str | None:
     """None: they can be searched."""
     if snapshot.groups is None:
+        # dead rows too, as `compact` counts them
+        if sum(part.rows for part in snapshot.parts) < LEAST_ROWS:
+            return (
+                f"a lake below {LEAST_ROWS:,} rows has no groups, and is searched as fast without"
+            )
         return "the lake has no groups; `lakesift compact LAKE --groups` makes them"
     if snapshot.manifest.are_groups_outlived:
         return (
@@ -109,6 +114,7 @@ def _why_exact(query: Query) -> str | None:
         "max_per": query.max_per is not None,
         "moments": query.moments is not None,
         "diversity": query.diversity > 0,
+        "sort": query.is_sorted,
     }
     if said := [name for name, is_said in options.items() if is_said]:
         return f"a search with {said[0]} is always exact"

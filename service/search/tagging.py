@@ -105,7 +105,8 @@ def take_tag(snapshot: Snapshot, name: str, choice: Choice | None, by: str) -> T
     if not len(rows):
         return Tagged(known, 0, missing)
     act = snapshot.tag_book.remove(known, rows, by)
-    return Tagged(known, len(rows), missing, act.seq)
+    # of rows that the lake has no more it is taken, too, and nobody is told of those
+    return Tagged(known, len(snapshot.places_of(rows)[0]), missing, act.seq)
 
 
 def tag_counts(snapshot: Snapshot) -> dict[str, int]:

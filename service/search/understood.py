@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -60,6 +61,7 @@ class Understood:
             decided=None if self.decided is None else self.decided.by,
             explain=False,
             depth=depth,
+            tags_act=None if self.where is None else self.where.tags_act,
             # So that a page of another size is cut from the same order.
             exact=self.query.exact or (self.searched is not None and depth is None),
         )
@@ -85,8 +87,8 @@ def understand(
     :param ledgers: tells which rows a filter decided how; called only if the query names a filter.
     :param more: makes further examples, as of uploaded images; called when all else is right, but
         for texts and images.
-    :raises BadRequest: if k, offset, max_per's column or an example makes no sense, or the filter
-        was not applied.
+    :raises BadRequest: if k, offset, the column of max_per or sort, or an example makes no sense,
+        or the filter was not applied.
     :raises UnknownFilter: if there is no such filter; WhereError: if where is not understood.
     :raises DimensionMismatch: if a vector is of another model.
     :raises UnreadableImage: if an image cannot be read.
@@ -94,7 +96,9 @@ def understand(
     query.check()
     if query.max_per is not None:
         query.max_per.find(snapshot.schema)
-    where = None if query.where is None else _parsed(query.where, snapshot)
+    if query.sort is not None and query.sort.by == "column":
+        query.sort.find(snapshot.schema)
+    where = None if query.where is None else _parsed(query, snapshot)
     decided = None if query.decided is None else ledgers(snapshot, query.decided)
     examples = examples_of(snapshot, query, embedder, more)
     vector = direction(examples)
@@ -120,8 +124,10 @@ def _readings(query: Query, model: Embedder) -> tuple[Reading, ...]:
     return tuple(each for each in readings if each is not None)
 
 
-def _parsed(text: str, snapshot: Snapshot) -> Where:
+def _parsed(query: Query, snapshot: Snapshot) -> Where:
     # not at the top: Arrow's expressions take a quarter of a second to load
     from service.where.where import Where
 
-    return Where.parse(text, snapshot.schema, snapshot.tags)
+    assert query.where is not None, "whoever calls looked"
+    tags = partial(snapshot.tags, query.tags_act)
+    return Where.parse(query.where, snapshot.schema, tags, snapshot.alike)

@@ -131,6 +131,8 @@ def direction(examples: Sequence[Example]) -> NDArray[np.float32]:
 
 def weighted_sum(examples: Sequence[Example]) -> NDArray[np.float32]:
     """float32, (dim,): before it is of unit length."""
+    if len(examples) == 1 and examples[0].weight == 1:
+        return np.asarray(examples[0].vector, np.float32)
     weights = scaled_weights(examples)
     total = np.sum(
         [each.vector * weight for each, weight in zip(examples, weights, strict=True)], axis=0

@@ -14,6 +14,7 @@ from indexer.arrays import Positions, RowMask
 from indexer.disk.codes import StoredCodes
 from indexer.disk.segment import Segment
 from indexer.disk.stored_vectors import BLOCK_ROWS, StoredVectors
+from service.snapshot.cells import Cells
 from service.snapshot.nearest import Answer, nearest_and_ties
 from service.snapshot.row_cache import open_rows
 from service.snapshot.streams import Streams, streams_of
@@ -168,6 +169,11 @@ class Part:
     def take(self, positions: Positions) -> list[dict[str, Any]]:
         """These rows, every column, as Python values."""
         return list(self.at(positions).to_pylist())
+
+    @cached_property
+    def cells(self) -> Cells | None:
+        """The rows cell by cell; None: they have other types than the lake's."""
+        return Cells(self.table) if self.table.schema.equals(self.schema) else None
 
 
 def in_order(order: Positions, pieces: Sequence[pa.Table]) -> pa.Table:

@@ -32,8 +32,11 @@ from indexer.disk.tables import dead_positions
 from indexer.errors import LakeDamaged
 from indexer.sources.guard import Reach
 from indexer.words import count
+from service.alike.live import LiveGroups
+from service.alike.stored import GroupsFile, Stamp
 from service.snapshot.groups.groups import Groups
-from service.snapshot.part import Part, in_order
+from service.snapshot.orders import Orders
+from service.snapshot.part import CUT_OUT_BELOW_ROWS, Part, in_order
 from service.snapshot.scan.scanner import Scanner
 from service.snapshot.tagged_rows import add_tags
 from service.tags.book import TagBook
@@ -59,6 +62,7 @@ class Snapshot:
         """
         self.layout = layout
         self.tag_book = TagBook(layout.tags) if tag_book is None else tag_book
+        self.groups_file = GroupsFile(layout.alike)
         self.manifest: Manifest = opened.manifest
         self.problems = list(opened.problems)
         self.schema = lake_schema(self.manifest.columns)
@@ -66,6 +70,7 @@ class Snapshot:
             layout, opened, {part.segment.entry.id: part for part in known}
         )
         self.scanner = Scanner(self.parts)
+        self.orders = Orders()
         self.groups = self._open_groups(opened, known_groups)  # None: every search is exact
 
     def _open_groups(self, opened: Opened, known: Groups | None) -> Groups | None:
@@ -150,11 +155,12 @@ class Snapshot:
             if part.segment.entry.id not in damaged
         ]
         rest.scanner = Scanner(rest.parts)
+        rest.orders = Orders()
         rest.groups = None
         if self.groups is not None and self.groups.stored.id not in damaged:
             rest.groups = self.groups.beside(rest.parts)
         rest.problems = [*self.problems, *sentences]
-        for derived in ("_starts", "places", "background"):
+        for derived in ("_starts", "places", "background", "_alike"):
             rest.__dict__.pop(derived, None)
         return rest
 
@@ -171,12 +177,27 @@ class Snapshot:
     def live_rows(self) -> int:
         return sum(part.live_rows for part in self.parts)
 
-    def tags(self) -> Tags:
+    def tags(self, act: int | None = None) -> Tags:
         """What rows are called now: people tag at any time, whatever the snapshot.
 
-        :raises LakeDamaged: if the log of tags is damaged.
+        :param act: as they were called once the act of this seq was done.
+        :raises LakeDamaged: if the log of tags is damaged; BadCursor: if it has no such act.
         """
-        return self.tag_book.tags()
+        return self.tag_book.tags() if act is None else self.tag_book.tags_at(act)
+
+    def alike(self) -> LiveGroups | None:
+        """The groups of near-identical images as they were made last, of the rows that live here;
+        None: the lake has none.
+
+        :raises LakeDamaged: if their file is damaged.
+        """
+        stamp = self.groups_file.stamp()
+        known: tuple[Stamp | None, LiveGroups | None] | None = self.__dict__.get("_alike")
+        if known is None or known[0] != stamp:
+            stored = None if stamp is None else self.groups_file.read()
+            known = (stamp, None if stored is None else LiveGroups(stored, self.places[0]))
+            self.__dict__["_alike"] = known
+        return known[1]
 
     def warm(self) -> Snapshot:
         """Read now what the first query would wait for; returns itself.
@@ -222,6 +243,9 @@ class Snapshot:
 
         :param numbers: int64, (n,): of their parts; positions: int64, (n,): in those.
         """
+        if len(numbers) < CUT_OUT_BELOW_ROWS and (few := self._few(numbers, positions)) is not None:
+            add_tags(few, self.tag_book, self.schema)
+            return few
         homes, pieces = self._pieces(numbers, positions, None)
         # One table, one chunk a column: ten rows of six parts took 0.9 ms when each part's were
         # made on their own. Put in order as objects: Arrow's take loads its compute module.
@@ -229,6 +253,16 @@ class Snapshot:
         add_tags(found, self.tag_book, self.schema)
         rows = dict(zip(homes.tolist(), found, strict=True))
         return [rows[at] for at in range(len(numbers))]
+
+    def _few(self, numbers: Positions, positions: Positions) -> list[dict[str, Any]] | None:
+        """As `take`, without tags; None: some rows have other types than the lake's."""
+        found = []
+        for number, position in zip(numbers.tolist(), positions.tolist(), strict=True):
+            cells = self.parts[number].cells
+            if cells is None:
+                return None
+            found.append(cells.row(position))
+        return found
 
     def rows(
         self, numbers: Positions, positions: Positions, names: Sequence[str] | None = None

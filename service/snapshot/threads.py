@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from typing import TypeVar
+
+from indexer.cores import usable_cores
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -17,7 +18,7 @@ Answer = TypeVar("Answer")
 @cache
 def pool() -> ThreadPoolExecutor:
     """Tasks must not wait for other tasks of the pool."""
-    return ThreadPoolExecutor(os.cpu_count(), "search")
+    return ThreadPoolExecutor(usable_cores(), "search")
 
 
 def beside(work: Callable[[], Answer], *, parallel: bool) -> Callable[[], Answer]:

@@ -2,28 +2,27 @@
 
 `tags/log.jsonl` has one JSON object a line (`act.py`), held together by a chain as labels are.
 Lines are appended under the book's own lock and fsynced before a call returns, so that two
-processes, or a `sync` beside them, lose nothing. A crash can leave half a line at the end: readers
-pass over it, and the next writer cuts it off. Readers take no lock.
+processes, or a `sync` beside them, lose nothing.
 """
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from indexer.arrays import Positions
-from indexer.disk.chain import Chain, rest_of
-from indexer.disk.durable import fsync_folder, make_folder
-from indexer.disk.entries import append_file, open_file, reason_of
-from indexer.disk.locks import acquire
-from indexer.errors import BadRequest, LakeDamaged, LakeError
+from indexer.disk.chain import BrokenChain
+from indexer.disk.chained_log import ChainedLog
+from indexer.disk.durable import make_folder
+from indexer.disk.entries import reason_of
+from indexer.disk.locks import held
+from indexer.errors import BadCursor, BadRequest, CannotUndo, LakeDamaged, LakeError
 from service.tags.act import Act, now
 from service.tags.names import UNNAMED, check_by, key_of, tag_name
-from service.tags.row_sets import RowSet, stored, unnamed_files
+from service.tags.row_sets import MAX_ROWS, RowSet, stored, unnamed_files
 from service.tags.tags import NO_TAGS, Tags, merged, rising
 
 LOCK_WAIT_S = 10.0
@@ -40,16 +39,21 @@ class TagBook:
         self.folder = Path(folder)
         self.path = self.folder / "log.jsonl"
         self._threads = threading.RLock()
+        self._log = ChainedLog(
+            self.path,
+            parse=self._parse,
+            take=self._take,
+            forget=self._forget,
+            damaged=lambda error, _: self._damaged(error),
+            unwritable=lambda error: _unwritable(self.path, error),
+        )
         self._forget()
 
     def _forget(self) -> None:
         self._acts: dict[int, Act] = {}  # by seq, those that take acts back among them
         self._undone: set[int] = set()
-        self._chain = Chain()
-        self._end = 0  # bytes read: up to the end of the last whole line
-        self._last_line = b""
-        self._inode = -1
         self._tags = NO_TAGS
+        self._past = NO_TAGS  # as `tags_at` told them last
         self._in_force: dict[str, Positions] = {}  # key -> rows, as far as `_tags` comes
         self._unread: set[str] = set()  # keys whose rows are to be worked out anew
         self._waiting: dict[str, list[Act]] = {}  # by key, those that `_in_force` lacks
@@ -61,15 +65,51 @@ class TagBook:
             an act are gone.
         """
         with self._threads:
-            self._refresh()
+            self._log.refresh()
             if self._tags.seq != self._last_seq:
                 self._work_out()
             return self._tags
 
+    def tags_at(self, seq: int) -> Tags:
+        """Which rows had which tags once the act of this seq was done, whatever was done since.
+
+        :param seq: 0: before the first.
+        :raises BadCursor: if the log has no such act: it was mended, or is another.
+        :raises LakeDamaged: as `tags` does.
+        """
+        with self._threads:
+            self._log.refresh()
+            if seq == self._last_seq:
+                return self.tags()
+            if self._past.seq == seq and seq:
+                return self._past
+            if seq not in self._acts and seq:
+                raise BadCursor(
+                    "the tags that its first page went by are not in the lake's log any more; "
+                    "search again"
+                )
+            acts = [act for act in self._acts.values() if act.seq <= seq]
+            self._past = Tags(self._rows_after(acts), seq)
+            return self._past
+
+    def _rows_after(self, acts: Sequence[Act]) -> dict[str, Positions]:
+        """A tag's name -> int64, (n,), rising: its rows once these were done.
+
+        :param acts: from the first on, in their order.
+        """
+        undone = {act.undo for act in acts}
+        steps: dict[str, list[tuple[Positions, bool]]] = {}
+        names: dict[str, str] = {}
+        for act in acts:
+            if act.tag is not None and act.seq not in undone:
+                steps.setdefault(act.key, []).append((self._rows(act), act.is_add))
+                names.setdefault(act.key, act.tag)
+        return {names[key]: merged(steps[key]) for key in steps}
+
     def acts(self) -> list[Act]:
         """All lines, oldest first."""
         with self._threads:
-            self._refresh()
+            self._log.refresh()
             return list(self._acts.values())
 
     def add(self, name: str, row_ids: Positions, by: str = UNNAMED) -> Act:
@@ -86,36 +126,64 @@ class TagBook:
         return self._change(name, row_ids, by, is_add=False)
 
     def _change(self, name: str, row_ids: Positions, by: str, *, is_add: bool) -> Act:
-        name, by = tag_name(name), check_by(by)
+        name, by, row_ids = tag_name(name), check_by(by), rising(row_ids)
+        if len(row_ids) > MAX_ROWS:  # which no reader would take
+            raise BadRequest(
+                "rows", f"they are {len(row_ids):,}, and one act tags at most {MAX_ROWS:,}"
+            )
         with self._writing() as file:
             known = self._spelling()
             if key_of(name) not in known and len(known) >= MAX_TAGS:
                 raise BadRequest("name", f"the lake has {MAX_TAGS:,} tags, and can have no more")
             name = known.get(key_of(name), name)
-            rows = self._stored(rising(row_ids))
+            rows = self._stored(row_ids)
             act = Act(self._last_seq + 1, by, now(), name, is_add, rows)
-            self._append(file, act)
+            self._log.append(file, [act])
         return act
 
-    def undo(self, by: str | None = None) -> Act | None:
+    def undo(self, by: str | None = None, act: int | None = None) -> Act | None:
         """Take back the last act in force: of that person, or at all.
 
+        :param act: the seq of the one that is meant, so that no other is taken back, which somebody
+            did meanwhile; None: whichever is the last.
         :returns: the act taken back; None: there is none.
+        :raises CannotUndo: if the one that is meant is not the last.
         :raises LakeError: as for `add`.
         """
         who = UNNAMED if by is None else check_by(by)
         if not self.acts():
+            if act is not None:
+                self._check_last(act, None)
             return None
         with self._writing() as file:
-            act = self._last_in_force(by)
+            last = self._last_in_force(by)
             if act is not None:
-                self._append(file, Act(self._last_seq + 1, who, now(), undo=act.seq))
-            return act
+                self._check_last(act, last)
+            if last is not None:
+                self._log.append(file, [Act(self._last_seq + 1, who, now(), undo=last.seq)])
+            return last
+
+    def _check_last(self, wanted: int, last: Act | None) -> None:
+        """:raises CannotUndo: if it is not the last act in force."""
+        if last is not None and last.seq == wanted:
+            return
+        meant = self._acts.get(wanted)
+        if meant is None or meant.rows is None:
+            raise CannotUndo(wanted, f"there is no act {wanted} that gave or took a tag")
+        if wanted in self._undone:
+            raise CannotUndo(wanted, f"act {wanted} was taken back already")
+        if last is None or last.seq < wanted:
+            raise CannotUndo(wanted, f"act {wanted} is of {meant.by}, who alone takes it back")
+        raise CannotUndo(
+            wanted,
+            f"act {wanted} is not the last: {last.by} {'gave' if last.is_add else 'took'} the tag "
+            f"{last.tag} since, in act {last.seq}; take that back first, or change the tag by a new act",
+        )
 
     def last(self) -> Act | None:
         """The last act in force, which `undo` would take back."""
         with self._threads:
-            self._refresh()
+            self._log.refresh()
             return self._last_in_force(None)
 
     def _last_in_force(self, by: str | None) -> Act | None:
@@ -174,16 +242,8 @@ class TagBook:
     @contextmanager
     def _writing(self) -> Iterator[BinaryIO]:
         """The log, open for appending, locked, read to its end and without half a line there."""
-        with self._threads, self.lock():
-            try:
-                file = append_file(self.path)
-            except OSError as error:
-                raise _unwritable(self.path, error) from None
-            with file:
-                self._read(file)
-                if os.fstat(file.fileno()).st_size > self._end:
-                    os.ftruncate(file.fileno(), self._end)
-                yield file
+        with self._threads, self.lock(), self._log.writing() as file:
+            yield file
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -195,21 +255,12 @@ class TagBook:
             make_folder(self.folder)
         except OSError as error:
             raise _unwritable(self.folder, error) from None
-        path = self.folder / "tags.lock"
-        lock = acquire(
-            path,
+        no_locking = (
             f"{self.folder} lies on a file system without locks, so tags cannot be saved safely; "
-            "move the lake to a local disk",
-            wait_s=LOCK_WAIT_S,
+            "move the lake to a local disk"
         )
-        if lock is None:
-            raise LakeError(
-                f"{path} has been held by another process for {LOCK_WAIT_S:g} s; try again"
-            )
-        try:
+        with held(self.folder / "tags.lock", no_locking, wait_s=LOCK_WAIT_S):
             yield
-        finally:
-            lock.release()
 
     def _stored(self, row_ids: Positions) -> RowSet:
         named = [act.rows for act in self._acts.values() if act.rows is not None]
@@ -222,79 +273,18 @@ class TagBook:
         except OSError as error:
             raise _unwritable(self.folder, error) from None
 
-    def _append(self, file: BinaryIO, act: Act) -> None:
-        (line,) = self._chain.continued([act.to_line()])
-        first = self._end == 0
-        try:
-            _write_all(file, line)
-            os.fsync(file.fileno())
-            if first:
-                fsync_folder(self.folder)
-        except OSError as error:
-            with suppress(OSError):
-                os.ftruncate(file.fileno(), self._end)
-            raise _unwritable(self.path, error) from None
-        self._inode = os.fstat(file.fileno()).st_ino
-        with self._all_or_anew():
-            self._take(line)
-
     # -- reading
 
-    def _refresh(self) -> None:
-        try:
-            with open_file(self.path, buffering=0) as file:
-                self._read(file)
-        except (FileNotFoundError, NotADirectoryError):
-            self._forget()
-        except OSError as error:
-            raise LakeDamaged(str(self.path), reason_of(error)) from None
+    def _parse(self, body: bytes) -> Act:
+        if not self._log.chain.is_begun:
+            raise BrokenChain("has no chain")
+        act = Act.from_line(body)
+        if act.seq <= self._last_seq:
+            raise ValueError(f"seq {act.seq} comes after {self._last_seq}")
+        return act
 
-    def _read(self, file: BinaryIO) -> None:
-        """Take what came since the last call;
-        all, where the file is another, or does not go on where we left it.
-        """
-        status = os.fstat(file.fileno())
-        if status.st_ino != self._inode or not self._goes_on(file):
-            self._forget()
-            self._inode = status.st_ino
-        if status.st_size == self._end:
-            return
-        file.seek(self._end)
-        *lines, half = file.readall().split(b"\n")  # type: ignore[attr-defined]
-        with self._all_or_anew():
-            for line in lines:
-                self._take(line + b"\n")
-            if rest_of(half):
-                raise self._damaged(ValueError("does not end with a line feed"))
-
-    @contextmanager
-    def _all_or_anew(self) -> Iterator[None]:
-        """Whatever stops us half-way, Ctrl-C too, the next call reads from the start."""
-        try:
-            yield
-        except BaseException:
-            self._forget()
-            raise
-
-    def _goes_on(self, file: BinaryIO) -> bool:
-        """Whether the last line we read is still there:
-        a writer whose disk was full takes back what it half wrote.
-        """
-        file.seek(self._end - len(self._last_line))
-        return file.read(len(self._last_line)) == self._last_line
-
-    def _take(self, line: bytes) -> None:
-        try:
-            act = Act.from_line(self._chain.follow(line))
-            if not self._chain.is_begun:
-                raise ValueError("has no chain")
-            if act.seq <= self._last_seq:
-                raise ValueError(f"has seq {act.seq} after {self._last_seq}")
-        except ValueError as error:
-            raise self._damaged(error) from None
+    def _take(self, act: Act) -> None:
         self._acts[act.seq] = act
-        self._end += len(line)
-        self._last_line = line
         if act.undo is None:
             self._waiting.setdefault(act.key, []).append(act)
         elif act.undo in self._acts:
@@ -302,13 +292,8 @@ class TagBook:
             self._unread.add(self._acts[act.undo].key)
 
     def _damaged(self, error: ValueError) -> LakeDamaged:
-        return LakeDamaged(str(self.path), f"line {len(self._acts) + 1} {error}; {self._way_out}")
-
-
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:  # a write may take less than it is given
-        rest = rest[file.write(rest) :]
+        reason = f"{error}" if isinstance(error, BrokenChain) else f"is no act ({error})"
+        return LakeDamaged(str(self.path), f"line {len(self._acts) + 1} {reason}; {self._way_out}")
 
 
 def _unwritable(path: Path, error: OSError) -> LakeError:

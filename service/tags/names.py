@@ -6,26 +6,30 @@ import unicodedata
 from collections.abc import Iterable
 
 from indexer.errors import BadRequest
+from indexer.words import quoted
 
 MAX_CHARS = 64
 UNNAMED = "unnamed"  # who tags without saying who it is
 _BESIDE_LETTERS = frozenset("-_. ")
 
 
-def tag_name(said: str, field: str = "name") -> str:
+def tag_name(said: str, field: str = "name", of: str = "tag") -> str:
     """The name in Unicode's composed form (NFC), which is how it is stored.
 
+    :param of: what is called so.
     :raises BadRequest: if it is not 1 to 64 letters, digits, '-', '_', '.' and single spaces
         between them.
     """
-    name = unicodedata.normalize("NFC", said)
+    # Not all of what is far too long: composing megabytes takes its time. It makes one of four at
+    # most, so that what is cut stays too long.
+    name = unicodedata.normalize("NFC", said[: 4 * MAX_CHARS + 1])
     is_plain = all(_is_plain(character) for character in name)
     is_spaced = name == name.strip() and "  " not in name
     if 0 < len(name) <= MAX_CHARS and is_plain and is_spaced:
         return name
     raise BadRequest(
         field,
-        f"{said!r} is no name for a tag: 1 to {MAX_CHARS} letters, digits, '-', '_', '.' "
+        f"{quoted(said)} is no name for a {of}: 1 to {MAX_CHARS} letters, digits, '-', '_', '.' "
         "and single spaces between them",
     )
 
@@ -44,7 +48,7 @@ def check_by(name: str) -> str:
         return name
     raise BadRequest(
         "by",
-        f"{name!r} is not 1 to {MAX_CHARS} printable characters, without spaces around them",
+        f"{quoted(name)} is not 1 to {MAX_CHARS} printable characters, without spaces around them",
     )
 
 
@@ -58,15 +62,16 @@ def asked_as(columns: Iterable[str]) -> str:
     """What a `where` calls the tags: `tag`, beside a user's own column of that name `lakesift_tag`:
     what was asked of that column means the same as before.
     """
-    return _beside("tag", columns)
+    return beside("tag", columns)
 
 
 def shown_as(columns: Iterable[str]) -> str:
     """What rows and exports call the list of a row's tags, as `asked_as`: `tags`."""
-    return _beside("tags", columns)
+    return beside("tags", columns)
 
 
-def _beside(name: str, columns: Iterable[str]) -> str:
+def beside(name: str, columns: Iterable[str]) -> str:
+    """What is not a user's own column, called so that it is none of those."""
     taken = {column.lower() for column in columns}
     while name in taken:
         name = f"lakesift_{name}"

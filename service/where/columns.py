@@ -8,8 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from service.alike.live import LiveGroups
+from service.alike.names import names_of_groups
 from service.tags.names import asked_as, shown_as
 from service.tags.tags import Tags
+from service.where.grouped import group_column
 from service.where.tagged import TagColumn
 from service.where.values import Column, Mismatch, column
 
@@ -24,23 +27,28 @@ class Columns:
         schema: pa.Schema,
         text: str | None = None,
         tags: Callable[[], Tags] | None = None,
+        groups: Callable[[], LiveGroups | None] | None = None,
     ) -> None:
         """
         :param text: the SQL that the names stand in; None: a name stands alone.
         :param tags: called if they are asked for; None: this may not be asked of tags.
+        :param groups: as tags; its answer is None where the lake has none yet.
         """
         self.schema = schema
         self.used: set[str] = set()
         self.tags_used: Tags | None = None
         self._text = text
         self._tags = tags
+        self.groups_used: LiveGroups | None = None
+        self.asked_of_groups: set[str] = set()  # as they are called
+        self._groups = groups
+        self._names_of_groups = names_of_groups(schema.names)
         self.name_of_tags = asked_as(schema.names)
         self._names_of_tags = {self.name_of_tags, shown_as(schema.names)}
 
     def has(self, name: str) -> bool:
-        return name.lower() in self._names_of_tags or any(
-            name.lower() == each.name.lower() for each in self.schema
-        )
+        beside = name.lower() in self._names_of_tags or name.lower() in self._names_of_groups
+        return beside or any(name.lower() == each.name.lower() for each in self.schema)
 
     def find(self, parts: list[str]) -> Column:
         """Find a column, or a field inside a struct column;
@@ -50,6 +58,8 @@ class Columns:
         """
         if len(parts) == 1 and parts[0].lower() in self._names_of_tags:
             return self._find_tags(parts[0])
+        if len(parts) == 1 and parts[0].lower() in self._names_of_groups:
+            return self._find_group(parts[0])
         if len(parts) > 1 and not self.has(parts[0]) and self.has(".".join(parts)):
             parts = [".".join(parts)]
         fields = list(self.schema)
@@ -71,6 +81,22 @@ class Columns:
         if self.tags_used is None:
             self.tags_used = self._tags()
         return TagColumn.of(said, self.tags_used)
+
+    def _find_group(self, said: str) -> Column:
+        if self._groups is None:
+            raise Mismatch(
+                f"{said} is not for filters: groups are made anew at any time, and a promise is for images that stay "
+                "the same; search and export by it instead"
+            )
+        if self.groups_used is None:
+            self.groups_used = self._groups()
+        if self.groups_used is None:
+            raise Mismatch(
+                f"{said} is of groups of near-identical images, and this lake has none yet; `lakesift curate groups "
+                "LAKE` makes them"
+            )
+        self.asked_of_groups.add(said.lower())
+        return group_column(said, self._names_of_groups[said.lower()])
 
     def find_named(self, name: str) -> Column:
         """Find what a name that stands alone means: camera, or place.latitude.

@@ -189,7 +189,7 @@ def _checked_word(
         return token
     if upper == "WHERE" and before is None and not is_column(word):
         raise WhereError(text, "leave out the word WHERE: the expression alone is wanted")
-    if upper in _REFUSED_WORDS and not is_column(word):
+    if upper in _REFUSED_WORDS and not (word == token.text and is_column(word)):
         raise _refused(text, _REFUSED_WORDS[upper], token)
     if after is not None and after_type == TokenType.L_PAREN:
         raise _refused(text, f"{word}(...), a function,", token)

@@ -19,10 +19,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from indexer.errors import WhereError
+from service.alike.live import LiveGroups
 from service.tags.tags import Tags
 from service.where import compare as compare
 from service.where import patience
 from service.where.columns import Columns
+from service.where.grouped import with_groups
 from service.where.like import like
 from service.where.syntax import ALLOWED, Node, parse_tree
 from service.where.tagged import ROW_ID, TagColumn, with_codes
@@ -39,10 +41,19 @@ class Where:
     expression: pc.Expression = field(compare=False, repr=False)
     # as they were when it was understood; None: it does not ask for them
     tags: Tags | None = field(default=None, compare=False, repr=False)
-    asked: frozenset[str] = frozenset()  # what it asks for, as it is called: the tags, too
+    # what it asks for, as it is called: tags and groups, too
+    asked: frozenset[str] = frozenset()
+    # of near-identical images; None: it does not ask for them
+    groups: LiveGroups | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def parse(cls, text: str, schema: pa.Schema, tags: Callable[[], Tags] | None = None) -> Where:
+    def parse(
+        cls,
+        text: str,
+        schema: pa.Schema,
+        tags: Callable[[], Tags] | None = None,
+        groups: Callable[[], LiveGroups | None] | None = None,
+    ) -> Where:
         """Understand a SQL boolean expression over a schema's columns.
 
         Column names are SQL's: "quoted" or plain; the exact spelling wins, else upper and lower
@@ -50,9 +61,10 @@ class Where:
         means UTC beside a column that has a zone.
 
         :param tags: called if it asks for `tag`; None: it may not.
+        :param groups: likewise for `group`, `group_size` and `is_best`.
         :raises WhereError: on anything not understood, naming it and what is allowed.
         """
-        columns = Columns(schema, text, tags)
+        columns = Columns(schema, text, tags, groups)
         return cls._read(text, columns, parse_tree(text, columns.has))
 
     @classmethod
@@ -61,14 +73,19 @@ class Where:
             expression = _Reader(columns).predicate(node)
         except Mismatch as error:
             raise WhereError(text, str(error)) from None
-        used, tags = frozenset(columns.used), columns.tags_used
-        if tags is None:
-            return cls(text, used, expression, None, used)
-        return cls(text, used | {ROW_ID}, expression, tags, used | {columns.name_of_tags})
+        used, tags, groups = frozenset(columns.used), columns.tags_used, columns.groups_used
+        asked = used | columns.asked_of_groups
+        asked |= frozenset() if tags is None else {columns.name_of_tags}
+        needed = used if tags is None and groups is None else used | {ROW_ID}
+        return cls(text, needed, expression, tags, asked, groups)
 
     @classmethod
     def terms(
-        cls, text: str, schema: pa.Schema, tags: Callable[[], Tags] | None = None
+        cls,
+        text: str,
+        schema: pa.Schema,
+        tags: Callable[[], Tags] | None = None,
+        groups: Callable[[], LiveGroups | None] | None = None,
     ) -> list[Where]:
         """The expression as what its outermost ANDs join: a row passes if it passes each. Their
         text is that of the whole, for messages.
@@ -83,8 +100,17 @@ class Where:
             if node.key == "and":
                 waiting += [node.expression, node.this]
                 continue
-            found.append(cls._read(text, Columns(schema, text, tags), node))
+            found.append(cls._read(text, Columns(schema, text, tags, groups), node))
         return found
+
+    @property
+    def tags_act(self) -> int | None:
+        """The seq of the last act of tagging that it goes by; None: it does not ask for tags.
+
+        Further pages go by the same, so that no row is on two of them, or on none, because somebody
+        tags meanwhile.
+        """
+        return None if self.tags is None else self.tags.seq
 
     def mask(self, table: pa.Table) -> NDArray[np.bool_]:
         """Ask every row; only the needed columns are looked at, on all of pyarrow's threads.
@@ -106,6 +132,8 @@ class Where:
         needed, limit = table.select(sorted(self.columns)), patience.current()
         if self.tags is not None:
             needed = with_codes(needed, self.tags)
+        if self.groups is not None:
+            needed = with_groups(needed, self.groups)
         try:
             if limit is None:
                 return _evaluate(needed, self.expression)

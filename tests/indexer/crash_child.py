@@ -19,14 +19,18 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from indexer.config import IndexConfig
+from indexer.disk import writer_note
 from indexer.disk.layout import Layout
 from indexer.disk.locks import writer
 from indexer.disk.manifest import SourceEntry, read_manifest
-from indexer.run import carrying
+from indexer.parts.commit import commit_parts
+from indexer.parts.part import index_part
+from indexer.run import carrying, coding
 from indexer.run.coding import add_codes
 from indexer.run.grouping import making, probes
 from indexer.run.grouping.making import add_groups
@@ -52,11 +56,25 @@ CONFIG = IndexConfig(
 def run(verb: str, lake: Path, photos: Path) -> None:
     """The verbs as the CLI runs them, with commits every 20 rows, and a carry commit every 3."""
     carrying.CARRY_ROWS = 3
+    # by the clock, so at another step each time
+    writer_note.EVERY_S = 1e9
     embedder = ColourEmbedder(batch_size=5)
     if verb == "index":
         sync(lake, lambda _: embedder, add=[SourceEntry(str(photos))], config=CONFIG)
+    elif verb == "parts":
+        source = [SourceEntry(str(photos))]
+        for share in ("1/2", "2/2"):
+            index_part(lake, lambda _: embedder, share, add=source, config=CONFIG)
+        commit_parts(lake, load_embedder=lambda _: embedder, config=CONFIG)
     elif verb == "sync":
         sync(lake, lambda _: embedder, config=CONFIG)
+    elif verb == "coded sync":
+        # As a very large lake is synced: a run ends with codes, and groups where they are due.
+        coding.SEGMENT_FROM_ROWS, making.LEAST_ROWS, probes.PROBES = 1, 1, 8
+        texts = Probes(embedder.embed_texts(["red", "green"]), "words")
+        setattr(making, "of_texts", lambda *_: texts)  # noqa: B010 - as of fsync below
+        large = replace(CONFIG, codes_from_rows=1, groups_from_rows=1)
+        sync(lake, lambda _: embedder, config=large)
     else:
         layout = Layout(lake)
         prepare_folder(layout)

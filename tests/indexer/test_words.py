@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.words import count, moment, size
+from indexer.words import count, moment, quoted, size
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,9 @@ def test_a_size_with_its_unit(size_bytes: int, told: str) -> None:
 )
 def test_a_time_with_its_zone(text: str, told: str) -> None:
     assert moment(text) == told
+
+
+def test_of_a_long_text_the_beginning_is_quoted() -> None:
+    assert quoted("it's\n") == '"it\'s\\n"'
+    assert quoted("abcd", 4) == "'abcd'"
+    assert quoted("x" * 1_234, 4) == "'xxxx'... of 1,234 characters"

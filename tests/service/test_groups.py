@@ -229,6 +229,22 @@ def test_what_was_not_measured_stays_exact(
         assert page.hits == opened.search_query(by(PHOTOS[0], **options | {"recall": None}))
 
 
+def test_a_lake_too_small_for_groups_is_not_told_to_make_them(tmp_path: Path) -> None:
+    """1,000 rows are the fewest that `compact --groups` groups."""
+    whys = []
+    for rows in (999, 1_000):
+        folder = tmp_path / f"{rows}.lake"
+        write_synthetic_lake(folder, rows, DIM, segment_rows=rows, vectors=DRAWN.photos)
+        with Lake.open(folder) as opened:
+            how = opened.search_page(by(PHOTOS[0], recall=0.9)).searched
+        assert how is not None
+        whys.append(how.to_json()["why"])
+    assert whys == [
+        "a lake below 1,000 rows has no groups, and is searched as fast without",
+        "the lake has no groups; `lakesift compact LAKE --groups` makes them",
+    ]
+
+
 def test_near_copies_fold_among_what_is_found(lake: Path) -> None:
     with Lake.open(lake) as opened:
         assert depth_of(opened, by(PHOTOS[0], recall=0.9, collapse=True)) is not None

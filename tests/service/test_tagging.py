@@ -69,6 +69,21 @@ def test_a_tag_is_taken_from_some_or_from_all(lake: Lake) -> None:
     assert lake.tags() == {"night": 2}
 
 
+def test_rows_that_are_gone_lose_their_tag_untold(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for name, colour in (("a.png", RED), ("b.png", GREEN), ("c.png", BLUE)):
+        desk.add(name, colour)
+    desk.index()
+    with Lake.open(desk.lake, desk.model) as lake:
+        lake.tag("night", [1, 2, 3])
+    (desk.photos / "b.png").unlink()
+    desk.sync()
+    with Lake.open(desk.lake, desk.model) as lake:
+        assert lake.tags() == {"night": 2}
+        assert lake.untag("night") == Tagged("night", 2, (), 2)
+        assert lake.snapshot.tags().names == []
+
+
 def test_what_is_wrong_is_one_sentence_and_nothing_else_is_lost(lake: Lake) -> None:
     assert lake.tag("night", [1, 99, 2, -5, 2**60]) == Tagged("night", 2, (99, -5, 2**60), 1)
     with pytest.raises(UnknownRow, match="has no row 99; it may have gone"):

@@ -17,6 +17,7 @@ from training.datasets import read
 from training.efficientnet_lite import last_block
 from training.fit import FitReport, fit
 from training.model_files import read_arrays
+from training.wordings import wordings
 
 COLOURS = {"glorp": (220, 30, 30), "zindle": (30, 30, 220)}  # words that no model knows
 
@@ -69,7 +70,9 @@ def adapted(
     colours: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, FitReport, Progress]:
     out = tmp_path_factory.mktemp("out") / "my.model"
-    return out, *trained(colours, out, "builtin", 60)
+    with pytest.MonkeyPatch.context() as fewer:
+        fewer.setattr("training.rounding.MOST_TEXTS", 256)  # half of the time is rounding
+        return out, *trained(colours, out, "builtin", 60)
 
 
 def test_a_finished_model_learns_words_it_did_not_know(
@@ -120,8 +123,14 @@ def test_the_same_seed_gives_the_same_model(
     assert np.abs(first.embed_texts(["a dog"]) - second.embed_texts(["a dog"])).max() < 1e-4
 
 
-def test_from_the_pretrained_parts(colours: Path, tmp_path: Path) -> None:
-    """As the packaged model was made: heads that know nothing, all wordings of all classes."""
+def test_from_the_pretrained_parts(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the packaged model was made, but for less to read: heads that know nothing, three wordings
+    of all classes, and fewer texts that say what rounding must keep (`test_rounding`).
+    """
+    monkeypatch.setattr("training.fit.wordings", lambda name: wordings(name)[:3])
+    monkeypatch.setattr("training.rounding.MOST_TEXTS", 128)
     report, _ = trained(colours, tmp_path / "new.model", "imagenet", 30)
     assert report.measures == {"colours top-1": 1.0}
     model = BuiltinEmbedder(tmp_path / "new.model")

@@ -11,7 +11,6 @@ counts against a budget of bytes.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,13 +19,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from indexer.arrays import Pixels, Vectors
+from indexer.cores import usable_cores
 from indexer.embed import Embedder
 from indexer.errors import LakeError, ModelUnavailable, UnreadableImage
 from indexer.images.decoder import Decoder, DecoderFailed, ReadSettings
 from indexer.read_image import ReadImage
-from indexer.run.embedding.pace import Pace
 from indexer.run.embedding.tasks import Embedded, Failed, Result, Task
 from indexer.sources.bytes_of import BytesOf
+from indexer.sources.pace import Pace
 
 BYTES_ON_THE_WAY = 256_000_000  # of images that are read and not yet decoded
 _END = None
@@ -43,10 +43,7 @@ _Decoded = tuple[Task, "Future[ReadImage]"]
 
 def default_decoders() -> int:
     """One decoder a core that this process may use, at most 16."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return min(cores, 16)
+    return min(usable_cores(), 16)
 
 
 class Pipeline:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.arrays import Positions, Vectors
+from indexer.cores import usable_cores
 from indexer.disk.groups import halves_of
 from indexer.run.grouping.grouped_rows import Counted
 
@@ -96,7 +96,7 @@ def groups_of_rows(
         return end - start
 
     # Threads of ours share the rows; BLAS's own would only wait for one another.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(usable_cores()) as pool:
         for done in pool.map(assign, range(0, counted.rows, _ROWS)):
             advance(done)
     return found

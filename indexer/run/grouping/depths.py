@@ -7,7 +7,6 @@ groups at once: a row whose group is the seventh nearest to the query is found f
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.arrays import Positions, Vectors
+from indexer.cores import usable_cores
 from indexer.disk.groups import NEAREST, Depths, halves_of
 from indexer.run.grouping.grouped_rows import Counted
 
@@ -101,7 +101,7 @@ def nearest(
         return _nearest(counted, queries[start:end], count, own, told)
 
     # Threads of ours share the queries; BLAS's own would only wait for one another.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(usable_cores()) as pool:
         return np.concatenate(list(pool.map(some, starts)))
 
 

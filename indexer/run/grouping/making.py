@@ -17,6 +17,7 @@ from indexer.disk.codes import make_frame, write_codes
 from indexer.disk.durable import fsync_file, fsync_folder, make_folder
 from indexer.disk.entries import reason_of, remove
 from indexer.disk.groups import CODES, FILES, About, Depths, Kind, write_groups
+from indexer.disk.groups import LEAST_ROWS as LEAST_ROWS
 from indexer.disk.layout import Layout
 from indexer.disk.manifest import GroupsEntry, Manifest, SegmentEntry, publish
 from indexer.disk.segment import Segment
@@ -31,7 +32,6 @@ from indexer.run.grouping.depths import measure
 from indexer.run.grouping.grouped_rows import Counted, Reordered
 from indexer.run.grouping.probes import Probes, of_rows, of_texts
 
-LEAST_ROWS = 1_000  # a smaller lake gets none: the nearest hundred are a good part of it
 # Groups are made anew when they lack more of the lake's rows: those are all read by each search.
 MOST_MISSING = 0.2
 RECALL = 0.99  # of searches of a very large lake that ask for none

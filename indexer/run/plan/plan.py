@@ -30,7 +30,7 @@ claim; the others are gone.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,8 @@ from indexer.run.plan.listed_table import (
     Numbered,
     file_of,
 )
+from indexer.run.plan.offers import Offers
+from indexer.run.plan.sharing import Mine, leave_moves, leave_others, write_members
 from indexer.run.plan.totals import Total, totals
 from indexer.sources import UNREAD, ImageFile, Listing, Whole
 
@@ -453,6 +455,22 @@ class Plan:
         :param sources: the uris of the run's sources, in its order.
         """
         return totals(self._db, sources)
+
+    def leave_others(self, mine: Mine) -> int:
+        """After `compare`; as `sharing.leave_others`."""
+        return leave_others(self._db, mine)
+
+    def leave_moves(self, own: Collection[str], *, others_hide: bool) -> None:
+        """After `pair`; as `sharing.leave_moves`."""
+        leave_moves(self._db, own, others_hide=others_hide)
+
+    def write_members(self, path: Path) -> None:
+        """Before `compare`; as `sharing.write_members`."""
+        write_members(self._db, str(path))
+
+    def offers(self) -> Offers:
+        """After `pair`: what others embedded of what there is to do."""
+        return Offers(self._db)
 
     def may_have_moved(self) -> int:
         """After `compare`: how many images a run has to hash, since a row may have been theirs."""

@@ -7,19 +7,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from indexer.arrays import Vectors
 from indexer.config import IndexConfig
 from indexer.disk.durable import make_folder
 from indexer.disk.entries import check_lake, remove
 from indexer.disk.layout import Layout
-from indexer.disk.manifest import Manifest, publish
+from indexer.disk.manifest import Manifest, SegmentEntry, publish
 from indexer.disk.rows import Spellings, merge_types, own_types, rows_table
 from indexer.disk.segment import SegmentWriter
 from indexer.disk.tables import (
@@ -94,8 +96,17 @@ class Commits:
     """The writer's end of a lake: `manifest` is the last snapshot committed."""
 
     def __init__(
-        self, layout: Layout, manifest: Manifest, config: IndexConfig, scan_started_us: int
+        self,
+        layout: Layout,
+        manifest: Manifest,
+        config: IndexConfig,
+        scan_started_us: int,
+        *,
+        holds: bool = False,
     ) -> None:
+        """:param holds: True: what is committed is written, and published by `release` alone."""
+        self._published = manifest
+        self._holds = holds
         self.layout = layout
         self.manifest = manifest
         self._config = config
@@ -127,6 +138,11 @@ class Commits:
 
     def remove(self, place: Place) -> None:
         self._pending.dead.append(place)
+
+    def skip_as(self, skipped: Skipped) -> None:
+        """A file that another run could not read."""
+        self._pending.skipped.append(skipped)
+        self.skipped_keys.add(skipped.key)
 
     def skip(self, failed: Failed) -> None:
         """What fails as it did before is noted already: no snapshot is due for that."""
@@ -168,7 +184,7 @@ class Commits:
     def commit(self, **changes: Any) -> None:
         """Publish what waits. :param changes: other fields of the manifest that change with it."""
         pending, manifest = self._pending, self.manifest
-        if not pending and not changes and manifest.snapshot:
+        if not pending and not changes and (manifest.snapshot or self._holds):
             return
         if pending.rows:
             manifest = self._with_segment(manifest)
@@ -179,10 +195,54 @@ class Commits:
             manifest = replace(
                 manifest, skipped=(*manifest.skipped, write_skipped(self.layout, pending.skipped))
             )
-        self.manifest = publish(self.layout, replace(manifest, **changes))
+        self.manifest = replace(manifest, **changes)
+        self._publish()
         self._pending = _Pending([], [], [], [])
         self._wait_s = self._config.commit_s
         self._since = time.monotonic()
+
+    def adopt(self, entry: SegmentEntry, schema: pa.Schema, last_row_id: int) -> None:
+        """A segment that is in place already.
+
+        :param schema: of its rows.
+        :param last_row_id: the highest in it.
+        """
+        self.manifest = replace(
+            self.manifest,
+            segments=(*self.manifest.segments, entry),
+            columns=merge_types(self.manifest.columns, own_types(schema)),
+            next_row_id=max(self.manifest.next_row_id, last_row_id + 1),
+        )
+        self._publish()
+
+    def spelled(self, table: pa.Table) -> pa.Table:
+        """Rows of elsewhere under the lake's spellings of their columns."""
+        names = list(self._spellings.of(dict.fromkeys(table.column_names)))
+        return table if names == table.column_names else table.rename_columns(names)
+
+    def release(self) -> None:
+        """From now on all is published as it is committed; at once what was held, if anything."""
+        self._holds = False
+        if self.manifest is not self._published:
+            self._publish()
+
+    def take_back(self) -> None:
+        """Delete the files of what was held and is not published. The caller commits no more."""
+        if not self._holds:
+            return
+        before, now, layout = self._published, self.manifest, self.layout
+        segments = {each.id for each in now.segments} - {each.id for each in before.segments}
+        tombstones = {each.id for each in now.tombstones} - {each.id for each in before.tombstones}
+        skipped = {each.id for each in now.skipped} - {each.id for each in before.skipped}
+        made = [*map(layout.segment, segments), *map(layout.tombstone_file, tombstones)]
+        for path in [*made, *map(layout.skipped_file, skipped)]:
+            with suppress(OSError):
+                remove(path)
+        self.manifest = before
+
+    def _publish(self) -> None:
+        if not self._holds:
+            self.manifest = self._published = publish(self.layout, self.manifest)
 
     def _with_segment(self, manifest: Manifest) -> Manifest:
         rows, vectors = self._pending.rows, np.stack(self._pending.vectors)

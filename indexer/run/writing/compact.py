@@ -212,7 +212,7 @@ def compact(
     alive = {entry.id: entry.rows - len(dead.get(entry.id, ())) for entry in manifest.segments}
     whole = [entry for entry in manifest.segments if entry.id not in damaged]
     emptied = [entry for entry in whole if alive[entry.id] == 0]
-    most_rows = _max_rows(manifest.dim)
+    most_rows = largest_merged(manifest.dim)
     group = _choose(whole, alive, max_segments, most_rows, with_peers=with_peers)
     if purge and not group:
         group = [entry for entry in whole if 0 < alive[entry.id] < entry.rows][:1]
@@ -260,7 +260,8 @@ def _choose(
     return [entry for entry in whole if entry in chosen] if len(chosen) > 1 else []
 
 
-def _max_rows(dim: int) -> int:
+def largest_merged(dim: int) -> int:
+    """How many a merged segment may have."""
     return MAX_MERGED_BYTES // (2 * dim)
 
 
@@ -338,7 +339,7 @@ def vacuum(layout: Layout, manifest: Manifest, *, keep_s: float = KEEP_S) -> Vac
     if read is None:
         report.held = True
         return report
-    named = _named_by_filters(layout)
+    named = snapshots_named_by_filters(layout)
     if named is None:
         report.held = True  # as for a snapshot that cannot be read
         return report
@@ -412,7 +413,7 @@ def _read_snapshot(path: Path) -> Manifest | None:
         return None
 
 
-def _named_by_filters(layout: Layout) -> set[int] | None:
+def snapshots_named_by_filters(layout: Layout) -> set[int] | None:
     """Snapshots that a filter's or a ledger's JSON names in its field `snapshot`; None: a file of a
     filter is damaged, or was just moved away, so what it needs is unknown.
     """

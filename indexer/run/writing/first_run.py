@@ -28,12 +28,17 @@ class FirstRun:
         folders = [*reversed(layout.root.absolute().parents), layout.root]
         self._new_folders = _not_there(folders)
         self._new_entries = _not_there(layout.entries())
+        self._is_kept = False
+
+    def keep(self) -> None:
+        """What is there is worth going on from, though it is no lake yet."""
+        self._is_kept = True
 
     def take_back(self) -> None:
         """Where there is no snapshot: remove what was not there before. A folder that holds
         something else by now stays.
         """
-        if self._layout.manifest.exists() or self._layout.snapshots():
+        if self._is_kept or self._layout.manifest.exists() or self._layout.snapshots():
             return
         for entry in self._new_entries:
             with suppress(OSError):
@@ -48,7 +53,7 @@ def _not_there(paths: list[Path]) -> list[Path]:
 
 
 @contextmanager
-def folder_held(layout: Layout, config: IndexConfig) -> Iterator[None]:
+def folder_held(layout: Layout, config: IndexConfig) -> Iterator[FirstRun]:
     """The lake's folder, made if it is not there, for one writer;
     gone again if it was made and no snapshot came into it.
     """
@@ -64,4 +69,4 @@ def folder_held(layout: Layout, config: IndexConfig) -> Iterator[None]:
             raise
         held.callback(first_run.take_back)  # before the lock is let go
         prepare_folder(layout)  # another first run may just have taken it back
-        yield
+        yield first_run

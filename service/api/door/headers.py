@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Send
 
 EVERYWHERE: Mapping[str, str] = {
@@ -23,6 +22,12 @@ PAGE: Mapping[str, str] = {
 }
 
 
+_RAW: Mapping[bool, Sequence[tuple[bytes, bytes]]] = {
+    of_page: [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    for of_page, headers in ((False, EVERYWHERE), (True, PAGE))
+}
+
+
 def is_page(path: str) -> bool:
     return path in ("/", "/label", "/lake", "/favicon.ico") or path.startswith("/page/")
 
@@ -36,9 +41,10 @@ def with_security_headers(path: str, send: Send) -> Send:
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in security_headers(path).items():
-                headers.setdefault(name, value)
+            headers = list(message.get("headers", ()))
+            there = {name for name, _ in headers}
+            headers += [each for each in _RAW[is_page(path)] if each[0] not in there]
+            message["headers"] = headers
         await send(message)
 
     return sending

@@ -81,20 +81,22 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        visit = _Visit(scope, self._is_upload(scope))
+        headers = Headers(scope=scope)
+        visit = _Visit(scope, headers, self._is_upload(scope["path"], headers))
+        max_bytes = self._max_bytes(visit)
         job = Job(self._config.max_decode_s, asker=visit.caller)
         exchange = Exchange(
             scope,
             receive,
             with_security_headers(scope["path"], send),
-            max_bytes=self._max_bytes(scope),
+            max_bytes=max_bytes,
             patience_s=self._config.body_patience_s,
             linger_s=self._linger_s,
             whole=lambda: self._begin(visit),
             begun=lambda: visit.give(self._requests, self._uploads, self._many),
             gone=job.call_off if visit.is_upload else None,
         )
-        refused = self._refuse_unread(scope) or self._refuse_arriving(visit)
+        refused = self._refuse_unread(scope, headers, max_bytes) or self._refuse_arriving(visit)
         if refused is not None:
             await exchange.refuse(refused)
         else:
@@ -131,9 +133,11 @@ class Limits:
             visit.take(self._many)
         visit.take(self._requests)
 
-    def _refuse_unread(self, scope: Scope) -> Refused | None:
-        """What the headers alone show."""
-        headers = Headers(scope=scope)
+    def _refuse_unread(self, scope: Scope, headers: Headers, most: int) -> Refused | None:
+        """What the headers alone show.
+
+        :param most: bytes that the body may have.
+        """
         head_bytes = sum(len(name) + len(value) + 4 for name, value in headers.raw)
         head_bytes += len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
         too_many = len(headers.raw) > self._config.max_headers
@@ -142,25 +146,22 @@ class Limits:
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()):
             return Refused(400, "invalid_request", "Content-Length is not a number")
-        most = self._max_bytes(scope)
         # Python parses no more than 4,300 digits
         if len(length.lstrip("0")) > 18 or int(length) > most:
             return too_large(most)
         return _wrong_type(scope, headers) if has_body(headers) else None
 
-    def _is_upload(self, scope: Scope) -> bool:
+    def _is_upload(self, path: str, headers: Headers) -> bool:
         """By its path; of JSON that may hold images by what its Content-Length says, too."""
-        path = scope["path"]
         if path not in IN_TEXT:
             return _is_form(path)
-        length = Headers(scope=scope).get("content-length", "")
+        length = headers.get("content-length", "")
         return not length.isdigit() or len(length) > 18 or int(length) > self._config.max_body_bytes
 
-    def _max_bytes(self, scope: Scope) -> int:
-        path = scope["path"]
-        if self._is_upload(scope):
+    def _max_bytes(self, visit: _Visit) -> int:
+        if visit.is_upload:
             return self._config.max_upload_bytes
-        if path == SESSION:
+        if visit.path == SESSION:
             return min(MAX_SESSION_BYTES, self._config.max_body_bytes)
         return self._config.max_body_bytes
 
@@ -172,11 +173,11 @@ def _is_form(path: str) -> bool:
 class _Visit:
     """A request, and the places that it has."""
 
-    def __init__(self, scope: Scope, is_upload: bool) -> None:
-        path = scope["path"]
+    def __init__(self, scope: Scope, headers: Headers, is_upload: bool) -> None:
+        self.path = path = scope["path"]
         self.caller = network_of(scope["client"][0] if scope.get("client") else "")
         self.is_upload = is_upload
-        self.is_stream = _is_stream(scope)
+        self.is_stream = _is_stream(path, headers)
         self.is_many = path == MANY
         self.is_always_answered = _always_answered(path)
         self.is_ready = path == READY
@@ -198,10 +199,9 @@ class _Visit:
         self.give(*self._held)
 
 
-def _is_stream(scope: Scope) -> bool:
-    path = scope["path"]
+def _is_stream(path: str, headers: Headers) -> bool:
     if path == SEARCH:
-        return NDJSON in Headers(scope=scope).get("accept", "")
+        return NDJSON in headers.get("accept", "")
     return any(streamed.fits("GET", path) for streamed in STREAMED)
 
 

@@ -75,10 +75,29 @@ class Facet(BaseModel):
     )
     rows: int = Field(description="Rows that have a value.")
     nulls: int = Field(description="Rows that have none.")
-    values: list[FacetValue] | None = Field(None, description="Those of most rows first.")
+    values: list[FacetValue] | None = Field(
+        None,
+        description="Those of most rows first; of a range -inf, inf and nan, which no bin holds, where there are any.",
+    )
     more_values: int | None = Field(None, description="Different ones beyond these.")
     bins: list[FacetBin] | None = Field(
-        None, description="Of equal width but for the last; none where no value is finite."
+        None,
+        description="Of equal width but for the last, of times by round dates; none where no value is finite.",
+    )
+
+
+class PlacesFacet(BaseModel):
+    latitude: str = Field(description="A column as `where` writes it; so is longitude.")
+    longitude: str
+    rows: int = Field(description="Rows that have a place.")
+    nulls: int = Field(description="Rows that have none.")
+    box: tuple[float, float, float, float] | None = Field(
+        description="South, west, north and east of all of them, in degrees."
+    )
+    across: int = Field(description="Cells of the grid over the box from west to east.")
+    down: int = Field(description="Cells from north to south.")
+    cells: list[tuple[int, int, int]] = Field(
+        description="Those that have rows: its number from the west, from the north, its rows."
     )
 
 
@@ -86,6 +105,9 @@ class FacetsAnswer(BaseModel):
     snapshot: int
     rows: int = Field(description="Rows that pass all conditions.")
     facets: list[Facet]
+    places: list[PlacesFacet] = Field(
+        description="Where no columns were named: two that hold latitudes and longitudes, as one."
+    )
 
 
 @router.post(
@@ -109,6 +131,7 @@ def facets(request: Request, body: FacetsRequest) -> Response:
         "snapshot": snapshot.number,
         "rows": found.rows,
         "facets": [each.to_json() for each in found.facets],
+        "places": [each.to_json() for each in found.places],
     }
     return Response(orjson.dumps(answer), media_type="application/json")
 

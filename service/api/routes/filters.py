@@ -5,23 +5,19 @@ Every handler works in a thread of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any
 
-import orjson
-from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, UploadFile
-from starlette.responses import FileResponse, Response
+from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
+from starlette.responses import Response
 
 from indexer.disk.filter_folders import check_name
 from indexer.errors import BadRequest
 from service.api.door.access import IN_SCOPE, Access
-from service.api.downloads import download
 from service.api.filter_schemas import (
-    MAX_NEXT,
     ApplyAnswer,
     ApplyRequest,
     DeletedAnswer,
     FilterAnswer,
-    Format,
     LabelRequest,
     NewFilter,
     NextRequest,
@@ -30,33 +26,35 @@ from service.api.filter_schemas import (
     UndoRequest,
 )
 from service.api.forms import checked, json_of, only_fields
-from service.api.schemas import Decision, ErrorAnswer
+from service.api.routes.one_filter import (
+    ERRORS,
+    FilterName,
+    LakeName,
+    Version,
+    filter_of,
+    in_json,
+)
+from service.api.schemas import ErrorAnswer
 from service.api.uploaded import decide_uploads, examples_of
-from service.formats.exporting import export_to
-from service.formats.format_list import FORMATS, downloads, what_each_writes
-from service.relevance import Filter, Filters
+from service.relevance import Filters
 from service.relevance.answers import (
     FilterFacts,
     FiltersAnswer,
     LabelAnswer,
     NextAnswer,
+    TeamAnswer,
     UndoAnswer,
 )
-from service.relevance.as_json import AsJson
-from service.relevance.decisions.answers import Order, SamplesAnswer
 from service.relevance.definition import ExampleImage, Target
 from service.relevance.gate.answers import DecideAnswer
+from service.relevance.labels.book import UNNAMED
 from service.relevance.promise.progress import PlanAnswer
-from service.relevance.reporting.costs import HIGHEST_PRICE, MAX_CURRENCY_CHARS, Prices
+from service.relevance.scoring.depth import Ranking
 from service.where.where import Where
 
 router = APIRouter(prefix="/v1/lakes/{lake}/filters", tags=["filters"])
 
-PARQUET = "application/vnd.apache.parquet"
 NEW_FIELDS = {*NewFilter.model_fields, "keep_images", "drop_images"}
-ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": ErrorAnswer} for code in (404, 410, 422, 429, 503)
-}
 SENT: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (408, 413)}
 TAKEN: dict[int | str, dict[str, Any]] = {
     409: {"model": ErrorAnswer, "description": "The name is taken."}
@@ -65,60 +63,11 @@ NAMED: dict[int | str, dict[str, Any]] = {
     403: {"model": ErrorAnswer, "description": "labeller_not_yours: answers are the key's own."}
 }
 UPLOADED: dict[int | str, dict[str, Any]] = {415: {"model": ErrorAnswer}}
-FILE: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {PARQUET: {"schema": {"type": "string", "format": "binary"}}},
-        "description": "The ledger.",
-    }
-}
-
-EXPORTED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {
-            kind: {"schema": {"type": "string", "format": "binary"}}
-            for kind in {format.media_type.partition(";")[0]: None for format in downloads()}
-        },
-        "headers": {
-            "Left-Out": {
-                "schema": {"type": "integer"},
-                "description": "Images that it cannot name.",
-            }
-        },
-        "description": "The file.",
-    }
-}
-
-REPORTED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {
-            "application/json": {"schema": {"type": "object"}},
-            "text/html": {"schema": {"type": "string"}},
-        },
-        "description": "The report.",
-    }
-}
-Price = Annotated[
-    float | None, Query(ge=0, le=HIGHEST_PRICE, allow_inf_nan=False, description="In one currency.")
-]
-
-LakeName = Annotated[str, Path(description="A lake's name, as GET /v1/lakes lists it.")]
-FilterName = Annotated[str, Path(max_length=255, description="A filter's name.")]
-Version = Annotated[int | None, Query(ge=1, lt=2**31, description="Left out: the latest.")]
-
-
-def _json(answer: AsJson | dict[str, Any], status: int = 200) -> Response:
-    document = answer.to_json() if isinstance(answer, AsJson) else answer
-    return Response(orjson.dumps(document), status, media_type="application/json")
 
 
 def _filters(request: Request, lake: str) -> Filters:
     filters: Filters = request.app.state.filters.of(lake)
     return filters
-
-
-def _filter(request: Request, lake: str, name: str) -> Filter:
-    found: Filter = request.app.state.filters.get(lake, name)
-    return found
 
 
 def _labeller(request: Request, said: set[str | None]) -> str | None:
@@ -128,7 +77,7 @@ def _labeller(request: Request, said: set[str | None]) -> str | None:
 
 @router.get("", response_model=FiltersAnswer, responses=ERRORS, summary="A lake's filters")
 def list_filters(request: Request, lake: LakeName) -> Response:
-    return _json(_filters(request, lake).listing())
+    return in_json(_filters(request, lake).listing())
 
 
 @router.post(
@@ -205,7 +154,7 @@ def _create(
         where=body.where or None,
         target=_target(body.target),
     )
-    return _json(made.summary(), 201)
+    return in_json(made.summary(), 201)
 
 
 def _check_rows(filters: Filters, body: NewFilter) -> None:
@@ -225,7 +174,7 @@ def _target(said: TargetSaid) -> Target:
 
 @router.get("/{name}", response_model=FilterAnswer, responses=ERRORS, summary="One filter")
 def show(request: Request, lake: LakeName, name: FilterName, version: Version = None) -> Response:
-    found = _filter(request, lake, name)
+    found = filter_of(request, lake, name)
     document = found.versions.at(version).to_document()
     applied = found.decisions.in_force()
     told = {
@@ -233,7 +182,7 @@ def show(request: Request, lake: LakeName, name: FilterName, version: Version = 
         "progress": found.progress().to_json(),
         "applied": None if applied is None else applied.to_json(),
     }
-    return _json({**document, **told})
+    return in_json({**document, **told})
 
 
 @router.delete(
@@ -244,25 +193,37 @@ def show(request: Request, lake: LakeName, name: FilterName, version: Version = 
 )
 def delete(request: Request, lake: LakeName, name: FilterName) -> Response:
     """Its files are kept, in `filters/.deleted`."""
-    _filter(request, lake, name)
+    filter_of(request, lake, name)
     filters = _filters(request, lake)
     place = filters.delete(name)
-    return _json({"deleted": name, "kept_in": place.relative_to(filters.lake.folder).as_posix()})
+    return in_json({"deleted": name, "kept_in": place.relative_to(filters.lake.folder).as_posix()})
 
 
 @router.post(
     "/{name}/next",
     response_model=NextAnswer,
-    responses={**ERRORS, **SENT},
+    responses={**ERRORS, **SENT, **NAMED},
     summary="What to label next",
 )
 def next_rows(request: Request, lake: LakeName, name: FilterName, body: NextRequest) -> Response:
     """What is pending is asked again until it is answered.
-    A POST, because the first request for audit begins one.
+    A POST, because the first request for audit begins one. Two labellers at once are not asked the
+    same: 403 where keys are asked for and another's name is said.
     """
-    found = _filter(request, lake, name)
-    return _json(
-        found.next(body.n, body.purpose, again=body.again, budget=body.budget, assume=body.assume)
+    labeller = body.labeller
+    if labeller is not None:
+        labeller = _labeller(request, {labeller}) or labeller
+    found = filter_of(request, lake, name)
+    return in_json(
+        found.next(
+            body.n,
+            body.purpose,
+            again=body.again,
+            budget=body.budget,
+            assume=body.assume,
+            labeller=labeller,
+            double=body.double,
+        )
     )
 
 
@@ -281,7 +242,8 @@ def label(request: Request, lake: LakeName, name: FilterName, body: LabelRequest
     labels = [each.model_dump(exclude_none=True) for each in body.labels]
     if own is not None:
         labels = [{**each, "labeller": own} for each in labels]
-    return _json(_filter(request, lake, name).label(labels))
+    found = filter_of(request, lake, name)
+    return in_json(found.label(labels, only_open=body.only_open, settle=body.settle))
 
 
 @router.post(
@@ -296,7 +258,16 @@ def undo(request: Request, lake: LakeName, name: FilterName, body: UndoRequest) 
     Where keys are asked for, only one's own are taken back: 403 if another labeller is said.
     """
     own = _labeller(request, {body.labeller})
-    return _json(_filter(request, lake, name).labels.undo(body.row_id, own or body.labeller))
+    labels, labeller = filter_of(request, lake, name).labels, own or body.labeller
+    if body.act and (body.row_id is not None or body.row_ids is not None):
+        raise BadRequest("act", "an act has rows of its own; leave row_id and row_ids out")
+    if body.act:
+        return in_json(labels.undo_act(labeller))
+    if body.row_ids is None:
+        return in_json(labels.undo(body.row_id, labeller))
+    if body.row_id is not None:
+        raise BadRequest("row_ids", "say row_id or row_ids, and not both")
+    return in_json(labels.undo_all(body.row_ids, labeller or UNNAMED))
 
 
 @router.get(
@@ -306,9 +277,9 @@ def undo(request: Request, lake: LakeName, name: FilterName, body: UndoRequest) 
     summary="Where labels and audit stand",
 )
 def audit(request: Request, lake: LakeName, name: FilterName) -> Response:
-    found = _filter(request, lake, name)
+    found = filter_of(request, lake, name)
     version, progress = found.definition.version, found.progress().to_json()
-    return _json({"filter": name, "version": version, "progress": progress})
+    return in_json({"filter": name, "version": version, "progress": progress})
 
 
 @router.get(
@@ -319,7 +290,32 @@ def audit(request: Request, lake: LakeName, name: FilterName) -> Response:
 )
 def plan(request: Request, lake: LakeName, name: FilterName) -> Response:
     """The arithmetic before anybody labels: a forecast, no promise."""
-    return _json(_filter(request, lake, name).plan())
+    return in_json(filter_of(request, lake, name).plan())
+
+
+@router.get(
+    "/{name}/ranking",
+    response_model=Ranking,
+    responses=ERRORS,
+    summary="How good the ranking is by now",
+)
+def ranking(request: Request, lake: LakeName, name: FilterName) -> Response:
+    """How many of the top hold nine of ten images that belong, estimated from the answers, and
+    whether that is good enough to check. An answered image stands where a scorer puts it that has
+    not seen its answer. No promise rests on this.
+    """
+    return in_json(filter_of(request, lake, name).ranking())
+
+
+@router.get(
+    "/{name}/team",
+    response_model=TeamAnswer,
+    responses=ERRORS,
+    summary="Who did how much, and who agrees with whom",
+)
+def team(request: Request, lake: LakeName, name: FilterName) -> Response:
+    """And the images on which people disagree, settled (`label` with settle) or not."""
+    return in_json(filter_of(request, lake, name).labels.team())
 
 
 @router.post(
@@ -332,8 +328,8 @@ def apply(request: Request, lake: LakeName, name: FilterName, body: ApplyRequest
     """With the promise; or `"refused": true`, why, what can be promised now, and about how many
     labels are missing. A refusal is an answer like another (200), and changes nothing.
     """
-    found = _filter(request, lake, name)
-    return _json(
+    found = filter_of(request, lake, name)
+    return in_json(
         found.apply(
             ask=body.ask, recall=body.recall, confidence=body.confidence, assume=body.assume
         )
@@ -360,137 +356,5 @@ def decide(
     like those that were audited. The images are not kept.
     """
     served = request.app.state.hub.lake(lake)
-    gate = _filter(request, lake, name).gate(ask=ask)
-    return _json(decide_uploads(request.app.state, gate, files, served.embedder))
-
-
-@router.get(
-    "/{name}/samples",
-    response_model=SamplesAnswer,
-    responses=ERRORS,
-    summary="Some images of one decision",
-)
-def samples(
-    request: Request,
-    lake: LakeName,
-    name: FilterName,
-    decision: Decision,
-    n: Annotated[int, Query(ge=1, le=MAX_NEXT)] = 24,
-    order: Annotated[
-        Order,
-        Query(
-            description="line: of those that their score decided, kept or dropped narrowly; random: "
-            "of all, drawn anew, each with the same chance; people: of those that people's own answers "
-            "decided, the ones that their score speaks against most."
-        ),
-    ] = "line",
-    seed: Annotated[
-        int | None, Query(ge=0, lt=2**53, description="Draws the same images again.")
-    ] = None,
-    offset: Annotated[
-        int, Query(ge=0, lt=2**53, description="Images of that order to pass over: the next ones.")
-    ] = 0,
-) -> Response:
-    """Each with the image most like it that is known to be wanted, and the one known not to be."""
-    return _json(
-        _filter(request, lake, name).samples(decision, n, order=order, seed=seed, offset=offset)
-    )
-
-
-@router.get(
-    "/{name}/export",
-    response_class=Response,
-    responses={**ERRORS, **EXPORTED},
-    summary="Hand over what was decided",
-)
-def export(
-    request: Request,
-    lake: LakeName,
-    name: FilterName,
-    decision: Annotated[
-        list[Decision] | None, Query(description="Which images. Left out: keep.")
-    ] = None,
-    format: Annotated[Format, Query(description=f"{what_each_writes(downloads())}.")] = "csv",
-    root: Annotated[
-        str | None,
-        Query(
-            max_length=4096,
-            description="The annotation tool's top folder, a path or URL; images are named below it.",
-        ),
-    ] = None,
-    raw_cells: Annotated[
-        bool,
-        Query(
-            description="In csv, for programs: texts that a spreadsheet would run as formulas (= + - @) stand as they "
-            "are. Left out: such a text has a ' before it, which our readers take off.",
-        ),
-    ] = False,
-    version: Version = None,
-) -> Response:
-    """Paths, a table, or a file for an annotation tool.
-    Folders and tars are made by `lakesift filter export`.
-    """
-    found = _filter(request, lake, name)
-    items, handover = found.decisions.items(*dict.fromkeys(decision or ["keep"]), version=version)
-
-    def make(file: BinaryIO) -> int:
-        report = export_to(
-            file, items, handover, format, root=root, schema=items.schema, raw_cells=raw_cells
-        )
-        return len(report.skipped) + len(items.missing)
-
-    form = FORMATS[format]
-    file_name = f"{name}-{handover.version:06d}-{format}{form.suffix}"
-    return download(make, file_name, form.media_type)
-
-
-@router.get(
-    "/{name}/report",
-    response_class=Response,
-    responses={**ERRORS, **REPORTED},
-    summary="What came of it",
-)
-def report(
-    request: Request,
-    lake: LakeName,
-    name: FilterName,
-    format: Annotated[
-        Literal["json", "html"], Query(description="html: one file to mail, with pictures.")
-    ] = "json",
-    price: Price = None,
-    label_price: Price = None,
-    miss_price: Price = None,
-    currency: Annotated[
-        str | None, Query(max_length=MAX_CURRENCY_CHARS, description="As EUR.")
-    ] = None,
-) -> Response:
-    """Images, promise or refusal, labels, money saved with what it is at least and at
-    most, agreement, conflicts and examples. Without a price all is counted in
-    annotations; a label costs half of one unless its price is said.
-    """
-    found, prices = (
-        _filter(request, lake, name),
-        Prices.of(price, miss_price, label_price, currency),
-    )
-    if format == "json":
-        return _json(found.report(prices))
-    page = found.report_page(prices, request.app.state.thumbnails.of)
-    named = {"Content-Disposition": f'attachment; filename="{name}.html"'}
-    return Response(page, media_type="text/html; charset=utf-8", headers=named)
-
-
-@router.get(
-    "/{name}/ledger",
-    response_class=Response,
-    responses={**ERRORS, **FILE},
-    summary="Every image's decision",
-)
-def ledger(
-    request: Request, lake: LakeName, name: FilterName, version: Version = None
-) -> FileResponse:
-    """A Parquet file: row_id, uri, decision, score, probability, label, version; and of
-    what is known to be wanted and unwanted, the image most like each one: nearest_yes
-    and nearest_no (row ids), with _image (names) and _cosine.
-    """
-    path = _filter(request, lake, name).decisions.ledger_path(version)
-    return FileResponse(path, media_type=PARQUET, filename=f"{name}-{path.stem}.parquet")
+    gate = filter_of(request, lake, name).gate(ask=ask)
+    return in_json(decide_uploads(request.app.state, gate, files, served.embedder))

@@ -28,7 +28,7 @@ router = APIRouter(prefix="/v1/formats", tags=["filters"])
 @router.get("", response_model=FormatsAnswer, summary="What decisions are handed over as")
 def formats() -> dict[str, Any]:
     """Of each format what it writes, and what file it takes labels back from. One that `downloads`
-    is an answer of a filter's `/export`; all others are made by `lakesift filter export`.
+    is an answer of a filter's `/export`: a folder as a zip.
     """
     facts = FormatFacts.model_fields
     return {

@@ -74,7 +74,7 @@ def image(request: Request, lake: LakeName, row_id: RowId, v: Version = None) ->
     """
     indexed = _indexed(request, lake, row_id)
     headers = _headers(indexed, f"{indexed.sha256}-{RECIPE}", v)
-    if _has(request, headers["ETag"]):
+    if has_copy(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     thumbnails: Thumbnails = request.app.state.thumbnails
     data, media_type = _shown(thumbnails, indexed) or (thumbnails.large(indexed), None)
@@ -105,7 +105,7 @@ def thumbnail(
     """
     indexed = _indexed(request, lake, row_id)
     headers = _headers(indexed, f"{indexed.sha256}-{snap(size)}-{RECIPE}", v)
-    if _has(request, headers["ETag"]):
+    if has_copy(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     thumbnails: Thumbnails = request.app.state.thumbnails
     headers["Content-Disposition"] = _disposition(indexed, converted=True)
@@ -132,7 +132,7 @@ def _headers(indexed: IndexedImage, tag: str, version: str | None) -> dict[str, 
     return {**SEALED, "ETag": f'"{tag}"', "Cache-Control": kept}
 
 
-def _has(request: Request, etag: str) -> bool:
+def has_copy(request: Request, etag: str) -> bool:
     """Whether the caller's If-None-Match names what it would get.
     Weak marks do not matter here: RFC 9110, 13.1.2.
     """

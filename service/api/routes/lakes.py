@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -10,7 +11,8 @@ import pyarrow as pa
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from indexer.errors import BadCursor, BadRequest, UnknownRow
+from indexer.errors import BadCursor, BadRequest, LakeDamaged, UnknownRow
+from service.alike.names import names_of_groups
 from service.api.cursor import Cursor, digest, stamp_of
 from service.api.plans import decided_facts, rows_decided, snapshot_of
 from service.api.schemas import (
@@ -29,6 +31,7 @@ from service.search.browse import row as row_of
 from service.search.decided import Wanted
 from service.search.query import PAGE_K
 from service.search.query import Query as SearchQuery
+from service.search.sort import MAX_CHARS
 from service.snapshot.tagged_rows import tags_or_none
 from service.tags.names import asked_as
 from service.where.syntax import MAX_BYTES
@@ -67,20 +70,30 @@ def _facts(served: ServedLake) -> dict[str, Any]:
 )
 def columns(request: Request, lake: LakeName) -> dict[str, Any]:
     """Every column of the lake's rows, with its type; fields of a struct as `place.latitude`.
-    Once somebody tagged, `tag`.
+    Once somebody tagged, `tag`; once near-identical images were grouped, `group` and so on.
     """
     snapshot = request.app.state.hub.lake(lake).lake.snapshot
     found = [c for field in snapshot.schema for c in _column(field)]
     if tags_or_none(snapshot.tag_book).names:
-        found.append({"name": asked_as(snapshot.schema.names), "type": "list"})
+        found.append({"name": asked_as(snapshot.schema.names), "type": "list", "stored": False})
+    with suppress(LakeDamaged):
+        if snapshot.alike() is not None:
+            found += [
+                {
+                    "name": name,
+                    "type": "true or false" if ours == "is_best" else "number",
+                    "stored": False,
+                }
+                for name, ours in names_of_groups(snapshot.schema.names).items()
+            ]
     return {"snapshot": snapshot.number, "columns": found}
 
 
-def _column(field: pa.Field, prefix: str = "") -> list[dict[str, str]]:
+def _column(field: pa.Field, prefix: str = "") -> list[dict[str, Any]]:
     name = prefix + field.name
     if pa.types.is_struct(field.type):
         return [column for inner in field.type for column in _column(inner, f"{name}.")]
-    return [{"name": name, "type": _type_name(field.type)}]
+    return [{"name": name, "type": _type_name(field.type), "stored": True}]
 
 
 def _type_name(kind: pa.DataType) -> str:
@@ -100,7 +113,7 @@ def _type_name(kind: pa.DataType) -> str:
     "/{lake}/rows",
     response_model=RowsAnswer,
     responses=ERRORS,
-    summary="Rows without a query, by row_id",
+    summary="Rows without a query, by row_id or sorted",
 )
 def rows(
     request: Request,
@@ -111,6 +124,14 @@ def rows(
         str | None, Query(max_length=255, description="As search takes it; so is decision.")
     ] = None,
     decision: Annotated[list[Wanted] | None, Query(min_length=1, max_length=4)] = None,
+    sort: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=MAX_CHARS,
+            description="As search takes it, but for match; left out: by row_id.",
+        ),
+    ] = None,
     cursor: Annotated[
         str | None, Query(max_length=MAX_ROWS_CURSOR_CHARS, pattern=CURSOR_PATTERN)
     ] = None,
@@ -120,8 +141,8 @@ def rows(
         raise BadRequest("k", f"{k} is more than a page holds ({max_k}); follow next_cursor")
     served: ServedLake = request.app.state.hub.lake(lake)
     signer: Signer = request.app.state.signer
-    said = {"where": where or None, "filter": filter or None, "decision": decision}
-    place = _place(served, SearchQuery().with_options(said), cursor, signer)
+    said = {"where": where or None, "filter": filter or None, "decision": decision, "sort": sort}
+    place = _place(served, _browsing(said), cursor, signer)
     snapshot = served.lake.snapshot if cursor is None else snapshot_of(served, place)
     by, decided = place.query.decided, None
     if by is not None:
@@ -129,7 +150,17 @@ def rows(
         # pages to come are of the same version, whatever is applied meanwhile
         place = replace(place, query=replace(place.query, decided=decided.by))
     among = None if decided is None else decided.masks
-    page = browse(snapshot, place.query.where, after=place.query.offset, k=k, among=among)
+    query = place.query
+    page = browse(
+        snapshot,
+        query.where,
+        after=query.offset,
+        k=k,
+        among=among,
+        tags_act=query.tags_act,
+        sort=query.sort,
+    )
+    place = replace(place, query=replace(query, tags_act=page.tags_act))
     answer: dict[str, Any] = {
         "snapshot": snapshot.number,
         "rows": [row.to_json() for row in page.rows],
@@ -140,6 +171,12 @@ def rows(
     if decided is not None:
         answer["decided"] = decided_facts(decided)
     return Response(orjson.dumps(answer), media_type="application/json")
+
+
+def _browsing(said: dict[str, Any]) -> SearchQuery:
+    query = SearchQuery().with_options(said)
+    query.check_browsing()
+    return query
 
 
 def _place(served: ServedLake, query: SearchQuery, text: str | None, signer: Signer) -> Cursor:

@@ -16,7 +16,8 @@ from service.api.plans import Uploads, make_plan
 from service.api.routes.search import ERRORS, option_field, said_in_form
 from service.api.schemas import Examples, SearchRequest, Weight, limits_of, type_of
 from service.search.query import OPTIONS
-from service.search.score_histogram import BINS, FEWEST_BINS, MOST_BINS, score_histogram
+from service.search.score_bins import FEWEST_BINS, MOST_BINS
+from service.search.score_histogram import BINS, score_histogram
 
 # What narrows the rows, and the cut; how hits are put together does not count here.
 COUNTED = [option for option in OPTIONS if option.name in ("where", "filter", "decision", "min_z")]

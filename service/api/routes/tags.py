@@ -92,6 +92,12 @@ class TagRequest(Strict):
 
 class TagUndoRequest(Strict):
     by: By = None
+    act: int | None = Field(
+        None,
+        ge=1,
+        lt=2**53,
+        description="The number of the act that is meant, as the answer to it had; without it the last one.",
+    )
 
 
 class TagFacts(BaseModel):
@@ -162,13 +168,19 @@ def tag(request: Request, lake: LakeName, body: TagRequest) -> Response:
 @router.post(
     "/undo",
     response_model=TagUndoneAnswer,
-    responses={**ERRORS, **SENT},
+    responses={
+        **ERRORS,
+        **SENT,
+        409: {"model": ErrorAnswer, "description": "cannot_undo: the act is not the last one."},
+    },
     summary="Take the last act back",
 )
 def undo(request: Request, lake: LakeName, body: TagUndoRequest) -> Response:
-    """The last one in force: of the key, where keys are asked for; of `by`, where it is said."""
+    """The last one in force: of the key, where keys are asked for; of `by`, where it is said. An
+    `act` that is not that one is refused: somebody tagged since.
+    """
     book = _served(request, lake).lake.snapshot.tag_book
-    return _json({"undone": _facts(book.undo(signed(request, body.by)))})
+    return _json({"undone": _facts(book.undo(signed(request, body.by), body.act))})
 
 
 def _hits(state: State, served: ServedLake, search: SearchRequest) -> Positions:

@@ -111,6 +111,83 @@ def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def add_offers(actions: Verbs) -> None:
+    parser = add_verb(actions, "offers", "show what else the audit could promise, and what more would cost", [
+        "lakesift filter offers my.lake hospital",
+        "lakesift filter offers my.lake hospital --json",
+    ])  # fmt: skip
+    parser.set_defaults(act=_offers)
+    lake_and_name(parser)
+    add_json(parser)
+
+
+def _offers(filters: Filters, arguments: argparse.Namespace) -> int:
+    found = filters.open(arguments.name).offers()
+    if arguments.json:
+        print_json(found.to_json())
+        return DONE
+    if found.offers:
+        print(f"{'recall':>6}  {'precision':>9}  {'confidence':>10}  {'dropped':>9}  {'kept':>9}")
+    for offer in found.offers:
+        recall, precision = (_share(each) for each in (offer.recall, offer.precision))
+        ask = f"  {offer.asked:,} to ask about (--ask)" if offer.ask else ""
+        print(
+            f"{recall:>6}  {precision:>9}  {offer.confidence:10g}  {offer.dropped:9,}  {offer.kept:9,}{ask}"
+        )
+    if not found.offers:
+        print("the audit's answers offer no promise yet", file=sys.stderr)
+    for more in found.tighter:
+        wanted = " and ".join(
+            f"{kind} {share:g}"
+            for kind, share in (("recall", more.recall), ("precision", more.precision))
+            if share
+        )
+        labels = "out of sight" if more.labels is None else f"about {count(more.labels, 'label')}"
+        more_of = "of a filter of its own" if more.own_audit else "more of this audit"
+        cost = labels if more.labels is None else f"{labels} {more_of}"
+        print(f"{wanted} with confidence {more.confidence:g}: {cost}", file=sys.stderr)
+    return DONE
+
+
+def add_estimate(actions: Verbs) -> None:
+    parser = add_verb(actions, "estimate", "tell between which bounds the number of relevant images lies", [
+        "lakesift filter estimate my.lake hospital",
+        "lakesift filter estimate my.lake hospital --confidence 0.99 --json",
+    ])  # fmt: skip
+    parser.set_defaults(act=_estimate)
+    lake_and_name(parser)
+    parser.add_argument(
+        "--confidence",
+        type=float,
+        metavar="C",
+        help="of both bounds together (default: the filter's)",
+    )
+    add_json(parser)
+
+
+def _estimate(filters: Filters, arguments: argparse.Namespace) -> int:
+    found = filters.open(arguments.name).estimate(arguments.confidence)
+    if arguments.json:
+        print_json(found.to_json())
+        return DONE
+    part = found.at_most / max(found.rows, 1)
+    bounds = (
+        f"between {found.at_least:,} and {found.at_most:,}"
+        if found.at_least
+        else f"at most {found.at_most:,} ({part:.2%})"
+    )
+    labels = count(found.labels, "audit label")
+    print(
+        f"{bounds} of {count(found.rows, 'image')} are relevant, {found.confidence:.4g} sure after {labels}; "
+        f"about {found.relevant:,}"
+    )
+    return DONE
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:g}"
+
+
 def add_restore(actions: Verbs) -> None:
     parser = add_verb(actions, "restore", "bring back images that were dropped, as a person's yes for each", [
         "lakesift filter restore my.lake hospital --row 123 --row 456 --labeller ann",

@@ -1,4 +1,4 @@
-"""Actions that ask people and take their answers: `next`, `label`, `undo`, `plan`, `conflicts`."""
+"""Actions that ask people and take their answers: `next`, `label`, `undo`, `plan`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LITTLE = 0.1  # of the images: who drops less than that is told so
 if TYPE_CHECKING:
     from service.relevance import Filter, Filters
     from service.relevance.answers import LabelExportAnswer, LabelFileAnswer
-    from service.relevance.promise.progress import Progress
+    from service.relevance.promise.progress import PlanAnswer, Progress
 
 
 def add_next(actions: Verbs) -> None:
@@ -54,7 +54,24 @@ def add_next(actions: Verbs) -> None:
         choices=["tail"],
         help="share out an audit begun now for apply --assume tail (default: for a promise that assumes nothing)",
     )
+    parser.add_argument(
+        "--labeller",
+        help="who will answer: what others were handed in the last ten minutes is left out, and these for others "
+        "(default: neither)",
+    )
+    parser.add_argument(
+        "--double",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="of what one other person has answered, this share is asked, too, as 10%% or 0.1 (default: 0)",
+    )
     add_json(parser)
+
+
+def share(text: str) -> float:
+    percent = text.removesuffix("%")
+    return float(percent) / (100 if percent != text else 1)
 
 
 def _next(filters: Filters, arguments: argparse.Namespace) -> int:
@@ -64,6 +81,8 @@ def _next(filters: Filters, arguments: argparse.Namespace) -> int:
         again=arguments.again,
         budget=arguments.budget,
         assume=arguments.assume,
+        labeller=arguments.labeller,
+        double=arguments.double,
     )
     if arguments.json:
         print_json(found.to_json())
@@ -83,6 +102,10 @@ def _next(filters: Filters, arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     if found.rows:
+        return DONE
+    if found.with_others:
+        others = count(found.with_others, "image is", "images are")
+        print(f"the last {others} with others; ask again in ten minutes", file=sys.stderr)
         return DONE
     audit = found.progress.audit
     if found.purpose == "audit" and audit is not None and audit.is_spent:
@@ -221,14 +244,20 @@ def add_plan(actions: Verbs) -> None:
     add_json(parser)
 
 
+def _relevant(found: PlanAnswer) -> str:
+    if found.at_most is None or found.confidence is None:
+        known = f"{found.at_least:,} of them known to be relevant"
+        return f"{known}; how many are in all is not known before an audit"
+    sure = f"{found.confidence:.4g} sure"
+    return f"between {found.at_least:,} and {found.at_most:,} of them relevant, {sure}"
+
+
 def _plan(filters: Filters, arguments: argparse.Namespace) -> int:
     found = filters.open(arguments.name).plan()
     if arguments.json:
         print_json(found.to_json())
         return DONE
-    print(
-        f"{count(found.rows, 'image')}, about {found.relevant:,} of them relevant", file=sys.stderr
-    )
+    print(f"{count(found.rows, 'image')}, {_relevant(found)}", file=sys.stderr)
     print(f"{'dropped':>9}  {'kept':>9}  {'recall':>6}  audit labels")
     for option in found.options:
         labels = "out of reach" if option.labels is None else f"about {option.labels:,}"
@@ -269,42 +298,3 @@ def brings(drops: int, rows: int, needs_ask: bool = False) -> str:
         return f"but only little would be dropped: {told}"
     how = " with --ask" if needs_ask else ""
     return f"and can be applied{how}: that drops {told}"
-
-
-def add_conflicts(actions: Verbs) -> None:
-    parser = add_verb(actions, "conflicts", "show who agrees with whom, and where people disagree", [
-        "lakesift filter conflicts my.lake hospital",
-        "lakesift filter conflicts my.lake hospital --json",
-    ])  # fmt: skip
-    parser.set_defaults(act=_conflicts)
-    lake_and_name(parser)
-    add_json(parser)
-
-
-def _conflicts(filters: Filters, arguments: argparse.Namespace) -> int:
-    found = filters.open(arguments.name).labels.conflicts()
-    if arguments.json:
-        print_json(found.to_json())
-        return DONE
-    agreement = found.agreement
-    answers = [
-        one_line(", ".join(f"{who}: {what}" for who, what in conflict.labellers.items()))
-        for conflict in agreement.conflicts
-    ]
-    wide = max(map(len, ["answers", *answers]))
-    if answers:
-        print(f"{'row':>7}  {'answers':<{wide}}  path")
-    for conflict, said in zip(agreement.conflicts, answers, strict=True):
-        print(f"{conflict.row_id:7d}  {said:<{wide}}  {one_line(conflict.uri or 'gone')}")
-    for pair in agreement.pairs:
-        kappa = "-" if pair.kappa is None else f"{pair.kappa:.2f}"
-        print(
-            f"{one_line(pair.first)} and {one_line(pair.second)}: kappa {kappa} on {count(pair.rows, 'image')}",
-            file=sys.stderr,
-        )
-    alpha = "-" if agreement.alpha is None else f"{agreement.alpha:.2f}"
-    print(
-        f"{count(len(agreement.conflicts), 'image')} in conflict; Krippendorff's alpha {alpha}",
-        file=sys.stderr,
-    )
-    return DONE

@@ -174,10 +174,13 @@ def _show(filters: Filters, arguments: argparse.Namespace) -> int:
     chosen = filters.open(arguments.name)
     definition = chosen.versions.at(arguments.version)
     applied = chosen.decisions.in_force()
+    # Of what is taught now, which an older version was not.
+    ranking = chosen.ranking() if arguments.version is None else None
     if arguments.json:
         told = {
             "progress": chosen.progress().to_json(),
             "applied": None if applied is None else applied.to_json(),
+            "ranking": None if ranking is None else ranking.to_json(),
         }
         print_json({**definition.to_document(), **told})
         return DONE
@@ -204,6 +207,8 @@ def _show(filters: Filters, arguments: argparse.Namespace) -> int:
             print(f"{name}: {', '.join(known)}")
         else:
             print(f"{name}: {value}")
+    if ranking is not None and chosen.answers():
+        print(f"ranking: {ranking.sentence}")
     tell_progress(chosen.progress())
     return DONE
 

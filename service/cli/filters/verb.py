@@ -8,9 +8,15 @@ import argparse
 import sys
 
 from indexer.errors import FilterExists
-from service.cli.filters.deciding import add_apply, add_decide, add_restore
+from service.cli.filters.deciding import (
+    add_apply,
+    add_decide,
+    add_estimate,
+    add_offers,
+    add_restore,
+)
 from service.cli.filters.handing_over import add_export, add_report, add_samples
-from service.cli.filters.labelling import add_conflicts, add_label, add_next, add_plan, add_undo
+from service.cli.filters.labelling import add_label, add_next, add_plan, add_undo
 from service.cli.filters.making import (
     add_copy,
     add_delete,
@@ -20,6 +26,7 @@ from service.cli.filters.making import (
     add_new,
     add_show,
 )
+from service.cli.filters.team import add_conflicts, add_settle, add_team
 from service.cli.parts import Verbs, add_trust_model, add_verb
 
 _TELLS = """from a prompt to a promise:
@@ -48,10 +55,14 @@ def add_filter(verbs: Verbs) -> None:
     add_label(actions)
     add_undo(actions)
     add_plan(actions)
+    add_offers(actions)
+    add_estimate(actions)
     add_apply(actions)
     add_decide(actions)
     add_report(actions)
+    add_team(actions)
     add_conflicts(actions)
+    add_settle(actions)
     add_samples(actions)
     add_restore(actions)
     add_export(actions)

@@ -7,9 +7,10 @@ const WAITS_MS = [1000, 1000, 2000, 4000, 8000];
 
 export class Banner {
   #element = byId("banner");
+  /** @type {?number} */
   #timer = null;
 
-  /** @param {function()} back called once the server answers again */
+  /** @param {() => unknown} back called once the server answers again */
   constructor(back) {
     this.back = back;
     addEventListener("online", () => this.#timer !== null && this.#try(0));
@@ -22,11 +23,13 @@ export class Banner {
     this.#wait(0);
   }
 
+  /** @param {number} tries */
   #wait(tries) {
-    clearTimeout(this.#timer);
+    clearTimeout(this.#timer ?? undefined);
     this.#timer = setTimeout(() => this.#try(tries), WAITS_MS[Math.min(tries, WAITS_MS.length - 1)]);
   }
 
+  /** @param {number} tries */
   async #try(tries) {
     try {
       await ping();
@@ -34,7 +37,7 @@ export class Banner {
       this.#wait(tries + 1);
       return;
     }
-    clearTimeout(this.#timer);
+    clearTimeout(this.#timer ?? undefined);
     this.#timer = null;
     this.#element.hidden = true;
     this.back();

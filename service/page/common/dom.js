@@ -2,13 +2,23 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-export const byId = (id) => document.getElementById(id);
+/** @typedef {Node|string|null|undefined|false} Child strings become text; null, undefined and false are left out */
+
+/**
+ * An element that the page has.
+ * @template {keyof PageElements} Id
+ * @param {Id} id as elements.d.ts lists them
+ * @returns {PageElements[Id]}
+ */
+export const byId = (id) => /** @type {any} */ (document.getElementById(id));
 
 /**
  * An element with attributes and children.
- * @param {string} tag
- * @param {Object} facts attributes by name; `on` holds listeners by event, false and null leave an attribute out
- * @param {...(Node|string|null|false)} children strings become text
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, any>} facts attributes by name; `on` holds listeners by event, false and null leave an attribute out
+ * @param {...Child} children strings become text
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function make(tag, facts = {}, ...children) {
   const element = document.createElement(tag);
@@ -23,10 +33,36 @@ export function make(tag, facts = {}, ...children) {
   return element;
 }
 
-/** A button that does something, and no form's. */
+/**
+ * A button that does something, and no form's.
+ * @param {Record<string, any>} facts
+ * @param {(event: MouseEvent) => unknown} does
+ * @param {...Child} children
+ */
 export const button = (facts, does, ...children) =>
   make("button", { type: "button", ...facts, on: { click: does } }, ...children);
 
+/**
+ * A button for an act that the server does: a second click before it is done does nothing.
+ * @param {Record<string, any>} facts
+ * @param {() => Promise<unknown>} does
+ * @param {...Child} children
+ */
+export function actButton(facts, does, ...children) {
+  const act = async () => {
+    if (made.getAttribute("aria-disabled") === "true") return;
+    made.setAttribute("aria-disabled", "true"); // and not disabled, which would lose the focus
+    try {
+      await does();
+    } finally {
+      made.removeAttribute("aria-disabled");
+    }
+  };
+  const made = button(facts, act, ...children);
+  return made;
+}
+
+/** @param {string} name */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "icon");
@@ -37,11 +73,23 @@ export function icon(name) {
   return svg;
 }
 
-/** Whether a click is the plain one, which the page takes itself; with a key held the browser opens a tab. */
+/**
+ * Whether a click is the plain one, which the page takes itself; with a key held the browser opens a tab.
+ * @param {MouseEvent} event
+ */
 export const isPlainClick = (event) =>
   event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
 
-/** Whether keys typed here are text. */
+/**
+ * Whether keys typed here are text.
+ * @param {?EventTarget} target
+ */
 export const isTyping = (target) =>
   target instanceof HTMLElement &&
   (target.matches("textarea, select, input:not([type=checkbox], [type=radio])") || target.isContentEditable);
+
+/**
+ * The element that an event is about.
+ * @param {Event} event
+ */
+export const elementOf = (event) => /** @type {HTMLElement} */ (event.target);

@@ -2,10 +2,12 @@
 
 import { button, make } from "./dom.js";
 
+/** @typedef {[string, () => unknown]} Way what a button says, and what it does */
+
 /**
  * @param {string} title
  * @param {(string|Node)[]} text
- * @param {...[string, function()]} ways a button each
+ * @param {...Way} ways a button each
  */
 export function message(title, text, ...ways) {
   return make(
@@ -17,14 +19,24 @@ export function message(title, text, ...ways) {
   );
 }
 
+/** @param {Way} way */
 const way = ([label, does]) => button({}, does, label);
 
+/**
+ * @param {string} text
+ * @param {...Way} ways
+ */
 export const notice = (text, ...ways) =>
   make("p", { class: "notice" }, make("span", { dir: "auto" }, text), ...ways.map(way));
 
+/** @param {string} text */
 export const command = (text) => make("code", {}, text);
 
-/** What to do for which a key's scope is too narrow: said in place of a button that would be refused. */
+/**
+ * What to do for which a key's scope is too narrow: said in place of a button that would be refused.
+ * @param {string} doing
+ * @param {string} scope
+ */
 export const needed = (doing, scope) => [
   `${doing} needs a key of scope ${scope}; the service's owner makes one with `,
   command(`lakesift key add NAME --scope ${scope}`),

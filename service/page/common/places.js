@@ -16,6 +16,10 @@ export function showPlaces(lake, search = null) {
   byId("to-lake").href = lakeHref(lake);
 }
 
+/**
+ * @param {string} lake
+ * @param {string} search
+ */
 function keep(lake, search) {
   try {
     sessionStorage.setItem(KEPT, JSON.stringify({ lake, search }));
@@ -24,9 +28,10 @@ function keep(lake, search) {
   }
 }
 
+/** @param {string} lake */
 function kept(lake) {
   try {
-    const left = JSON.parse(sessionStorage.getItem(KEPT));
+    const left = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
     if (left?.lake === lake) return `/${left.search}`;
   } catch {
     // as above

@@ -8,7 +8,7 @@ import { sentence } from "./words.js";
 export const NO_MORE = "This key is not accepted any more, or the session ended. Sign in again.";
 
 /**
- * @param {function()} done called once the key was taken
+ * @param {() => unknown} done called once the key was taken
  * @param {string} said why a key is asked for again, or ""
  */
 export function signInForm(done, said = "") {
@@ -24,7 +24,7 @@ export function signInForm(done, said = "") {
   });
   const problem = make("p", { class: "problem", id: "key-problem", role: "alert" }, said);
   const button = make("button", { type: "submit", class: "strong" }, "Sign in");
-  const submit = async (event) => {
+  const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     button.disabled = true;
     problem.textContent = "";

@@ -7,6 +7,7 @@ const MOST_BYTES = 64_000_000; // of them together, as the service takes them
 const FORM_BYTES = 100_000; // what the other fields, and the marks between the images, may need of that
 const IMAGE_NAME = /\.(jpe?g|png|gif|webp|avif|bmp|tiff?|heic|heif)$/i; // browsers know no type for some
 
+/** @param {File} file */
 const isImage = ({ type, name }) => type.startsWith("image/") || IMAGE_NAME.test(name);
 
 export const OF_A_SEARCH = { all: "all images of a search", most: `Only ${MOST} images can be searched by at once` };
@@ -20,7 +21,9 @@ export const OF_A_FILTER = { all: "all photos of a filter", most: `A filter take
  */
 export function pick(files, held, words) {
   const images = files.filter(isImage);
+  /** @type {File[]} */
   const taken = [];
+  /** @type {File[]} */
   const large = [];
   let left = MOST_BYTES - FORM_BYTES - held.reduce((sum, blob) => sum + blob.size, 0);
   let more = 0;
@@ -33,15 +36,20 @@ export function pick(files, held, words) {
     }
   }
   const notes = [notImages(files.filter((file) => !isImage(file))), tooLarge(large, words), more && tooMany(taken.length, words)];
-  return { taken, notes: notes.filter(Boolean) };
+  return { taken, notes: notes.filter((note) => typeof note === "string") };
 }
 
+/** @param {File[]} files */
 function notImages(files) {
   if (!files.length) return null;
   const names = listed(files.map(nameOf));
   return files.length === 1 ? `${names} is not an image and was left out.` : `${names} are not images and were left out.`;
 }
 
+/**
+ * @param {File[]} files
+ * @param {{all: string}} words
+ */
 function tooLarge(files, { all }) {
   if (!files.length) return null;
   const names = listed(files.map((file) => `${nameOf(file)} (${size(file.size)})`));
@@ -49,12 +57,20 @@ function tooLarge(files, { all }) {
   return `${names} ${were} left out: ${all} together may have ${MOST_BYTES / 1e6} MB.`;
 }
 
+/**
+ * @param {number} taken
+ * @param {{most: string}} words
+ */
 function tooMany(taken, { most }) {
   if (taken === 0) return `${most}; remove some to add others.`;
   return `${most}; the first ${taken === 1 ? "one was" : `${taken} were`} taken.`;
 }
 
+/** @param {File} file */
 const nameOf = ({ name }) => name || "image";
 
-/** "a", "a and b", "a, b and c" */
+/**
+ * "a", "a and b", "a, b and c"
+ * @param {string[]} names
+ */
 const listed = (names) => (names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);

@@ -6,6 +6,8 @@ import * as filters from "./filters_api.js";
 
 const OPTIONS_SHOWN = 5;
 const LABEL_PRICE = 0.5; // of an annotation: as the service weighs what a check costs against what it drops
+/** @typedef {Answers.PlanOption & {labels: number}} Option one that it knows the labels of */
+
 const BEGIN = "Begin the random check";
 const UNTAUGHT =
   "Nothing was taught yet: this would measure what the filter's words and examples find. A few dozen answers under Teach first " +
@@ -16,14 +18,14 @@ const UNTAUGHT =
  * @param {string} name of the filter
  * @param {boolean} isAgain whether one was begun before
  * @param {number} labels that there are
- * @param {function(?number)} begin told the labels that may be spent, or null
+ * @param {(budget: ?number) => unknown} begin told the labels that may be spent, or null
  * @returns {HTMLElement} its table, and the number on the button, come when the server has worked them out
  */
 export function invite(lake, name, isAgain, labels, begin) {
   const budget = make("input", { id: "budget", type: "number", min: "1", inputmode: "numeric", placeholder: "empty: the least work in all" });
   const table = make("div", { class: "plan", "aria-live": "polite" }, make("p", { class: "small" }, "Working out what it would cost…"));
   const start = button({ class: "strong" }, () => begin(spent(budget)), BEGIN);
-  let least = null; // answers, about, where no budget is said
+  let least = /** @type {?number} */ (null); // answers, about, where no budget is said
   const tell = () => (start.textContent = [BEGIN, answersWords(spent(budget), least)].filter(Boolean).join(": "));
   budget.addEventListener("input", tell);
   forecast(lake, name).then((found) => {
@@ -54,22 +56,33 @@ export function invite(lake, name, isAgain, labels, begin) {
   );
 }
 
+/** @param {HTMLInputElement} budget */
 const spent = (budget) => (budget.valueAsNumber >= 1 ? Math.floor(budget.valueAsNumber) : null);
 
-/** What the button says beside what it does. */
+/**
+ * What the button says beside what it does.
+ * @param {?number} budget
+ * @param {?number} least
+ */
 function answersWords(budget, least) {
   if (budget !== null) return `at most ${answers(budget)}`;
   return least === null ? "" : `about ${answers(least)}`;
 }
 
+/** @param {number} number */
 const answers = (number) => (number === 1 ? "1 answer" : `${count(number)} answers`);
 
-/** @returns {Promise<{told: Node[], least: ?number}>} least: answers that the least work in all takes, about */
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @returns {Promise<{told: Node[], least: ?number}>} least: answers that the least work in all takes, about
+ */
 async function forecast(lake, name) {
   try {
-    const { rows, relevant, options } = await filters.plan(lake, name);
-    const known = options.filter(({ labels }) => labels !== null);
-    const about = `About ${count(relevant)} of ${images(rows)} may belong, as far as the filter knows.`;
+    const found = await filters.plan(lake, name);
+    const { rows, options } = found;
+    const known = /** @type {Option[]} */ (options.filter(({ labels }) => labels !== null));
+    const about = belong(found);
     if (!known.length) {
       const none = `${about} For no cut-off it foresees fewer labels than there are images: teach it more, or ask for less.`;
       return { told: [make("p", {}, none)], least: null };
@@ -80,24 +93,42 @@ async function forecast(lake, name) {
   }
 }
 
-/** So that the columns add up: what is in neither of them. */
+/** @param {Answers.PlanAnswer} plan */
+function belong({ rows, at_least, at_most, confidence }) {
+  if (at_most !== null && confidence !== null) {
+    return `Between ${count(at_least)} and ${count(at_most)} of ${images(rows)} belong, ${Number((100 * confidence).toPrecision(4))} % sure.`;
+  }
+  const known = `${count(at_least)} of ${images(rows)} ${at_least === 1 ? "is" : "are"} known to belong`;
+  return `${known}; how many do in all is not known before a random check.`;
+}
+
+/**
+ * So that the columns add up: what is in neither of them.
+ * @param {number} rows
+ * @param {Option} option
+ */
 function answered(rows, { dropped, kept }) {
   const number = rows - dropped - kept;
   if (number <= 0) return "";
   return `${images(number)} ${number === 1 ? "has an answer" : "have answers"} already; the other ${count(dropped + kept)} would be dropped or kept so:`;
 }
 
+/** @param {Option[]} options */
 const leastWork = (options) => {
-  const work = ({ labels, kept }) => LABEL_PRICE * labels + kept;
+  const work = (/** @type {Option} */ { labels, kept }) => LABEL_PRICE * labels + kept;
   return options.reduce((best, each) => (work(each) < work(best) ? each : best));
 };
 
-/** A few of many, from the first to the last. */
+/**
+ * A few of many, from the first to the last.
+ * @param {Option[]} options
+ */
 const spread = (options) =>
   options.length <= OPTIONS_SHOWN
     ? options
     : Array.from({ length: OPTIONS_SHOWN }, (_, at) => options[Math.round((at * (options.length - 1)) / (OPTIONS_SHOWN - 1))]);
 
+/** @param {Option[]} options */
 const plan = (options) =>
   make(
     "table",

@@ -9,19 +9,25 @@ import { byId, make } from "../common/dom.js";
 import { OF_A_FILTER, pick } from "../common/upload_limits.js";
 import { takeChosen, takeDropped, takePasted } from "../common/uploads.js";
 
-const SIDES = ["keep", "drop"];
+/**
+ * @typedef {"keep"|"drop"} SideName
+ * @typedef {{name: string, url: string, file: ?File, rowId: ?number}} Photo url: of its picture
+ */
+
+const SIDES = /** @type {const} */ (["keep", "drop"]);
 const THUMBNAIL = 256; // as the search page's, so that the browser has it already
 const NO_SIDE = "Drop photos on what to keep, or on what to drop.";
 const LINK = "That was a link. Save the photo, then choose or drop the file.";
 
 export class ExamplePhotos {
-  #shown = { keep: [], drop: [] }; // {name, url, file: ?File, rowId: ?number}; url: of its picture
+  /** @type {Record<SideName, Photo[]>} */
+  #shown = { keep: [], drop: [] };
 
   isChanged = false; // by the reader, here
 
   /**
    * @param {string} lake
-   * @param {function(string[])} say what could not be taken, and why; nothing if all was
+   * @param {(notes: string[]) => unknown} say what could not be taken, and why; nothing if all was
    */
   constructor(lake, say) {
     this.lake = lake;
@@ -41,19 +47,25 @@ export class ExamplePhotos {
     return SIDES.every((side) => !this.of(side).length);
   }
 
-  /** @returns {File[]} */
+  /**
+   * @param {SideName} side
+   * @returns {File[]}
+   */
   of(side) {
-    return this.#shown[side].map(({ file }) => file).filter(Boolean);
+    return this.#shown[side].map(({ file }) => file).filter((file) => file !== null);
   }
 
-  /** @returns {number[]} row_ids */
+  /**
+   * @param {SideName} side
+   * @returns {number[]} row_ids
+   */
   rowsOf(side) {
     return this.#shown[side].map(({ rowId }) => rowId).filter((rowId) => rowId !== null);
   }
 
   /**
    * Mark the image that an error of the server's is about, or none; its name.
-   * @param {?string} side
+   * @param {?SideName} side
    * @param {number} number among the photos of that side, or among its rows
    * @param {boolean} isRow
    */
@@ -63,11 +75,14 @@ export class ExamplePhotos {
     const blamed = this.#shown[side].filter(({ file }) => isRow === !file)[number];
     const chip = byId(`${side}-photos`).children[this.#shown[side].indexOf(blamed)];
     chip?.classList.add("amiss");
-    chip?.querySelector(".remove").focus();
+    /** @type {?HTMLElement} */ (chip?.querySelector(".remove"))?.focus();
     return blamed?.name ?? null;
   }
 
-  /** @param {File[]} files */
+  /**
+   * @param {SideName} side
+   * @param {File[]} files
+   */
   add(side, files) {
     const { taken, notes } = pick(files, [...this.of("keep"), ...this.of("drop")], OF_A_FILTER);
     this.#shown[side].push(...taken.map((file) => ({ name: file.name || "photo", url: URL.createObjectURL(file), file, rowId: null })));
@@ -75,24 +90,39 @@ export class ExamplePhotos {
     this.#show(side);
   }
 
-  /** @param {number[]} rowIds of the lake */
+  /**
+   * @param {SideName} side
+   * @param {number[]} rowIds of the lake
+   */
   addRows(side, rowIds) {
-    const url = (rowId) => thumbnailUrl(this.lake, { row_id: rowId }, THUMBNAIL);
+    const url = (/** @type {number} */ rowId) => thumbnailUrl(this.lake, { row_id: rowId }, THUMBNAIL);
     this.#shown[side].push(...rowIds.map((rowId) => ({ name: `image ${rowId}`, url: url(rowId), file: null, rowId })));
     this.#show(side);
   }
 
+  /**
+   * @param {File[]} files
+   * @param {?SideName} side
+   */
   #dropped(files, side) {
     if (!files.length) this.say([LINK]);
     else if (!side) this.say([NO_SIDE]);
     else this.#take(side, files);
   }
 
+  /**
+   * @param {SideName} side
+   * @param {File[]} files
+   */
   #take(side, files) {
     this.isChanged = true;
     this.add(side, files);
   }
 
+  /**
+   * @param {SideName} side
+   * @param {Photo} photo
+   */
   #remove(side, photo) {
     this.isChanged = true;
     const number = this.#shown[side].indexOf(photo);
@@ -100,23 +130,37 @@ export class ExamplePhotos {
     this.#shown[side].splice(number, 1);
     this.#show(side);
     const chips = byId(`${side}-photos`).children;
-    (chips[Math.min(number, chips.length - 1)]?.querySelector(".remove") ?? byId(`${side}-choose`)).focus();
+    const next = /** @type {?HTMLElement} */ (chips[Math.min(number, chips.length - 1)]?.querySelector(".remove"));
+    (next ?? byId(`${side}-choose`)).focus();
   }
 
+  /** @param {SideName} side */
   #show(side) {
     const list = byId(`${side}-photos`);
     list.hidden = !this.#shown[side].length;
     list.replaceChildren(...this.#shown[side].map((photo) => this.#chip(side, photo)));
   }
 
+  /**
+   * @param {SideName} side
+   * @param {Photo} photo
+   */
   #chip(side, photo) {
     const facts = { class: "chip", title: photo.name };
     return make("li", facts, picture(photo.url, photo.name), remover(photo.name, () => this.#remove(side, photo)));
   }
 }
 
-const sideOf = (target) => target?.closest?.("[data-side]")?.dataset.side ?? null;
+/** @returns {?SideName} */
+const sideOf = (/** @type {?EventTarget} */ target) => {
+  const side = target instanceof Element ? target.closest("[data-side]") : null;
+  return /** @type {?SideName} */ (side?.getAttribute("data-side") ?? null);
+};
 
+/**
+ * @param {boolean} isCarried
+ * @param {?SideName} over
+ */
 function carry(isCarried, over) {
   for (const side of SIDES) {
     byId(`${side}-side`).classList.toggle("carried", isCarried);

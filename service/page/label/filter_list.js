@@ -5,7 +5,10 @@ import { labelHref } from "../common/links.js";
 import { notice } from "../common/messages.js";
 import { inForce, labelled, stage, wantedShort } from "./filter_words.js";
 
-/** @param {{filters: Object[], problems: {name: string, message: string}[]}} found */
+/**
+ * @param {string} lake
+ * @param {Answers.FiltersAnswer} found
+ */
 export function showList(lake, { filters: usable, problems }) {
   byId("none").hidden = usable.length + problems.length > 0;
   byId("filters").hidden = usable.length === 0;
@@ -13,6 +16,10 @@ export function showList(lake, { filters: usable, problems }) {
   byId("damaged").replaceChildren(...problems.map(({ name, message }) => notice(`${name} cannot be used: ${message}`)));
 }
 
+/**
+ * @param {string} lake
+ * @param {Answers.FilterFacts} filter
+ */
 function item(lake, { name, stage: at, target, where, labels, applied }) {
   const facts = [stage(at), labelled(labels), wantedShort(target)];
   return make(

@@ -2,12 +2,25 @@
 
 import { count, curators, images, sentence } from "../common/words.js";
 
-/** 0.95 -> "95 %", 0.999 -> "99.9 %", never parted at the end of a line */
-const percent = (share) => `${Number((share * 100).toFixed(2))}\u00a0%`;
+/**
+ * @typedef {{recall: ?number, precision: ?number, confidence: number, assumption: ?string, both: ?number}} Promised
+ * @typedef {{rows: number, kept: number, asked: number, dropped: number, measured: Record<string, any>, promise: Promised}} Decided
+ *   what `apply` answered
+ */
 
-/** "a", "a or b", "a, b or c" */
+/**
+ * 0.95 -> "95 %", 0.999 -> "99.9 %", never parted at the end of a line
+ * @param {number} share
+ */
+export const percent = (share) => `${Number((share * 100).toFixed(2))}\u00a0%`;
+
+/**
+ * "a", "a or b", "a, b or c"
+ * @param {string[]} names
+ */
 const either = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`);
 
+/** @param {Answers.FilterAnswer} filter */
 export function question({ keep, name }) {
   if (keep.texts.length) return `Is this: ${either(keep.texts)}?`;
   const shown = keep.row_ids.length + keep.images.length;
@@ -15,9 +28,10 @@ export function question({ keep, name }) {
   return `Does this belong to ${name}?`;
 }
 
+/** @param {Answers.FilterAnswer} filter */
 export const notThis = ({ drop }) => (drop.texts.length ? `Answer no to: ${either(drop.texts)}.` : "");
 
-/** @param {{recall: ?number, precision: ?number, confidence: number}} target */
+/** @param {Record<string, any>} target recall and precision, which may be null, and confidence */
 export function wanted({ recall, precision, confidence }) {
   const parts = [
     recall && `keep at least ${percent(recall)} of what belongs here`,
@@ -26,17 +40,24 @@ export function wanted({ recall, precision, confidence }) {
   return `${sentence(`${parts.join(" and ")}`).slice(0, -1)}, with ${percent(confidence)} confidence.`;
 }
 
-/** "recall at least 95 %", as short as a list needs it */
+/**
+ * "recall at least 95 %", as short as a list needs it
+ * @param {Answers.Target} target
+ */
 export const wantedShort = ({ recall, precision, confidence }) =>
   [recall && `recall ${percent(recall)}`, precision && `precision ${percent(precision)}`]
     .filter(Boolean)
     .join(", ")
     .concat(`, confidence ${percent(confidence)}`);
 
+/** @type {Record<string, string>} */
 const STAGES = { draft: "Not taught yet", teach: "Being taught", audit: "Random check under way", applied: "Applied" };
+/** @param {string} name */
 export const stage = (name) => STAGES[name] ?? name;
 
+/** @type {Record<string, string>} */
 export const purposeText = {
+  describe: "What the filter is made of.",
   teach:
     "The images this filter learns most from. The more it learns, the better it ranks; it guarantees nothing yet. " +
     "Skip what you cannot tell.",
@@ -46,7 +67,10 @@ export const purposeText = {
   result: "What the filter decided of every image. Restore what it should not have dropped; the next Apply takes it in.",
 };
 
-/** "12 yes, 26 no, 2 skipped, 1 in dispute" */
+/**
+ * "12 yes, 26 no, 2 skipped, 1 in dispute"
+ * @param {Answers.Progress} progress
+ */
 export function counts({ yes, no, skipped, conflicts }) {
   const parts = [`${count(yes)} yes`, `${count(no)} no`];
   if (skipped) parts.push(`${count(skipped)} skipped`);
@@ -56,15 +80,24 @@ export function counts({ yes, no, skipped, conflicts }) {
 
 const LITTLE = 0.1; // of the images: who drops less than that is told so
 
-/** What applying it would do: ", and can be applied, which drops 75 % of 400 images" */
+/**
+ * What applying it would do: ", and can be applied, which drops 75 % of 400 images"
+ * @param {?number} drops null: not known
+ * @param {number} rows
+ * @param {boolean} needsAsk
+ */
 function brings(drops, rows, needsAsk) {
-  const share = drops / Math.max(1, rows);
+  const share = (drops ?? 0) / Math.max(1, rows);
   const told = `${percentAbout(share)} of ${images(rows)}`;
   if (share < LITTLE) return `, but only ${told} would be dropped`;
   return `, and can be applied${needsAsk ? " if some images may be left to a person" : ""}, which drops ${told}`;
 }
 
-/** How far an audit is: a sentence, and a share from 0 to 1 or null. */
+/**
+ * How far an audit is: a sentence, and a share from 0 to 1 or null.
+ * @param {Answers.AuditProgress} audit
+ * @param {string} stage
+ */
 export function audited({ answered, holds, still_needed: needed, more, drops, rows, needs_ask: needsAsk }, stage) {
   const said = `${count(answered)} answered`;
   if (holds && more) {
@@ -80,9 +113,27 @@ export function audited({ answered, holds, still_needed: needed, more, drops, ro
   return { text: `${said}, about ${count(needed)} still needed.`, share: answered / Math.max(1, answered + needed) };
 }
 
+/**
+ * What the random check shows already, a sentence or two; "" where that is told otherwise.
+ * @param {Answers.AuditProgress} audit
+ * @param {Record<string, any>} target as `wanted` takes it
+ */
+export function bounds({ sure, recall_shown: recall, precision_shown: precision, holds }, target) {
+  if (holds || sure === null) return "";
+  const parts = [target.recall && `recall ${percent(target.recall)}`, target.precision && `precision ${percent(target.precision)}`];
+  const said = [`${sentence(parts.filter(Boolean).join(" and ")).slice(0, -1)} is ${Math.floor(sure * 100)}\u00a0% sure by now, of ${percent(target.confidence)} wanted.`];
+  const shown = [recall && `recall ${percent(recall)}`, precision && `precision ${percent(precision)}`].filter(Boolean);
+  if (shown.length) said.push(`Guaranteed already: ${shown.join(" and ")}.`);
+  return said.join(" ");
+}
+
+/** @param {number} labels */
 export const labelled = (labels) => (labels === 1 ? "1 label" : `${count(labels)} labels`);
 
-/** How far it is in a few words, for a small screen. */
+/**
+ * How far it is in a few words, for a small screen.
+ * @param {Answers.Progress} progress
+ */
 export function brief({ labels, audit }) {
   if (!audit) return labelled(labels);
   if (audit.holds) return "The guarantee holds";
@@ -90,7 +141,11 @@ export function brief({ labels, audit }) {
   return `${count(audit.answered)} of about ${count(audit.answered + audit.still_needed)}`;
 }
 
-/** What `apply` answered when a version was applied, from what that version has measured. */
+/**
+ * What `apply` answered when a version was applied, from what that version has measured.
+ * @param {Record<string, any>} measured
+ * @returns {Decided}
+ */
 export function asApplied(measured) {
   const { rows, kept, asked, dropped, recall, precision, confidence, assumption, both } = measured;
   return {
@@ -109,7 +164,10 @@ export function asApplied(measured) {
   };
 }
 
-/** What is decided and promised, a sentence each. */
+/**
+ * What is decided and promised, a sentence each.
+ * @param {Decided} answer
+ */
 export function decided({ kept, asked, dropped, rows, promise, measured }) {
   const asks = asked ? `, ${count(asked)} left to a person` : "";
   const said = [`Kept ${count(kept)} of ${images(rows)}, dropped ${count(dropped)}${asks}.`, `Guaranteed: ${promised(promise)}.`];
@@ -119,8 +177,10 @@ export function decided({ kept, asked, dropped, rows, promise, measured }) {
   return measured.counted ? [...said, "Every image was answered by a person: this is counted."] : said;
 }
 
+/** @param {number} share */
 const percentAbout = (share) => `${Number((share * 100).toFixed(1))}\u00a0%`;
 
+/** @param {Promised} promise */
 function promised({ recall, precision, confidence, assumption, both }) {
   const parts = [recall && `recall at least ${percent(recall)}`, precision && `precision at least ${percent(precision)}`];
   const said = `${parts.filter(Boolean).join(" and ")}, with ${percent(confidence)} confidence`;
@@ -130,7 +190,11 @@ function promised({ recall, precision, confidence, assumption, both }) {
   return `${assuming}; with ${percent(both)} that this and the same check's guarantee that ${other} both hold`;
 }
 
-/** Why nothing was decided, a sentence each. */
+/**
+ * Why nothing was decided, a sentence each.
+ * @param {Answers.RefusedAnswer} answer
+ * @param {Answers.Progress} progress
+ */
 export function refusal({ reason, can_promise: can, labels_missing: missing }, { audit }) {
   const said = [audit ? sentence(curators(reason)) : "Nothing is guaranteed before a random check; begin one, and answer what it asks."];
   if (can) {
@@ -144,7 +208,11 @@ export function refusal({ reason, can_promise: can, labels_missing: missing }, {
   return said;
 }
 
-/** What has changed since it was applied, and why less is promised than is wanted, a sentence each. */
+/**
+ * What has changed since it was applied, and why less is promised than is wanted, a sentence each.
+ * @param {?Answers.InForce} applied
+ * @returns {string[]}
+ */
 export function inForce(applied) {
   if (!applied) return [];
   const { promise, smaller, undecided } = applied;
@@ -154,5 +222,8 @@ export function inForce(applied) {
   return said;
 }
 
-/** "59 images came since: undecided." */
+/**
+ * "59 images came since: undecided."
+ * @param {number} undecided
+ */
 export const since = (undecided) => `${images(undecided)} came since: undecided.`;

@@ -2,18 +2,43 @@
 
 import { ask, lakePath } from "../common/api.js";
 
+/** @param {string} lake */
 const all = (lake) => `${lakePath(lake)}/filters`;
+/**
+ * @param {string} lake
+ * @param {string} name
+ */
 const one = (lake, name) => `${all(lake)}/${encodeURIComponent(name)}`;
+/**
+ * @param {string} path
+ * @param {Record<string, any>} body
+ */
 const post = async (path, body) => (await ask("POST", path, { body })).answer;
 
+/**
+ * @param {string} lake
+ * @returns {Promise<Answers.FiltersAnswer>}
+ */
 export const list = async (lake) => (await ask("GET", all(lake))).answer;
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @returns {Promise<Answers.FilterAnswer>}
+ */
 export const show = async (lake, name) => (await ask("GET", one(lake, name))).answer;
+/**
+ * @param {string} lake
+ * @param {Record<string, any>} said
+ * @returns {Promise<Answers.FilterFacts>}
+ */
 export const create = (lake, said) => post(all(lake), said);
 
 /**
- * @param {Object} said as create takes it
+ * @param {string} lake
+ * @param {Record<string, any>} said as create takes it
  * @param {File[]} keep photos like those wanted
  * @param {File[]} drop photos like those unwanted
+ * @returns {Promise<Answers.FilterFacts>}
  */
 export function createWithImages(lake, said, keep, drop) {
   const form = new FormData();
@@ -25,25 +50,137 @@ export function createWithImages(lake, said, keep, drop) {
   return post(`${all(lake)}/upload`, form);
 }
 
-/** @param {{n: number, purpose?: string, again?: boolean, budget?: number}} wanted */
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @param {{n: number, purpose?: string, again?: boolean, budget?: number, labeller?: string, double?: number}} wanted labeller: what
+ *   others are at is left out; double: the share of what one other answered that is asked, too
+ * @returns {Promise<Answers.NextAnswer>}
+ */
 export const next = (lake, name, wanted) => post(`${one(lake, name)}/next`, wanted);
 
-/** @param {{row_id: number, label: "yes"|"no"|"skip", labeller: string}[]} labels */
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @param {{row_id: number, label: string, labeller: string}[]} labels label: yes, no or skip
+ * @returns {Promise<Answers.LabelAnswer>}
+ */
 export const label = (lake, name, labels) => post(`${one(lake, name)}/label`, { labels });
-export const undo = (lake, name, labeller) => post(`${one(lake, name)}/undo`, { labeller });
-export const apply = (lake, name, mayAsk) => post(`${one(lake, name)}/apply`, { ask: mayAsk });
+/**
+ * As `label`, but nothing is saved of an image that somebody else has answered: `passed_over` has those.
+ * @param {string} lake
+ * @param {string} name
+ * @param {{row_id: number, label: string, labeller: string}[]} labels
+ * @returns {Promise<Answers.LabelAnswer>}
+ */
+export const labelOpen = (lake, name, labels) => post(`${one(lake, name)}/label`, { labels, only_open: true });
+/**
+ * Decides images on which people disagree; others are told as problems.
+ * @param {string} lake
+ * @param {string} name
+ * @param {{row_id: number, label: string, labeller: string}[]} labels label: yes or no
+ * @returns {Promise<Answers.LabelAnswer>}
+ */
+export const settle = (lake, name, labels) => post(`${one(lake, name)}/label`, { labels, settle: true });
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @returns {Promise<Answers.TeamAnswer>}
+ */
+export const team = async (lake, name) => (await ask("GET", `${one(lake, name)}/team`)).answer;
+/**
+ * Takes back this person's answers to these images.
+ * @param {string} lake
+ * @param {string} name
+ * @param {number[]} rowIds
+ * @param {string} labeller
+ * @returns {Promise<Answers.UndoAnswer>}
+ */
+export const undoAll = (lake, name, rowIds, labeller) => post(`${one(lake, name)}/undo`, { row_ids: rowIds, labeller });
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @returns {Promise<Answers.Ranking>}
+ */
+export const ranking = async (lake, name) => (await ask("GET", `${one(lake, name)}/ranking`)).answer;
+/**
+ * The last answer of this person, with all that were given at once with it.
+ * @param {string} lake
+ * @param {string} name
+ * @param {string} labeller
+ * @returns {Promise<Answers.UndoAnswer>}
+ */
+export const undo = (lake, name, labeller) => post(`${one(lake, name)}/undo`, { labeller, act: true });
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @param {{ask: boolean, recall?: ?number, confidence?: number}} wanted less than the filter's own where it is said
+ * @returns {Promise<Answers.ApplyAnswer>}
+ */
+export const apply = (lake, name, wanted) => post(`${one(lake, name)}/apply`, wanted);
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @returns {Promise<Answers.OffersAnswer>}
+ */
+export const offers = async (lake, name) => (await ask("GET", `${one(lake, name)}/offers`)).answer;
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @returns {Promise<Answers.Estimate>}
+ */
+export const estimate = async (lake, name) => (await ask("GET", `${one(lake, name)}/estimate`)).answer;
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @returns {Promise<Answers.ScoreCounts>}
+ */
+export const scores = async (lake, name) => (await ask("GET", `${one(lake, name)}/scores`)).answer;
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @returns {Promise<Answers.PlanAnswer>}
+ */
 export const plan = async (lake, name) => (await ask("GET", `${one(lake, name)}/plan`)).answer;
-/** @param {{n: number, order: "line"|"random"|"people", offset: number, seed?: number}} wanted */
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @param {string} decision
+ * @param {{n: number, order: string, offset: number, seed?: number}} wanted order: line, random or people
+ * @returns {Promise<Answers.SamplesAnswer>}
+ */
 export const samples = async (lake, name, decision, wanted) =>
-  (await ask("GET", `${one(lake, name)}/samples?${new URLSearchParams({ decision, ...wanted })}`)).answer;
+  (await ask("GET", `${one(lake, name)}/samples?${new URLSearchParams(/** @type {Record<string, any>} */ ({ decision, ...wanted }))}`)).answer;
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @returns {Promise<Answers.Progress>}
+ */
 export const progress = async (lake, name) => (await ask("GET", `${one(lake, name)}/audit`)).answer.progress;
+/**
+ * @param {string} lake
+ * @param {string} name
+ */
 export const ledgerUrl = (lake, name) => `${one(lake, name)}/ledger`;
-export const reportUrl = (lake, name) => `${one(lake, name)}/report?format=html`;
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @param {boolean} inline to look at, not to keep
+ */
+export const reportUrl = (lake, name, inline) => `${one(lake, name)}/report?format=html${inline ? "&inline=true" : ""}`;
 
-/** Those formats that `exportUrl` can ask for: {name, title, writes}. */
+/**
+ * Those formats that `exportUrl` can ask for: {name, title, writes}.
+ * @returns {Promise<Answers.FormatsFormatFacts[]>}
+ */
 export const downloads = async () =>
-  (await ask("GET", "/v1/formats")).answer.formats.filter((format) => format.downloads);
+  (await ask("GET", "/v1/formats")).answer.formats.filter((/** @type {Answers.FormatsFormatFacts} */ format) => format.downloads);
 
-/** @param {"keep"|"ask"|"drop"} decision */
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @param {string} decision keep, ask or drop
+ * @param {string} format
+ */
 export const exportUrl = (lake, name, decision, format) =>
   `${one(lake, name)}/export?decision=${decision}&format=${format}`;

@@ -4,6 +4,10 @@ import { byId } from "../common/dom.js";
 import { UploadStore } from "../common/upload_store.js";
 import { slug } from "./slug.js";
 
+/** @import { ExamplePhotos } from "./example_photos.js" */
+
+/** @import { NewFilter } from "../common/links.js" */
+
 const ARTICLE = /^(?:an?|the)\s+/i;
 const NAME_CHARS = 32; // of a name made of the words
 
@@ -20,10 +24,11 @@ export async function fillWith(given, examples) {
   byId("new-name").value = slug(first.replace(ARTICLE, "").slice(0, NAME_CHARS)).replace(/[^a-z0-9]+$/, "");
   const store = new UploadStore();
   let missing = 0;
-  for (const [side, { rows, photos }] of Object.entries({ keep: given.keep, drop: given.drop })) {
+  for (const side of /** @type {const} */ (["keep", "drop"])) {
+    const { rows, photos } = given[side];
     examples.addRows(side, rows.map(Number));
     const found = await Promise.all(photos.map((id) => store.get(id)));
-    const files = found.filter(Boolean).map(({ blob, name }) => new File([blob], name, { type: blob.type }));
+    const files = found.filter((photo) => photo !== null).map(({ blob, name }) => new File([blob], name, { type: blob.type }));
     if (files.length) examples.add(side, files);
     missing += photos.length - files.length;
   }

@@ -2,7 +2,7 @@
 
 import * as api from "../common/api.js";
 import { Banner } from "../common/banner.js";
-import { byId, isTyping } from "../common/dom.js";
+import { byId, elementOf, isTyping } from "../common/dom.js";
 import { takeHelp } from "../common/help.js";
 import { offerLakes } from "../common/lake_chooser.js";
 import { labelHref, parseNewFilter, searchHref } from "../common/links.js";
@@ -17,12 +17,17 @@ import * as filters from "./filters_api.js";
 import { NewFilter } from "./new_filter.js";
 import { YourName } from "./your_name.js";
 
+/** @import { Failure } from "../common/api.js" */
+/** @import { Way } from "../common/messages.js" */
+
 class LabelPage {
   #params = new URLSearchParams(location.search);
   #banner = new Banner(() => this.#back());
   #labeller = new YourName(byId("labeller"));
+  /** @type {?Desk} */
   #desk = null;
   #isShown = false;
+  /** @type {?NewFilter} */
   #form = null;
 
   constructor() {
@@ -35,7 +40,7 @@ class LabelPage {
     try {
       const session = await api.session();
       if (session.key_needed && !session.signed_in) return this.#askForKey();
-      if (session.key_needed) this.#labeller.fix(session.name);
+      if (session.key_needed) this.#labeller.fix(session.name ?? "");
       const lakes = await api.lakes();
       this.#only(null);
       if (!lakes.length) return this.#only(noLake());
@@ -45,6 +50,10 @@ class LabelPage {
     }
   }
 
+  /**
+   * @param {Answers.LakeFacts[]} lakes
+   * @param {string[]} scopes
+   */
   async #show(lakes, scopes) {
     const lake = this.#params.get("lake") || lakes[0].name;
     const name = this.#params.get("filter");
@@ -56,6 +65,10 @@ class LabelPage {
     this.#isShown = true;
   }
 
+  /**
+   * @param {Answers.LakeFacts[]} lakes
+   * @param {string} lake
+   */
   #offer(lakes, lake) {
     const chooser = byId("lake");
     offerLakes(chooser, lakes);
@@ -63,6 +76,11 @@ class LabelPage {
     chooser.addEventListener("change", () => location.assign(labelHref(chooser.value)));
   }
 
+  /**
+   * @param {string} lake
+   * @param {number} lakes
+   * @param {string[]} scopes
+   */
   async #list(lake, lakes, scopes) {
     const found = await filters.list(lake);
     document.title = `Filters · ${lake} · lakesift`;
@@ -78,6 +96,11 @@ class LabelPage {
     this.#ready();
   }
 
+  /**
+   * @param {string} lake
+   * @param {string} name
+   * @param {string[]} scopes
+   */
   async #label(lake, name, scopes) {
     const filter = await filters.show(lake, name);
     document.title = `${name} · lakesift`;
@@ -95,10 +118,14 @@ class LabelPage {
     this.#ready();
   }
 
-  /** Whether Esc is not for leaving: something is typed here, or a question put aside. */
+  /**
+   * Whether Esc is not for leaving: something is typed here, or a question put aside.
+   * @param {KeyboardEvent} event
+   * @returns {boolean}
+   */
   #holds(event) {
     if (this.#desk?.putAside()) return true;
-    return this.#form?.isTouched || (isTyping(event.target) && !this.#form?.has(event.target));
+    return Boolean(this.#form?.isTouched) || (isTyping(event.target) && !this.#form?.has(elementOf(event)));
   }
 
   #ready() {
@@ -115,19 +142,22 @@ class LabelPage {
     byId("key").focus();
   }
 
+  /** @param {Failure} error */
   #failed(error) {
     this.#ready();
     if (error instanceof api.ServerGone) return this.#banner.show();
     if (error.status === 401) return this.#askForKey();
     const text = sentence(error.message, error.field);
     if (this.#isShown) return byId("notices").replaceChildren(notice(text));
+    /** @type {Way[]} */
     const ways = error.code === "unknown_filter" ? [["All filters", () => location.assign(byId("to-filters").href)]] : [];
     this.#only(message("That did not work", [text], ...ways));
     byId("live").textContent = text;
   }
 
+  /** @param {?HTMLElement} element */
   #only(element) {
-    for (const id of ["list", "work"]) byId(id).hidden = true;
+    for (const id of /** @type {const} */ (["list", "work"])) byId(id).hidden = true;
     byId("message").replaceChildren(...(element ? [element] : []));
     if (element) this.#ready();
   }

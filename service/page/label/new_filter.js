@@ -10,17 +10,23 @@ import * as filters from "./filters_api.js";
 import { fillWith } from "./given.js";
 import { slug } from "./slug.js";
 
+/** @import { NewFilter as Given } from "../common/links.js" */
+
+/** @import { Failure } from "../common/api.js" */
+
 /** Field of the request -> the input that it came from. */
-const INPUTS = {
+const INPUTS = /** @type {const} */ ({
   name: "new-name",
   keep: "new-keep",
   keep_images: "new-keep",
   drop: "new-drop",
   drop_images: "new-drop",
   where: "new-where",
-};
+});
+/** @typedef {typeof INPUTS[keyof typeof INPUTS]|typeof SHARES[keyof typeof SHARES]} FieldId */
+
 const MISSING = "The photos of the search that only another browser has are not here.";
-const SHARES = { recall: "new-recall", precision: "new-precision", confidence: "new-confidence" };
+const SHARES = /** @type {const} */ ({ recall: "new-recall", precision: "new-precision", confidence: "new-confidence" });
 
 export class NewFilter {
   #examples;
@@ -29,8 +35,8 @@ export class NewFilter {
 
   /**
    * @param {string} lake
-   * @param {?Object} given what a search was for: a NewFilter of links.js; null: the form is empty
-   * @param {function(Error)} failed told what is no field's fault
+   * @param {?Given} given what a search was for; null: the form is empty
+   * @param {(error: Failure) => unknown} failed told what is no field's fault
    */
   constructor(lake, given, failed) {
     this.lake = lake;
@@ -53,10 +59,12 @@ export class NewFilter {
     return this.#isTyped || this.#examples.isChanged;
   }
 
+  /** @param {?Node} element */
   has(element) {
     return byId("new").contains(element);
   }
 
+  /** @param {Given} given */
   async #take(given) {
     byId("new-given").hidden = false;
     const missing = await fillWith(given, this.#examples);
@@ -85,31 +93,43 @@ export class NewFilter {
     }
   }
 
+  /** @param {boolean} isBusy */
   #busy(isBusy) {
     this.#submit.disabled = isBusy;
     this.#submit.textContent = isBusy ? "Making it…" : "Make the filter";
   }
 
-  /** Say what is wrong beside the field that it is about; whether there is one. */
+  /**
+   * Say what is wrong beside the field that it is about; whether there is one.
+   * @param {ApiError} error
+   */
   #told(error) {
     const [first, second] = (error.field ?? "").split(/[.[\]]+/);
-    const id = first === "target" ? SHARES[second] : (INPUTS[first] ?? SHARES[first]);
+    /** @type {Record<string, FieldId|undefined>} */
+    const fields = { ...SHARES, ...INPUTS };
+    const id = fields[first === "target" ? second : first];
     if (!id) return false;
     const text = sentence(error.message, error.field);
-    const name = this.#blamed(error.field);
+    const name = this.#blamed(error.field ?? "");
     complain(id, name ? `${name}: ${lower(text)}` : text, !name);
     return true;
   }
 
-  /** The name of the image that a field of the request is about: keep_images[1], drop.row_ids[0]. */
+  /**
+   * The name of the image that a field of the request is about: keep_images[1], drop.row_ids[0].
+   * @param {string} field
+   */
   #blamed(field) {
     const found = /^(keep|drop)(?:_images|\.(row_ids))\[(\d+)\]/.exec(field);
-    return found && this.#examples.blame(found[1], Number(found[3]), Boolean(found[2]));
+    return found && this.#examples.blame(found[1] === "keep" ? "keep" : "drop", Number(found[3]), Boolean(found[2]));
   }
 }
 
+/** @param {string[]} notes */
 const say = (notes) => byId("notices").replaceChildren(...notes.map((text) => notice(text)));
+/** @param {"new-keep"|"new-drop"} id */
 const lines = (id) => byId(id).value.split("\n").map((line) => line.trim()).filter(Boolean);
+/** @param {typeof SHARES[keyof typeof SHARES]} id */
 const share = (id) => (byId(id).value === "" ? null : Number((Number(byId(id).value) / 100).toFixed(6)));
 
 /** @param {ExamplePhotos} examples */
@@ -130,7 +150,10 @@ function showSlug() {
   byId("new-name-slug").textContent = name === typed.trim() ? "" : `It will be called ${name}.`;
 }
 
-/** Why a share is none, in the unit that it is typed in, or "". */
+/**
+ * Why a share is none, in the unit that it is typed in, or "".
+ * @param {HTMLInputElement} input
+ */
 function shareProblem(input) {
   if (input.validity.badInput) return "This is not a number.";
   const value = input.valueAsNumber;
@@ -150,6 +173,11 @@ function forget() {
   }
 }
 
+/**
+ * @param {FieldId} id
+ * @param {string} text
+ * @param {boolean} isFocused
+ */
 function complain(id, text, isFocused = true) {
   byId(id).setAttribute("aria-invalid", String(isFocused));
   byId(`${id}-problem`).textContent = text;

@@ -4,29 +4,44 @@ import { ServerGone, imageProblem, imageUrl, thumbnailUrl } from "../common/api.
 import { byId, make } from "../common/dom.js";
 import { nameOf, sentence } from "../common/words.js";
 
+/** @import { Row } from "../common/api.js" */
+
 const LARGE = 1024; // px of the copy that is shown first; an image no larger is shown itself
 
 export class Photo {
-  #frame = byId("frame");
+  #frame;
+  /** @type {?Row} */
   #row = null;
-  #lake = null;
+  #lake = "";
+  /** @type {Map<number, HTMLImageElement>} */
   #ahead = new Map(); // row_id -> its image
 
   isSeen = false; // the image is there, or it is known that it will not come
 
-  /** @param {{seen: function(), gone: function()}} tell gone: the server did not answer */
-  constructor(tell) {
+  /**
+   * @param {{seen: () => unknown, gone: () => unknown}} tell gone: the server did not answer
+   * @param {HTMLElement} frame where it is shown
+   */
+  constructor(tell, frame = byId("frame")) {
     this.tell = tell;
+    this.#frame = frame;
   }
 
+  /**
+   * @param {string} lake
+   * @param {Row} row
+   */
   show(lake, row) {
     if (this.#row === row) return;
     this.#row = row;
     this.#lake = lake;
-    this.#begin();
+    this.#begin(row);
   }
 
-  /** Something in the place of an image. */
+  /**
+   * Something in the place of an image.
+   * @param {HTMLElement} element
+   */
   put(element) {
     this.#row = null;
     this.isSeen = false;
@@ -35,10 +50,14 @@ export class Photo {
 
   /** Again, once the server is back. */
   retry() {
-    if (this.#row && this.#frame.querySelector(".amiss")) this.#begin();
+    if (this.#row && this.#frame.querySelector(".amiss")) this.#begin(this.#row);
   }
 
-  /** Load and decode what comes next, so that it is there the moment it is asked for. */
+  /**
+   * Load and decode what comes next, so that it is there the moment it is asked for.
+   * @param {string} lake
+   * @param {Row[]} rows
+   */
   preload(lake, rows) {
     const before = this.#ahead;
     this.#ahead = new Map();
@@ -49,8 +68,9 @@ export class Photo {
     }
   }
 
-  async #begin() {
-    const [row, lake] = [this.#row, this.#lake];
+  /** @param {Row} row */
+  async #begin(row) {
+    const lake = this.#lake;
     this.isSeen = false;
     const image = this.#ahead.get(row.row_id) ?? imageOf(lake, row);
     this.#ahead.delete(row.row_id);
@@ -62,9 +82,13 @@ export class Photo {
     }
     if (this.#row !== row) return;
     this.#seen();
-    if (image.src !== new URL(imageUrl(lake, row), location).href) sharpen(image, imageUrl(lake, row));
+    if (image.src !== new URL(imageUrl(lake, row), location.href).href) sharpen(image, imageUrl(lake, row));
   }
 
+  /**
+   * @param {Row} row
+   * @param {string} url
+   */
   async #explain(row, url) {
     const problem = await imageProblem(url);
     if (this.#row !== row) return;
@@ -87,17 +111,29 @@ export class Photo {
   }
 }
 
+/**
+ * @param {string} lake
+ * @param {Row} row
+ */
 function imageOf(lake, row) {
   const image = make("img", { class: "asked", alt: nameOf(row), draggable: "false" });
-  if (row.width_px) [image.width, image.height] = [row.width_px, row.height_px];
+  if (row.width_px && row.height_px) [image.width, image.height] = [row.width_px, row.height_px];
   image.src = first(lake, row);
   return image;
 }
 
+/**
+ * @param {string} lake
+ * @param {Row} row
+ */
 const first = (lake, row) =>
-  Math.max(row.width_px, row.height_px) <= LARGE ? imageUrl(lake, row) : thumbnailUrl(lake, row, LARGE);
+  Math.max(row.width_px ?? 0, row.height_px ?? 0) <= LARGE ? imageUrl(lake, row) : thumbnailUrl(lake, row, LARGE);
 
-/** The original takes the place of the copy once it is whole. */
+/**
+ * The original takes the place of the copy once it is whole.
+ * @param {HTMLImageElement} image
+ * @param {string} url
+ */
 async function sharpen(image, url) {
   const whole = new Image();
   whole.src = url;

@@ -6,8 +6,8 @@ import { since } from "./filter_words.js";
 
 /**
  * @param {string} lake
- * @param {{name: string, where: ?string, applied: ?Object}} filter
- * @param {?function()} decide begins what takes them in; null: this reader may not
+ * @param {{name: string, where: ?string, applied: ?Answers.InForce}} filter
+ * @param {?(() => unknown)} decide begins what takes them in; null: this reader may not
  * @returns {Node[]} nothing where nothing came
  */
 export function sinceThen(lake, { name, where, applied }, decide) {

@@ -3,6 +3,7 @@
 /**
  * A name as the service takes it, of what was typed: "Hospital rooms (Oslo)" is hospital-rooms-oslo. What holds no letter
  * or digit of these stays as it is: the service says what a name may be.
+ * @param {string} typed
  */
 export function slug(typed) {
   const plain = typed.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replaceAll("ß", "ss");

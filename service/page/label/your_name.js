@@ -28,7 +28,16 @@ export class YourName {
     return this.#clean() || UNNAMED;
   }
 
-  /** Answers with a key are saved under its name, whatever was typed here before. */
+  /** What is said when images are asked for, so that others are asked about other ones; nothing of who has no name. */
+  get turn() {
+    const name = this.#clean();
+    return name && name !== UNNAMED ? { labeller: name } : {};
+  }
+
+  /**
+   * Answers with a key are saved under its name, whatever was typed here before.
+   * @param {string} name
+   */
   fix(name) {
     this.#input.value = name;
     this.#input.readOnly = true;

@@ -12,9 +12,14 @@ import { takeEscape } from "../common/way_back.js";
 import { sentence } from "../common/words.js";
 import { lead } from "./lake_words.js";
 import { formats, madeWith, skipped, snapshots, sources } from "./parts.js";
+import { SyncDesk } from "./sync.js";
+
+/** @import { Failure } from "../common/api.js" */
 
 class LakePage {
   #banner = new Banner(() => this.begin());
+  /** @type {?SyncDesk} */
+  #sync = null;
 
   async begin() {
     try {
@@ -22,13 +27,17 @@ class LakePage {
       if (session.key_needed && !session.signed_in) return this.#askForKey();
       const lakes = await api.lakes();
       if (!lakes.length) return this.#only(noLake());
-      await this.#show(lakes);
+      await this.#show(lakes, session.scopes);
     } catch (error) {
       this.#failed(error);
     }
   }
 
-  async #show(lakes) {
+  /**
+   * @param {Answers.LakeFacts[]} lakes
+   * @param {string[]} scopes
+   */
+  async #show(lakes, scopes) {
     const lake = new URLSearchParams(location.search).get("lake") || lakes[0].name;
     showPlaces(lake);
     byId("home").href = lake === lakes[0].name ? "/" : searchHref(lake);
@@ -39,15 +48,26 @@ class LakePage {
     byId("lead").textContent = lead(told);
     byId("problems").replaceChildren(...told.problems.map((text) => notice(sentence(text))));
     const parts = { sources, skipped, formats, snapshots, made: madeWith };
-    for (const [id, part] of Object.entries(parts)) byId(id).replaceChildren(...part(told));
+    for (const [id, part] of Object.entries(parts)) byId(/** @type {keyof typeof parts} */ (id)).replaceChildren(...part(told));
+    byId("changed").hidden = true;
     this.#only(null);
     byId("about").hidden = false;
+    this.#sync ??= new SyncDesk(byId("sync"), lake, scopes.includes("write"), {
+      gone: () => this.#banner.show(),
+      changed: () => (byId("changed").hidden = false),
+      said: (text) => (byId("live").textContent = text),
+    });
+    await this.#sync.begin(scopes.includes("write"));
   }
 
+  /**
+   * @param {Answers.LakeFacts[]} lakes
+   * @param {string} lake
+   */
   #offer(lakes, lake) {
     offerLakes(byId("lake"), lakes);
     byId("lake").value = lake;
-    byId("lake").onchange = ({ target }) => location.assign(lakeHref(target.value));
+    byId("lake").onchange = () => location.assign(lakeHref(byId("lake").value));
   }
 
   #askForKey() {
@@ -55,6 +75,7 @@ class LakePage {
     byId("key").focus();
   }
 
+  /** @param {Failure} error */
   #failed(error) {
     document.body.classList.remove("starting");
     if (error instanceof api.ServerGone) return this.#banner.show();
@@ -64,6 +85,7 @@ class LakePage {
     byId("live").textContent = text;
   }
 
+  /** @param {?HTMLElement} element */
   #only(element) {
     document.body.classList.remove("starting");
     byId("about").hidden = true;
@@ -71,5 +93,7 @@ class LakePage {
   }
 }
 
+const page = new LakePage();
+byId("changed").onclick = () => page.begin();
 takeEscape(() => byId("to-search").href, (event) => isTyping(event.target));
-new LakePage().begin();
+page.begin();

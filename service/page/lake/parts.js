@@ -5,23 +5,33 @@ import { command } from "../common/messages.js";
 import { count, sentence, size, time } from "../common/words.js";
 import { change, files, formatName, howRead } from "./lake_words.js";
 
+/** @import { Child } from "../common/dom.js" */
+
+/** @param {...Child} text */
 const small = (...text) => make("p", { class: "small" }, ...text);
 
+/** @param {Answers.AboutAnswer} told */
 export function sources({ sources: all, other_rows: other, lake }) {
   if (!all.length && !other) return [small("None yet. ", command(`lakesift index PHOTOS --into ${lake}.lake`), " adds one.")];
+  /** @type {Child[][]} */
   const rows = all.map((each) => [address(each), count(each.rows)]);
   if (other) rows.push(["of sources that the lake no longer names", count(other)]);
   return [table("Sources", ["where images come from", "images"], rows)];
 }
 
+/** @param {Answers.SourceFacts} source */
 function address(source) {
   const how = howRead(source);
   return make("span", {}, make("span", { class: "address", dir: "auto" }, source.uri), how && make("span", { class: "small" }, how));
 }
 
-/** Reasons with their numbers, the files behind them, and what tries them again. */
+/**
+ * Reasons with their numbers, the files behind them, and what tries them again.
+ * @param {Answers.AboutAnswer} told
+ */
 export function skipped({ skipped: { files: number, reasons, more_reasons: more, shown }, lake }) {
   if (!number) return [small("Nothing: every file that looked like an image could be read.")];
+  /** @type {Child[][]} */
   const rows = reasons.map(({ reason, files: of }) => [make("span", { dir: "auto" }, sentence(reason)), count(of)]);
   if (more) rows.push([`${count(more)} other reasons`, ""]);
   return [
@@ -31,6 +41,10 @@ export function skipped({ skipped: { files: number, reasons, more_reasons: more,
   ];
 }
 
+/**
+ * @param {number} number
+ * @param {Answers.SkippedFile[]} shown
+ */
 function list(number, shown) {
   const rows = shown.map(({ uri, reason, when }) => [
     make("span", {}, make("span", { class: "address", dir: "auto" }, uri), make("span", { class: "small", dir: "auto" }, sentence(reason))),
@@ -40,6 +54,7 @@ function list(number, shown) {
   return make("details", {}, make("summary", {}, title), table("Skipped files", ["file", "when"], rows));
 }
 
+/** @param {Answers.AboutAnswer} told */
 export function formats({ formats: all, rows }) {
   if (!all.length) return [small("No image yet.")];
   const lines = all.map(({ format, rows: of }) =>
@@ -51,9 +66,10 @@ export function formats({ formats: all, rows }) {
       make("td", {}, count(of)),
     ),
   );
-  return [make("table", {}, make("caption", { class: "unseen" }, "Formats"), head(["format", "", "images"]), make("tbody", {}, ...lines))];
+  return [make("table", {}, make("caption", { class: "unseen" }, "Formats"), head(["format", "share", "images"]), make("tbody", {}, ...lines))];
 }
 
+/** @param {Answers.AboutAnswer} told */
 export function snapshots({ snapshots: all }) {
   const rows = all.map(({ snapshot, committed_at: at, rows: images }, number) => [
     `${snapshot}`,
@@ -67,6 +83,7 @@ export function snapshots({ snapshots: all }) {
   ];
 }
 
+/** @param {Answers.AboutAnswer} told */
 export function madeWith({ model, dim, fingerprint, format, made_by: version, segments, size_bytes: bytes, snapshot }) {
   const pairs = [
     ["Model", model],
@@ -79,9 +96,15 @@ export function madeWith({ model, dim, fingerprint, format, made_by: version, se
   return [make("dl", {}, ...pairs.flatMap(([name, value]) => [make("dt", {}, name), make("dd", { dir: "auto" }, value)]))];
 }
 
+/** @param {string[]} titles */
 const head = (titles) => make("thead", {}, make("tr", {}, ...titles.map((title) => make("th", { scope: "col" }, title))));
 
-/** Numbers stand in the last columns, below each other. */
+/**
+ * Numbers stand in the last columns, below each other.
+ * @param {string} name
+ * @param {string[]} titles
+ * @param {Child[][]} rows
+ */
 const table = (name, titles, rows) =>
   make(
     "table",

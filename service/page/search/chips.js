@@ -4,22 +4,33 @@ import { thumbnailUrl } from "../common/api.js";
 import { picture, remover } from "../common/chip.js";
 import { button, byId, icon, make } from "../common/dom.js";
 import { labelHref } from "../common/links.js";
+import { Redrawn } from "../common/redrawn.js";
 import { within } from "../common/sets.js";
 import { nameOf } from "../common/words.js";
+
+/** @import { Example, State } from "./state.js" */
+
+/** @import { Upload, UploadStore } from "../common/upload_store.js" */
+
+/** @import { Within } from "../common/sets.js" */
+
+/** @import { Place, Row } from "../common/api.js" */
 
 const THUMBNAIL = 256; // as the grid's, so that the browser has it already
 
 export class Chips {
+  /** @type {Map<string, string>} */
   #pictures = new Map(); // upload id -> blob: URL
 
   /**
    * @param {HTMLUListElement} list
-   * @param {{flip: function(number), remove: function(number), dropLeast: function(), leave: function(), row: function(number): Object,
-   *   href: function(Object): string}} does row gives what is known of a row_id
+   * @param {{flip: (number: number) => unknown, remove: (number: number) => unknown, dropLeast: () => unknown,
+   *   leave: () => unknown, row: (rowId: number) => Place & Partial<Row>, href: (row: Place) => string}} does row gives what is known of a row_id
    */
   constructor(list, does) {
     this.list = list;
     this.does = does;
+    this.redrawn = new Redrawn(list);
   }
 
   /**
@@ -29,6 +40,16 @@ export class Chips {
    * @param {?{number: number, message: string}} problem what the server says of one example
    */
   show(lake, state, store, problem = null) {
+    this.redrawn.draw(() => this.#draw(lake, state, store, problem));
+  }
+
+  /**
+   * @param {?string} lake
+   * @param {State} state
+   * @param {UploadStore} store
+   * @param {?{number: number, message: string}} problem
+   */
+  #draw(lake, state, store, problem) {
     const chips = state.examples.map((example, number) =>
       this.#chip(lake, example, number, store, problem?.number === number ? problem.message : null),
     );
@@ -47,14 +68,24 @@ export class Chips {
     return part && number >= 0 ? { number, part } : null;
   }
 
-  /** Put it back there; to the next chip, if that one is gone, or to the search box after the last. */
+  /**
+   * Put it back there; to the next chip, if that one is gone, or to the search box after the last.
+   * @param {{number: number, part: string}} held
+   */
   #hold({ number, part }) {
     const chip = this.list.children[Math.min(number, this.list.children.length - 1)];
-    const next = chip?.querySelector(`.${part}, .remove`);
+    const next = /** @type {?HTMLElement} */ (chip?.querySelector(`.${part}, .remove`));
     if (next) next.focus();
     else if (!matchMedia("(pointer: coarse)").matches) byId("words").focus(); // there a keyboard would come up
   }
 
+  /**
+   * @param {?string} lake
+   * @param {Example} example
+   * @param {number} number
+   * @param {UploadStore} store
+   * @param {?string} problem
+   */
   #chip(lake, example, number, store, problem) {
     const { kind, value, sign } = example;
     const upload = store.known.get(value);
@@ -71,6 +102,11 @@ export class Chips {
     );
   }
 
+  /**
+   * @param {number} sign
+   * @param {string} name
+   * @param {number} number
+   */
   #sign(sign, name, number) {
     const [word, other] = sign > 0 ? ["more", "less"] : ["less", "more"];
     const facts = {
@@ -82,13 +118,24 @@ export class Chips {
     return button(facts, flip, icon(sign > 0 ? "plus" : "minus"), make("span", {}, word));
   }
 
+  /**
+   * @param {Example} example
+   * @param {Upload} [upload]
+   */
   #name({ kind, value }, upload) {
     if (kind === "text") return value;
     if (kind === "upload") return upload?.name ?? "an image that is not in this browser";
     const row = this.does.row(Number(value));
-    return row.uri ? nameOf(row) : `image ${value}`;
+    return row.uri ? nameOf(/** @type {Row} */ (row)) : `image ${value}`;
   }
 
+  /**
+   * @param {?string} lake
+   * @param {Example} example
+   * @param {string} name
+   * @param {Upload|undefined} upload
+   * @param {boolean} isMissing
+   */
   #what(lake, { kind, value }, name, upload, isMissing) {
     if (kind === "text") return make("span", { class: "text", dir: "auto" }, value);
     if (kind === "upload") {
@@ -100,12 +147,18 @@ export class Chips {
     return make("a", { class: "picture", href: this.does.href(row) }, picture(src, name));
   }
 
+  /** @param {Upload} upload */
   #address(upload) {
-    if (!this.#pictures.has(upload.id)) this.#pictures.set(upload.id, URL.createObjectURL(upload.blob));
-    return this.#pictures.get(upload.id);
+    const url = this.#pictures.get(upload.id) ?? URL.createObjectURL(upload.blob);
+    this.#pictures.set(upload.id, url);
+    return url;
   }
 
-  /** The images that are looked among; its name leads to the filter. */
+  /**
+   * The images that are looked among; its name leads to the filter.
+   * @param {?string} lake
+   * @param {Within} set
+   */
   #within(lake, set) {
     const text = within(set);
     const name = lake === null ? text : make("a", { href: labelHref(lake, set.filter) }, text);
@@ -117,6 +170,7 @@ export class Chips {
     );
   }
 
+  /** @param {number} minZ */
   #least(minZ) {
     const text = `match strength at least ${minZ}`;
     return make(

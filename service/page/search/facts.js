@@ -3,42 +3,61 @@
 import { button, make } from "../common/dom.js";
 import { count, placeOf, size, time } from "../common/words.js";
 
+/** @import { Row } from "../common/api.js" */
+
 const PART = ["member", "row_group", "row_index", "stream_id", "time_us", "region_px"]; // of the file that uri names
 const FIRST = ["caption", "captured_at", "camera", "place", "format", "size_bytes", "modified"];
 const QUALITY = ["sharpness", "brightness", "contrast", "entropy", "aspect"].map((name) => `quality_${name}`);
 const LAST = [...QUALITY, "source", "sha256"];
 const TIMES = new Set(["captured_at", "modified"]);
 
-/** @param {Object} row a hit or a row */
-export function facts(row) {
-  const { columns = {} } = row;
-  const own = Object.keys(columns).filter((name) => ![PART, FIRST, LAST].some((names) => names.includes(name)));
-  const known = (names) => names.filter((name) => name in columns);
-  const named = (names) => known(names).map((name) => line(name, shown(name, columns[name])));
-  return make(
+/**
+ * What is known of a row, but its uri, in the order in which it is told; `of` gives null where a row has none.
+ * @typedef {{name: string, of: (row: Row) => string|Node|null}} Fact
+ * @param {Row[]} rows hits or rows
+ * @returns {Fact[]} each that one of them has
+ */
+export function known(rows) {
+  const there = new Set(rows.flatMap(({ columns }) => Object.keys(columns ?? {})));
+  const own = [...there].filter((name) => ![PART, FIRST, LAST].some((names) => names.includes(name)));
+  /** @param {string} name */
+  const column = (name) => ({ name, of: (/** @type {Row} */ { columns = {} }) => (name in columns ? shown(name, columns[name]) : null) });
+  const named = (/** @type {string[]} */ names) => names.filter((name) => there.has(name)).map(column);
+  /** @type {Fact[]} */
+  const facts = [
+    ...named(PART),
+    ...named(["caption"]),
+    { name: "size", of: (row) => (row.width_px ? `${count(row.width_px)} × ${count(row.height_px ?? 0)} px` : null) },
+    ...named(FIRST.slice(1)),
+    ...named(own),
+    { name: "score", of: (row) => (typeof row.score === "number" ? row.score.toFixed(4) : null) },
+    { name: "match strength", of: (row) => (typeof row.z === "number" ? row.z.toFixed(2) : null) },
+    { name: "row_id", of: (row) => String(row.row_id) },
+    ...named(LAST),
+  ];
+  return facts.filter(({ of }) => rows.some((row) => of(row) !== null));
+}
+
+/** @param {Row} row a hit or a row */
+export const facts = (row) =>
+  make(
     "table",
     { class: "facts" },
     make("caption", { class: "unseen" }, "What is known of this image"),
-    make(
-      "tbody",
-      {},
-      line("uri", uri(row)),
-      ...named(PART),
-      ...named(["caption"]),
-      Boolean(row.width_px) && line("size", `${count(row.width_px)} × ${count(row.height_px)} px`),
-      ...named(FIRST.slice(1)),
-      ...named(own),
-      typeof row.score === "number" && line("score", row.score.toFixed(4)),
-      typeof row.z === "number" && line("match strength", row.z.toFixed(2)),
-      line("row_id", String(row.row_id)),
-      ...named(LAST),
-    ),
+    make("tbody", {}, line("uri", uri(row)), ...known([row]).map(({ name, of }) => line(name, of(row) ?? ""))),
   );
-}
 
+/**
+ * @param {string} name
+ * @param {string|Node} value
+ */
 const line = (name, value) =>
   make("tr", {}, make("th", { scope: "row" }, name), make("td", { dir: typeof value === "string" && "auto" }, value));
 
+/**
+ * @param {string} name
+ * @param {any} value
+ */
 function shown(name, value) {
   if (name === "size_bytes") return size(value);
   if (TIMES.has(name)) return make("time", { datetime: String(value), title: String(value) }, time(value));
@@ -46,6 +65,7 @@ function shown(name, value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
+/** @param {Row} row */
 function uri(row) {
   const said = make("span", { class: "said", role: "status" });
   const copied = async () => {
@@ -61,7 +81,10 @@ function uri(row) {
   );
 }
 
-/** Also where the browser has no clipboard for scripts, which is anywhere but https and loopback. */
+/**
+ * Also where the browser has no clipboard for scripts, which is anywhere but https and loopback.
+ * @param {string} text
+ */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);

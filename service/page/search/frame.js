@@ -1,25 +1,26 @@
 /** A frame drawn over the grid with the mouse: what lies in it is told while it is drawn. */
 
-import { make } from "../common/dom.js";
+import { elementOf, make } from "../common/dom.js";
 
 const BEGINS_PX = 6; // nearer than this a press is a click
 
+/** @typedef {{left: number, top: number, right: number, bottom: number}} Frame px from the area's corner */
+
 /**
  * @param {HTMLElement} area that the frame is drawn in
- * @param {{begun: function(), moved: function({left: number, top: number, right: number, bottom: number})}} does
- *   px from the area's corner
+ * @param {{begun: () => unknown, moved: (frame: Frame) => unknown}} does
  */
 export function drawFrames(area, does) {
-  let from = null;
-  let last = null;
-  let frame = null;
+  let from = { x: 0, y: 0 };
+  let last = /** @type {?PointerEvent} */ (null);
+  let frame = /** @type {?HTMLElement} */ (null);
 
-  const point = ({ clientX, clientY }) => {
+  const point = (/** @type {PointerEvent} */ { clientX, clientY }) => {
     const { left, top } = area.getBoundingClientRect();
     return { x: clientX - left, y: clientY - top };
   };
-  const draw = () => {
-    const to = point(last);
+  const draw = (/** @type {PointerEvent} */ event) => {
+    const to = point(event);
     const far = Math.hypot(to.x - from.x, to.y - from.y) >= BEGINS_PX;
     if (!frame && !far) return;
     if (!frame) {
@@ -33,11 +34,11 @@ export function drawFrames(area, does) {
     Object.assign(frame.style, { left: `${left}px`, top: `${top}px`, width: `${right - left}px`, height: `${bottom - top}px` });
     does.moved({ left, top, right, bottom });
   };
-  const moved = (event) => {
+  const moved = (/** @type {PointerEvent} */ event) => {
     last = event;
-    draw();
+    draw(event);
   };
-  const scrolled = () => last && draw();
+  const scrolled = () => last && draw(last);
   const stop = () => {
     removeEventListener("pointermove", moved);
     removeEventListener("scroll", scrolled);
@@ -48,11 +49,11 @@ export function drawFrames(area, does) {
       frame.remove();
       area.classList.remove("framing");
     }
-    from = last = frame = null;
+    last = frame = null;
   };
   area.addEventListener("pointerdown", (event) => {
     const isPlain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey;
-    if (!isPlain || event.pointerType !== "mouse" || event.target.closest("button")) return;
+    if (!isPlain || event.pointerType !== "mouse" || elementOf(event).closest("button")) return;
     from = point(event);
     addEventListener("pointermove", moved);
     addEventListener("scroll", scrolled, { passive: true });
@@ -62,6 +63,7 @@ export function drawFrames(area, does) {
   area.addEventListener("dragstart", (event) => event.preventDefault()); // a photo is a link, which browsers carry away
 }
 
+/** @param {Event} event */
 function swallow(event) {
   event.preventDefault();
   event.stopPropagation();

@@ -1,29 +1,43 @@
 /** The grid: its images never move once they are there; arrow keys walk over them, one Tab stop for all. */
 
-import { make } from "../common/dom.js";
+import { elementOf, make } from "../common/dom.js";
 import { setCaption } from "./caption.js";
 import { cell, load } from "./cell.js";
 import { justify, ratioOf } from "./layout.js";
+import { setPlace } from "./pair.js";
 import { setTicked } from "./tick.js";
+
+/** @import { Box } from "./layout.js" */
+
+/** @import { Frame } from "./frame.js" */
+
+/** @import { Row } from "../common/api.js" */
 
 const PHONE_PX = 600;
 const CAPTION_PX = 24; // as in grid.css
+/** @type {Record<string, string>} */
+const ACTS = { m: "more", l: "less", x: "select" }; // by key
 const SKELETON = [1.5, 0.75, 1.33, 1, 1.5, 0.67, 1.33, 1.5, 1, 0.8, 1.5, 1.33, 1, 0.75, 1.5, 1.33, 0.67, 1.5, 1.33, 1];
 
 export class Grid {
   #list;
+  /** @type {Map<number, HTMLElement>} */
   #cells = new Map(); // row_id -> element
+  /** @type {Row[]} */
   #hits = [];
+  /** @type {Box[]} */
   #boxes = [];
   #isWhole = true;
-  #lake = null;
+  #lake = "";
   #at = 0; // the image with the Tab stop
   #width = 0;
   #looks = { scale: 1, caption: "" };
+  /** @type {Map<number, number>} */
+  #places = new Map(); // row_id -> its place in the search beside this one
 
   /**
    * @param {HTMLUListElement} list
-   * @param {{href: function(Object): string, act: function(string, Object), isSelected: function(number): boolean}} does
+   * @param {{href: (row: Row) => string, act: (act: string, row: Row) => unknown, isSelected: (rowId: number) => boolean}} does
    *   act: "more", "less", "select", or "extend" to select all up to it
    */
   constructor(list, does) {
@@ -39,10 +53,15 @@ export class Grid {
     return this.#hits;
   }
 
-  /** Show these; images that stay keep their elements, so nothing flickers. */
+  /**
+   * Show these; images that stay keep their elements, so nothing flickers.
+   * @param {string} lake
+   * @param {Row[]} hits
+   * @param {boolean} isWhole
+   */
   show(lake, hits, isWhole) {
     const held = this.#list.contains(document.activeElement);
-    const heldRow = held ? document.activeElement.closest(".cell")?.dataset.row : null;
+    const heldRow = held ? cellAt(document.activeElement)?.dataset.row : null;
     if (lake !== this.#lake) this.#cells.clear();
     this.#lake = lake;
     this.#hits = hits;
@@ -57,12 +76,18 @@ export class Grid {
     if (held && this.#boxes.length) this.focus(hits[this.#at].row_id);
   }
 
-  /** More of the same question. */
+  /**
+   * More of the same question.
+   * @param {Row[]} hits
+   * @param {boolean} isWhole
+   */
   extend(hits, isWhole) {
+    const from = this.#isWhole ? 0 : this.#boxes.length; // a last row that was not full is laid out anew
+    const more = hits.slice(this.#hits.length);
     this.#hits = hits;
     this.#isWhole = isWhole;
-    for (const hit of hits) if (!this.#cells.has(hit.row_id)) this.#cells.set(hit.row_id, this.#cellOf(hit));
-    this.#lay();
+    for (const hit of more) if (!this.#cells.has(hit.row_id)) this.#cells.set(hit.row_id, this.#cellOf(hit));
+    this.#lay(from);
   }
 
   /** What is shown is of the question before. */
@@ -91,6 +116,7 @@ export class Grid {
     this.#list.classList.remove("dim");
   }
 
+  /** @param {number} rowId */
   focus(rowId) {
     const number = this.#hits.findIndex((hit) => hit.row_id === rowId);
     if (number < 0 || number >= this.#boxes.length) return false;
@@ -106,16 +132,35 @@ export class Grid {
     if (this.#hits.length) this.#lay();
   }
 
-  /** Show which are selected. */
-  mark() {
-    const elements = this.#boxes.map((box, number) => this.#element(number));
-    elements.forEach((element, number) => setTicked(element, this.does.isSelected(this.#hits[number].row_id)));
-    this.#list.classList.toggle("selecting", elements.some((element) => element.classList.contains("selected")));
+  /** @param {Map<number, number>} places of the images that another grid beside this one has, by row_id */
+  pair(places) {
+    if (!places.size && !this.#places.size) return;
+    this.#places = places;
+    this.#boxes.forEach((box, number) => this.#paired(number));
   }
 
-  /** The images that a frame touches. */
+  /** @param {number} number */
+  #paired(number) {
+    setPlace(this.#element(number), this.#places.get(this.#hits[number].row_id));
+  }
+
+  /** Show which are selected. */
+  mark() {
+    let isAny = false;
+    this.#boxes.forEach((box, number) => {
+      const isTicked = this.does.isSelected(this.#hits[number].row_id);
+      setTicked(this.#element(number), isTicked);
+      isAny ||= isTicked;
+    });
+    this.#list.classList.toggle("selecting", isAny);
+  }
+
+  /**
+   * The images that a frame touches.
+   * @param {Frame} frame
+   */
   within({ left, top, right, bottom }) {
-    const isIn = (box) => box.x < right && box.x + box.width > left && box.y < bottom && box.y + box.height > top;
+    const isIn = (/** @type {Box} */ box) => box.x < right && box.x + box.width > left && box.y < bottom && box.y + box.height > top;
     return this.#hits.filter((hit, number) => number < this.#boxes.length && isIn(this.#boxes[number]));
   }
 
@@ -127,31 +172,39 @@ export class Grid {
     });
   }
 
+  /** @param {Row} hit */
   #cellOf(hit) {
     const known = this.#cells.get(hit.row_id);
     const fresh = cell(hit, this.does.href(hit));
     if (!known) return fresh;
     const image = known.querySelector("img"); // already loaded: move it over
-    if (!known.classList.contains("loaded")) return fresh;
-    fresh.querySelector("img").replaceWith(image);
+    if (!image || !known.classList.contains("loaded")) return fresh;
+    fresh.querySelector("img")?.replaceWith(image);
     fresh.classList.add("loaded", "at-once");
     return fresh;
   }
 
-  #lay() {
+  /** @param {number} [from] images before this one have their places: none of them moves, and none is touched */
+  #lay(from = 0) {
+    const before = this.#width;
     const { boxes, height } = justify(this.#hits.map(ratioOf), this.#measure(), this.#gap(), this.#isWhole, this.#measures);
+    if (this.#width !== before) from = 0;
     this.#boxes = boxes;
     this.#list.style.height = `${height}px`;
     const { below } = this.#measures;
-    const elements = boxes.map((box, number) => put(this.#element(number), { ...box, height: box.height + below }));
-    elements.forEach((element, number) => setCaption(element, this.#hits[number], this.#looks.caption));
-    const shown = new Set(elements);
-    for (const child of [...this.#list.children]) if (!shown.has(child)) child.remove();
-    elements.forEach((element, number) => {
+    if (from === 0) {
+      /** @type {Set<Element>} */
+      const shown = new Set(boxes.map((box, number) => this.#element(number)));
+      for (const child of [...this.#list.children]) if (!shown.has(child)) child.remove();
+    }
+    for (let number = from; number < boxes.length; number += 1) {
+      const element = put(this.#element(number), { ...boxes[number], height: boxes[number].height + below });
+      setCaption(element, this.#hits[number], this.#looks.caption);
+      if (this.#places.size) this.#paired(number);
       const there = this.#list.children[number] ?? null;
       if (there !== element) this.#list.insertBefore(element, there);
-    });
-    boxes.forEach((box, number) => load(elements[number], this.#lake, this.#hits[number], box));
+      load(element, this.#lake, this.#hits[number], boxes[number]);
+    }
     this.#stop(Math.min(this.#at, Math.max(0, boxes.length - 1)));
     this.mark();
   }
@@ -173,15 +226,20 @@ export class Grid {
     return this.#width < PHONE_PX ? 4 : 8;
   }
 
+  /** @param {number} number */
   #element(number) {
-    return this.#cells.get(this.#hits[number].row_id);
+    return /** @type {HTMLElement} */ (this.#cells.get(this.#hits[number].row_id));
   }
 
+  /** @param {number} number */
   #photo(number) {
-    return this.#element(number).querySelector(".photo");
+    return /** @type {HTMLElement} */ (this.#element(number).querySelector(".photo"));
   }
 
-  /** Give the one Tab stop to this image; its buttons follow it in Tab order. */
+  /**
+   * Give the one Tab stop to this image; its buttons follow it in Tab order.
+   * @param {number} number
+   */
   #stop(number) {
     if (!this.#boxes.length) return;
     if (this.#at < this.#boxes.length) this.#tabIndex(this.#at, "-1");
@@ -189,43 +247,56 @@ export class Grid {
     this.#tabIndex(number, "0");
   }
 
+  /**
+   * @param {number} number
+   * @param {string} value
+   */
   #tabIndex(number, value) {
     this.#element(number).querySelectorAll("a, button").forEach((each) => each.setAttribute("tabindex", value));
   }
 
+  /** @param {FocusEvent} event */
   #focused(event) {
-    const number = this.#numberOf(event.target);
+    const number = this.#numberOf(elementOf(event));
     if (number >= 0 && number !== this.#at) this.#stop(number);
   }
 
+  /** @param {Element} target */
   #numberOf(target) {
-    const rowId = Number(target.closest(".cell")?.dataset.row);
+    const rowId = Number(cellAt(target)?.dataset.row);
     return this.#hits.findIndex((hit) => hit.row_id === rowId);
   }
 
+  /** @param {MouseEvent} event */
   #click(event) {
-    const act = event.target.closest("[data-act]")?.dataset.act;
+    const act = elementOf(event).closest("[data-act]")?.getAttribute("data-act");
     const isRange = event.shiftKey && (act === "select" || !act);
-    const number = act || isRange ? this.#numberOf(event.target) : -1;
+    const number = act || isRange ? this.#numberOf(elementOf(event)) : -1;
     if (number < 0) return;
     if (isRange) event.preventDefault(); // a browser would open another window
-    this.does.act(isRange ? "extend" : act, this.#hits[number]);
+    this.does.act(isRange || !act ? "extend" : act, this.#hits[number]);
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const number = this.#numberOf(event.target);
-    const act = { m: "more", l: "less", x: "select" }[event.key];
+    const number = this.#numberOf(elementOf(event));
+    const act = ACTS[event.key];
     const next = this.#neighbour(number, event.key);
     if (number < 0 || (!act && next === null)) return;
     event.preventDefault();
     if (act) return this.does.act(act, this.#hits[number]);
+    if (next === null) return;
     if (event.shiftKey && !this.does.isSelected(this.#hits[number].row_id)) this.does.act("select", this.#hits[number]);
     this.focus(this.#hits[next].row_id);
     if (event.shiftKey) this.does.act("extend", this.#hits[next]);
   }
 
-  /** The image that an arrow key leads to, or null for other keys. */
+  /**
+   * The image that an arrow key leads to, or null for other keys.
+   * @param {number} number
+   * @param {string} key
+   */
   #neighbour(number, key) {
     const last = this.#boxes.length - 1;
     if (key === "ArrowRight") return Math.min(last, number + 1);
@@ -235,11 +306,15 @@ export class Grid {
     return key === "ArrowDown" || key === "ArrowUp" ? this.#across(number, key === "ArrowDown" ? 1 : -1) : null;
   }
 
-  /** The image above or below whose middle is nearest. */
+  /**
+   * The image above or below whose middle is nearest.
+   * @param {number} number
+   * @param {number} direction
+   */
   #across(number, direction) {
     const from = this.#boxes[number];
-    const middle = (box) => box.x + box.width / 2;
-    const off = (box) => Math.abs(middle(box) - middle(from));
+    const middle = (/** @type {Box} */ box) => box.x + box.width / 2;
+    const off = (/** @type {Box} */ box) => Math.abs(middle(box) - middle(from));
     let found = number;
     for (let at = number + direction; at >= 0 && at < this.#boxes.length; at += direction) {
       const box = this.#boxes[at];
@@ -251,7 +326,11 @@ export class Grid {
   }
 }
 
-/** Through the style object, which a strict Content-Security-Policy allows. */
+/**
+ * Through the style object, which a strict Content-Security-Policy allows.
+ * @param {HTMLElement} element
+ * @param {Box} box
+ */
 function put(element, box) {
   const { style } = element;
   style.transform = `translate(${box.x}px, ${box.y}px)`;
@@ -259,3 +338,6 @@ function put(element, box) {
   style.height = `${box.height}px`;
   return element;
 }
+
+/** The image that an element is in. */
+const cellAt = (/** @type {?Element} */ element) => /** @type {?HTMLElement} */ (element?.closest(".cell") ?? null);

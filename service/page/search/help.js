@@ -4,6 +4,8 @@ import { signOut } from "../common/api.js";
 import { byId, isTyping } from "../common/dom.js";
 import { takeHelp } from "../common/help.js";
 
+/** @import { SearchBox } from "./search_box.js" */
+
 /** @param {SearchBox} box */
 export function takeKeys(box) {
   takeHelp();

@@ -3,24 +3,32 @@
 const FLATTEST = 3; // width over height; a panorama beyond it is cropped to it
 const TALLEST = 0.5;
 
-/** The height in px that rows of a grid this wide come near to. */
+/** @typedef {{x: number, y: number, width: number, height: number}} Box px from the grid's corner */
+
+/**
+ * The height in px that rows of a grid this wide come near to.
+ * @param {number} width
+ */
 const rowHeight = (width) => Math.min(340, Math.max(160, 120 + width * 0.08));
 
+/** @param {{width_px: ?number, height_px: ?number}} row */
 export const ratioOf = (row) => {
-  const ratio = row.width_px / row.height_px;
+  const ratio = (row.width_px ?? 0) / (row.height_px ?? 0);
   return Number.isFinite(ratio) && ratio > 0 ? Math.min(FLATTEST, Math.max(TALLEST, ratio)) : 1;
 };
 
 /**
  * Rows that fill the width, each as high as that makes it.
  * @param {number[]} ratios width over height
+ * @param {number} width px of the grid
+ * @param {number} gap px
  * @param {boolean} isWhole false: more images follow, so the last row waits for them unless it is full
  * @param {{scale?: number, below?: number}} looks how large, and px of text below each image
- * @returns {{boxes: {x: number, y: number, width: number, height: number}[], height: number}} boxes in px; as many as
- *   have their place for good
+ * @returns {{boxes: Box[], height: number}} as many as have their place for good
  */
 export function justify(ratios, width, gap, isWhole, { scale = 1, below = 0 } = {}) {
   const wanted = rowHeight(width) * scale;
+  /** @type {Box[]} */
   const boxes = [];
   let y = 0;
   let above = wanted; // the height of the row before: one that is not full looks best like it
@@ -37,7 +45,15 @@ export function justify(ratios, width, gap, isWhole, { scale = 1, below = 0 } = 
   return { boxes, height: Math.max(0, y - gap) };
 }
 
-/** The end of the row that begins at start, and the height at which it fills the width; null: there are too few. */
+/**
+ * The end of the row that begins at start, and the height at which it fills the width; null: there are too few.
+ * @param {number[]} ratios
+ * @param {number} start
+ * @param {number} width
+ * @param {number} gap
+ * @param {number} wanted
+ * @returns {{end: number, height: ?number}}
+ */
 function fill(ratios, start, width, gap, wanted) {
   let sum = 0;
   let before = null;
@@ -53,10 +69,26 @@ function fill(ratios, start, width, gap, wanted) {
   return { end: ratios.length, height: null };
 }
 
+/**
+ * @param {number[]} ratios
+ * @param {number} start
+ * @param {number} end
+ * @param {number} width
+ * @param {number} gap
+ */
 const widest = (ratios, start, end, width, gap) =>
   (width - gap * (end - start - 1)) / ratios.slice(start, end).reduce((sum, ratio) => sum + ratio, 0);
 
-/** Edges on whole px, the last one on the grid's own edge. */
+/**
+ * Edges on whole px, the last one on the grid's own edge.
+ * @param {Box[]} boxes
+ * @param {number[]} ratios
+ * @param {number} y
+ * @param {number} width
+ * @param {number} gap
+ * @param {number} height
+ * @param {boolean} isFull
+ */
 function place(boxes, ratios, y, width, gap, height, isFull) {
   let x = 0;
   ratios.forEach((ratio, number) => {

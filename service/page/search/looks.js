@@ -1,6 +1,7 @@
 /** How the grid looks to this reader: how large its images are, and what stands under them. Remembered in this browser. */
 
 import { byId, make } from "../common/dom.js";
+import { asPanel } from "./panel.js";
 
 const KEPT = "lakesift-looks";
 const NO_TEXT = new Set(["bytes"]);
@@ -11,7 +12,7 @@ export class Looks {
   #caption = byId("caption");
   #wanted; // the caption's column, which the lake at hand may not have
 
-  /** @param {function({scale: number, caption: string})} changed caption: a column, or "" */
+  /** @param {(looks: {scale: number, caption: string}) => unknown} changed caption: a column, or "" */
   constructor(changed) {
     this.changed = changed;
     const { scale = 1, caption = "" } = kept();
@@ -19,25 +20,16 @@ export class Looks {
     this.#size.value = String(scale);
     this.offer([]);
     for (const each of [this.#size, this.#caption]) each.addEventListener("input", () => this.#changed());
-    document.addEventListener("click", (event) => {
-      const looks = byId("looks");
-      if (looks.open && !looks.contains(event.target)) looks.open = false;
-    });
-    byId("looks").addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
-      event.stopPropagation();
-      byId("looks").open = false;
-      byId("looks").querySelector("summary").focus();
-    });
+    asPanel(byId("looks"));
   }
 
   get now() {
     return { scale: Number(this.#size.value), caption: this.#caption.value };
   }
 
-  /** @param {{name: string, type: string}[]} columns of the lake at hand */
+  /** @param {Answers.Column[]} columns of the lake at hand */
   offer(columns) {
-    const names = columns.filter(({ name, type }) => !NO_TEXT.has(type) && name !== NAME && !name.includes(".")).map(({ name }) => name);
+    const names = columns.filter(({ name, type, stored }) => stored && !NO_TEXT.has(type) && name !== NAME && !name.includes(".")).map(({ name }) => name);
     const choices = [["", "nothing"], [NAME, "file name"], ...names.map((name) => [name, name])];
     if (this.#wanted && !choices.some(([value]) => value === this.#wanted)) choices.push([this.#wanted, this.#wanted]);
     this.#caption.replaceChildren(...choices.map(([value, text]) => make("option", { value }, text)));
@@ -57,7 +49,7 @@ export class Looks {
 
 function kept() {
   try {
-    const { scale, caption } = JSON.parse(localStorage.getItem(KEPT)) ?? {};
+    const { scale, caption } = JSON.parse(localStorage.getItem(KEPT) ?? "{}") ?? {};
     return { scale: Number.isFinite(scale) ? scale : 1, caption: typeof caption === "string" ? caption : "" };
   } catch {
     return {};

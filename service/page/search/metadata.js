@@ -1,22 +1,43 @@
 /** The metadata panel: what the columns hold, counted, and buttons and sliders that write the `where`. */
 
 import { button, byId, make } from "../common/dom.js";
+import { Redrawn } from "../common/redrawn.js";
 import { images } from "../common/words.js";
 import { chosenRange, chosenValues, withRange, withValues } from "./where_terms.js";
+import { placesSection } from "./where_taken.js";
+
+/** @import { Child } from "../common/dom.js" */
+
+/**
+ * @typedef {number|string} Edge of a range: a number, or a time in ISO 8601
+ * @typedef {import("./where_terms.js").Value} Value
+ */
+
+/** @type {Record<string, string>} */
+const APART = { inf: "infinite", "-inf": "minus infinite", nan: "no number" }; // which no range holds
 
 export class Metadata {
   #box = byId("facets");
   #total = byId("passing");
+  #where;
   #choose;
-  #where = "";
+  /** @type {?Answers.FacetsAnswer} */
+  #counted = null; // as it is drawn
+  #redrawn = new Redrawn(this.#box);
 
-  /** @param {function(string)} choose takes the `where` that was clicked together */
-  constructor(choose) {
+  /**
+   * @param {() => string} where that holds now: two quick clicks change it twice, before anything is counted anew
+   * @param {(where: string) => unknown} choose takes the `where` that was clicked together
+   */
+  constructor(where, choose) {
+    this.#where = where;
     this.#choose = choose;
   }
 
   /** Nothing is counted: it is not known, or it could not be. */
   clear() {
+    this.#counted = null;
+    this.#redrawn.forget();
     this.#box.replaceChildren();
     this.#total.textContent = "";
   }
@@ -27,52 +48,85 @@ export class Metadata {
   }
 
   /**
+   * @param {Answers.FacetsAnswer} counted
    * @param {string} where that they were counted with
    * @param {?number} minZ the cut-off that they were counted above
    */
-  show({ rows, facets }, where, minZ = null) {
-    const focused = document.activeElement?.dataset?.facet;
-    this.#where = where;
+  show(counted, where, minZ = null) {
+    const { rows } = counted;
+    this.#counted = counted;
     this.#box.removeAttribute("aria-busy");
     this.#total.textContent = `${images(rows)}${passing(rows, where, minZ)}`;
-    this.#box.replaceChildren(...facets.map((facet) => (facet.kind === "range" ? this.#range(facet) : this.#values(facet))));
-    if (focused) this.#box.querySelector(`[data-facet="${CSS.escape(focused)}"]`)?.focus();
+    this.#redrawn.draw(() => this.#draw(counted));
   }
 
+  /** @param {string} where */
+  #chosen(where) {
+    this.#choose(where);
+    const counted = this.#counted;
+    if (counted) this.#redrawn.draw(() => this.#draw(counted)); // with the old numbers until the new ones are here
+  }
+
+  /** @param {Answers.FacetsAnswer} counted */
+  #draw({ facets, places }) {
+    const ofPlaces = new Set(places.flatMap(({ latitude, longitude }) => [latitude, longitude])); // shown as one
+    const others = facets.filter(({ name }) => !ofPlaces.has(name));
+    const focused = document.activeElement?.getAttribute("data-facet");
+    this.#box.replaceChildren(
+      ...places.map((each) => placesSection(each, this.#where(), (change) => this.#chosen(change(this.#where())))),
+      ...others.map((facet) => (facet.kind === "range" ? this.#range(facet) : this.#values(facet))),
+    );
+    if (focused) /** @type {?HTMLElement} */ (this.#box.querySelector(`[data-facet="${CSS.escape(focused)}"]`))?.focus();
+  }
+
+  /** @param {Answers.Facet} facet */
   #values(facet) {
-    const chosen = chosenValues(this.#where, facet);
-    const here = new Set(facet.values.map(({ value }) => value));
+    const chosen = chosenValues(this.#where(), facet);
+    const values = facet.values ?? [];
+    const here = new Set(values.map(({ value }) => value));
     const gone = chosen.filter((value) => !here.has(value)).map((value) => ({ value, rows: 0 }));
-    const all = [...facet.values, ...gone];
+    const all = [...values, ...gone];
     const most = Math.max(1, ...all.map(({ rows }) => rows));
-    const toggled = (value) => (chosen.includes(value) ? chosen.filter((each) => each !== value) : [...chosen, value]);
     return framed(
       facet,
       make(
         "ul",
         { class: "values", role: "list" },
         ...all.map(({ value, rows }) =>
-          make("li", {}, this.#value(facet, value, rows, rows / most, chosen.includes(value), toggled)),
+          make("li", {}, this.#value(facet, value, rows, rows / most, chosen.includes(value))),
         ),
       ),
-      facet.more_values > 0 && make("p", { class: "more-values" }, `and ${facet.more_values.toLocaleString("en")} more`),
+      Boolean(facet.more_values) && make("p", { class: "more-values" }, `and ${facet.more_values?.toLocaleString("en")} more`),
     );
   }
 
-  #value(facet, value, rows, share, isChosen, toggled) {
+  /**
+   * @param {Answers.Facet} facet
+   * @param {Value} value
+   * @param {number} rows
+   * @param {number} share
+   * @param {boolean} isChosen
+   */
+  #value(facet, value, rows, share, isChosen) {
     const bar = make("span", { class: "value-bar", "aria-hidden": "true" });
     bar.style.inlineSize = `${100 * share}%`;
-    const choose = () => this.#choose(withValues(this.#where, facet, toggled(value)));
+    const choose = () => {
+      const where = this.#where();
+      const chosen = chosenValues(where, facet);
+      const others = chosen.filter((each) => each !== value);
+      this.#chosen(withValues(where, facet, others.length < chosen.length ? others : [...chosen, value]));
+    };
     const facts = { class: "value", "aria-pressed": String(isChosen), title: String(value), "data-facet": `${facet.name} ${value}` };
     const told = make("span", { class: "value-name", dir: "auto" }, value === "" ? "(empty)" : String(value));
     return button(facts, choose, bar, told, make("span", { class: "value-rows" }, rows.toLocaleString("en")));
   }
 
+  /** @param {Answers.Facet} facet */
   #range(facet) {
-    const { bins } = facet;
+    const bins = facet.bins ?? [];
     const most = Math.max(1, ...bins.map(({ rows }) => rows));
-    const edges = [...bins.map(({ low }) => low), bins.at(-1)?.high];
-    const { low, high, isClosed } = chosenRange(this.#where, facet);
+    const edges = [...bins.map(({ low }) => low), ...bins.slice(-1).map(({ high }) => high)];
+    const { low, high, isClosed } = chosenRange(this.#where(), facet);
     // A range that was typed may lie between two edges: the slider stands at the nearest one outside.
     const below = edges.slice(0, -1).findLastIndex((edge) => compared(edge, low) <= 0);
     const from = low === null ? 0 : Math.max(0, below);
@@ -89,19 +143,32 @@ export class Metadata {
     );
     const ends = make("p", { class: "range-ends" }, ...ended(edges[from], edges[to], low, high, isClosed));
     if (bins.length < 2) return framed(facet, bars, ends);
-    const choose = (first, last) =>
-      this.#choose(
-        withRange(this.#where, facet, {
-          low: first > 0 ? edges[first] : null,
-          high: last < bins.length ? edges[last] : null,
-          isClosed: false,
+    const has = (/** @type {string} */ value) => (facet.values ?? []).some((each) => each.value === value);
+    const choose = (/** @type {number} */ first, /** @type {number} */ last) => {
+      const isAll = first === 0 && last === bins.length;
+      // What has no end is in no range, and neither is what is no number, which a `where` has above all numbers.
+      const isOpen = last === bins.length && (isAll || !(has("inf") || has("nan")));
+      this.#chosen(
+        withRange(this.#where(), facet, {
+          low: first > 0 || (has("-inf") && !isAll) ? edges[first] : null,
+          high: isOpen ? null : edges[last],
+          isClosed: last === bins.length,
         }),
       );
+    };
     return framed(facet, bars, this.#sliders(facet, bins.length, from, to, choose, edges), ends);
   }
 
+  /**
+   * @param {Answers.Facet} facet
+   * @param {number} bins
+   * @param {number} from
+   * @param {number} to
+   * @param {(first: number, last: number) => void} choose
+   * @param {Edge[]} edges
+   */
   #sliders(facet, bins, from, to, choose, edges) {
-    const slider = (value, word, change) => {
+    const slider = (/** @type {number} */ value, /** @type {string} */ word, /** @type {(value: number) => void} */ change) => {
       const input = make("input", {
         type: "range",
         min: 0,
@@ -124,31 +191,58 @@ export class Metadata {
   }
 }
 
+/**
+ * @param {number} rows
+ * @param {string} where
+ * @param {?number} minZ
+ */
 function passing(rows, where, minZ) {
   const pass = where || minZ !== null ? ` ${rows === 1 ? "passes" : "pass"}` : "";
   return minZ === null ? pass : `${pass}, with a match strength of at least ${minZ}`;
 }
 
+/**
+ * @param {Answers.Facet} facet
+ * @param {...Child} inside
+ */
 function framed(facet, ...inside) {
-  const without = facet.nulls > 0 && make("span", { class: "without" }, ` ${facet.nulls.toLocaleString("en")} without`);
+  const apart = facet.kind === "range" ? (facet.values ?? []).map(({ value, rows }) => `${rows.toLocaleString("en")} ${APART[String(value)]}`) : [];
+  const told = [...(facet.nulls > 0 ? [`${facet.nulls.toLocaleString("en")} without`] : []), ...apart].join(", ");
+  const without = told && make("span", { class: "without" }, ` ${told}`);
   return make("section", { class: "facet", "aria-label": facet.name }, make("h3", {}, facet.name, without), ...inside);
 }
 
+/**
+ * @param {Edge} one
+ * @param {?Edge} other null: an open end, which is never asked for
+ */
 const compared = (one, other) => {
-  if (typeof one === "number") return one - other;
-  return new Date(one) - new Date(other);
+  if (typeof one === "number") return one - Number(other);
+  return Date.parse(one) - Date.parse(String(other));
 };
 
+/**
+ * @param {Edge|undefined} first
+ * @param {Edge|undefined} last
+ * @param {?Edge} low
+ * @param {?Edge} high
+ * @param {boolean} isClosed
+ * @returns {Child[]}
+ */
 function ended(first, last, low, high, isClosed) {
   if (first === undefined) return ["no number"];
-  const [from, to] = [low ?? first, high ?? last];
-  const isOneDay = typeof from === "string" && from.slice(0, 10) === to.slice(0, 10);
-  const told = (value) => (isOneDay ? value.slice(0, 19).replace("T", " ") : brief(value));
-  const end = high === null || isClosed ? told(to) : `below ${isOneDay ? to.slice(11, 19) : told(to)}`;
-  return [make("span", {}, told(from)), make("span", {}, isOneDay && high === null ? to.slice(11, 19) : end)];
+  const [from, to] = [low ?? first, high ?? last ?? first];
+  const isOneDay = typeof from === "string" && from.slice(0, 10) === String(to).slice(0, 10);
+  const told = (/** @type {Edge} */ value) => (isOneDay ? String(value).slice(0, 19).replace("T", " ") : brief(value));
+  const clock = String(to).slice(11, 19);
+  const end = high === null || isClosed ? told(to) : `below ${isOneDay ? clock : told(to)}`;
+  return [make("span", {}, told(from)), make("span", {}, isOneDay && high === null ? clock : end)];
 }
 
-/** A number with four digits, a time as its day. */
+/**
+ * A number with four digits, a time as its day.
+ * @param {Edge|undefined} value
+ */
 function brief(value) {
   if (typeof value !== "number") return value === undefined ? "" : value.slice(0, 10);
   return Number.isInteger(value) ? value.toLocaleString("en") : String(Number(value.toPrecision(4)));

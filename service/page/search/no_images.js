@@ -5,6 +5,13 @@ import { command, message } from "../common/messages.js";
 import { within } from "../common/sets.js";
 import { count, curators, sentence } from "../common/words.js";
 
+/** @import { State } from "./state.js" */
+
+/** @import { Way } from "../common/messages.js" */
+
+/** @import { Failure, Row } from "../common/api.js" */
+
+/** @param {string} name */
 export const emptyLake = (name) =>
   message(`${name} has no images yet`, [
     "Index a folder of photos into it: ",
@@ -13,15 +20,17 @@ export const emptyLake = (name) =>
   ]);
 
 /**
- * @param {?Object} nothing what the server says of it; null: no query was asked
- * @param {?Object} lake
- * @param {function(Object): Node} show the best that there is
- * @param {{where: function(), within: function(), minZ: function(), all: function()}} without
+ * @param {State} state
+ * @param {?Answers.Nothing} nothing what the server says of it; null: no query was asked
+ * @param {?Answers.LakeFacts} lake
+ * @param {(hit: Row) => Node} show the best that there is
+ * @param {Record<"where"|"within"|"minZ"|"all", () => unknown>} without
  */
 export function nothingFound(state, nothing, lake, show, without) {
   const all = lake?.rows === 1 ? "the only image" : `all ${count(lake?.rows ?? 0)} images`;
   const said = nothing?.message ?? (state.within ? `no image is ${within(state.within)} here` : `\`where\` excludes ${all}`);
   const isByZ = nothing !== null && nothing.passing > 0;
+  /** @type {Way[]} */
   const ways = [];
   if (isByZ) ways.push(["Any match strength", without.minZ]);
   else if (state.within) ways.push(["Look among all images", without.within]);
@@ -32,17 +41,25 @@ export function nothingFound(state, nothing, lake, show, without) {
   return found;
 }
 
-/** The server's sentence; where it says `where`, the condition itself. */
+/**
+ * The server's sentence; where it says `where`, the condition itself.
+ * @param {string} text
+ * @param {string} where
+ */
 const named = (text, where) =>
   text.split("`").map((part, number) => (number % 2 ? command(part === "where" ? where : part) : part));
 
-/** @param {?string} name of the file that is to blame */
+/**
+ * @param {Failure} error
+ * @param {?string} name of the file that is to blame
+ * @param {...Way} ways
+ */
 export function failure(error, name, ...ways) {
   const text = sentence(error.message, error.field);
   return message("That did not work", name ? [make("bdi", {}, name), `: ${text}`] : [text], ...ways);
 }
 
-/** @param {string[]} problems what the server says is damaged or out of reach */
+/** @param {string[]} texts what the server says is damaged or out of reach */
 export function problems(texts) {
   const title = texts.length === 1 ? "1 problem with this lake" : `${texts.length} problems with this lake`;
   return make(

@@ -2,14 +2,20 @@
 
 import { placeOf } from "../common/words.js";
 
-const RISKY = /^['=+\-@\t\r]/; // a spreadsheet would run it as a formula: a ' goes before it, as in the exports of filters
-const FIRST = ["row_id", "uri", "z", "score", "width_px", "height_px"];
+/** @import { Row } from "../common/api.js" */
 
-/** One object a line, as a search's stream has them. */
+const RISKY = /^['=+\-@\t\r]/; // a spreadsheet would run it as a formula: a ' goes before it, as in the exports of filters
+const FIRST = /** @type {const} */ (["row_id", "uri", "z", "score", "width_px", "height_px"]);
+
+/**
+ * One object a line, as a search's stream has them.
+ * @param {Row[]} rows
+ */
 export const asLines = (rows) => rows.map((row) => `${JSON.stringify(row)}\n`).join("");
 
+/** @param {Row[]} rows */
 export function asTable(rows) {
-  const names = [...new Set(rows.flatMap(({ columns = {} }) => Object.keys(columns)))].filter((name) => !FIRST.includes(name));
+  const names = [...new Set(rows.flatMap(({ columns = {} }) => Object.keys(columns)))].filter((name) => !FIRST.some((each) => each === name));
   const first = FIRST.filter((name) => rows.some((row) => row[name] !== undefined));
   const lines = rows.map((row) => {
     const own = first.map((name) => (name === "uri" ? placeOf(row) : row[name]));
@@ -18,6 +24,7 @@ export function asTable(rows) {
   return [[...first, ...names].map(cell).join(","), ...lines, ""].join("\n");
 }
 
+/** @param {unknown} value */
 function cell(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number" || typeof value === "boolean") return String(value);

@@ -2,38 +2,47 @@
 
 import * as api from "../common/api.js";
 import { Banner } from "../common/banner.js";
-import { byId, isPlainClick } from "../common/dom.js";
+import { byId, elementOf, isPlainClick } from "../common/dom.js";
 import { NO_MORE, signInForm } from "../common/sign_in.js";
 import { OF_A_SEARCH, pick } from "../common/upload_limits.js";
 import { UploadStore } from "../common/upload_store.js";
 import { takeChosen, takeDropped, takePasted } from "../common/uploads.js";
-import { canReturn } from "../common/way_back.js";
-import { explainTerms, sentence } from "../common/words.js";
+import { canReturn, stepBack } from "../common/way_back.js";
+import { count, explainTerms, sentence } from "../common/words.js";
 import { AroundGrid } from "./around_grid.js";
+import { Beside } from "./beside.js";
 import { Chips } from "./chips.js";
 import { Counting } from "./counting.js";
 import { Grid } from "./grid.js";
 import { takeKeys } from "./help.js";
+import { Kept } from "./kept.js";
 import { Looks } from "./looks.js";
 import { Metadata } from "./metadata.js";
 import { exampleOf } from "./query.js";
 import { Results } from "./results.js";
+import { SavedSearches } from "./saved_searches.js";
 import { SearchBox } from "./search_box.js";
 import {
+  isQuery,
   parse,
   queryKey,
+  textOf,
   toSearch,
   withExample,
   withFlipped,
   withFramesOf,
   withLake,
   withTyped,
+  withUsualSort,
   withoutExample,
   withoutMissing,
 } from "./state.js";
-import { Selecting } from "./selecting.js";
+import { MOST, Selecting } from "./selecting.js";
+import { SortMenu } from "./sort_menu.js";
 import { Strength } from "./strength.js";
+import { Suggestions } from "./suggestions.js";
 import { View } from "./view.js";
+import { Views } from "./views.js";
 import { Watch } from "./watch.js";
 import { WherePanel } from "./where.js";
 
@@ -41,13 +50,19 @@ const NOTHING = parse("");
 const LINK = "That was a link. Drop the image itself: copy it and paste it here, or save it first.";
 const AHEAD = "1500px"; // below the screen: nearer than this, the next page is asked for
 
+/** @import { Failure, Place, Row } from "../common/api.js" */
+/** @import { Kind, State } from "./state.js" */
+
 class SearchPage {
   #state = NOTHING;
+  /** @type {Answers.LakeFacts[]} */
   #lakes = [];
-  #isOfLink = parse(location.search).open !== null; // another page led to an image
+  #isOfLink = isOver(parse(location.search)); // another page led to an image
+  /** @type {?string} */
   #asked = null; // key of the question that the results are of
   #wasSignedIn = false;
   #store = new UploadStore();
+  /** @type {Promise<unknown>} */
   #uploaded = Promise.resolve(); // one drop after the other: each counts the images of those before
   #banner = new Banner(() => this.#serverIsBack());
   #box = new SearchBox((typed) => this.#typed(typed));
@@ -55,7 +70,10 @@ class SearchPage {
     apply: (changes) => this.#go({ ...this.#state, ...changes, open: null }),
     opened: () => this.#showColumns(),
   });
-  #metadata = new Metadata((where) => this.#go({ ...this.#state, where, open: null }));
+  #metadata = new Metadata(
+    () => this.#state.where,
+    (where) => this.#go({ ...this.#state, where, open: null }),
+  );
   #grid = new Grid(byId("grid"), {
     href: (row) => this.#href(row),
     act: (act, row) => this.#act(act, row),
@@ -69,17 +87,45 @@ class SearchPage {
     row: (rowId) => this.#rowOf(rowId),
     href: (row) => this.#href(row),
   });
-  #looks = new Looks((looks) => this.#grid.look(looks));
-  #counting = new Counting(this.#metadata, this.#where, this.#looks);
+  #kept = new Kept(this.#grid, this.#store, {
+    href: (row) => this.#href(row),
+    act: (act, row) => this.#act(act, row),
+    isSelected: (rowId) => this.#selecting.has(rowId),
+    extend: (rows, row) => this.#selecting.extend(row, rows),
+    go: (state) => this.#go(state),
+    state: () => this.#state,
+    gone: () => this.#banner.show(),
+  });
+  #isOfKept = false; // the large view goes through the images of the search that was kept
+  #looks = new Looks((looks) => {
+    this.#grid.look(looks);
+    this.#kept.look(looks);
+  });
+  #suggestions = new Suggestions();
+  #sort = new SortMenu((sort) => this.#go({ ...this.#state, sort, open: null }));
+  #counting = new Counting(this.#metadata, this.#where, this.#looks, this.#sort, (rows) => {
+    if (isQuery(this.#state)) return; // the match strengths say so then
+    this.#around.passing(rows, this.#lakeFacts);
+    this.#selecting.passing(rows);
+  });
+  /** @type {Map<number, Row>} */
   #seen = new Map(); // row_id -> row, of examples: their chips show the thumbnail that the browser has
   #view = new View({
     close: () => this.#close(),
     step: (row) => this.#go({ ...this.#state, open: row.row_id }),
     act: (act, row) => this.#act(act, row),
-    hits: () => this.#results.rows,
+    hits: () => (this.#isOfKept ? this.#kept.rows : this.#results.rows),
     more: () => this.#results.more(),
     href: (row) => this.#href(row),
+    within: () => this.#state.within,
     framesHref: (hit) => toSearch(withFramesOf({ ...NOTHING, lake: this.#state.lake }, hit)),
+  });
+  #beside = new Beside({
+    close: () => this.#close(),
+    go: (beside) => this.#go({ ...this.#state, beside }),
+    hits: () => this.#results.rows,
+    href: (row) => this.#href(row),
+    within: () => this.#state.within,
   });
   #results = new Results(this.#store, {
     begun: () => this.#around.waiting(),
@@ -94,17 +140,32 @@ class SearchPage {
     },
   });
   #selecting = new Selecting(this.#grid, this.#results, {
-    lake: () => this.#lake,
+    lake: () => this.#lake ?? "",
     state: () => this.#state,
-    examples: (rows, sign) => this.#examples(rows, sign),
+    examples: (rows, sign, selected) => this.#examples(rows, sign, selected),
     tagged: () => this.#tagged(),
+    marked: () => {
+      this.#views?.mark();
+      this.#kept.mark();
+    },
+    beside: (beside) => this.#go({ ...this.#state, beside }),
   });
-  #end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#results.more(), { rootMargin: AHEAD });
+  #views = new Views({
+    go: (view, isTwo) => this.#go({ ...this.#state, view, against: isTwo ? this.#against() : null, open: null }),
+    open: (rowId) => this.#go({ ...this.#state, open: rowId }),
+    href: (rowId) => this.#href({ row_id: rowId }),
+    select: (rows) => this.#selecting.add(rows),
+    selected: () => this.#selecting.rowIds,
+    most: MOST,
+    tagged: () => this.#tagged(),
+    gone: () => this.#banner.show(),
+  });
+  #end = new IntersectionObserver((seen) => seen.at(-1)?.isIntersecting && this.#results.more(), { rootMargin: AHEAD });
   #around = new AroundGrid(this.#grid, this.#results, {
     again: () => this.#ask(),
     retry: () => this.#results.retry(),
     go: (changes) => this.#go({ ...this.#state, ...changes }),
-    all: () => this.#go({ ...NOTHING, lake: this.#state.lake }),
+    all: () => this.#go({ ...NOTHING, lake: this.#state.lake, against: this.#state.against }),
     remove: (number) => this.#go(withoutExample(this.#state, number)),
     removeMissing: () => this.#go(withoutMissing(this.#state, this.#results.uploads)),
   });
@@ -113,13 +174,15 @@ class SearchPage {
     history.scrollRestoration = "manual";
     addEventListener("popstate", () => this.#apply(parse(location.search), true));
     document.addEventListener("click", (event) => this.#link(event));
-    for (const name of ["collapse", "moments"]) {
-      byId(name).addEventListener("change", (event) => this.#go({ ...this.#state, [name]: event.target.checked }));
+    for (const name of /** @type {const} */ (["collapse", "moments"])) {
+      byId(name).addEventListener("change", () => this.#go({ ...this.#state, [name]: byId(name).checked }));
     }
-    byId("lake").addEventListener("change", (event) => this.#moveTo(event.target.value));
+    byId("lake").addEventListener("change", () => this.#moveTo(byId("lake").value));
     this.#takeUploads();
     takeKeys(this.#box);
+    new SavedSearches({ lake: () => this.#lake ?? "", state: () => this.#state });
     this.#grid.look(this.#looks.now);
+    this.#kept.look(this.#looks.now);
     byId("looks").addEventListener("toggle", () => this.#counting.offer(this.#lake));
     byId("grid").addEventListener("servergone", () => this.#banner.show());
     new Watch(() => this.#look());
@@ -151,19 +214,34 @@ class SearchPage {
     return this.#lakes.find(({ name }) => name === this.#lake) ?? null;
   }
 
+  /**
+   * @param {number} rowId
+   * @returns {Place & Partial<Row>}
+   */
   #rowOf(rowId) {
     return this.#results.rows.find((row) => row.row_id === rowId) ?? this.#seen.get(rowId) ?? { row_id: rowId };
   }
 
-  #href(row) {
-    return toSearch({ ...this.#state, open: row.row_id });
+  /** The search at hand is kept; the box waits for another. */
+  #against() {
+    if (!matchMedia("(pointer: coarse)").matches) this.#box.focus();
+    return this.#state.against ?? textOf(this.#state);
   }
 
-  /** Show another state, under its own address. Steps within the large view share one entry of the history. */
-  #go(state) {
+  /** @param {Place} row */
+  #href(row) {
+    return toSearch({ ...this.#state, open: row.row_id, beside: null });
+  }
+
+  /**
+   * Show another state, under its own address. Steps within the large view, or of two images side by side, share one entry of the history.
+   * @param {State} wanted
+   */
+  #go(wanted) {
     const before = this.#state;
-    const isStep = before.open !== null && state.open !== null;
-    const isOpened = state.open !== null && (isStep ? history.state?.isOpened : true);
+    const state = withUsualSort(wanted, before);
+    const isStep = (before.open !== null && state.open !== null) || Boolean(before.beside && state.beside);
+    const isOpened = isOver(state) && (isStep ? history.state?.isOpened : true);
     const address = toSearch(state) || location.pathname;
     const isSame = toSearch(state) === toSearch(before);
     history[isStep || isSame ? "replaceState" : "pushState"]({ isOpened: Boolean(isOpened) }, "", address);
@@ -171,31 +249,42 @@ class SearchPage {
     else this.#apply(state, false);
   }
 
-  /** @param {boolean} isBack whether the reader stepped back or forth: earlier answers will do */
+  /**
+   * @param {State} state
+   * @param {boolean} isBack whether the reader stepped back or forth: earlier answers will do
+   */
   #apply(state, isBack) {
-    const closed = this.#state.open;
+    const { open: closed, view: before } = this.#state;
     this.#results.remember(scrollY);
     this.#show(state);
     if (!this.#lakes.length) return;
     if (this.#asked !== this.#key()) {
       if (!(isBack && this.#recall())) this.#ask();
-    }
-    if (state.open !== null) this.#view.show(this.#lake, state.open);
+    } else if (before !== state.view) this.#showView();
+    this.#kept.ask(this.#lake ?? "");
+    if (!state.beside) this.#beside.hide();
+    if (state.open !== null) this.#view.show(this.#lake ?? "", state.open);
     else if (this.#view.rowId !== null) this.#hideView(closed);
+    if (state.beside) this.#beside.show(this.#lake ?? "", state.beside);
   }
 
   #key = () => `${this.#lake} ${queryKey(this.#state)}`;
 
+  /** @param {State} state */
   #show(state) {
     this.#state = state;
     this.#box.show(state.q);
     this.#where.show(state);
+    this.#sort.show(state);
     this.#strength.show(state, this.#lakeFacts);
+    this.#views.show(state);
+    this.#kept.show(state);
     this.#showChips();
     this.#around.state(state, this.#lake);
-    if (this.#where.isOpen) this.#showColumns();
+    if (this.#where.isSeen) this.#showColumns();
   }
 
+  /** @param {?{number: number, message: string}} problem */
   #showChips(problem = null) {
     const shown = this.#strength.isThere ? { ...this.#state, minZ: null } : this.#state; // it has its own line there
     this.#chips.show(this.#lake, shown, this.#store, problem);
@@ -209,7 +298,7 @@ class SearchPage {
   /** Tags are beside the lake: hits keep what they had, and the panel's numbers are counted anew. */
   #tagged() {
     this.#counting.forget();
-    if (this.#where.isOpen) this.#counting.count(this.#lakeFacts, this.#state);
+    if (this.#where.isSeen) this.#counting.count(this.#lakeFacts, this.#state);
   }
 
   #ask() {
@@ -218,28 +307,40 @@ class SearchPage {
     this.#where.complain(null);
     this.#around.moved(null);
     scrollTo(0, 0);
-    this.#results.start(this.#lake, this.#state);
+    this.#results.start(this.#lake ?? "", this.#state);
+    this.#showView();
   }
 
   #recall() {
-    const kept = this.#results.recall(this.#lake, this.#state);
+    const kept = this.#results.recall(this.#lake ?? "", this.#state);
     if (!kept) return false;
     this.#asked = this.#key();
     this.#selecting.clear();
     this.#came(true);
+    this.#showView();
     scrollTo(0, kept.scroll);
     return true;
   }
 
+  /** The map and the groups ask for themselves. */
+  #showView() {
+    this.#views.ask(this.#lake ?? "", this.#lakeFacts?.snapshot ?? null, this.#state);
+  }
+
+  /** @param {boolean} isFirst */
   #came(isFirst) {
     this.#around.came(isFirst, this.#lakeFacts);
     this.#view.refresh();
+    this.#beside.refresh();
+    this.#kept.beside(this.#results.rows, this.#results.snapshot);
     this.#selecting.show();
     this.#end.unobserve(byId("foot"));
     this.#end.observe(byId("foot")); // anew: it tells only changes, and the end may still be near
     if (isFirst) {
-      this.#strength.ask(this.#lake, this.#results.snapshot, this.#state, this.#results.uploads);
+      this.#counting.offer(this.#lake);
+      this.#strength.ask(this.#lake ?? "", this.#results.snapshot, this.#state, this.#results.uploads);
       this.#showChips();
+      this.#suggestions.show(this.#lakeFacts, this.#state.lake);
       this.#noticeNewSnapshot();
     }
   }
@@ -261,7 +362,7 @@ class SearchPage {
     const lakes = await api.lakes().catch(() => null); // unasked for: the next thing that is asked for says why
     const [was, is] = [this.#lakes, lakes ?? []].map((all) => all.find(({ name }) => name === this.#lake));
     if (!is || !this.#isSettled || this.#results.snapshot !== before) return;
-    const show = () => this.#moveOn(lakes);
+    const show = () => this.#moveOn(lakes ?? []);
     if (is.snapshot === before) this.#around.moved(null);
     else if (was?.rows === 0 && !this.#results.rows.length) show();
     else this.#around.moved(is.rows, show);
@@ -271,6 +372,7 @@ class SearchPage {
     return this.#asked !== null && !this.#results.isLoading && !this.#results.failed;
   }
 
+  /** @param {Answers.LakeFacts[]} lakes */
   #moveOn(lakes) {
     this.#lakes = lakes;
     this.#results.forget();
@@ -278,6 +380,10 @@ class SearchPage {
     this.#ask();
   }
 
+  /**
+   * @param {Failure} error
+   * @param {boolean} isFirst
+   */
   #failed(error, isFirst) {
     if (error instanceof api.ServerGone) {
       this.#around.stopWaiting();
@@ -303,18 +409,24 @@ class SearchPage {
 
   #serverIsBack() {
     this.#grid.retryImages();
+    this.#kept.retry();
     if (!this.#lakes.length) this.begin();
     else if (this.#results.failed instanceof api.ServerGone) this.#results.retry();
   }
 
   // -- what the reader does
 
+  /** @param {string} typed */
   #typed(typed) {
     const state = withTyped(this.#state, typed);
     this.#box.show(state.q); // what became a chip leaves the box, also where it was one before
     this.#go(state);
   }
 
+  /**
+   * @param {string} act
+   * @param {Row} row
+   */
   #act(act, row) {
     if (act === "select") return this.#selecting.toggle(row);
     if (act === "extend") return this.#selecting.extend(row);
@@ -322,13 +434,19 @@ class SearchPage {
     this.#go(withExample(this.#state, "row", row.row_id, act === "more" ? 1 : -1));
   }
 
-  #examples(rows, sign) {
+  /**
+   * @param {Row[]} rows
+   * @param {1|-1} sign
+   * @param {number} selected images, of which the rows are the first
+   */
+  #examples(rows, sign, selected) {
     for (const row of rows) this.#seen.set(row.row_id, row);
     this.#go(rows.reduce((state, row) => withExample(state, "row", row.row_id, sign), this.#state));
+    if (rows.length < selected) this.#around.say([firstAlone(rows.length, selected)]);
   }
 
   #takeUploads() {
-    const take = (files) => (this.#uploaded = this.#uploaded.then(() => this.#upload(files)));
+    const take = (/** @type {File[]} */ files) => (this.#uploaded = this.#uploaded.then(() => this.#upload(files)));
     takeChosen(byId("choose"), byId("files"), take);
     takePasted(take);
     takeDropped(take, (isCarried) => (byId("drop").hidden = !isCarried));
@@ -340,39 +458,58 @@ class SearchPage {
     const held = [...(await this.#store.of(this.#state)).values()].map(({ blob }) => blob);
     const { taken, notes } = pick(files, held, OF_A_SEARCH);
     const ids = await Promise.all(taken.map((file) => this.#store.put(file)));
-    const add = (state, id) => withExample(state, "upload", id, 1);
+    const add = (/** @type {State} */ state, /** @type {string} */ id) => withExample(state, "upload", id, 1);
     if (ids.length) this.#go(ids.reduce(add, this.#state));
     if (notes.length) this.#around.say(notes);
   }
 
+  /** @param {string} lake */
   #moveTo(lake) {
     this.#go(withLake(this.#state, lake === this.#lakes[0].name ? null : lake));
   }
 
+  /** @param {MouseEvent} event */
   #link(event) {
-    const link = event.target.closest?.("a");
+    const link = elementOf(event).closest?.("a");
     if (!link || !isPlainClick(event)) return;
-    const href = link.getAttribute("href");
+    const href = link.getAttribute("href") ?? "";
     if (!href.startsWith("?") && link.id !== "home") return;
     event.preventDefault();
     const state = href.startsWith("?") ? parse(href) : NOTHING;
-    this.#go({ ...state, lake: state.lake ?? this.#state.lake });
+    this.#isOfKept = link.closest("#kept-grid") !== null;
+    const against = link.classList.contains("saved-open") ? this.#state.against : state.against;
+    this.#go({ ...state, lake: state.lake ?? this.#state.lake, against });
   }
 
   /** Back to where it was opened, or, where the address was shared, to the results that it names. */
   #close() {
-    if (history.state?.isOpened || (this.#isOfLink && canReturn())) history.back();
+    if (history.state?.isOpened || (this.#isOfLink && canReturn())) stepBack();
     else {
-      history.replaceState({}, "", toSearch({ ...this.#state, open: null }) || location.pathname);
+      history.replaceState({}, "", toSearch({ ...this.#state, open: null, beside: null }) || location.pathname);
       this.#apply(parse(location.search), false);
     }
   }
 
+  /** @param {?number} rowId */
   #hideView(rowId) {
     this.#view.hide();
-    if (!this.#grid.focus(rowId)) byId("words").focus({ preventScroll: true });
+    const grids = this.#isOfKept ? [this.#kept, this.#grid] : [this.#grid, this.#kept];
+    if (rowId === null || !grids.some((grid) => grid.focus(rowId))) byId("words").focus({ preventScroll: true });
   }
 }
+
+/**
+ * Whether images lie over the results: one that is large, or two side by side.
+ * @param {State} state
+ */
+const isOver = ({ open, beside }) => open !== null || beside !== null;
+
+/**
+ * @param {number} number
+ * @param {number} selected
+ */
+const firstAlone = (number, selected) =>
+  `The first ${count(number)} of the ${count(selected)} selected images are examples now: no more are taken at once.`;
 
 explainTerms();
 new SearchPage().begin();

@@ -8,7 +8,7 @@ export class SearchBox {
   #lessOf = byId("less-of");
   #shown = ""; // the words of the state
 
-  /** @param {function(string)} search takes what was typed */
+  /** @param {(typed: string) => unknown} search takes what was typed */
   constructor(search) {
     byId("box").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -31,6 +31,7 @@ export class SearchBox {
     });
   }
 
+  /** @param {string} words */
   show(words) {
     this.#shown = words;
     this.#words.value = written(words);

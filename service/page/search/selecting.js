@@ -1,6 +1,6 @@
 /** Selecting in the grid: ticks, ranges, frames, all that pass; and the bar with what one can do with the selection. */
 
-import { byId, isTyping } from "../common/dom.js";
+import { byId, elementOf, isTyping } from "../common/dom.js";
 import { sentence } from "../common/words.js";
 import { drawFrames } from "./frame.js";
 import { LabelSelection } from "./label_selection.js";
@@ -9,7 +9,15 @@ import { Selection } from "./selection.js";
 import { SelectionBar } from "./selection_bar.js";
 import { TagSelection } from "./tag_selection.js";
 
-const MOST = 10_000; // images of one selection: more are a search, not a selection
+/** @import { State } from "./state.js" */
+
+/** @import { Results } from "./results.js" */
+
+/** @import { Grid } from "./grid.js" */
+
+/** @import { Row } from "../common/api.js" */
+
+export const MOST = 10_000; // images of one selection: more are a search, not a selection
 const PAGE_ROWS = 1_000;
 
 export class Selecting {
@@ -17,13 +25,17 @@ export class Selecting {
   #bar;
   #labels = new LabelSelection();
   #tags;
+  /** @type {Row[]} */
   #before = []; // what was selected when a frame was begun
+  /** @type {?number} */
   #passing = null;
 
   /**
    * @param {Grid} grid
    * @param {Results} results
-   * @param {{examples: function(Object[], 1|-1), lake: function(): string, state: function(): State, tagged: function()}} does
+   * @param {{examples: (rows: Row[], sign: 1|-1, selected: number) => unknown, lake: () => string, state: () => State,
+   *   tagged: () => unknown, marked: () => unknown,
+   *   beside: (pair: [number, number]) => unknown}} does
    */
   constructor(grid, results, does) {
     this.grid = grid;
@@ -32,8 +44,9 @@ export class Selecting {
     this.#tags = new TagSelection(() => does.tagged());
     this.#bar = new SelectionBar(this.#selection, {
       lake: does.lake,
-      examples: (rows, sign) => does.examples(rows, sign),
+      examples: (rows, sign, selected) => does.examples(rows, sign, selected),
       all: () => this.#all(),
+      beside: () => this.#besideEachOther(),
       tag: () => this.#tags.open(does.lake(), this.#selection.rows),
       label: () => this.#labels.open(does.lake(), this.#selection.rows, does.state()),
     });
@@ -41,17 +54,34 @@ export class Selecting {
       begun: () => (this.#before = this.#selection.rows),
       moved: (frame) => this.#selection.set([...this.#before, ...grid.within(frame)]),
     });
-    document.addEventListener("keydown", (event) => this.#escape(event));
+    document.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  has = (rowId) => this.#selection.has(rowId);
+  has = (/** @type {number} */ rowId) => this.#selection.has(rowId);
 
+  get rowIds() {
+    return this.#selection.rowIds;
+  }
+
+  /**
+   * These too, wherever they are shown.
+   * @param {Row[]} rows
+   */
+  add(rows) {
+    this.#selection.add(rows);
+  }
+
+  /** @param {Row} row */
   toggle(row) {
     this.#selection.toggle(row);
   }
 
-  extend(row) {
-    this.#selection.extend(this.grid.hits, row);
+  /**
+   * @param {Row} row
+   * @param {Row[]} [shown] the images among which it stands
+   */
+  extend(row, shown = this.grid.hits) {
+    this.#selection.extend(shown, row);
   }
 
   /** Another question: what was selected was of the one before. */
@@ -68,6 +98,7 @@ export class Selecting {
 
   show() {
     this.grid.mark();
+    this.does.marked();
     const { rows, isWhole } = this.results;
     this.#bar.show(isWhole ? rows.length : this.#passing === null ? null : Math.min(this.#passing, MOST));
   }
@@ -75,6 +106,7 @@ export class Selecting {
   /** The rest is asked for, whatever the grid shows of it. */
   async #all() {
     const { lake, state, uploads, snapshot } = this.results;
+    if (!state) return;
     const rows = [...this.results.rows];
     let { cursor } = this.results;
     this.#bar.busy(true);
@@ -94,10 +126,25 @@ export class Selecting {
     }
   }
 
+  /** The two that are selected, the first of them on the left. */
+  #besideEachOther() {
+    const [one, other] = this.#selection.rowIds;
+    if (this.#selection.size === 2) this.does.beside([one, other]);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.isComposing || !this.#selection.size || document.querySelector("dialog[open]")) return;
+    if (event.key === "Escape") return this.#escape(event);
+    const isPlain = !(event.ctrlKey || event.metaKey || event.altKey);
+    if (event.key !== "b" || !isPlain || isTyping(event.target) || this.#selection.size !== 2) return;
+    event.preventDefault();
+    this.#besideEachOther();
+  }
+
+  /** @param {KeyboardEvent} event */
   #escape(event) {
-    if (event.key !== "Escape" || event.isComposing || !this.#selection.size) return;
-    if (document.querySelector("dialog[open]")) return;
-    if (isTyping(event.target) && event.target.id !== "words") return;
+    if (isTyping(event.target) && elementOf(event).id !== "words") return;
     event.preventDefault();
     this.#selection.clear();
   }

@@ -3,11 +3,13 @@
 import { thumbnailUrl } from "../common/api.js";
 import { make } from "../common/dom.js";
 
+/** @import { Row } from "../common/api.js" */
+
 const THUMBNAIL = 256; // as the grid's, so that the browser has it already
 
 /**
  * @param {string} lake
- * @param {Object} hit
+ * @param {Row} hit
  * @returns {?HTMLElement} null where there is nothing to tell: of one example the score says it all
  */
 export function shares(lake, hit) {
@@ -19,11 +21,17 @@ export function shares(lake, hit) {
   return make(
     "table",
     { class: "shares" },
-    make("caption", {}, `Score ${hit.score.toFixed(3)}, the sum of`),
+    make("caption", {}, `Score ${hit.score?.toFixed(3)}, the sum of`),
     make("tbody", {}, ...parts.map((part) => line(lake, part, -least / span, span))),
   );
 }
 
+/**
+ * @param {string} lake
+ * @param {Answers.Share} part
+ * @param {number} zero
+ * @param {number} span
+ */
 function line(lake, part, zero, span) {
   const { weight, cosine, share } = part;
   const bar = make("span", { class: share < 0 ? "share-bar takes" : "share-bar" });
@@ -39,14 +47,21 @@ function line(lake, part, zero, span) {
   );
 }
 
+/**
+ * @param {string} lake
+ * @param {Answers.Share} part
+ */
 function named(lake, { kind, value }) {
-  if (kind === "text") return value;
+  if (kind === "text") return String(value);
   if (kind === "row") {
-    const src = thumbnailUrl(lake, { row_id: value }, THUMBNAIL);
+    const src = thumbnailUrl(lake, { row_id: Number(value) }, THUMBNAIL);
     return make("img", { src, alt: `image ${value}`, width: 40, height: 40, loading: "lazy" });
   }
-  return kind === "image" ? `your image ${value + 1}` : "a vector";
+  return kind === "image" ? `your image ${Number(value) + 1}` : "a vector";
 }
 
-/** With a true minus, and a plus: it is a part of a sum. */
+/**
+ * With a true minus, and a plus: it is a part of a sum.
+ * @param {number} number
+ */
 const signed = (number) => `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(3)}`;

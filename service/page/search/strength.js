@@ -1,14 +1,20 @@
 /** How strongly all images match the query, as bars above the grid, and the cut-off that one draws among them. */
 
+import { HEIGHT, area, tallestOf } from "../common/bars.js";
 import { byId } from "../common/dom.js";
 import { images } from "../common/words.js";
 import { scores } from "./query.js";
 import { isQuery, queryKey } from "./state.js";
 
+/** @import { State } from "./state.js" */
+
+/** @import { Uploads } from "./query.js" */
+
+/** @typedef {Answers.ScoresAnswer} Found */
+
 const FEWEST = 100; // images that a lake has before it knows match strengths
 const REMEMBERED = 12; // questions whose bars a step back finds at once
 const SETTLED_MS = 250; // after the last key: then it is searched
-const HEIGHT = 100; // of the bars, in units of their own
 
 export class Strength {
   #root = byId("strength");
@@ -16,12 +22,16 @@ export class Strength {
   #said = byId("strength-said");
   #all = byId("no-cut");
   #asking = new AbortController();
+  /** @type {Map<string, Found>} */
   #remembered = new Map();
+  /** @type {?Found} */
   #found = null; // what the bars show
+  /** @type {?number} */
   #minZ = null;
-  #timer = null;
+  /** @type {number|undefined} */
+  #timer;
 
-  /** @param {{cut: function(?number), counted: function(?number)}} does counted gets how many images pass the cut */
+  /** @param {{cut: (minZ: ?number) => unknown, counted: (rows: ?number) => unknown}} does counted gets how many images pass the cut */
   constructor(does) {
     this.does = does;
     this.#cut.addEventListener("input", () => this.#drawn());
@@ -34,17 +44,24 @@ export class Strength {
 
   /**
    * Room for the bars is made before they come, so that nothing moves when they do.
-   * @param {?Object} lake null: not known yet
+   * @param {State} state
+   * @param {?Answers.LakeFacts} lake null: not known yet
    */
   show(state, lake) {
     clearTimeout(this.#timer);
     this.#minZ = state.minZ;
     this.#root.hidden = !(isQuery(state) && lake !== null && lake.rows >= FEWEST);
     if (!this.isThere) this.#clear();
-    else if (this.#found) this.#draw();
+    else if (this.#found) this.#draw(this.#found);
   }
 
-  /** Count for these results; the bars of the question before stay until then. */
+  /**
+   * Count for these results; the bars of the question before stay until then.
+   * @param {string} lake
+   * @param {?number} snapshot
+   * @param {State} state
+   * @param {Uploads} uploads
+   */
   async ask(lake, snapshot, state, uploads) {
     if (!this.isThere) return;
     this.#asking.abort();
@@ -57,18 +74,19 @@ export class Strength {
       const found = await scores(lake, state, uploads, this.#asking.signal);
       this.#remembered.delete(key);
       this.#remembered.set(key, found);
-      if (this.#remembered.size > REMEMBERED) this.#remembered.delete(this.#remembered.keys().next().value);
+      if (this.#remembered.size > REMEMBERED) this.#remembered.delete([...this.#remembered.keys()][0]);
       this.#take(found);
     } catch (error) {
       if (error.name !== "AbortError") this.#clear(); // it only helps: a search says what is wrong
     }
   }
 
+  /** @param {Found} found */
   #take(found) {
     this.#root.removeAttribute("aria-busy");
     this.#found = found;
-    this.#draw();
-    this.does.counted(found.unit === "z" ? this.#above(this.#minZ) : found.rows);
+    this.#draw(found);
+    this.does.counted(found.unit === "z" ? above(found, this.#minZ) : found.rows);
   }
 
   #clear() {
@@ -81,87 +99,110 @@ export class Strength {
     this.#said.textContent = "";
   }
 
-  /** The state's own cut-off: what is shown is what was searched. */
-  #draw() {
-    const { counts, unit } = this.#found;
-    const at = this.#minZ === null ? 0 : place(this.#found, this.#minZ);
+  /**
+   * The state's own cut-off: what is shown is what was searched.
+   * @param {Found} found
+   */
+  #draw(found) {
+    const { counts, unit } = found;
+    const at = this.#minZ === null ? 0 : place(found, this.#minZ);
     this.#cut.disabled = unit !== "z" || counts.length < 2;
-    this.#cut.max = Math.max(1, counts.length - 1);
-    this.#cut.value = at;
-    this.#paint(at, this.#minZ);
+    this.#cut.max = String(Math.max(1, counts.length - 1));
+    this.#cut.value = String(at);
+    this.#paint(found, at, this.#minZ);
   }
 
   /** The reader drags, or presses an arrow key: the number follows at once, the images when it rests. */
   #drawn() {
+    const found = this.#found;
+    if (!found) return;
     const at = Number(this.#cut.value);
-    const minZ = at === 0 ? null : edge(this.#found, at);
-    this.#paint(at, minZ);
+    const minZ = at === 0 ? null : edge(found, at);
+    this.#paint(found, at, minZ);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#choose(minZ), SETTLED_MS);
   }
 
+  /** @param {?number} minZ */
   #choose(minZ) {
     clearTimeout(this.#timer);
     if (minZ !== this.#minZ) this.does.cut(minZ);
   }
 
-  #paint(at, minZ) {
-    const { counts } = this.#found;
-    const tallest = Math.log1p(Math.max(1, ...counts));
+  /**
+   * @param {Found} found
+   * @param {number} at
+   * @param {?number} minZ
+   */
+  #paint(found, at, minZ) {
+    const { counts } = found;
+    const tallest = tallestOf(counts);
     this.#bars(area(counts, 0, at, tallest), area(counts, at, counts.length, tallest));
     byId("strength-bars").setAttribute("viewBox", `0 0 ${Math.max(1, counts.length)} ${HEIGHT}`);
-    const says = this.#says(minZ);
+    const says = this.#says(found, minZ);
     this.#said.textContent = says;
     this.#cut.setAttribute("aria-valuetext", says);
     this.#all.hidden = minZ === null;
   }
 
+  /**
+   * @param {string} below
+   * @param {string} above
+   */
   #bars(below, above) {
     byId("bars-below").setAttribute("d", below);
     byId("bars-above").setAttribute("d", above);
   }
 
-  #says(minZ) {
-    const { rows, unit, best, chance } = this.#found;
+  /**
+   * @param {Found} found
+   * @param {?number} minZ
+   */
+  #says(found, minZ) {
+    const { rows, unit, best, chance } = found;
     if (unit !== "z") return "All images match about alike: there is no match strength to cut by.";
-    if (minZ !== null) return `Everything above ${minZ}: ${images(this.#above(minZ) ?? 0)}`;
+    if (minZ !== null) return `Everything above ${minZ}: ${images(above(found, minZ) ?? 0)}`;
     if (best === null) return images(0);
-    if (best <= chance) {
+    if (best <= (chance ?? 0)) {
       return `Nothing stands out: of ${images(rows)} the best has ${best.toFixed(1)}, as chance alone would give`;
     }
     return `${images(rows)}, the best has ${best.toFixed(1)}`;
   }
-
-  /** How many images have this match strength or more; null: not known yet. */
-  #above(minZ) {
-    const { counts, rows, min_z: counted, above } = this.#found;
-    if (minZ === null) return rows;
-    if (minZ === counted) return above;
-    const number = numberOf(this.#found, minZ);
-    return number === null ? null : counts.slice(Math.max(0, number)).reduce((sum, each) => sum + each, 0);
-  }
 }
 
-/** Where a bin begins, as people write it: 2.3 and not 2.3000000000000003. */
+/**
+ * How many images have this match strength or more; null: not known yet.
+ * @param {Found} found
+ * @param {?number} minZ
+ */
+function above(found, minZ) {
+  if (minZ === null) return found.rows;
+  if (minZ === found.min_z) return found.above;
+  const number = numberOf(found, minZ);
+  return number === null ? null : found.counts.slice(Math.max(0, number)).reduce((sum, each) => sum + each, 0);
+}
+
+/**
+ * Where a bin begins, as people write it: 2.3 and not 2.3000000000000003.
+ * @param {Found} found
+ * @param {number} number
+ */
 const edge = ({ low, step }, number) => Number((low + number * step).toFixed(6));
 
-/** The number of the bin that begins there; it may lie outside of those that there are. Null: none begins there. */
+/**
+ * The number of the bin that begins there; it may lie outside of those that there are. Null: none begins there.
+ * @param {Found} found
+ * @param {number} minZ
+ */
 function numberOf(found, minZ) {
   const number = Math.round((minZ - found.low) / found.step);
   return edge(found, number) === minZ ? number : null;
 }
 
-/** The bin in which the cut-off lies. */
+/**
+ * The bin in which the cut-off lies.
+ * @param {Found} found
+ * @param {number} minZ
+ */
 const place = ({ low, step, counts }, minZ) =>
   Math.min(counts.length - 1, Math.max(0, Math.round((minZ - low) / step)));
-
-/** Bars side by side as one shape; logarithmic, so that one image can be seen beside a thousand. */
-function area(counts, from, to, tallest) {
-  if (from >= to) return "";
-  const bars = counts.slice(from, to).map((rows) => {
-    const height = rows ? Math.max(4, (HEIGHT * Math.log1p(rows)) / tallest) : 0;
-    return `V${(HEIGHT - height).toFixed(1)}h1`;
-  });
-  return `M${from} ${HEIGHT}${bars.join("")}V${HEIGHT}Z`;
-}
-

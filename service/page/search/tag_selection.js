@@ -1,13 +1,16 @@
 /** Tags for all selected images at once: one that there is, or a new one; each act can be taken back. */
 
 import { ApiError, ask, lakePath } from "../common/api.js";
-import { button, byId, make } from "../common/dom.js";
+import { actButton, button, byId, make } from "../common/dom.js";
 import { searchHref } from "../common/links.js";
 import { count, images, sentence } from "../common/words.js";
 import { literal } from "./where_terms.js";
 
+/** @import { Failure, Row } from "../common/api.js" */
+
 const SHOWN = 24; // tags to choose from by a click; the others are completed where one types
 
+/** @param {string} lake */
 const tagsOf = (lake) => `${lakePath(lake)}/tags`;
 
 export class TagSelection {
@@ -16,19 +19,24 @@ export class TagSelection {
   #known = byId("tag-known");
   #problem = byId("tag-problem");
   #done = byId("tag-done");
-  #lake = null;
+  #lake = "";
+  /** @type {Row[]} */
   #rows = [];
 
-  /** @param {function()} changed called after rows got or lost a tag */
+  /** @param {() => unknown} changed called after rows got or lost a tag */
   constructor(changed) {
     this.changed = changed;
     byId("tag-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#tag(event.submitter?.value === "remove");
+      this.#tag(event.submitter?.getAttribute("value") === "remove");
     });
     byId("tag-close").addEventListener("click", () => this.#dialog.close());
   }
 
+  /**
+   * @param {string} lake
+   * @param {Row[]} rows
+   */
   async open(lake, rows) {
     this.#lake = lake;
     this.#rows = rows;
@@ -41,6 +49,7 @@ export class TagSelection {
 
   async #offer() {
     try {
+      /** @type {Answers.TagsAnswer} */
       const { tags } = (await ask("GET", tagsOf(this.#lake))).answer;
       const most = [...tags].sort((one, other) => other.rows - one.rows).slice(0, SHOWN);
       this.#known.replaceChildren(...most.map((tag) => this.#choice(tag)));
@@ -50,6 +59,7 @@ export class TagSelection {
     }
   }
 
+  /** @param {Answers.TagFacts} tag */
   #choice({ name, rows }) {
     const choose = () => {
       this.#name.value = name;
@@ -58,28 +68,29 @@ export class TagSelection {
     return button({ class: "column", title: images(rows) }, choose, name, make("span", { class: "many" }, count(rows)));
   }
 
+  /** @param {boolean} remove */
   async #tag(remove) {
     const body = { name: this.#name.value.trim(), remove, row_ids: this.#rows.map(({ row_id }) => row_id) };
     await this.#act(async () => {
+      /** @type {Answers.TaggedAnswer} */
       const { name, rows, act } = (await ask("POST", tagsOf(this.#lake), { body })).answer;
       if (act === null) return this.#done.replaceChildren(`None of them has the tag ${name}.`);
       const where = `tag = ${literal(name)}`;
       const link = make("a", { href: searchHref(this.#lake, null, null, where) }, name);
-      const undo = button({ class: "quiet" }, () => this.#undo(act), "Undo");
+      const undo = actButton({ class: "quiet" }, () => this.#undo(act), "Undo");
       return this.#done.replaceChildren(`${images(rows)} ${remove ? "no longer tagged " : "tagged "}`, link, ". ", undo);
     });
   }
 
-  /** @param {number} act its number: somebody else may have tagged since */
+  /** @param {number} act its number: the server refuses if somebody tagged since */
   async #undo(act) {
     await this.#act(async () => {
-      const { last } = (await ask("GET", tagsOf(this.#lake))).answer;
-      if (last?.act !== act) return this.#done.replaceChildren("Somebody tagged images since: remove the tag instead.");
-      await ask("POST", `${tagsOf(this.#lake)}/undo`, { body: {} });
-      return this.#done.replaceChildren("Taken back.");
+      await ask("POST", `${tagsOf(this.#lake)}/undo`, { body: { act } });
+      this.#done.replaceChildren("Taken back.");
     });
   }
 
+  /** @param {() => Promise<unknown>} does */
   async #act(does) {
     this.#problem.textContent = "";
     this.#busy(true);
@@ -94,10 +105,12 @@ export class TagSelection {
     }
   }
 
+  /** @param {boolean} isBusy */
   #busy(isBusy) {
-    for (const each of byId("tag-form").querySelectorAll("button[type=submit]")) each.disabled = isBusy;
+    for (const each of byId("tag-form").querySelectorAll("button")) if (each.type === "submit") each.disabled = isBusy;
   }
 
+  /** @param {Failure} error */
   #complain(error) {
     this.#problem.textContent = error instanceof ApiError ? sentence(error.message, error.field) : "The server does not answer.";
   }

@@ -2,6 +2,7 @@
 
 import { icon, make } from "../common/dom.js";
 
+/** @param {string} name */
 export const tick = (name) =>
   make(
     "button",
@@ -17,7 +18,12 @@ export const tick = (name) =>
     icon("check"),
   );
 
+/**
+ * @param {HTMLElement} cell
+ * @param {boolean} isTicked
+ */
 export function setTicked(cell, isTicked) {
+  if (cell.classList.contains("selected") === isTicked) return; // thousands of them are asked
   cell.classList.toggle("selected", isTicked);
-  cell.querySelector(".tick").setAttribute("aria-pressed", String(isTicked));
+  cell.querySelector(".tick")?.setAttribute("aria-pressed", String(isTicked));
 }

@@ -1,27 +1,42 @@
 /** The large view: one image as large as fits, what is known of it, and the way to the next. */
 
-import { imageProblem, imageUrl, row as rowOf, thumbnailUrl } from "../common/api.js";
+import { imageUrl, row as rowOf, thumbnailUrl } from "../common/api.js";
 import { button, byId, icon, make } from "../common/dom.js";
+import { Redrawn } from "../common/redrawn.js";
 import { count, fit, images, moment, nameOf, sentence, streamOf } from "../common/words.js";
+import { AroundImage } from "./around_image.js";
+import { decided } from "./decided.js";
 import { facts } from "./facts.js";
+import { picture } from "./picture.js";
 import { shares } from "./shares.js";
 import { Zoom } from "./zoom.js";
 
-const LARGEST = 2; // times its own size: beyond it a small image is only blurred
+/** @import { Place, Row } from "../common/api.js" */
+/** @import { Within } from "../common/sets.js" */
+
 const NEAR_END = 5; // images before the last: then the next page is asked for
 const TWINS_SHOWN = 24;
-const BEFORE = 512; // px of the thumbnail shown until the image is there
+const IN_TIME = /** @type {Record<string, -1|1>} */ ({ "[": -1, "]": 1 });
+const STEPS = /** @type {Record<string, number>} */ ({ ArrowLeft: -1, ArrowRight: 1 }); // by key, as the next
+/** @type {Record<string, string>} */
+const ACTS = { m: "more", l: "less" };
 
 export class View {
   #dialog = byId("view");
+  /** @type {?number} */
   #rowId = null;
-  #lake = null;
+  #lake = "";
+  /** @type {?Row} */
   #hit = null;
+  /** @type {?Zoom} */
   #zoom = null;
+  /** @type {?AroundImage} */
+  #around = null; // of the image that is shown
+  #redrawn = new Redrawn(this.#dialog);
 
   /**
-   * @param {{close: function(), step: function(Object), act: function(string, Object), more: function(),
-   *   hits: function(): Object[], href: function(Object): string, framesHref: function(Object): string}} does
+   * @param {{close: () => unknown, step: (row: Row) => unknown, act: (act: string, row: Row) => unknown, more: () => unknown,
+   *   hits: () => Row[], href: (row: Place) => string, framesHref: (hit: Row) => string, within: () => ?Within}} does
    *   step gets the row to go to, framesHref a hit with a span
    */
   constructor(does) {
@@ -37,6 +52,10 @@ export class View {
     return this.#rowId;
   }
 
+  /**
+   * @param {string} lake
+   * @param {number} rowId
+   */
   async show(lake, rowId) {
     if (rowId === this.#rowId && lake === this.#lake) return;
     this.#hit = null;
@@ -54,21 +73,32 @@ export class View {
   }
 
   hide() {
+    this.#around?.stop();
     this.#rowId = null;
     document.documentElement.classList.remove("viewing");
     if (this.#dialog.open) this.#dialog.close();
     this.#dialog.replaceChildren();
   }
 
+  /** @param {Row} hit */
   #fill(hit) {
     this.#hit = hit;
-    this.#frame(this.#picture(hit), this.#side(hit));
+    const active = this.#dialog.contains(document.activeElement) ? document.activeElement : null;
+    const strip = /** @type {?HTMLElement|undefined} */ (active?.closest("[data-strip]"))?.dataset.strip ?? null;
+    this.#around?.stop();
+    this.#around = new AroundImage(this.#lake, hit, (row) => this.does.href(row), strip);
+    const failed = (/** @type {HTMLElement} */ problem) => this.#hit === hit && this.#dialog.querySelector(".stage")?.append(problem);
+    this.#frame(picture(this.#lake, hit, failed), this.#side(hit));
     if (this.does.hits().indexOf(hit) >= this.does.hits().length - NEAR_END) this.does.more();
     for (const near of [this.#neighbour(1), this.#neighbour(-1)]) {
       if (near) new Image().src = imageUrl(this.#lake, near); // the next one is there when it is asked for
     }
   }
 
+  /**
+   * @param {HTMLElement} stage
+   * @param {?HTMLElement} side
+   */
   #frame(stage, side) {
     const held = this.#held() ?? "close";
     this.#dialog.setAttribute("aria-label", this.#hit ? nameOf(this.#hit) : "Image");
@@ -96,50 +126,26 @@ export class View {
         side,
       ),
     );
-    const image = this.#dialog.querySelector(".large");
-    this.#zoom = image && new Zoom(this.#dialog.querySelector(".stage"), image);
+    const image = /** @type {?HTMLImageElement} */ (this.#dialog.querySelector(".large"));
+    this.#zoom = image && new Zoom(/** @type {HTMLElement} */ (image.closest(".stage")), image);
     this.refresh();
     this.#hold(held);
   }
 
   /** The button that has the focus, by name. */
   #held() {
-    return this.#dialog.contains(document.activeElement) ? (document.activeElement.dataset.step ?? null) : null;
+    return this.#dialog.contains(document.activeElement) ? (document.activeElement?.getAttribute("data-step") ?? null) : null;
   }
 
+  /** @param {?string} step */
   #hold(step) {
     if (step === null || this.#held() === step) return;
     const there = this.#dialog.querySelector(`[data-step="${step}"]:not([disabled])`);
-    (there ?? this.#dialog.querySelector("[data-step=close]")).focus({ focusVisible: false });
+    const button = there ?? this.#dialog.querySelector("[data-step=close]");
+    /** @type {?HTMLElement} */ (button)?.focus(/** @type {FocusOptions} */ ({ focusVisible: false }));
   }
 
-  #picture(hit) {
-    const image = make("img", { class: "large", alt: nameOf(hit), src: thumbnailUrl(this.#lake, hit, BEFORE) });
-    // An imported row whose image was not read yet has no size.
-    if (hit.width_px) {
-      image.width = hit.width_px;
-      image.height = hit.height_px;
-      image.style.setProperty("--width", `${hit.width_px * LARGEST}px`);
-      image.style.setProperty("--height", `${hit.height_px * LARGEST}px`);
-    }
-    const whole = new Image();
-    whole.src = imageUrl(this.#lake, hit);
-    whole
-      .decode()
-      .then(() => (image.src = whole.src))
-      .catch(() => this.#explain(hit, whole.src));
-    return image;
-  }
-
-  async #explain(hit, url) {
-    const problem = await imageProblem(url);
-    if (this.#hit !== hit || !problem) return;
-    const text = make("p", { class: "view-problem", role: "status", dir: "auto" }, sentence(problem.message));
-    const shown = this.#dialog.querySelector(".large");
-    if (!shown.naturalWidth) shown.remove(); // no thumbnail either: the sentence stands alone, without a broken image
-    this.#dialog.querySelector(".stage").append(text);
-  }
-
+  /** @param {Row} hit */
   #side(hit) {
     return make(
       "div",
@@ -151,18 +157,35 @@ export class View {
         this.#act("more", "plus", "More like this", hit),
         this.#act("less", "minus", "Less like this", hit),
       ),
+      this.#decision(hit),
       shares(this.#lake, hit),
-      hit.collapsed?.length ? this.#folded(hit) : null,
+      hit.collapsed?.length ? this.#folded(hit.collapsed) : null,
+      this.#around?.element ?? null,
       facts(hit),
     );
   }
 
+  /**
+   * @param {string} act
+   * @param {string} sign
+   * @param {string} label
+   * @param {Row} hit
+   */
   #act(act, sign, label, hit) {
     const title = `${label} (${act[0]})`; // the key that does the same
     return button({ "data-step": act, title }, () => this.does.act(act, hit), icon(sign), label);
   }
 
-  /** What video it is of, and when that shows it. */
+  /** @param {Row} hit */
+  #decision(hit) {
+    const set = this.does.within();
+    return set && decided(this.#lake, hit.row_id, set, this.does.hits().includes(hit));
+  }
+
+  /**
+   * What video it is of, and when that shows it.
+   * @param {Row} hit
+   */
   #when(hit) {
     const frames = hit.span && make("a", { href: this.does.framesHref(hit) }, "Show its frames");
     return make(
@@ -173,8 +196,9 @@ export class View {
     );
   }
 
-  #folded(hit) {
-    const links = hit.collapsed.slice(0, TWINS_SHOWN).map((rowId) => {
+  /** @param {number[]} rowIds */
+  #folded(rowIds) {
+    const links = rowIds.slice(0, TWINS_SHOWN).map((rowId) => {
       const src = thumbnailUrl(this.#lake, { row_id: rowId }, 256);
       const image = make("img", { src, alt: `image ${rowId}`, width: 56, height: 56, loading: "lazy" });
       return make("a", { href: this.does.href({ row_id: rowId }) }, image);
@@ -182,15 +206,27 @@ export class View {
     return make(
       "div",
       { class: "twins" },
-      make("p", {}, `${images(hit.collapsed.length)} nearly the same`),
+      make("p", {}, `${images(rowIds.length)} nearly the same`),
       make("div", { class: "twin-list" }, ...links),
     );
   }
 
+  /**
+   * @param {number} direction
+   * @param {string} sign
+   * @param {string} label
+   */
   #step(direction, sign, label) {
     const title = `${label} (${direction < 0 ? "←" : "→"})`;
     const facts = { class: `step ${sign}`, "data-step": sign, "aria-label": label, title };
-    return button(facts, () => this.does.step(this.#neighbour(direction)), icon(sign));
+    return button(facts, () => this.#go(direction), icon(sign));
+  }
+
+  /** @param {number|undefined} direction 1, -1 */
+  #go(direction) {
+    const next = direction ? this.#neighbour(direction) : null;
+    if (next) this.does.step(next);
+    return next !== null;
   }
 
   #place() {
@@ -199,6 +235,7 @@ export class View {
     return [at < 0 ? null : `Image ${count(at + 1)}`, fits].filter(Boolean).join(" · ");
   }
 
+  /** @param {number} direction */
   #neighbour(direction) {
     const hits = this.does.hits();
     const at = hits.findIndex((hit) => hit.row_id === this.#rowId);
@@ -207,25 +244,32 @@ export class View {
 
   /** More images came: there may be a next one now, and a score. */
   refresh() {
+    this.#redrawn.draw(() => this.#refresh());
+  }
+
+  #refresh() {
     const known = this.does.hits().find((hit) => hit.row_id === this.#rowId);
     if (this.#hit && known && known !== this.#hit) {
       this.#hit = known;
       const held = this.#held();
-      this.#dialog.querySelector(".side-rest").replaceWith(this.#side(known));
+      this.#dialog.querySelector(".side-rest")?.replaceWith(this.#side(known));
       this.#hold(held);
-      this.#dialog.querySelector(".place").textContent = this.#place();
+      /** @type {HTMLElement} */ (this.#dialog.querySelector(".place")).textContent = this.#place();
     }
-    for (const [sign, direction] of [["left", -1], ["right", 1]]) {
-      const button = this.#dialog.querySelector(`.step.${sign}`);
+    for (const [sign, direction] of Object.entries({ left: -1, right: 1 })) {
+      const button = /** @type {?HTMLButtonElement} */ (this.#dialog.querySelector(`.step.${sign}`));
       if (button) button.disabled = !this.#neighbour(direction);
     }
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    const act = { m: "more", l: "less" }[event.key];
-    if (step && this.#neighbour(step)) this.does.step(this.#neighbour(step));
+    const act = ACTS[event.key];
+    const towards = IN_TIME[event.key];
+    const inTime = towards ? this.#around?.inTime(towards) : null;
+    if (inTime) this.does.step(inTime);
+    else if (this.#go(STEPS[event.key])) return event.preventDefault();
     else if (act && this.#hit) this.does.act(act, this.#hit);
     else if (this.#zoom?.key(event.key)) return event.preventDefault();
     else return;

@@ -4,10 +4,11 @@ const EVERY_MS = 30_000;
 
 export class Watch {
   #look;
-  #timer = null;
+  /** @type {number|undefined} */
+  #timer;
   #isLooking = false;
 
-  /** @param {function(): Promise<void>} look called on coming back to the page, and from time to time while it is seen */
+  /** @param {() => Promise<void>} look called on coming back to the page, and from time to time while it is seen */
   constructor(look) {
     this.#look = look;
     document.addEventListener("visibilitychange", () => this.#now());

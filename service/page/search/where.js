@@ -1,8 +1,15 @@
 /** The panel of conditions: `where` with the columns to choose from, and the least z; what is wrong with it stands beside it. */
 
 import { button, byId } from "../common/dom.js";
+import { Redrawn } from "../common/redrawn.js";
 import { sentence } from "../common/words.js";
 import { columnName, literal } from "./where_terms.js";
+
+/** @import { Value } from "./where_terms.js" */
+
+/** @import { State } from "./state.js" */
+
+/** @import { Failure } from "../common/api.js" */
 
 const WORD = /[\w.]*$/;
 // A column, = or the like, and the beginning of a text: 'val
@@ -20,10 +27,13 @@ export class WherePanel {
   #where = byId("where");
   #minZ = byId("min-z");
   #problem = byId("where-problem");
+  /** @type {Answers.Column[]} */
   #columns = [];
+  #redrawn = new Redrawn(byId("columns"));
+  /** @type {Map<string, Value[]>} */
   #facets = new Map(); // column's name -> its values, those that most images have first
 
-  /** @param {{apply: function({where: string, minZ: ?number}), opened: function()}} does */
+  /** @param {{apply: (changes: {where: string, minZ: ?number}) => unknown, opened: () => unknown}} does */
   constructor(does) {
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -37,6 +47,8 @@ export class WherePanel {
       this.#button.focus();
     });
     this.#where.addEventListener("input", () => this.#offer());
+    // They stay when the focus goes: what a hand is about to click on must not move.
+    this.#where.addEventListener("focus", () => this.#form.classList.add("writing"));
     this.#button.addEventListener("click", () => {
       this.open(!this.isOpen);
       if (!this.isOpen) return;
@@ -45,41 +57,57 @@ export class WherePanel {
     });
   }
 
+  /** Whether what the columns hold is shown, and not the line of the `where` alone. */
   get isOpen() {
+    return this.isSeen && !this.#form.classList.contains("brief");
+  }
+
+  get isSeen() {
     return !this.#form.hidden;
   }
 
+  /** @param {boolean} isOpen */
   open(isOpen) {
     this.#form.hidden = !isOpen;
+    this.#form.classList.remove("brief");
     this.#button.setAttribute("aria-expanded", String(isOpen));
   }
 
+  /** The line alone, where nothing is open: the images stay in sight. */
+  #tell() {
+    if (this.isSeen) return;
+    this.#form.hidden = false;
+    this.#form.classList.add("brief");
+    this.#form.classList.remove("writing");
+  }
+
+  /** @param {State} state */
   show({ where, minZ }) {
     this.#where.value = where;
     this.#minZ.value = minZ === null ? "" : String(minZ);
     this.#button.classList.toggle("used", Boolean(where) || minZ !== null);
     this.complain(null);
-    if (where) this.open(true);
+    if (where) this.#tell();
     this.#offer();
   }
 
-  /** @param {?Error} error of the server, on where or min_z */
+  /** @param {?Failure} error of the server, on where or min_z */
   complain(error) {
     this.#problem.textContent = error ? sentence(error.message, error.field) : "";
     this.#where.setAttribute("aria-invalid", String(error?.field === "where"));
     this.#minZ.setAttribute("aria-invalid", String(error?.field === "min_z"));
-    if (error) this.open(true);
+    if (error) this.#tell();
   }
 
-  /** @param {{name: string, type: string}[]} columns */
+  /** @param {Answers.Column[]} columns */
   offer(columns) {
     this.#columns = columns.filter(({ type }) => type !== "bytes");
     this.#offer();
   }
 
-  /** @param {Object[]} facets as they were counted: what a column's values are completed from */
+  /** @param {Answers.Facet[]} facets as they were counted: what a column's values are completed from */
   offerValues(facets) {
-    for (const { name, values } of facets) if (values) this.#facets.set(name, values.map(({ value }) => value));
+    for (const { name, kind, values } of facets) if (kind !== "range") this.#facets.set(name, (values ?? []).map(({ value }) => value));
     this.#offer();
   }
 
@@ -89,41 +117,60 @@ export class WherePanel {
 
   /** The columns that go on with the word before the cursor; behind a column and a sign its values. */
   #offer() {
+    this.#redrawn.draw(() => byId("columns").replaceChildren(...this.#offered()));
+  }
+
+  #offered() {
     const before = this.#where.value.slice(0, this.#where.selectionStart ?? undefined);
     const text = this.#fittingValues(before);
     if (text) {
       const { begun, values } = text;
-      return byId("columns").replaceChildren(...values.map((value) => this.#value(value, begun)));
+      return values.map((value) => this.#value(value, begun));
     }
-    const word = WORD.exec(before)[0].toLowerCase();
+    const word = (WORD.exec(before)?.[0] ?? "").toLowerCase();
     const fitting = word ? this.#columns.filter(({ name }) => name.toLowerCase().startsWith(word)) : [];
     const isNamed = fitting.length === 1 && fitting[0].name.toLowerCase() === word;
     const shown = fitting.length && !isNamed ? fitting : this.#columns.filter(({ name }) => !RARE.has(name));
-    byId("columns").replaceChildren(...shown.map((column) => this.#column(column, shown === fitting ? word : "")));
+    return shown.map((column) => this.#column(column, shown === fitting ? word : ""));
   }
 
+  /**
+   * @param {Answers.Column} column
+   * @param {string} word
+   */
   #column({ name, type }, word) {
     return button({ class: "column", title: `${name}: ${type}` }, () => this.#insert(name, word), name);
   }
 
-  /** @returns {?{begun: ?string, values: (string|boolean)[]}} begun: the text so far; null: no value is being written */
+  /**
+   * @param {string} before
+   * @returns {?{begun: ?string, values: Value[]}} begun: the text so far; null: no value is being written
+   */
   #fittingValues(before) {
     const found = TEXT.exec(before);
     if (!found) return null;
     const name = found[1].startsWith('"') ? found[1].slice(1, -1).replaceAll('""', '"') : found[1];
-    const known = this.#facets.get([...this.#facets.keys()].find((each) => each.toLowerCase() === name.toLowerCase()));
+    const [, known] = [...this.#facets].find(([each]) => each.toLowerCase() === name.toLowerCase()) ?? [];
     const begun = found[2] ?? null;
     const wanted = (begun ?? "").replaceAll("''", "'").toLowerCase();
-    const fits = (value) => (begun === null || typeof value === "string") && String(value).toLowerCase().startsWith(wanted);
+    const fits = (/** @type {Value} */ value) => (begun === null || typeof value === "string") && String(value).toLowerCase().startsWith(wanted);
     const values = (known ?? []).filter(fits).slice(0, VALUES_SHOWN);
     return values.length ? { begun, values } : null;
   }
 
+  /**
+   * @param {Value} value
+   * @param {?string} begun
+   */
   #value(value, begun) {
     const shown = value === "" ? "(empty)" : String(value);
     return button({ class: "column", title: `The value ${shown}` }, () => this.#write(value, begun), shown);
   }
 
+  /**
+   * @param {Value} value
+   * @param {?string} begun
+   */
   #write(value, begun) {
     const end = this.#where.selectionStart ?? this.#where.value.length;
     const start = begun === null ? end : end - begun.length - 1;
@@ -135,6 +182,10 @@ export class WherePanel {
     this.#offer();
   }
 
+  /**
+   * @param {string} name
+   * @param {string} word
+   */
   #insert(name, word) {
     const end = this.#where.selectionStart ?? this.#where.value.length;
     const before = this.#where.value.slice(0, end - word.length);

@@ -3,10 +3,19 @@
  * Values in, values out: knows neither the document nor the server.
  */
 
+/**
+ * @typedef {string|boolean} Value
+ * @typedef {{name: string, kind: Answers.Facet["kind"]}} Column
+ */
+
 const WORD = /[A-Za-z_]/;
 
-/** @returns {string[]} a row passes the whole if it passes each; the whole alone where an OR joins its outermost parts */
+/**
+ * @param {string} where
+ * @returns {string[]} a row passes the whole if it passes each; the whole alone where an OR joins its outermost parts
+ */
 export function termsOf(where) {
+  /** @type {string[]} */
   const terms = [];
   let [depth, start, isBetween, isOr] = [0, 0, false, false];
   for (let at = 0; at < where.length; at += 1) {
@@ -16,7 +25,7 @@ export function termsOf(where) {
     } else if (sign === "(" || sign === ")") {
       depth += sign === "(" ? 1 : -1;
     } else if (WORD.test(sign)) {
-      const word = /^\w+/.exec(where.slice(at))[0].toUpperCase();
+      const word = (/^\w+/.exec(where.slice(at))?.[0] ?? sign).toUpperCase();
       if (depth === 0 && word === "BETWEEN") isBetween = true;
       else if (depth === 0 && word === "OR") isOr = true;
       else if (depth === 0 && word === "AND" && isBetween) isBetween = false;
@@ -32,6 +41,10 @@ export function termsOf(where) {
   return isOr ? [`(${whole})`] : [...terms, where.slice(start).trim()].filter(Boolean);
 }
 
+/**
+ * @param {string} text
+ * @param {number} start
+ */
 function endOfQuoted(text, start) {
   const end = text.indexOf(text[start], start + 1);
   return end < 0 ? text.length : end; // a quote in it is written twice: two texts side by side
@@ -40,16 +53,25 @@ function endOfQuoted(text, start) {
 const PLAIN = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/;
 const KEYWORD = /(^|\.)(and|or|not|in|like|ilike|between|is|null|true|false)(\.|$)/i;
 
-/** A column as SQL names it. */
+/**
+ * A column as SQL names it.
+ * @param {string} name
+ */
 export const columnName = (name) => (PLAIN.test(name) && !KEYWORD.test(name) ? name : `"${name.replaceAll('"', '""')}"`);
 
+/** @param {Value} value */
 export const literal = (value) => (typeof value === "boolean" ? String(value).toUpperCase() : `'${value.replaceAll("'", "''")}'`);
+/** @param {number|string} value */
 const limit = (value) => {
   if (typeof value === "number") return String(value);
   return `${/(Z|[+-]\d\d:\d\d)$/.test(value) ? "TIMESTAMPTZ" : "TIMESTAMP"} '${value}'`;
 };
 
-/** What chooses these values of a column; none: nothing does. */
+/**
+ * What chooses these values of a column; none: nothing does.
+ * @param {Column} facet
+ * @param {Value[]} values
+ */
 function termOfValues({ name, kind }, values) {
   const column = columnName(name);
   if (!values.length) return null;
@@ -58,12 +80,20 @@ function termOfValues({ name, kind }, values) {
   return some.length === 1 ? some[0] : `(${some.join(" OR ")})`;
 }
 
-/** The values of a facet that a `where` chooses, as this panel wrote it. */
+/**
+ * The values of a facet that a `where` chooses, as this panel wrote it.
+ * @param {string} where
+ * @param {Column} facet
+ */
 export function chosenValues(where, facet) {
   const own = termsOf(where).find((term) => isOfValues(term, facet));
   return own ? literalsOf(own) : [];
 }
 
+/**
+ * @param {string} term
+ * @returns {Value[]}
+ */
 function literalsOf(term) {
   const inside = term.replace(/^\(|\)$/g, "");
   const found = [...inside.matchAll(/"(?:[^"]|"")*"|'((?:[^']|'')*)'|\b(TRUE|FALSE)\b/g)];
@@ -72,9 +102,18 @@ function literalsOf(term) {
     .map(([, text, truth]) => (truth ? truth === "TRUE" : text.replaceAll("''", "'")));
 }
 
+/**
+ * @param {string} term
+ * @param {Column} facet
+ */
 const isOfValues = (term, facet) => termOfValues(facet, literalsOf(term)) === term;
 
-/** @returns {string} the `where` with these values of a facet chosen, and no others */
+/**
+ * @param {string} where
+ * @param {Column} facet
+ * @param {Value[]} values
+ * @returns {string} the `where` with these values of a facet chosen, and no others
+ */
 export function withValues(where, facet, values) {
   const others = termsOf(where).filter((term) => !isOfValues(term, facet));
   const own = termOfValues(facet, values);
@@ -83,8 +122,13 @@ export function withValues(where, facet, values) {
 
 /** @typedef {{low: ?(number|string), high: ?(number|string), isClosed: boolean}} Range null: no end; isClosed: high is in it */
 
-/** @returns {Range} of a facet, as this panel wrote it */
+/**
+ * @param {string} where
+ * @param {{name: string}} facet
+ * @returns {Range} of a facet, as this panel wrote it
+ */
 export function chosenRange(where, { name }) {
+  /** @type {Range} */
   const range = { low: null, high: null, isClosed: false };
   for (const term of termsOf(where)) {
     const found = limitOf(term, name);
@@ -94,6 +138,10 @@ export function chosenRange(where, { name }) {
   return range;
 }
 
+/**
+ * @param {string} term
+ * @param {string} name
+ */
 function limitOf(term, name) {
   const column = `${columnName(name)} `;
   if (!term.startsWith(column)) return null;
@@ -101,7 +149,11 @@ function limitOf(term, name) {
   return found && { sign: found[1], value: found[2] === undefined ? found[3] : Number(found[2]) };
 }
 
-/** @param {Range} range */
+/**
+ * @param {string} where
+ * @param {{name: string}} facet
+ * @param {Range} range
+ */
 export function withRange(where, { name }, { low, high, isClosed }) {
   const column = columnName(name);
   const others = termsOf(where).filter((term) => limitOf(term, name) === null);

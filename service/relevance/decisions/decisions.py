@@ -9,8 +9,9 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from indexer.errors import BadRequest, LakeDamaged, WhereError
+from indexer.errors import BadRequest, LakeDamaged, UnknownRow, WhereError
 from indexer.report import Progress
 from service.formats.exporting import ExportReport, export
 from service.formats.image_bytes import reader_of
@@ -26,15 +27,19 @@ from service.relevance.decisions.answers import (
 )
 from service.relevance.decisions.handover import Items, handover_of
 from service.relevance.decisions.ledger import nearest_known
+from service.relevance.decisions.one_row import RowDecided, read_row
+from service.relevance.decisions.score_counts import BINS, ScoreCounts, count_scores
 from service.relevance.decisions.store import FilterStore
 from service.relevance.definition import Definition
 from service.relevance.labels.book import LabelBook
 from service.relevance.promise.applying import decided_by_score
+from service.relevance.promise.audit import Audit
 from service.relevance.promise.auditing import Auditing
 from service.relevance.scoring.scored_rows import rows_to_label
 from service.relevance.scoring.scorer import Scored, understood
 from service.search.decided import DECISIONS, DecidedBy, Decision
 from service.search.ledgers import applied_version, check_ledger, read
+from service.search.score_bins import check_bins
 
 ORDERS = ("line", "random", "people")
 # of a ledger's columns, what is handed over
@@ -203,6 +208,30 @@ class Decisions:
         report.skipped.extend(items.missing)
         return report
 
+    def row(self, row_id: int, version: int | None = None) -> RowDecided:
+        """What was decided of one image, and what people say of it now.
+
+        Of an image that is gone since, too, as long as the ledger has it.
+
+        :param version: that decided it; None: the one that was applied last, if any was.
+        :raises UnknownRow: if neither the lake nor the ledger has it; BadRequest: if this version
+            was not applied; LakeDamaged: if the ledger cannot be read.
+        """
+        number, decided = None, None
+        try:
+            definition = self.version(version)
+        except BadRequest:
+            if version is not None:
+                raise
+        else:
+            self.check(definition)
+            number = definition.version
+            decided = read_row(self._folder, number, row_id)
+        if decided is None and self._lake.snapshot.find(row_id) is None:
+            raise UnknownRow(self._lake.folder.name, row_id)
+        answer = self._book.answers().get(row_id)
+        return RowDecided.of(self._name, number, row_id, decided, answer)
+
     def samples(
         self,
         decision: str,
@@ -235,10 +264,8 @@ class Decisions:
             raise BadRequest("offset", f"{offset} is below 0")
         table = self._table(definition, [decision])
         # People's own answers stand wherever they score: they are near no line.
-        ledger = self.ledger(definition, ["label", "decision"])
-        is_by_score = decided_by_score(audit, ledger["label"].to_pylist())
-        is_wanted = np.asarray(pc.equal(ledger["decision"], decision))
-        by_score = np.flatnonzero(is_by_score[is_wanted])
+        decisions, is_by_score = self._by_score(definition, audit)
+        by_score = np.flatnonzero(is_by_score[decisions == decision])
         if order == "random":
             places = np.random.default_rng(seed).permutation(table.num_rows)
         else:
@@ -272,3 +299,23 @@ class Decisions:
                 for row in rows_to_label(snapshot, list(chosen), scored, definition.calibration)
             ),
         )
+
+    def scores(self, bins: int = BINS) -> ScoreCounts:
+        """How the scores of all images lie that the version applied last decided, and its line.
+
+        :param bins: at most so many, 4 to 1,000.
+        :raises BadRequest: if nothing was applied yet, or bins is out of range.
+        """
+        check_bins(bins)
+        definition = self.last()
+        audit = self._auditing.of(definition)
+        return count_scores(definition, audit.scores, *self._by_score(definition, audit), bins)
+
+    def _by_score(
+        self, definition: Definition, audit: Audit
+    ) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+        """(n,) each: the ledger's decisions, and whether the score made them."""
+        ledger = self.ledger(definition, ["label", "decision"])
+        said = pc.is_in(ledger["label"], pa.array(["yes", "no"]))
+        decisions = np.asarray(ledger["decision"], object)
+        return decisions, decided_by_score(audit, ~np.asarray(said, bool))

@@ -151,7 +151,7 @@ class Items:
         answer = self._answers.get(row_id)
         if answer is None or label is None:
             return None
-        said = sorted(
-            who for who, what in answer.labellers.items() if what == label and who != UNNAMED
-        )
-        return ", ".join(said) or None
+        said = {who for who, what in answer.labellers.items() if what == label}
+        if answer.settled is not None and answer.label == label:
+            said.add(answer.settled)
+        return ", ".join(sorted(said - {UNNAMED})) or None

@@ -17,8 +17,10 @@ t s / 2 at most, and added to p.q by a few more numbers of q. So of a vector who
 p.q is no lower than what `Rough.least` says of b.
 
 Single precision rounds by u = 2^-24 of a number, and a sum of d products by d u |x| |y|, as in
-(3.5) of Higham, "Accuracy and Stability of Numerical Algorithms", 2nd edition. x.y, x.c, |e| and
-|x - c| are such sums of numbers that are at most (|x| + |c|) (|y| + |c|), which is added for each.
+(3.5) of Higham, "Accuracy and Stability of Numerical Algorithms", 2nd edition, where no product is
+too small for a normal number; lengths are taken a little larger than they are, which makes up for
+that. x.y, x.c, |e| and |x - c| are such sums of numbers that are at most (|x| + |c|) (|y| + |c|),
+which is added for each.
 """
 
 from __future__ import annotations
@@ -44,6 +46,9 @@ FOLD = 16  # vectors in a group, see `Rough`
 _MOST = 127
 _MOST_ADDED = 63  # numbers of q beside those of y, and 1: of 512 dimensions AMX makes 576 anyway
 _ROUNDED = 2.0**-24
+# A square below 2^-126 may be lost, of each of 4,096 numbers. And of two lengths of no less, what a
+# product of that size may lose is in the error of sums, too.
+_LOST_IN_SQUARES = 2.0**-56
 _ROOM = 1 + 1e-3  # what is worked out of lengths rounds, too
 _ROWS = 256  # rounded at once: what is worked on stays in the cache
 
@@ -203,7 +208,8 @@ def _tensor(numbers: Bytes) -> numkong.Tensor:
 
 
 def _lengths(rows: Vectors) -> Numbers:
-    return np.asarray(np.sqrt(np.vecdot(rows, rows)), np.float32)
+    """No less than they are, also where squares are too small for single precision."""
+    return np.asarray(np.sqrt(np.vecdot(rows, rows)), np.float32) + np.float32(_LOST_IN_SQUARES)
 
 
 def _longest(rows: Vectors) -> float:

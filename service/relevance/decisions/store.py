@@ -164,7 +164,7 @@ class FilterStore:
         :raises LakeError: as for `add`, and then there is neither.
         """
         records = [] if book is None else book.copied(row_of)
-        path = self._add(definition, mark_of(record.to_json() for record in records))
+        path = self._add(definition, mark_of(record.to_line() for record in records))
         try:
             LabelBook(path.parent, is_held=False).receive(records)
         except (
@@ -320,7 +320,7 @@ class FilterStore:
             damaged = folder / f"labels-{ULID()}.damaged" if data else None
             if damaged:
                 write_file(damaged, data)
-            bodies = [record.to_json() for record in kept]
+            bodies = [record.to_line() for record in kept]
             replace_file(book.path, lines_of(bodies))
             mark = None if latest.checks is None else latest.checks.labels
             missing = max(0, mark.lines - len(kept) - len(lost)) if mark else 0

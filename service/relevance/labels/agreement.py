@@ -6,6 +6,7 @@ disagree more than that. A skip is no answer, so it is left out of both.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,36 +38,84 @@ class Conflict(AsJson):
 
 
 @dataclass(frozen=True, slots=True)
+class Settled(AsJson):
+    """A row on which labellers disagreed, until somebody decided it."""
+
+    row_id: int
+    uri: str | None  # None: the row is gone
+    labellers: Mapping[str, str]  # what each of them says, by name
+    label: str  # yes or no: what counts
+    by: str  # who decided
+
+
+@dataclass(frozen=True, slots=True)
 class Agreement(AsJson):
     """The labels of a book seen side by side."""
 
     labellers: int
     rows: int  # that at least two labellers answered yes or no
+    agreed: int  # of them, those that all of their labellers answered alike
     alpha: float | None  # Krippendorff's, nominal; None where chance cannot be told apart
     pairs: tuple[Pair, ...]  # that share a row, by name
-    conflicts: tuple[Conflict, ...]  # by row_id
+    conflicts: tuple[Conflict, ...]  # that nobody has settled, by row_id
+    settled: tuple[Settled, ...]  # by row_id
+    # Names that differ in capitals or in how an accent is written alone: perhaps one person's, who
+    # agrees with nobody but herself then. Nobody's answers are joined for it.
+    alike: tuple[tuple[str, ...], ...]
 
     @classmethod
     def of(cls, answers: Mapping[int, Answer], uris: Mapping[int, str]) -> Agreement:
-        """:param uris: row_id -> uri, at least of rows in conflict that are not gone."""
+        """:param uris: row_id -> uri, at least of rows in conflict, settled or not, that are not
+        gone.
+        """
         by_row = [_said(answer) for _, answer in sorted(answers.items())]
         names = sorted({name for said in by_row for name in said})
         pairs = (_pair(by_row, first, second) for first, second in combinations(names, 2))
         return cls(
             labellers=len(names),
             rows=sum(len(said) > 1 for said in by_row),
+            agreed=sum(len(said) > 1 and len(set(said.values())) == 1 for said in by_row),
             alpha=krippendorff_alpha([list(said.values()) for said in by_row]),
             pairs=tuple(pair for pair in pairs if pair.rows),
             conflicts=tuple(
                 Conflict(each.row_id, uris.get(each.row_id), dict(sorted(each.labellers.items())))
                 for each in conflicts(answers)
             ),
+            settled=tuple(
+                Settled(
+                    each.row_id,
+                    uris.get(each.row_id),
+                    dict(sorted(each.labellers.items())),
+                    each.label,
+                    each.settled or "",
+                )
+                for each in settled(answers)
+            ),
+            alike=alike(name for answer in answers.values() for name in answer.labellers),
         )
 
 
 def conflicts(answers: Mapping[int, Answer]) -> tuple[Answer, ...]:
-    """The rows where one labeller says yes and another no, by row_id."""
+    """The rows where one labeller says yes and another no, and nobody has settled it, by row_id."""
     return tuple(answer for _, answer in sorted(answers.items()) if answer.label == "conflict")
+
+
+def settled(answers: Mapping[int, Answer]) -> tuple[Answer, ...]:
+    """The rows whose conflict somebody has settled, by row_id."""
+    return tuple(answer for _, answer in sorted(answers.items()) if answer.settled is not None)
+
+
+def person_of(name: str) -> str:
+    """The same for names that may be one person's: Ann and ann."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def alike(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """The names that may be one person's, of two and more; sorted."""
+    people: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        people.setdefault(person_of(name), []).append(name)
+    return tuple(tuple(each) for each in people.values() if len(each) > 1)
 
 
 def cohen_kappa(pairs: Iterable[tuple[str, str]]) -> float | None:

@@ -2,11 +2,10 @@
 
 `labels.jsonl`, one JSON object a line: `{"seq": 7, "row_id": 12, "label": "yes", "labeller": "ann",
 "at": "2026-...", "purpose": "teach"}`. `seq` counts up. An undo is a line too: it repeats the
-undone line's row, label, labeller and purpose, and names its seq in `undo`. A last field, `chain`,
-holds the lines together, see `chain.py`. Lines are appended under the book's own lock and fsynced
-before `add` returns, so that two processes, or a `sync` beside them, lose nothing. A crash can
-leave half a line at the end: readers pass over it, and the next writer cuts it off. Readers take no
-lock.
+undone line's row, label, labeller and purpose, and names its seq in `undo`. A line of purpose
+`settle` decides a conflict: it counts until it is taken back. A last field, `chain`, holds the
+lines together, see `chain.py`. Lines are appended under the book's own lock and fsynced before
+`add` returns, so that two processes, or a `sync` beside them, lose nothing.
 """
 
 from __future__ import annotations
@@ -16,27 +15,29 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from indexer.disk.chain import BrokenChain, Chain, rest_of
-from indexer.disk.durable import fsync_folder
-from indexer.disk.entries import append_file, open_file
+from indexer.disk.chain import BrokenChain
+from indexer.disk.chained_log import ChainedLog
 from indexer.disk.filter_checks import LabelsMark
-from indexer.disk.locks import acquire
+from indexer.disk.locks import held
 from indexer.errors import BadRequest, LakeDamaged, LakeError
 from indexer.fields import Fields
+from indexer.words import quoted
 from service.relevance.definition import LabelsUsed
 from service.relevance.labels.counted import Versions, way_out_of
 
 LABELS = ("yes", "no", "skip")
-PURPOSES = ("teach", "audit", "picked")
+PURPOSES = ("teach", "audit", "picked", "settle")
+SETTLE = "settle"  # the purpose of an answer that decides where people disagree
 UNNAMED = "unnamed"  # who labels without saying who it is
 LOCK_WAIT_S = 10.0
 MAX_LABELLER_CHARS = 64
+MOST_AT_ONCE = 100  # labels that one undo takes back: more than a person answers in one go
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class NewLabel:
     row_id: int
     label: str  # "yes", "no" or "skip"
     labeller: str = UNNAMED
-    purpose: str = "teach"  # "teach", "audit" or "picked"
+    purpose: str = "teach"  # "teach", "audit", "picked" or "settle"
 
     def __post_init__(self) -> None:
         if not 0 < self.row_id < 2**53:
@@ -58,6 +59,8 @@ class NewLabel:
             raise BadRequest("label", f"{self.label!r} is none of {', '.join(LABELS)}")
         if self.purpose not in PURPOSES:
             raise BadRequest("purpose", f"{self.purpose!r} is none of {', '.join(PURPOSES)}")
+        if self.purpose == SETTLE and self.label == "skip":
+            raise BadRequest("label", "a skip settles nothing: say yes or no, or leave it open")
         check_labeller(self.labeller)
 
 
@@ -73,7 +76,7 @@ class Record:
     purpose: str
     undo: int | None = None  # the seq of the line that this one takes back
 
-    def to_json(self) -> bytes:
+    def to_line(self) -> bytes:
         """A line without its chain."""
         document = {name: getattr(self, name) for name in self.__slots__ if name != "undo"}
         if self.undo is not None:
@@ -81,7 +84,7 @@ class Record:
         return json.dumps(document, ensure_ascii=False).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> Record:
+    def from_line(cls, data: bytes) -> Record:
         """:raises ValueError: if it is not a label."""
         fields = Fields.parse(data)
         seq, row_id = fields.whole("seq", 1), fields.whole("row_id", 1)
@@ -100,9 +103,12 @@ class Answer:
 
     row_id: int
     label: str  # "yes", "no", "skip"; "conflict" where one labeller says yes and another no
-    labellers: Mapping[str, str]  # each one's latest label, by name
+    # Each one's latest label, by name; without what settled a conflict, which was said in sight of
+    # the others' answers and so tells nothing of how far people agree.
+    labellers: Mapping[str, str]
     purpose: str  # of the row's first label that was not undone
     seq: int  # of its last one
+    settled: str | None = None  # who settled the row's conflict, as `label` says; None: nobody
 
 
 class LabelBook:
@@ -120,24 +126,38 @@ class LabelBook:
         self.path = self.folder / "labels.jsonl"
         self._threads = threading.RLock()
         self._counted = Versions(self.folder)
+        self._log = ChainedLog(
+            self.path,
+            parse=self._parse,
+            take=self._take,
+            forget=self._forget,
+            damaged=self._damaged,
+            unwritable=lambda error: _unwritable(self.path, error),
+        )
         self._forget()
 
     def _forget(self) -> None:
         self._records: list[Record] = []
-        self._chain = Chain()
         # row_id -> seq -> label that was not undone
         self._in_force: dict[int, dict[int, Record]] = {}
         self._answers: dict[int, Answer] = {}
         # Rows whose answer has to be worked out again, in the order of their lines: once for all
         # lines of a row, not for each.
         self._changed: dict[int, None] = {}
-        self._end = 0  # bytes read: up to the end of the last whole line
-        self._last_line = b""
-        self._inode = -1
 
-    def add(self, labels: Sequence[NewLabel]) -> list[Record]:
+    def add(
+        self,
+        labels: Sequence[NewLabel],
+        *,
+        only_open: bool = False,
+        only_disputed: bool = False,
+    ) -> list[Record]:
         """Append labels, all or none; they are on the disk when this returns.
 
+        :param only_open: leave out rows that another labeller has answered, as somebody may have
+            done since these were shown.
+        :param only_disputed: leave out rows on which people agree; a conflict that was settled may
+            be settled anew.
         :raises LakeError: if the filter is gone, the folder cannot be written or the disk is full.
         :raises LakeDamaged: if the book cannot be read.
         """
@@ -145,11 +165,15 @@ class LabelBook:
             return []
         with self._writing() as file:
             at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+            if only_open:
+                labels = [label for label in labels if not self._is_anothers(label)]
+            if only_disputed:
+                labels = [label for label in labels if self._is_disputed(label.row_id)]
             new = [
                 Record(seq, label.row_id, label.label, label.labeller, at, label.purpose)
                 for seq, label in enumerate(labels, self._next_seq)
             ]
-            self._append(file, new)
+            self._log.append(file, new)
         return new
 
     def undo(self, row_id: int | None = None, labeller: str | None = None) -> Record | None:
@@ -166,8 +190,72 @@ class LabelBook:
             record = self._last_in_force(row_id, labeller)
             if record is not None:
                 at = datetime.now().astimezone().isoformat(timespec="milliseconds")
-                self._append(file, [replace(record, seq=self._next_seq, at=at, undo=record.seq)])
+                self._log.append(
+                    file, [replace(record, seq=self._next_seq, at=at, undo=record.seq)]
+                )
             return record
+
+    def undo_all(self, row_ids: Sequence[int], labeller: str) -> list[Record]:
+        """Take back a labeller's last label in force of each row, all or none.
+
+        :returns: the labels taken back; of a row without one there is none.
+        :raises LakeError: as for `add`.
+        """
+        if self._is_empty():
+            return []
+        with self._writing() as file:
+            found = [self._last_in_force(row_id, labeller) for row_id in dict.fromkeys(row_ids)]
+            return self._take_back(file, [record for record in found if record is not None])
+
+    def undo_act(self, labeller: str | None = None) -> list[Record]:
+        """Take back all labels in force that were given at once with the last one, all or none; of
+        more than MOST_AT_ONCE, as of an import, the last one alone.
+
+        :param labeller: whose; None: whoever gave the last one.
+        :returns: the labels taken back, in their order; none where there is nothing to take back.
+        :raises LakeError: as for `add`.
+        """
+        if self._is_empty():
+            return []
+        with self._writing() as file:
+            last = self._last_in_force(None, labeller)
+            if last is None:
+                return []
+            # Lines of one `add` have one time, and lie one behind another.
+            act: list[Record] = []
+            for record in reversed(self._records[: last.seq]):
+                if record.at != last.at or record.undo is not None:
+                    break
+                is_theirs = record.labeller == last.labeller
+                if is_theirs and record.seq in self._in_force.get(record.row_id, ()):
+                    act.append(record)
+            # What was brought in by hundreds is no slip of the hand: of that the last one alone.
+            return self._take_back(file, act[::-1] if len(act) <= MOST_AT_ONCE else act[:1])
+
+    def _take_back(self, file: BinaryIO, records: Sequence[Record]) -> list[Record]:
+        at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        self._log.append(
+            file,
+            [
+                replace(record, seq=seq, at=at, undo=record.seq)
+                for seq, record in enumerate(records, self._next_seq)
+            ],
+        )
+        return list(records)
+
+    def _is_anothers(self, label: NewLabel) -> bool:
+        """Whether somebody else has answered its row; all who say no name may be others."""
+        there = self._in_force.get(label.row_id, {}).values()
+        is_named = label.labeller != UNNAMED
+        return any(not (is_named and record.labeller == label.labeller) for record in there)
+
+    def _is_disputed(self, row_id: int) -> bool:
+        """Whether people disagree on it, or did until it was settled."""
+        records = list(self._in_force.get(row_id, {}).values())
+        if not records:
+            return False
+        answer = _answer(records)
+        return answer.label == "conflict" or answer.settled is not None
 
     def _last_in_force(self, row_id: int | None, labeller: str | None) -> Record | None:
         records = (
@@ -186,7 +274,8 @@ class LabelBook:
         rows whose every label was undone are left out.
 
         A labeller's latest label of a row counts. Yes against no is a conflict; skip stands back
-        behind either.
+        behind either. What settled a conflict last decides the row, whatever is said of it later,
+        until it is taken back.
 
         :raises LakeDamaged: if a line, other than half a last one, is not a label or not the one
             that comes next, or lines are gone that a version of the filter was made with.
@@ -214,12 +303,12 @@ class LabelBook:
             return None
         with self._writing() as file:
             os.fsync(file.fileno())
-            return self._chain.mark
+            return self._log.chain.mark
 
     @property
     def unchained(self) -> int:
         """Lines that no chain holds yet: all are older versions', and none was added since."""
-        return 0 if self._chain.is_begun else self._chain.lines
+        return 0 if self._log.chain.is_begun else self._log.chain.lines
 
     def copied(self, row_of: Callable[[int], int | None] = lambda row_id: row_id) -> list[Record]:
         """The lines of this book for another filter's.
@@ -246,7 +335,7 @@ class LabelBook:
         """
         if records:
             with self._writing() as file:
-                self._append(file, records)
+                self._log.append(file, records)
 
     def _is_empty(self) -> bool:
         with self._threads:
@@ -265,14 +354,7 @@ class LabelBook:
         with self._threads, self.lock():
             if self._is_held:
                 self._refresh()  # which tells if the file is missing, before it is made anew
-            try:
-                file = append_file(self.path)
-            except OSError as error:
-                raise _unwritable(self.path, error) from None
-            with file:
-                self._read(file)
-                if os.fstat(file.fileno()).st_size > self._end:
-                    os.ftruncate(file.fileno(), self._end)
+            with self._log.writing() as file:
                 yield file
 
     @contextmanager
@@ -280,109 +362,41 @@ class LabelBook:
         """Keep others from writing this book; it can be read meanwhile."""
         if not self.folder.is_dir():
             raise _gone(self.folder)
-        path = self.folder / "labels.lock"
-        lock = acquire(
-            path,
+        no_locking = (
             f"{self.folder} lies on a file system without locks, so labels cannot be saved safely; "
-            "move the lake to a local disk",
-            wait_s=LOCK_WAIT_S,
+            "move the lake to a local disk"
         )
-        if lock is None:
-            raise LakeError(
-                f"{path} has been held by another process for {LOCK_WAIT_S:g} s; try again"
-            )
-        try:
+        with held(self.folder / "labels.lock", no_locking, wait_s=LOCK_WAIT_S):
             yield
-        finally:
-            lock.release()
-
-    def _append(self, file: BinaryIO, records: Sequence[Record]) -> None:
-        lines = list(self._chain.continued(record.to_json() for record in records))
-        first = self._end == 0
-        try:
-            _write_all(file, b"".join(lines))
-            os.fsync(file.fileno())
-            if first:
-                fsync_folder(self.folder)
-        except OSError as error:
-            with suppress(OSError):
-                os.ftruncate(file.fileno(), self._end)
-            raise _unwritable(self.path, error) from None
-        self._inode = os.fstat(file.fileno()).st_ino
-        with self._all_or_anew():
-            for record, line in zip(records, lines, strict=True):
-                self._chain.follow(line)
-                self._take(record, line)
 
     # -- reading
 
     def _refresh(self) -> None:
         # Before the lines: more may be added meanwhile, and counted by the next version.
         counted = self._counted.latest() if self._is_held else None
-        try:
-            with open_file(self.path, buffering=0) as file:
-                self._read(file)
-        except FileNotFoundError:
-            self._forget()
-        except OSError as error:
-            raise LakeDamaged(str(self.path), error.strerror or str(error)) from None
+        self._log.refresh()
         if counted is not None:
-            counted.check(self._chain, self.path)
+            counted.check(self._log.chain, self.path)
 
-    def _read(self, file: BinaryIO) -> None:
-        """Take what came since the last call;
-        all, where the file is another, or does not go on where we left it.
-        """
-        status = os.fstat(file.fileno())
-        if status.st_ino != self._inode or not self._goes_on(file):
-            self._forget()
-            self._inode = status.st_ino
-        file.seek(self._end)
-        *lines, half = _read_all(file).split(b"\n")
-        with self._all_or_anew():
-            for line in lines:
-                self._take(self._parsed(line + b"\n"), line + b"\n")
-            if rest_of(half):
-                raise self._damaged(ValueError("it does not end with a line feed"), half)
-
-    @contextmanager
-    def _all_or_anew(self) -> Iterator[None]:
-        """Whatever stops us half-way, Ctrl-C too, the next call reads from the start."""
-        try:
-            yield
-        except BaseException:
-            self._forget()
-            raise
-
-    def _goes_on(self, file: BinaryIO) -> bool:
-        """Whether the last line we read is still there:
-        a writer whose disk was full takes back what it half wrote.
-        """
-        file.seek(self._end - len(self._last_line))
-        return file.read(len(self._last_line)) == self._last_line
-
-    def _parsed(self, line: bytes) -> Record:
-        try:
-            record = Record.from_json(self._chain.follow(line))
-            if record.seq < self._next_seq:
-                raise ValueError(f"seq {record.seq} comes after {self._next_seq - 1}")
-            return record
-        except ValueError as error:
-            raise self._damaged(error, line) from None
+    def _parse(self, body: bytes) -> Record:
+        record = Record.from_line(body)
+        if record.seq < self._next_seq:
+            raise ValueError(f"seq {record.seq} comes after {self._next_seq - 1}")
+        return record
 
     def _damaged(self, error: ValueError, line: bytes) -> LakeDamaged:
         """:param line: the one after those that were taken."""
         reason = f"{error}" if isinstance(error, BrokenChain) else f"is not a label ({error})"
         # One that older versions wrote can be repaired by hand.
-        is_chained = isinstance(error, BrokenChain) or b'"chain"' in line or self._chain.is_begun
+        is_chained = (
+            isinstance(error, BrokenChain) or b'"chain"' in line or self._log.chain.is_begun
+        )
         way_out = way_out_of(self.folder) if is_chained else "repair that line, or take it out"
         number = len(self._records) + 1
         return LakeDamaged(str(self.path), f"line {number} {reason}; {way_out}")
 
-    def _take(self, record: Record, line: bytes) -> None:
+    def _take(self, record: Record) -> None:
         self._records.append(record)
-        self._end += len(line)
-        self._last_line = line
         row = self._in_force.setdefault(record.row_id, {})
         if record.undo is None:
             row[record.seq] = record
@@ -426,20 +440,22 @@ def check_labeller(name: str) -> str:
     if not (0 < len(name) <= MAX_LABELLER_CHARS and name.isprintable() and name == name.strip()):
         raise BadRequest(
             "labeller",
-            f"{name!r} is not 1 to {MAX_LABELLER_CHARS} printable characters, without spaces around them",
+            f"{quoted(name)} is not 1 to {MAX_LABELLER_CHARS} printable characters, without spaces around them",
         )
     return name
 
 
 def _answer(records: Sequence[Record]) -> Answer:
     """:param records: the labels of one row in force, oldest first; at least one."""
-    labellers = {record.labeller: record.label for record in records}
+    labellers = {record.labeller: record.label for record in records if record.purpose != SETTLE}
+    settled = next((record for record in reversed(records) if record.purpose == SETTLE), None)
     return Answer(
         records[0].row_id,
-        _together(labellers.values()),
+        _together(labellers.values()) if settled is None else settled.label,
         labellers,
         records[0].purpose,
         records[-1].seq,
+        None if settled is None else settled.labeller,
     )
 
 
@@ -448,16 +464,6 @@ def _together(labels: Iterable[str]) -> str:
     if len(said) > 1:
         return "conflict"
     return said.pop() if said else "skip"
-
-
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:  # a write may take less than it is given
-        rest = rest[file.write(rest) :]
-
-
-def _read_all(file: BinaryIO) -> bytes:
-    return b"".join(iter(lambda: file.read(1 << 20), b""))
 
 
 def _unwritable(path: Path, error: OSError) -> LakeError:

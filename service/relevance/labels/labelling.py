@@ -16,7 +16,7 @@ from indexer.errors import BadRequest, UnknownRow
 from service.formats.incoming import FileProblem, IncomingLabels, plain_name
 from service.formats.read_labels import read_labels
 from service.relevance.as_json import AsJson, told
-from service.relevance.labels.book import UNNAMED, LabelBook, NewLabel
+from service.relevance.labels.book import SETTLE, UNNAMED, LabelBook, NewLabel
 from service.relevance.labels.label_imports import CONTRADICTED, contradicted, labels_of, signed
 from service.relevance.labels.row_names import RowNames
 from service.snapshot.snapshot import Snapshot
@@ -71,16 +71,28 @@ class Labelling:
         self._snapshots = snapshots
         self._purpose_of = purpose_of
 
-    def save(self, labels: Sequence[Mapping[str, Any]]) -> tuple[int, list[Problem]]:
+    def save(
+        self,
+        labels: Sequence[Mapping[str, Any]],
+        *,
+        only_open: bool = False,
+        settle: bool = False,
+    ) -> tuple[int, list[Problem], list[int]]:
         """Save answers, each {"row_id" or "uri", "label": yes/no/skip, "labeller"?}.
 
-        :returns: how many were saved, and what was of no use.
+        :param only_open: pass over rows that another labeller has answered.
+        :param settle: each decides a row on which people disagree; of another it is of no use.
+        :raises BadRequest: if both are said.
+        :returns: how many were saved, what was of no use, and the row_ids passed over.
         """
+        if only_open and settle:
+            raise BadRequest("settle", "say settle or only_open, and not both")
         new: dict[int, NewLabel] = {}
         problems = []
         for index, entry in enumerate(labels):
             try:
-                new[index] = self._new_label(entry)
+                label = self._new_label(entry)
+                new[index] = replace(label, purpose=SETTLE) if settle else label
             except (BadRequest, UnknownRow) as error:
                 problems.append(Problem(index, str(error)))
         unsigned = {index: label for index, label in new.items() if not signed(label.labeller)}
@@ -89,7 +101,17 @@ class Labelling:
             if label.row_id in unclear:
                 problems.append(Problem(index, CONTRADICTED))
                 del new[index]
-        return self._add(list(new.values())), sorted(problems, key=attrgetter("index"))
+        records = self._book.add(list(new.values()), only_open=only_open, only_disputed=settle)
+        taken = {record.row_id for record in records}
+        if settle:
+            agreed = {index: each for index, each in new.items() if each.row_id not in taken}
+            for index, each in agreed.items():
+                message = f"row {each.row_id} has no conflict to settle; answer it without settle"
+                problems.append(Problem(index, message))
+                del new[index]
+        passed = [each.row_id for each in new.values() if each.row_id not in taken]
+        in_order = sorted(problems, key=attrgetter("index"))
+        return len(records), in_order, list(dict.fromkeys(passed))
 
     def save_file(
         self, path: str | Path, labeller: str, format: str = "csv", root: str | None = None
@@ -129,7 +151,10 @@ class Labelling:
         saved = self._add(list(new.values()))
         answers = self._book.answers()
         for row_id in new:
-            if answers[row_id].label != "yes":
+            if (by := answers[row_id].settled) and answers[row_id].label != "yes":
+                message = f"its yes is saved, but {by} settled it as a no; settle it anew: lakesift filter settle"
+                problems.append(NamedProblem(f"row {row_id}", message))
+            elif answers[row_id].label != "yes":
                 others = ", ".join(
                     who for who, what in answers[row_id].labellers.items() if what == "no"
                 )

@@ -97,6 +97,6 @@ def _in_order(lines: list[_Line]) -> tuple[list[Record], list[int]]:
 
 def _record(body: bytes) -> Record | None:
     try:
-        return Record.from_json(body)
+        return Record.from_line(body)
     except ValueError:
         return None

@@ -18,6 +18,7 @@ from service.relevance.definition import Target, Thresholds
 from service.relevance.promise import plan
 from service.relevance.promise.audit import ANSWERED, Audit
 from service.relevance.promise.counting import Counted, count, line_of
+from service.relevance.promise.goal import Goal
 from service.relevance.promise.martingale import (
     UNKNOWN,
     Evidence,
@@ -26,7 +27,7 @@ from service.relevance.promise.martingale import (
     weigh,
     weigh_at,
 )
-from service.relevance.promise.promise import Chain, Known, chains
+from service.relevance.promise.promise import Chain, Known, Spared, chains
 from service.relevance.promise.tail import TAIL, Tail, spared_by_plan, tail_of
 from service.relevance.scoring.calibration import Calibration
 
@@ -83,6 +84,31 @@ class Standing:
         return bool(self.chains) and all(
             self.best_cut(chain, evidence) is not None for chain, evidence in pairs
         )
+
+    @property
+    def sure(self) -> float | None:
+        """How sure it is by now, in [0, 1], that what is wanted holds where next to nothing is
+        dropped: it never falls from one answer to the next. See `retarget.py` for why this
+        confidence may be told at every look. None where the tail is assumed.
+        """
+        if self.counted is not None:
+            return float(self.holds)
+        if self.tail is not None or not self.chains:
+            return None
+        design = self.audit.design
+        found = []
+        for chain, evidence in zip(self.chains, self.evidence, strict=True):
+            last = chain.first_of(getattr(self.wanted, chain.kind))
+            # The adjusted p-value: no claim is believed before all that stand before it.
+            chance = float(np.exp(-evidence.best[: last + 1].min()))
+            found.append(1 - chance * len(self.chains) / design.delta(0.0))
+        return max(0.0, min(found))
+
+    @property
+    def shown(self) -> dict[str, float | None]:
+        """The recall and precision that hold already with the wanted confidence, at any cut."""
+        pairs = zip(self.chains, self.evidence, strict=True)
+        return {chain.kind: chain.ladder_level(evidence) for chain, evidence in pairs}
 
     @property
     def more(self) -> tuple[int, int]:
@@ -207,14 +233,18 @@ def stand(
     # since.
     frozen = chains(design.target, audit.sizes, Known(0, 0), delta, likely)
     parts = [parts_for(audit.sizes, audit.shares, rates, chain.claims) for chain in frozen]
+    goals = goals_of(audit, rates, likely)
     evidence = tuple(
-        weigh(audit.sizes, audit.shares, strata, said, chain.claims, part)
-        for chain, part in zip(order, parts, strict=True)
+        weigh(audit.sizes, audit.shares, strata, said, chain.claims, part, goal)
+        for chain, part, goal in zip(order, parts, goals, strict=True)
     )
     hoped = None
     if tail is not None and likely is not None and likely.missed < tail.missed:
         chain = chains(design.target, audit.sizes, known, delta, likely)[0]
-        hoped = chain, weigh(audit.sizes, audit.shares, strata, said, chain.claims, parts[0])
+        hoped = (
+            chain,
+            weigh(audit.sizes, audit.shares, strata, said, chain.claims, parts[0], goals[0]),
+        )
     counted = count(audit, answers, said)
     return Standing(audit, known, order, evidence, rates, wanted, tail, hoped, counted)
 
@@ -241,13 +271,32 @@ def stand_at(
             said,
             chain.claims,
             parts_for(audit.sizes, audit.shares, rates, plan_.claims),
+            goal,
         )
-        for chain, plan_ in zip(order, frozen, strict=True)
+        for chain, plan_, goal in zip(order, frozen, goals_of(audit, rates), strict=True)
     ]
     return [
         Standing(audit, known, tuple(order), tuple(each), rates, design.target)
         for each in zip(*weighed, strict=True)
     ]
+
+
+def goals_of(audit: Audit, rates: Numbers, likely: Spared | None = None) -> list[Goal] | list[None]:
+    """What the stakes of each chain aim at, as it was fixed with the audit.
+
+    :param rates: (strata,), forecast before the audit; likely: as `spared_by_plan` gives it.
+    """
+    design = audit.design
+    begun = chains(
+        design.target,
+        audit.sizes,
+        audit.known_at_first,
+        design.delta(design.target.confidence),
+        likely,
+    )
+    if design.budget is None or not design.aims:
+        return [None] * len(begun)
+    return [Goal(design.budget, each.delta, rates, each.claims.constants) for each in begun]
 
 
 def _kinds(target: Target) -> int:
@@ -461,15 +510,14 @@ def overruled(
     return decided
 
 
-def decided_by_score(audit: Audit, labels: Sequence[str | None]) -> NDArray[np.bool_]:
+def decided_by_score(audit: Audit, is_open: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """bool, (n,): the rows whose side of the line is their score's, and no person's.
 
     Rows that were answered before the audit are kept where that answer was taken back, whatever
     they score.
 
-    :param labels: yes, no, skip, conflict or None of each row of the audit.
+    :param is_open: (n,), of each row of the audit: True where nobody said yes or no.
     """
-    is_open = np.array([label not in ("yes", "no") for label in labels], bool)
     return np.asarray(is_open & (audit.strata != ANSWERED))
 
 

@@ -55,6 +55,7 @@ class Design:
     aim: int | None  # the cut it is planned for: the first so many strata are kept
     assume: str | None = None  # what is to be assumed, where draws are shared out for that: "tail"
     one_in: int = 1  # the part of the filter's chance of error that its lake had; see `sharing.py`
+    aims: bool = False  # a part of the stakes aims at the budget; see `goal.py`
 
     def delta(self, confidence: float) -> float:
         """The chance of error that a promise of this confidence may take."""
@@ -196,6 +197,13 @@ class Audit:
         yes = int(np.count_nonzero((said == "yes") & was_yes))
         no = int(np.count_nonzero(said == "no"))
         return Known(yes, no, len(said) - yes - no)
+
+    @property
+    def known_at_first(self) -> Known:
+        """The rows answered before the audit, as they were answered then."""
+        inside = int(np.count_nonzero(self.strata == ANSWERED))
+        yes = 0 if self.yes_before is None else int(np.count_nonzero(self.yes_before))
+        return Known(yes, inside - yes)
 
     def answered(self, answers: Mapping[int, str]) -> tuple[Wholes, Wholes]:
         """int64, (m,) each: where the rows are that somebody has answered, and their row_ids.
@@ -352,7 +360,13 @@ def with_plan(
     """The same population, drawn with other shares."""
     numbers_of = tuple(float(share) for share in shares)
     design = replace(
-        audit.design, shares=numbers_of, aim=aim, planned=planned, budget=budget, assume=assume
+        audit.design,
+        shares=numbers_of,
+        aim=aim,
+        planned=planned,
+        budget=budget,
+        assume=assume,
+        aims=budget is not None,
     )
     return Audit(design, audit.row_ids, audit.scores, audit.strata, audit.yes_before)
 

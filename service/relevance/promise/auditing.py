@@ -20,6 +20,8 @@ from service.relevance.promise import audit as audits
 from service.relevance.promise import plan
 from service.relevance.promise.applying import Standing, forecast, stand
 from service.relevance.promise.audit import Audit
+from service.relevance.promise.budget import shares_within
+from service.relevance.promise.estimate import bounds_of_plan
 from service.relevance.promise.progress import PlanAnswer, PlanOption, Progress
 from service.relevance.promise.promise import Known, chains
 from service.relevance.promise.tail import TAIL, spared_by_plan
@@ -134,9 +136,14 @@ class Auditing:
         wanted = chains(definition.target, audit.sizes, audit.known(said), delta)
         found = plan.options(audit.sizes, rates, wanted[0]) if wanted else []
         left = int(audit.sizes.sum())
+        in_force = None if definition.audit is None else self.of(definition)
+        confidence = definition.target.confidence
+        least, most = bounds_of_plan(in_force, scored.row_ids, said, confidence)
         return PlanAnswer(
             rows=len(scored),
-            relevant=round(float(audit.sizes @ rates) + audit.known(said).yes),
+            at_least=least,
+            at_most=most,
+            confidence=None if most is None else confidence,
             options=tuple(
                 PlanOption(
                     dropped=option.dropped,
@@ -167,9 +174,11 @@ def planned(
     wanted = chains(target, audit.sizes, known, delta, spared)
     if not wanted:
         return audit
-    shares, option = plan.shares_of(
-        audit.sizes, forecast(audit, calibration), wanted, budget, spared
-    )
+    sizes, rates = audit.sizes, forecast(audit, calibration)
+    shares, option = plan.shares_of(sizes, rates, wanted, budget, spared)
+    if budget is not None and spared is None and len(wanted) == 1 and wanted[0].kind == "recall":
+        shares = shares_within(sizes, rates, wanted[0], budget, safe=shares)
+        option = None if option is None else plan.under(option, sizes, shares, rates, wanted[0])
     labels = None if option is None else int(np.ceil(option.labels))
     return audits.with_plan(
         audit, shares, None if option is None else option.cut, labels, budget, assume

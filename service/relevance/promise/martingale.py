@@ -40,6 +40,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from service.relevance.promise.goal import SHARE, Goal, hopes, run
+
 Numbers: TypeAlias = NDArray[np.float64]
 Wholes: TypeAlias = NDArray[np.int64]
 
@@ -130,9 +132,10 @@ def weigh(
     answers: Sequence[int],
     claims: Claims,
     parts: Numbers | None = None,
+    goal: Goal | None = None,
 ) -> Evidence:
     """The evidence of the first len(answers) draws for each claim. See `weigh_at`."""
-    return weigh_at([len(answers)], sizes, shares, strata, answers, claims, parts)[0]
+    return weigh_at([len(answers)], sizes, shares, strata, answers, claims, parts, goal)[0]
 
 
 def weigh_at(
@@ -143,6 +146,7 @@ def weigh_at(
     answers: Sequence[int],
     claims: Claims,
     parts: Numbers | None = None,
+    goal: Goal | None = None,
 ) -> list[Evidence]:
     """The evidence for each claim after so many draws, at every look, in one go.
 
@@ -152,12 +156,17 @@ def weigh_at(
     :param answers: YES, NO or UNKNOWN of each draw.
     :param parts: (claims, stakes), each claim's sum to 1: of the first capital, what goes to each
         stake; None: even.
+    :param goal: what a part of the first capital aims at (`goal.py`); None: all of it goes to the
+        fixed stakes.
     """
     said = np.asarray(answers, np.int64)
     drawn, relevant = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
     known = claims.constants.astype(np.float64)
     even = np.full((len(claims), len(STAKES)), 1 / len(STAKES))
     capital = np.log(even if parts is None else parts)
+    if goal is not None:
+        capital += np.log(1 - SHARE)
+    aimed = np.zeros(len(claims))  # the log of what the goal's gambler has, who began with 1
     best = np.where(_certain(claims, known, sizes), np.inf, 0.0)
     now = np.zeros(len(claims))
     found = []
@@ -174,10 +183,17 @@ def weigh_at(
         y = np.where(answer[:, None] == UNKNOWN, worst_answer, answer[:, None] == YES)
         gained = claims.gains[:, there].T * y
         after = known + np.cumsum(gained, axis=0)
-        logs = capital + np.cumsum(
-            _log_factors(shares, claims, after - gained, gained, left, one), axis=0
-        )
+        chances, weights = _chances_at(shares, left)
+        ratios = _ratios(claims, after - gained, gained, weights, one)
+        logs = capital + np.cumsum(np.log1p(STAKES * ratios[:, :, None]), axis=0)
         sums = _log_sum(logs)  # (draws, claims)
+        if goal is not None:
+            before = after - gained - claims.constants + goal.constants
+            yes = one * (answer == YES)[:, None]
+            so_far = drawn + np.cumsum(one, axis=0) - one, relevant + np.cumsum(yes, axis=0) - yes
+            hope = hopes(goal, claims.gains, chances, weights, before, *so_far, first=start)
+            reached = run(aimed, ratios, hope, goal.wanted)
+            sums, aimed = np.logaddexp(sums, np.log(SHARE) + reached), reached[-1]
         sums_or_certain = np.where(_certain(claims, after, left - one), np.inf, sums)
         best = np.maximum(best, sums_or_certain.max(axis=0))
         known, capital, now = after[-1], logs[-1], sums[-1]
@@ -197,27 +213,30 @@ def _blocks(looks: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield look, look
 
 
-def _log_factors(
-    shares: Numbers,
-    claims: Claims,
-    known: Numbers,
-    gained: Numbers,
-    left: Wholes,
-    one: NDArray[np.bool_],
-) -> Numbers:
-    """float64, (draws, claims, stakes): the log of 1 + k * Z / -Zmin; 0 where nothing can be lost.
+def _chances_at(shares: Numbers, left: Wholes) -> tuple[Numbers, Numbers]:
+    """float64, (draws, strata) each: the chance of each stratum, and its rows left over that.
 
-    :param known: (draws, claims), before each draw; gained: (draws, claims), by it; left: (draws,
-        strata), before it; one: (draws, strata), True at the stratum drawn.
+    :param left: (draws, strata), rows before each draw.
     """
     chances = np.where(left > 0, shares, 0.0)
     chances /= chances.sum(axis=1, keepdims=True)
-    weights = np.where(left > 0, left / np.where(chances > 0, chances, 1.0), 0.0)
+    return chances, np.where(left > 0, left / np.where(chances > 0, chances, 1.0), 0.0)
+
+
+def _ratios(
+    claims: Claims, known: Numbers, gained: Numbers, weights: Numbers, one: NDArray[np.bool_]
+) -> Numbers:
+    """float64, (draws, claims), from -1: Z / -Zmin; 0 where nothing can be lost.
+
+    :param known: (draws, claims), before each draw; gained: (draws, claims), by it; weights:
+        (draws, strata), as `_chances_at` gives them; one: (draws, strata), True at the stratum
+        drawn.
+    """
     dearest = (claims.gains * weights[:, None, :]).min(axis=2)  # (draws, claims)
     worst = known + np.minimum(dearest, 0.0)
     outcome = known + gained * weights[one][:, None]
     ratio = np.where(worst < 0, outcome / np.where(worst < 0, -worst, 1.0), 0.0)
-    return np.asarray(np.log1p(STAKES * np.maximum(ratio, -1.0)[:, :, None]))
+    return np.asarray(np.maximum(ratio, -1.0))
 
 
 def _certain(claims: Claims, known: Numbers, left: Wholes) -> NDArray[np.bool_]:

@@ -140,7 +140,7 @@ def shares_of(
         return np.asarray(sizes / max(rows, 1)), None
     shared = np.mean(every, axis=0)
     shared = np.asarray(shared / shared.sum())
-    return shared, None if aims[0] is None else _under(aims[0], sizes, shared, rates, wanted[0])
+    return shared, None if aims[0] is None else under(aims[0], sizes, shared, rates, wanted[0])
 
 
 def _hopeful(sizes: Wholes, rates: Numbers) -> Numbers:
@@ -153,7 +153,7 @@ def _hopeful(sizes: Wholes, rates: Numbers) -> Numbers:
     return np.where(rates < average * (1 - 1e-9), 1e-6, rates)
 
 
-def _under(option: Option, sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain) -> Option:
+def under(option: Option, sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain) -> Option:
     """The option with its labels as forecast for these shares, which serve other cuts too."""
     one = _claim(chain.claims, chain.cuts.index(option.cut, chain.first_of_target()))
     rate = float(growth(sizes, shares, rates, one, one.constants)[0])

@@ -43,6 +43,17 @@ class AuditProgress(AsJson):
     drops: int | None = field(
         metadata=told("How many of them apply would drop now; null: the promise does not hold.")
     )
+    sure: float | None = field(
+        metadata=told(
+            "How sure it is by now, from 0 to 1, that what is wanted holds if hardly anything is "
+            "dropped: it rises with the answers, and never falls. Null: the tail is assumed, or "
+            "there is nothing to draw a line between."
+        )
+    )
+    recall_shown: float | None = field(
+        metadata=told("The recall that holds already with the wanted confidence; null: none yet.")
+    )
+    precision_shown: float | None = field(metadata=told("Likewise of precision."))
     needs_ask: bool = field(
         metadata=told("Recall and precision hold, but at two lines: apply goes through with ask.")
     )
@@ -58,6 +69,9 @@ class AuditProgress(AsJson):
             budget=audit.design.budget,
             rows=len(audit.row_ids),
             drops=standing.drops(said),
+            sure=None if standing.sure is None else round(standing.sure, 4),
+            recall_shown=standing.shown.get("recall"),
+            precision_shown=standing.shown.get("precision"),
             needs_ask=standing.needs_ask,
             holds=standing.holds,
             still_needed=standing.still_needed,
@@ -122,7 +136,17 @@ class PlanAnswer(AsJson):
     """The arithmetic before anybody labels."""
 
     rows: int
-    relevant: int = field(metadata=told("A forecast of how many images are relevant."))
+    at_least: int = field(
+        metadata=told(
+            "So many images are relevant: what people said yes to, or more by the labels of the audit in force."
+        )
+    )
+    at_most: int | None = field(
+        metadata=told("No more are; null: not known, since no audit has labels yet.")
+    )
+    confidence: float | None = field(
+        metadata=told("The chance that both bounds hold, at least; null where at_most is.")
+    )
     options: tuple[PlanOption, ...]
 
 

@@ -53,7 +53,7 @@ def choose(material: Material) -> dict[str, tuple[Example, ...]]:
     yes = np.array([label == "yes" for label in material.labels], bool)
     scramble = hash_row_ids(material.scored.row_ids)
     asked = material.decided(ASK)
-    by_score = decided_by_score(material.audit, material.labels)
+    by_score = decided_by_score(material.audit, material.open_rows)
     chosen = {
         "found_below": _first(yes & (scores < line), -scores, MISSES),
         "kept_nearest": _first(material.kept & by_score, scores, NEAREST),

@@ -15,6 +15,7 @@ from indexer.disk.layout import Layout
 from indexer.disk.tables import read_skipped
 from service.relevance.definition import Examples
 from service.relevance.labels.book import labels_used
+from service.relevance.labels.spent import labels_spent
 from service.relevance.promise.applying import ASK, Refusal, apply
 from service.relevance.reporting import examples, noise, people, scores
 from service.relevance.reporting.costs import Misses, Prices, Saved, ask_band, most_missed, saved
@@ -53,7 +54,7 @@ def facts(material: Material, prices: Prices) -> Report:
         images=_images(material),
         promise=_promise(material),
         refusal=_refusal(material),
-        labels=people.labels_spent(material.records),
+        labels=labels_spent(material.records),
         misses=misses(material),
         prices=prices,
         saved=_saved(material, prices),
@@ -164,7 +165,7 @@ def _saved(material: Material, prices: Prices) -> Saved | None:
         dropped=int(material.dropped.sum()),
         asked=int(asked.sum()),
         asked_relevant=_expected(material, asked),
-        labels=people.labels_spent(material.records).given,
+        labels=labels_spent(material.records).given,
         misses=found,
     )
 
@@ -211,6 +212,7 @@ def _people(material: Material) -> People:
         alpha=found.alpha,
         pairs=found.pairs,
         conflicts=found.conflicts,
+        settled=found.settled,
         changed=people.changed_audit_labels(material.records, material.snapshot),
         wrong_answers=WrongAnswers(
             rows=doubles.rows,

@@ -72,7 +72,9 @@ def agreed_rows(answers: Mapping[int, Answer]) -> list[int]:
     return [
         row_id
         for row_id, answer in answers.items()
-        if answer.label in ("yes", "no") and list(answer.labellers.values()).count(answer.label) > 1
+        if answer.settled is None
+        and answer.label in ("yes", "no")
+        and list(answer.labellers.values()).count(answer.label) > 1
     ]
 
 

@@ -1,48 +1,16 @@
-"""Who said what: labels spent, agreement, conflicts,
-and answers to the audit that were taken back or changed.
-"""
+"""Who said what: agreement, conflicts, and answers to the audit that were taken back or changed."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from indexer.address import ADDRESS_COLUMNS
 from indexer.disk.rows import printed_places
 from service.relevance.as_json import AsJson
-from service.relevance.labels.agreement import Agreement, conflicts
-from service.relevance.labels.book import LABELS, PURPOSES, Answer, Record
+from service.relevance.labels.agreement import Agreement, conflicts, settled
+from service.relevance.labels.book import SETTLE, Answer, Record
 from service.snapshot.snapshot import Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class LabelsBy(AsJson):
-    """Answers that one person gave: in all, by purpose, and by what was said."""
-
-    labeller: str
-    given: int
-    teach: int
-    audit: int
-    picked: int
-    yes: int
-    no: int
-    skip: int
-
-
-@dataclass(frozen=True, slots=True)
-class LabelsSpent(AsJson):
-    """Answers that were given: in all, by purpose, by what was said, and by whom."""
-
-    given: int
-    teach: int
-    audit: int
-    picked: int
-    yes: int
-    no: int
-    skip: int
-    undone: int
-    by: tuple[LabelsBy, ...]  # by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +24,10 @@ class ChangedLabel(AsJson):
     now: str | None  # None: taken back
 
 
-def labels_spent(records: Sequence[Record]) -> LabelsSpent:
-    """Every answer that was given, those taken back or given again too: each took a look."""
-    given = [record for record in records if record.undo is None]
-    names = sorted({record.labeller for record in given})
-    return LabelsSpent(
-        **_counts(given),
-        undone=len(records) - len(given),
-        by=tuple(
-            LabelsBy(name, **_counts([record for record in given if record.labeller == name]))
-            for name in names
-        ),
-    )
-
-
-def _counts(given: Sequence[Record]) -> dict[str, int]:
-    purposes, labels = Counter(r.purpose for r in given), Counter(r.label for r in given)
-    return {
-        "given": len(given),
-        **{name: purposes[name] for name in PURPOSES},
-        **{name: labels[name] for name in LABELS},
-    }
-
-
 def agreement(answers: Mapping[int, Answer], snapshot: Snapshot) -> Agreement:
-    """The labels seen side by side, with the uri of each row in conflict."""
-    return Agreement.of(answers, uris_of(snapshot, [row.row_id for row in conflicts(answers)]))
+    """The labels seen side by side, with the uri of each row in conflict, settled or not."""
+    disputed = [row.row_id for row in (*conflicts(answers), *settled(answers))]
+    return Agreement.of(answers, uris_of(snapshot, disputed))
 
 
 def changed_audit_labels(records: Sequence[Record], snapshot: Snapshot) -> tuple[ChangedLabel, ...]:
@@ -89,6 +35,12 @@ def changed_audit_labels(records: Sequence[Record], snapshot: Snapshot) -> tuple
     or that the same person gave otherwise later; oldest first.
     """
     undone = {record.undo for record in records if record.undo is not None}
+    audited = {record.row_id for record in records if record.purpose == "audit"}
+
+    def is_of_audit(record: Record) -> bool:
+        is_settled = record.purpose == SETTLE and record.row_id in audited
+        return record.purpose == "audit" or is_settled
+
     latest: dict[tuple[int, str], Record] = {}
     found: list[tuple[Record, str | None]] = []
     for record in records:
@@ -96,11 +48,11 @@ def changed_audit_labels(records: Sequence[Record], snapshot: Snapshot) -> tuple
             continue
         key = (record.row_id, record.labeller)
         if record.seq in undone:
-            if record.purpose == "audit":
+            if is_of_audit(record):
                 found.append((record, None))
             continue
         before = latest.get(key)
-        if before is not None and before.purpose == "audit" and before.label != record.label:
+        if before is not None and is_of_audit(before) and before.label != record.label:
             found.append((before, record.label))
         latest[key] = record
     found.sort(key=lambda pair: pair[0].seq)

@@ -10,12 +10,13 @@ from typing import Any
 
 from service.relevance.as_json import AsJson
 from service.relevance.definition import Target, Thresholds
-from service.relevance.labels.agreement import Conflict, Pair
+from service.relevance.labels.agreement import Conflict, Pair, Settled
+from service.relevance.labels.spent import LabelsSpent
 from service.relevance.reporting.costs import Misses, Prices, Saved
 from service.relevance.reporting.duplicates import NearDuplicates
 from service.relevance.reporting.examples import Example
 from service.relevance.reporting.noise import Check
-from service.relevance.reporting.people import ChangedLabel, LabelsSpent
+from service.relevance.reporting.people import ChangedLabel
 from service.relevance.reporting.scores import Band, Histogram
 
 IN = "in"  # as JSON calls `came_in`: a word that Python keeps
@@ -114,13 +115,14 @@ class WrongAnswers(AsJson):
 
 @dataclass(frozen=True, slots=True)
 class People(AsJson):
-    """Who agrees with whom; the first five as `Agreement` has them."""
+    """Who agrees with whom; the first six as `Agreement` has them."""
 
     labellers: int
     rows: int
     alpha: float | None
     pairs: tuple[Pair, ...]
     conflicts: tuple[Conflict, ...]
+    settled: tuple[Settled, ...]
     changed: tuple[ChangedLabel, ...]
     wrong_answers: WrongAnswers
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from indexer.words import count
-from service.relevance.reporting.people import LabelsSpent
+from service.relevance.labels.spent import LabelsSpent
 from service.relevance.reporting.report import Images, Report
 from service.relevance.reporting.words import money, other_promise
 

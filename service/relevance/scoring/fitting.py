@@ -126,6 +126,7 @@ class Fitted:
     facts: dict[
         str, Any
     ]  # why this scorer: JSON; average_precision by candidate, chosen, because, labels, yes
+    unseen: Scores  # float64, (n,): of each answered row, by a scorer that has not seen its answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,4 +237,4 @@ def _because(chosen: str, found: Mapping[str, float]) -> str:
 
 def _fitted(name: str, candidate: _Candidate, labels: Labels, facts: dict[str, Any]) -> Fitted:
     calibration = Calibration.fit(candidate.unseen, np.asarray(labels, bool))
-    return Fitted(candidate.scorer, calibration, {"chosen": name, **facts})
+    return Fitted(candidate.scorer, calibration, {"chosen": name, **facts}, candidate.unseen)

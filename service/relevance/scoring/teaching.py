@@ -15,7 +15,7 @@ Measured with benchmarks/teaching.py (benchmarks/RESULTS.md), on classes of abou
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,8 @@ class Taught:
     scorer: Scorer
     calibration: Calibration | None
     facts: Mapping[str, Any]
+    # row_id -> the score of an answered row by a scorer that has not seen its answer
+    unseen: Mapping[int, float] = field(default_factory=dict)
 
 
 def teach(snapshot: Snapshot, draft: Scorer, said: Mapping[int, str]) -> Taught:
@@ -74,7 +76,8 @@ def teach(snapshot: Snapshot, draft: Scorer, said: Mapping[int, str]) -> Taught:
         return Taught(draft, None, {})
     labels = np.array([known[row_id] for row_id in here])
     fitted = fit(vectors_of(snapshot, here), labels, draft, snapshot.background)
-    return Taught(fitted.scorer, fitted.calibration, fitted.facts)
+    unseen = dict(zip(here, fitted.unseen.tolist(), strict=True))
+    return Taught(fitted.scorer, fitted.calibration, fitted.facts, unseen)
 
 
 def propose(

@@ -12,12 +12,12 @@ seen every block.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property, partial
 
+from indexer.cores import usable_cores
 from service.snapshot.nearest import Answer
 from service.snapshot.part import Part
 from service.snapshot.scan.rider import Order, Rider
@@ -161,9 +161,7 @@ class Scanner:
 
         The caller holds the lock, and starts them when it has let go of it.
         """
-        wanted = (
-            min(os.cpu_count() or 1, len(self._rows.blocks)) - self._drivers if self._riders else 0
-        )
+        wanted = min(usable_cores(), len(self._rows.blocks)) - self._drivers if self._riders else 0
         self._drivers += wanted
         return wanted
 

@@ -197,6 +197,16 @@ def test_pages_of_an_allowed_origin_read_and_change_nothing(desk: Desk, tmp_path
         # a filter is made by this service's own page
         answer = client.post("/v1/lakes/my/filters", json={}, headers=with_key)
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "origin_not_allowed")
+        # nor is a search saved or deleted by another's: such a page may read, and browsers are told
+        saved = "/v1/lakes/my/searches"
+        for method in ("PUT", "DELETE"):
+            asked = page | {"Access-Control-Request-Method": method}
+            answer = client.options(f"{saved}/cats", headers=asked)
+            methods = answer.headers["access-control-allow-methods"]
+            assert (answer.status_code, method in methods) == (400, False)
+            answer = client.request(method, f"{saved}/cats", headers=with_key)
+            assert answer.json()["error"]["code"] == "origin_not_allowed"
+        assert client.get(saved, headers=with_key).json() == {"searches": []}
         other = with_key | {"Origin": "http://localhost:3006"}
         answer = client.get("/indices-list", headers=other)
         assert answer.status_code == 403 and allowed not in answer.headers

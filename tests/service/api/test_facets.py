@@ -55,6 +55,7 @@ def test_what_columns_hold(client: TestClient, desk: Desk) -> None:
                 "bins": [{"low": 4, "high": 4, "rows": 2}],
             },
         ],
+        "places": [],
     }
 
 

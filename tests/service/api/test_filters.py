@@ -8,6 +8,8 @@ import csv
 import io
 import json
 import shutil
+import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -378,6 +380,7 @@ def test_next_refuses_what_makes_no_sense(reds: TestClient) -> None:
 def test_the_arithmetic_is_told_before_anybody_labels(reds: TestClient) -> None:
     plan = get(reds, "/reds/plan")
     assert plan["rows"] == REDS + OTHERS
+    assert (plan["at_least"], plan["at_most"], plan["confidence"]) == (0, None, None)
     assert plan["options"]
     assert all(option["dropped"] + option["kept"] == REDS + OTHERS for option in plan["options"])
 
@@ -523,6 +526,69 @@ def test_samples_are_drawn_and_say_what_they_are_like(audited: TestClient) -> No
     )
 
 
+def test_one_image_has_its_decision_and_its_label(audited: TestClient, tmp_path: Path) -> None:
+    draft = get(audited, "/reds/rows/1")
+    assert (draft["version"], draft["decision"], draft["label_then"]) == (None, None, None)
+    version = post(audited, "/reds/apply", {})["version"]
+    table = pq.read_table(io.BytesIO(audited.get(f"{FILTERS}/reds/ledger").content))
+    for number in (0, REDS + OTHERS - 1):  # row 1 and row 120: the reddest, and the bluest
+        known = table.slice(number, 1).to_pylist()[0]
+        found = get(audited, f"/reds/rows/{number + 1}?version={version}")
+        assert (found["filter"], found["version"], found["row_id"]) == ("reds", version, number + 1)
+        assert found["decision"] == known["decision"] == ("drop" if number else "keep")
+        assert found["score"] == round(known["score"], 6)
+        assert found["label"] == found["label_then"] == known["label"]
+    # What is said later is told beside what was known when it was decided.
+    said = {"labels": [{"row_id": 1, "label": "no", "labeller": "bob"}]}
+    was = get(audited, "/reds/rows/1")
+    post(audited, "/reds/label", said)
+    now = get(audited, "/reds/rows/1")
+    others = was["labellers"]
+    assert now == {
+        **was,
+        "label": "conflict" if others else "no",
+        "labellers": others | {"bob": "no"},
+    }
+    for path, status, about in (
+        ("/reds/rows/999", 404, ("unknown_row", "row_id")),
+        ("/nope/rows/1", 404, ("unknown_filter", "name")),
+        ("/reds/rows/1?version=1", 422, ("invalid_request", "version")),
+    ):
+        document = get(audited, path, status)
+        assert error(document)[:2] == about
+        assert str(tmp_path) not in str(document)
+
+
+def test_the_scores_are_counted_by_decision_and_lie_on_their_side_of_the_line(
+    audited: TestClient,
+) -> None:
+    assert error(get(audited, "/reds/scores", 422))[0] == "invalid_request"  # nothing was applied
+    applied = post(audited, "/reds/apply", {})
+    found = get(audited, "/reds/scores?bins=40")
+    assert len(found["keep"]) <= 40
+    sums = {name: sum(found[name]) for name in ("keep", "ask", "drop", "people")}
+    answered_rows = get(audited, "/reds")["progress"]
+    assert sums["people"] == answered_rows["yes"] + answered_rows["no"]
+    assert sum(sums.values()) == found["rows"] == REDS + OTHERS
+    assert found["thresholds"] == applied["thresholds"]
+    edges = [found["low"] + found["step"] * at for at in range(len(found["keep"]) + 1)]
+    line = found["thresholds"]["keep"]
+    assert all(end > line for end, rows in zip(edges[1:], found["keep"], strict=True) if rows)
+    assert all(start < line for start, rows in zip(edges, found["drop"], strict=False) if rows)
+    assert error(get(audited, "/reds/scores?bins=3", 422))[:2] == ("invalid_request", "bins")
+
+
+def test_what_is_offered_is_what_apply_does(audited: TestClient) -> None:
+    found = get(audited, "/reds/offers")
+    assert found["offers"]
+    for offer in found["offers"]:
+        wanted = {name: offer[name] for name in ("recall", "confidence", "ask")}
+        applied = post(audited, "/reds/apply", wanted)
+        assert applied["dropped"] == offer["dropped"]
+        assert applied["kept"] == offer["kept"]
+    assert {"recall", "labels", "own_audit"} <= set(found["tighter"][-1])
+
+
 def test_from_a_prompt_to_a_promise(audited: TestClient) -> None:
     applied = post(audited, "/reds/apply", {})
     assert applied["refused"] is False
@@ -597,6 +663,9 @@ def test_the_report_as_facts_and_as_a_page(audited: TestClient) -> None:
     found = get(audited, "/reds/report?price=2&currency=EUR")
     assert found["saved"]["not_annotated"] == 2 * found["images"]["drop"]
     assert found["prices"] == {"annotation": 2.0, "label": 1.0, "miss": None, "currency": "EUR"}
+    shown = audited.get(f"{FILTERS}/reds/report?format=html&inline=true")
+    assert shown.headers["content-disposition"] == 'inline; filename="reds.html"'
+    assert shown.headers["content-security-policy"].startswith("default-src 'none'; img-src data:")
     page = audited.get(f"{FILTERS}/reds/report?format=html")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.headers["content-disposition"] == 'attachment; filename="reds.html"'
@@ -609,7 +678,27 @@ def test_the_report_as_facts_and_as_a_page(audited: TestClient) -> None:
 def test_a_download_is_refused_in_words(audited: TestClient) -> None:
     assert error(get(audited, "/reds/export", 422))[0] == "invalid_request"  # nothing was applied
     post(audited, "/reds/apply", {})
-    assert error(get(audited, "/reds/export?format=yolo", 422))[:2] == ("invalid_request", "format")
+    assert error(get(audited, "/reds/export?format=best", 422))[:2] == ("invalid_request", "format")
+    files = {}
+    for format in ("yolo", "cvat", "fiftyone"):
+        answer = audited.get(f"{FILTERS}/reds/export?format={format}&decision=drop")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+            assert packed.testzip() is None
+            files[format] = {name: packed.read(name) for name in packed.namelist()}
+    assert set(files["cvat"]) == {"reds-cvat/annotations.xml", "reds-cvat/manifest.jsonl"}
+    labels = json.loads(files["fiftyone"]["reds-fiftyone/labels.json"])["labels"]
+    assert {each["label"] for each in labels.values()} == {"drop"}
+    kept = audited.get(f"{FILTERS}/reds/export?format=webdataset&decision=keep")
+    assert kept.headers["content-type"] == "application/x-tar"
+    with tarfile.open(fileobj=io.BytesIO(kept.content)) as tar:
+        named = tar.getnames()
+        about = tar.extractfile(named[1])
+        assert about is not None
+        first = json.loads(about.read())
+    paths = audited.get(f"{FILTERS}/reds/export?format=txt&decision=keep").text.splitlines()
+    assert len(named) == 2 * len(paths)  # each with its JSON
+    assert first["uri"] == paths[0]
     assert error(get(audited, "/reds/export?decision=all", 422))[0] == "invalid_request"
     nothing = audited.get(f"{FILTERS}/reds/export?format=csv&root=/none&decision=ask").text
     assert nothing.startswith("row_id,uri,decision,score,probability,label,labeller,")
@@ -618,6 +707,92 @@ def test_a_download_is_refused_in_words(audited: TestClient) -> None:
     assert (raw.status_code, raw.text) == (200, nothing)
     wrong = error(get(audited, "/reds/export?raw_cells=maybe", 422))
     assert wrong[:2] == ("invalid_request", "raw_cells")
+
+
+def test_a_grid_is_answered_at_once_without_a_colleague_s_rows_and_taken_back_at_once(
+    reds: TestClient,
+) -> None:
+    rows = post(reds, "/reds/next", {"n": 4})["rows"]
+    first, second, third, fourth = (row["row_id"] for row in rows)
+    post(reds, "/reds/label", answered(rows[1:2], "bob"))
+    saved = post(reds, "/reds/label", {**answered(rows), "only_open": True})
+    assert (saved["saved"], saved["passed_over"], saved["problems"]) == (3, [second], [])
+    assert (saved["progress"]["labels"], saved["progress"]["conflicts"]) == (4, 0)
+    every = {"row_ids": [first, second, third, fourth], "labeller": "ann"}
+    undone = post(reds, "/reds/undo", every)
+    assert [row["row_id"] for row in undone["rows"]] == [first, third, fourth]
+    assert undone["progress"]["labels"] == 1  # bob's
+    assert post(reds, "/reds/undo", every)["rows"] == []
+    code, field, message = error(post(reds, "/reds/undo", {**every, "row_id": 1}, 422))
+    assert (code, field) == ("invalid_request", "row_ids")
+    assert message == "row_ids: say row_id or row_ids, and not both"
+
+
+def test_the_ranking_is_estimated_once_there_are_answers(reds: TestClient) -> None:
+    before = get(reds, "/reds/ranking")
+    assert (before["now"], before["history"], before["advice"]) == (None, [], "teach")
+    assert before["because"] == "no image that belongs is known yet, and it takes 5"
+    for _ in range(4):
+        post(reds, "/reds/label", answered(post(reds, "/reds/next", {"n": 10})["rows"]))
+    found = get(reds, "/reds/ranking")
+    assert (found["rows"], found["found"]) == (120, 0.9)
+    now = found["now"]
+    assert now["answers"] == 40
+    assert [each["answers"] for each in found["history"]] in ([10, 20], [20])
+    # Of the 30 reds 27 are nine tenths, and no ranking holds them in fewer.
+    assert 27 <= now["top"] <= 60
+    assert now["low"] <= now["top"] <= now["high"]
+    assert REDS - 6 <= now["relevant"] <= 1.6 * REDS
+    assert found == get(reds, "/reds/ranking")
+
+
+def test_a_conflict_is_settled_and_the_team_is_told(reds: TestClient) -> None:
+    rows = post(reds, "/reds/next", {"n": 2})["rows"]
+    first, second = (row["row_id"] for row in rows)
+    post(reds, "/reds/label", answered(rows, "ann"))
+    other = "no" if answered(rows[:1])["labels"][0]["label"] == "yes" else "yes"
+    against = {"row_id": first, "label": other}
+    post(reds, "/reds/label", {"labels": [{**against, "labeller": "ben"}]})
+    team = get(reds, "/reds/team")
+    assert [(each["labeller"], each["given"]) for each in team["labels"]["by"]] == [
+        ("ann", 2),
+        ("ben", 1),
+    ]
+    assert (team["agreement"]["rows"], team["agreement"]["agreed"]) == (1, 0)
+    (conflict,) = team["agreement"]["conflicts"]
+    assert conflict["row_id"] == first and conflict["labellers"]["ben"] == other
+
+    both = [{**against, "labeller": "cem"}, {"row_id": second, "label": "no", "labeller": "cem"}]
+    settled = post(reds, "/reds/label", {"labels": both, "settle": True})
+    assert (settled["saved"], settled["passed_over"]) == (1, [])
+    assert settled["problems"] == [
+        {
+            "index": 1,
+            "message": f"row {second} has no conflict to settle; answer it without settle",
+        }
+    ]
+    assert (settled["progress"]["labels"], settled["progress"]["conflicts"]) == (2, 0)
+    team = get(reds, "/reds/team")
+    assert team["agreement"]["conflicts"] == []
+    (one,) = team["agreement"]["settled"]
+    assert (one["row_id"], one["label"], one["by"]) == (first, other, "cem")
+    assert (team["labels"]["settle"], team["labels"]["by"][2]["settle"]) == (1, 1)
+    undone = post(reds, "/reds/undo", {"labeller": "cem"})
+    assert undone["progress"]["conflicts"] == 1
+    two = {"labels": both, "settle": True, "only_open": True}
+    assert error(post(reds, "/reds/label", two, 422))[1] == "settle"
+
+
+def test_how_many_are_relevant_is_told_between_bounds(audited: TestClient) -> None:
+    found = get(audited, "/reds/estimate")
+    assert 0 < found["at_least"] <= found["relevant"] <= found["at_most"]
+    assert found["at_least"] <= REDS <= found["at_most"]
+    assert (found["rows"], found["confidence"], found["audit"]) == (REDS + OTHERS, 0.95, 1)
+    assert get(audited, "/reds/estimate?confidence=0.8")["confidence"] == 0.8
+    assert error(get(audited, "/reds/estimate?confidence=1", 422))[:2] == (
+        "invalid_request",
+        "confidence",
+    )
 
 
 # -- who may
@@ -630,7 +805,12 @@ def test_a_download_is_refused_in_words(audited: TestClient) -> None:
         ("GET", "/reds", "read"),
         ("GET", "/reds/audit", "read"),
         ("GET", "/reds/plan", "read"),
+        ("GET", "/reds/ranking", "read"),
+        ("GET", "/reds/team", "read"),
         ("GET", "/reds/samples?decision=keep", "read"),
+        ("GET", "/reds/scores", "read"),
+        ("GET", "/reds/offers", "read"),
+        ("GET", "/reds/estimate", "read"),
         ("GET", "/reds/ledger", "read"),
         ("GET", "/reds/export", "read"),
         ("GET", "/reds/report", "read"),

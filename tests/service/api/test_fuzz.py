@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,6 +30,7 @@ from indexer.arrays import Vectors
 from service.api.app import create_app
 from service.api.config import ServeConfig
 from service.api.serving.keys import KeyStore
+from service.api.serving.syncs import Syncs
 from service.lake import Lake
 from service.relevance import Filters, Target
 from tests.fakes import ColourEmbedder
@@ -39,7 +41,7 @@ Case: TypeAlias = schemathesis.Case[Any]
 Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
 EXAMPLES = 150  # an operation: about 40 s in all
 COLOURS = 20
-GOOD = (200, 201, 204)
+GOOD = (200, 201, 202, 204)
 
 
 OPERATIONS = (
@@ -57,10 +59,17 @@ OPERATIONS = (
     "GET /v1/lakes",
     "GET /v1/lakes/{lake}/columns",
     "GET /v1/lakes/{lake}/about",
+    "GET /v1/lakes/{lake}/suggestions",
+    "GET /v1/lakes/{lake}/sync",
+    "POST /v1/lakes/{lake}/sync",
+    "DELETE /v1/lakes/{lake}/sync",
     "GET /v1/lakes/{lake}/rows",
     "GET /v1/lakes/{lake}/rows/{row_id}",
     "GET /v1/lakes/{lake}/rows/{row_id}/image",
     "GET /v1/lakes/{lake}/rows/{row_id}/thumbnail",
+    "GET /v1/lakes/{lake}/groups",
+    "GET /v1/lakes/{lake}/map",
+    "POST /v1/lakes/{lake}/map/colours",
     "GET /v1/lakes/{lake}/tags",
     "POST /v1/lakes/{lake}/tags",
     "POST /v1/lakes/{lake}/tags/undo",
@@ -78,9 +87,15 @@ OPERATIONS = (
     "POST /v1/lakes/{lake}/filters/{name}/undo",
     "GET /v1/lakes/{lake}/filters/{name}/audit",
     "GET /v1/lakes/{lake}/filters/{name}/plan",
+    "GET /v1/lakes/{lake}/filters/{name}/ranking",
+    "GET /v1/lakes/{lake}/filters/{name}/team",
     "POST /v1/lakes/{lake}/filters/{name}/apply",
     "POST /v1/lakes/{lake}/filters/{name}/decide",
     "GET /v1/lakes/{lake}/filters/{name}/samples",
+    "GET /v1/lakes/{lake}/filters/{name}/rows/{row_id}",
+    "GET /v1/lakes/{lake}/filters/{name}/scores",
+    "GET /v1/lakes/{lake}/filters/{name}/offers",
+    "GET /v1/lakes/{lake}/filters/{name}/estimate",
     "GET /v1/lakes/{lake}/filters/{name}/export",
     "GET /v1/lakes/{lake}/filters/{name}/report",
     "GET /v1/lakes/{lake}/filters/{name}/ledger",
@@ -109,6 +124,15 @@ CHECKS = [
 ]
 
 
+class BegunAndEnded(Syncs):
+    """Begins no process for each of so many requests."""
+
+    def _start(self, lake: Path, lock: int) -> None: ...
+
+    def stop(self, lake: Path) -> bool:
+        return True
+
+
 class AnyText(ColourEmbedder):
     """Takes every text: its vector is the share of its characters'
     codes that are 0, 1 and 2 modulo 3.
@@ -135,6 +159,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]:
     keys = KeyStore(root / "state")
     _, KEY["key"] = keys.add("fuzz", "read")
     app = create_app({"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=keys)
+    app.state.syncs = BegunAndEnded(root / "state")
     with running(app) as url:
         yield from_url(f"{url}/openapi.json")
 
@@ -152,6 +177,8 @@ def _make_filters(desk: Desk) -> None:
                 ]
             )
         assert not mine.apply()["refused"]
+        lake.make_groups()
+        lake.make_map()
         for number in range(EXAMPLES):
             filters.copy("mine", f"gone-{number}")
             lake.searches.save(f"gone-{number}", {"query": "red"})
@@ -207,6 +234,7 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         "purpose": st.sampled_from(["teach", "audit", None]),
         "again": st.booleans(),
         "budget": st.integers(1, 30),
+        "double": st.floats(0, 1),
         "labels": st.lists(
             st.fixed_dictionaries(
                 {"row_id": st.integers(1, 30), "label": st.sampled_from(["yes", "no", "skip"])}
@@ -216,6 +244,9 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         ),
         "labeller": st.sampled_from(["ann", None]),
         "ask": st.booleans(),
+        "only_open": st.booleans(),
+        "settle": st.booleans(),
+        "inline": st.booleans(),
         "decision": st.sampled_from(["keep", "ask", "drop"]),
         "version": st.integers(1, 4),
         "lake": st.just("my"),
@@ -225,6 +256,7 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         ),
         "k": st.integers(1, 5),
         "size": st.integers(32, 1024),
+        "offset": st.integers(0, 9),
         "texts": st.lists(
             st.fixed_dictionaries({"text": st.text(min_size=1)}), min_size=1, max_size=2
         ),
@@ -266,11 +298,18 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         "columns": st.lists(st.sampled_from(["camera", "width_px", "place.latitude", "nope"])),
         "values": st.integers(1, 30),
         "bins": st.integers(4, 60),
+        "of": st.sampled_from(["columns", "words"]),
         "filter": st.sampled_from(["mine", None]),
         "row_ids": st.lists(st.integers(1, 30), min_size=1, max_size=4) | st.none(),
         "search": st.none() | st.just({"texts": ["red"], "k": 2}),
         "by": st.sampled_from(["ann", None]),
+        "act": st.none(),
+        "sort": st.sampled_from(["date:down", "path", "random:7", "width_px"]),
+        "column": st.sampled_from(["width_px", "format", "nope", None]),
+        "decided_by": st.sampled_from(["mine", None]),
     }
+    if label.endswith("/map/colours"):
+        real["by"] = st.sampled_from(["nothing", "match", "decision", "tag", "column"])
     if label.endswith("/searches/{name}"):
         real["query"] = st.just({"texts": ["red"], "k": 2}) | examples
     for values in (case.path_parameters, case.query, case.body):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from indexer.run.grouping.probes import Probes
 from indexer.run.writing.compact import compact_lake
 from service.api.app import create_app
 from service.api.config import ServeConfig
+from service.api.serving import recall_watch
 from service.api.serving.keys import KeyStore
 from service.api.serving.recall_watch import RecallWatch
 from service.lake import Lake
@@ -145,6 +147,30 @@ def test_a_sample_of_the_traffic_is_measured(client: TestClient) -> None:
     found = re.search(r'recall_found_total\{lake="my",made_of="image"\} (\d+)', text)
     assert found is not None
     assert 1 <= int(found[1]) <= 10
+
+
+def test_it_tells_when_much_of_a_lake_was_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By every third search of a few groups, and by one of every row."""
+    monkeypatch.setattr(recall_watch, "TOLD_EVERY", 3)
+    read: list[int] = []
+    told = threading.Event()
+    watch = RecallWatch(
+        lambda *each: told.set(),
+        lambda: True,
+        every=1_000,
+        was_read=lambda snapshot: read.append(snapshot.number),
+    )
+    with Lake.open(folder) as lake:
+        near = lake.understand(Query(row_ids=[(7, 1.0)], recall=0.9))
+        for _ in range(7):
+            watch.answered("my", near)
+        assert read == [lake.snapshot.number] * 2
+        watch.start()
+        assert told.wait(60)
+        watch.close()
+        assert read == [lake.snapshot.number] * 3
 
 
 def test_what_is_compared_is_the_ten_nearest(folder: Path) -> None:

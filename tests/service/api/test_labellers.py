@@ -93,3 +93,12 @@ def test_without_keys_names_are_as_they_are_said(reds: Desk, tmp_path: Path) -> 
             assert clients[client].post(f"{REDS}/label", json=sent).status_code == 200
         assert clients[""].post(f"{REDS}/undo", json={"labeller": "dora"}).status_code == 200
     assert labellers(reds) == {1: {"cleo": "no"}}
+
+
+def test_images_are_kept_for_the_key_s_name_and_no_other(reds: Desk, tmp_path: Path) -> None:
+    with signed(reds, tmp_path / "state", require_key=True) as clients:
+        for who, asked, count in (("ann", 2, 2), ("ben", 9, 2)):  # of four
+            found = clients[who].post(f"{REDS}/next", json={"n": asked, "labeller": who}).json()
+            assert len(found["rows"]) == count
+        refused = clients["ann"].post(f"{REDS}/next", json={"labeller": "ben"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "labeller_not_yours")

@@ -22,16 +22,23 @@ from indexer.disk.manifest import Manifest
 from indexer.disk.rows import lake_schema
 from indexer.disk.segment import Segment
 from indexer.disk.tables import dead_positions
+from indexer.run import coding
+from indexer.run.grouping import making, probes
+from indexer.run.grouping.probes import Probes
 from indexer.run.writing.compact import vacuum
 from service.api.app import create_app
 from service.api.config import ServeConfig
+from service.api.serving import mapped_memory, recall_watch
 from service.api.serving.keys import KeyStore
+from service.search import ranking, searched
+from service.snapshot.scan import rows as scanned
+from tests.fakes import ColourEmbedder
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk
 from tests.serving import running
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE, "yellow": YELLOW}
 CLIENTS = 6
-COMMITS = 10
+COMMITS, CODED_COMMITS = 10, 4  # the latter take three times as long
 
 
 @dataclass
@@ -41,6 +48,7 @@ class Seen:
     # snapshot, all its row_ids
     searches: list[tuple[int, frozenset[int]]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    near: int = 0  # answers from a few groups
 
 
 @pytest.fixture
@@ -52,7 +60,31 @@ def desk(tmp_path: Path) -> Desk:
     return desk
 
 
-def test_commits_under_load(desk: Desk, tmp_path: Path) -> None:
+@pytest.fixture(params=["rows alone", "codes and groups"])
+def knobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Of each run; the second as if the lake were very large."""
+    if request.param == "rows alone":
+        return {}
+    texts = Probes(ColourEmbedder().embed_texts(list(COLOURS)), "words")
+    monkeypatch.setattr(making, "of_texts", lambda *_: texts)
+    for module, name, small in (
+        (coding, "SEGMENT_FROM_ROWS", 1),
+        (making, "LEAST_ROWS", 1),
+        (probes, "PROBES", 8),
+        (ranking, "PARALLEL_FROM_ROWS", 1),
+        (scanned, "pay_from_rows", lambda: 1),
+        (searched, "_MOST", 1.0),
+        (recall_watch, "TOLD_EVERY", 1),
+        (mapped_memory, "is_much", lambda: True),
+    ):
+        monkeypatch.setattr(module, name, small)
+    return {"codes_from_rows": 1, "groups_from_rows": 1}
+
+
+def test_commits_under_load(desk: Desk, tmp_path: Path, knobs: dict[str, Any]) -> None:
+    commits = CODED_COMMITS if knobs else COMMITS
+    if knobs:
+        desk.sync(**knobs)
     app = create_app(
         {"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=KeyStore(tmp_path / "state")
     )
@@ -61,8 +93,8 @@ def test_commits_under_load(desk: Desk, tmp_path: Path) -> None:
     with running(app) as url, ThreadPoolExecutor(CLIENTS) as pool:
         clients = [pool.submit(client, url, number, seen, done) for number in range(CLIENTS)]
         try:
-            for number in range(COMMITS):
-                truth |= change(desk, number)
+            for number in range(commits):
+                truth |= change(desk, number, knobs)
         finally:
             done.set()
         for future in clients:
@@ -75,13 +107,18 @@ def test_commits_under_load(desk: Desk, tmp_path: Path) -> None:
             time.sleep(0.02)
         assert app.state.hub.lake("my").lake.snapshot.number == desk.manifest.snapshot
     assert seen.failures == []
-    assert len(seen.searches) > 2 * COMMITS
-    assert len({number for number, _ in seen.searches}) > 5  # they did move along
+    assert (seen.near > 2 * commits) == bool(knobs)
+    if knobs:
+        assert desk.manifest.groups is not None
+        assert all(entry.codes is not None for entry in desk.manifest.segments)
+    assert len(seen.searches) > 2 * commits
+    # They did move along.
+    assert len({number for number, _ in seen.searches}) > commits // 2
     for number, row_ids in seen.searches:
         assert row_ids == truth[number], f"snapshot {number}"
 
 
-def change(desk: Desk, number: int) -> dict[int, frozenset[int]]:
+def change(desk: Desk, number: int, knobs: dict[str, Any]) -> dict[int, frozenset[int]]:
     """One run: photos come, go and move; now and then the past is deleted.
     The snapshots until then, and their rows.
     """
@@ -94,7 +131,7 @@ def change(desk: Desk, number: int) -> dict[int, frozenset[int]]:
             list(COLOURS.values())[number % 4],
             size=(5 + number, 5 + more),
         )
-    desk.sync()
+    desk.sync(**knobs)
     truth = rows_of_snapshots(desk)
     if number % 4 == 3:
         layout = Layout(desk.lake)
@@ -130,20 +167,23 @@ def client(url: str, number: int, seen: Seen, done: threading.Event) -> None:
     with httpx.Client(base_url=url, timeout=30) as http:
         while not done.is_set():
             try:
-                snapshot, pages = all_pages(http, rng)
+                snapshot, pages = all_pages(http, rng, seen)
                 seen.searches.append((snapshot, pages))
                 look(http, rng.choice(sorted(pages)), seen)
             except (httpx.HTTPError, AssertionError) as error:
                 seen.failures.append(repr(error))
 
 
-def all_pages(http: httpx.Client, rng: random.Random) -> tuple[int, frozenset[int]]:
+def all_pages(http: httpx.Client, rng: random.Random, seen: Seen) -> tuple[int, frozenset[int]]:
     """Every hit of a search, a page at a time: each row once, all from one snapshot."""
     body: dict[str, Any] = {"texts": [{"text": rng.choice(list(COLOURS))}], "k": rng.randint(5, 30)}
+    if rng.random() < 0.7:
+        body["recall"] = 0.2
     row_ids: list[int] = []
     snapshots = set()
     for answer in answers(http, body):
         snapshots.add(answer["snapshot"])
+        seen.near += not answer.get("searched", {"exact": True})["exact"]
         row_ids += [hit["row_id"] for hit in answer["hits"]]
         time.sleep(rng.random() * 0.05)  # a person reads
     assert len(snapshots) == 1, f"pages of one search came from snapshots {snapshots}"

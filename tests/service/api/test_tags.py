@@ -62,7 +62,7 @@ def test_rows_hits_facets_and_columns_have_them(client: TestClient) -> None:
     assert "tag" not in [column["name"] for column in before]
     post(client, name="night", row_ids=[1, 3])
     after = client.get("/v1/lakes/my/columns").json()["columns"]
-    assert after == [*before, {"name": "tag", "type": "list"}]
+    assert after == [*before, {"name": "tag", "type": "list", "stored": False}]
     row = client.get("/v1/lakes/my/rows/3").json()["row"]
     assert row["columns"]["tags"] == ["night"]
     assert "tags" not in client.get("/v1/lakes/my/rows/2").json()["row"]["columns"]
@@ -88,6 +88,12 @@ def test_the_last_act_is_taken_back(client: TestClient) -> None:
     undone = post(client, f"{TAGS}/undo", by="ann")["undone"]
     assert (undone["act"], undone["name"], undone["by"]) == (1, "night", "ann")
     assert client.get(TAGS).json()["tags"] == [{"name": "rain", "rows": 1}]
+    refused = client.post(f"{TAGS}/undo", json={"act": 1})
+    assert (refused.status_code, refused.json()["error"]) == (
+        409,
+        {"code": "cannot_undo", "field": "act", "message": "act: act 1 was taken back already"},
+    )
+    assert post(client, f"{TAGS}/undo", act=2)["undone"]["name"] == "rain"
 
 
 @pytest.mark.parametrize(
@@ -122,6 +128,50 @@ def test_a_filter_cannot_be_made_of_tags(client: TestClient) -> None:
     answer = client.post("/v1/lakes/my/filters", json=body)
     assert answer.status_code == 422
     assert "tag is not for filters" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("is_search", [True, False])
+def test_further_pages_go_by_the_tags_of_the_first(client: TestClient, is_search: bool) -> None:
+    """Best for red: 3, 4, then blue and green, 1 and 2; without a query: by row."""
+
+    def page(where: str, cursor: str | None = None) -> tuple[list[int], str | None]:
+        if is_search:
+            said = {"texts": ["red"], "where": where, "k": 2} if cursor is None else {}
+            answer = client.post("/v1/search", json=said | {"cursor": cursor, "k": 2}).json()
+        else:
+            at = {} if cursor is None else {"cursor": cursor}
+            params: dict[str, str | int] = {"where": where, "k": 2, **at}
+            answer = client.get("/v1/lakes/my/rows", params=params).json()
+        hits = answer["hits" if is_search else "rows"]
+        return [hit["row_id"] for hit in hits], answer["next_cursor"]
+
+    order = [3, 4, 1, 2] if is_search else [1, 2, 3, 4]
+    first, untagged = page("tag IS NULL")
+    assert first == order[:2] and untagged is not None
+    post(client, name="night", row_ids=order[1:])
+    assert page("tag IS NULL", untagged) == (order[2:], None)
+    first, tagged = page("tag = 'night'")
+    assert first == order[1:3] and tagged is not None
+    post(client, name="night", row_ids=order[:1])
+    post(client, name="night", remove=True, row_ids=order[3:])
+    assert page("tag = 'night'", tagged) == (order[3:], None)
+    post(client, f"{TAGS}/undo")
+    post(client, f"{TAGS}/undo")
+    post(client, f"{TAGS}/undo")
+    assert page("tag = 'night'", tagged) == (order[3:], None)
+    assert page("tag = 'night'") == ([], None)
+
+
+def test_a_cursor_whose_tags_are_gone_is_refused(client: TestClient, desk: Desk) -> None:
+    post(client, name="night", row_ids=[1, 2, 3])
+    search = {"texts": ["red"], "where": "tag = 'night'", "k": 2}
+    cursor = client.post("/v1/search", json=search).json()["next_cursor"]
+    (desk.lake / "tags" / "log.jsonl").unlink()
+    answer = client.post("/v1/search", json={"cursor": cursor})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == (
+        "cursor: the tags that its first page went by are not in the lake's log any more; search again"
+    )
 
 
 @pytest.fixture

@@ -32,13 +32,17 @@ ACTIONS = [
     "label",
     "undo",
     "plan",
+    "offers",
+    "estimate",
     "apply",
     "decide",
     "export",
     "samples",
     "restore",
     "report",
+    "team",
     "conflicts",
+    "settle",
     "list",
     "show",
     "diff",
@@ -103,6 +107,55 @@ def applied(capsys: Capture, lake: Path) -> Path:
         label(capsys, lake, rows, {"chelsea.png"})
     run(capsys, 0, "apply", lake, "cats")
     return lake
+
+
+def test_show_says_how_good_the_ranking_is_as_the_page_does(capsys: Capture, lake: Path) -> None:
+    run(capsys, 0, "new", lake, "cats", "--keep", "a cat")
+    assert "ranking" not in run(capsys, 0, "show", lake, "cats")[0]
+    rows = told(capsys, "next", lake, "cats", "-n", 12)["rows"]
+    label(capsys, lake, rows, {"chelsea.png"})
+    with Lake.open(lake) as opened:
+        ranking = Filters(opened).open("cats").ranking()
+    assert ranking.advice == "teach"
+    assert f"ranking: {ranking.sentence}\n" in run(capsys, 0, "show", lake, "cats")[0]
+    shown = told(capsys, "show", lake, "cats")
+    assert shown["ranking"] == ranking.to_json()
+    assert told(capsys, "show", lake, "cats", "--version", 1)["ranking"] is None
+
+
+def test_how_many_are_relevant_is_told_between_bounds(capsys: Capture, lake: Path) -> None:
+    run(capsys, 0, "new", lake, "cats", "--keep", "a cat", "--recall", 0.5)
+    _, err = run(capsys, 2, "estimate", lake, "cats")
+    assert "begin an audit" in err
+    rows = told(capsys, "next", lake, "cats", "-n", 1, "--purpose", "audit")["rows"]
+    label(capsys, lake, rows, {"chelsea.png"})
+    found = told(capsys, "estimate", lake, "cats")
+    yes = int(Path(rows[0]["uri"]).name == "chelsea.png")
+    assert (found["at_least"], found["labels"]) == (yes, 1)
+    assert found["at_most"] == found["rows"] - 1 + yes
+    out, _ = run(capsys, 0, "estimate", lake, "cats", "--confidence", 0.9)
+    assert f" of {found['rows']} images are relevant, 0.9 sure after 1 audit label" in out
+
+
+def test_offers_are_promises_that_apply_makes(capsys: Capture, lake: Path) -> None:
+    run(capsys, 0, "new", lake, "cats", "--keep", "a cat", "--recall", 0.5, "--confidence", 0.5)
+    out, err = run(capsys, 0, "offers", lake, "cats")
+    assert (out, err) == ("", "the audit's answers offer no promise yet\n")
+    for _ in range(4):
+        rows = told(capsys, "next", lake, "cats", "-n", 3, "--purpose", "audit")["rows"]
+        label(capsys, lake, rows, {"chelsea.png"})
+    found = told(capsys, "offers", lake, "cats")
+    assert [(each["recall"], each["own_audit"]) for each in found["tighter"][-2:]] == [
+        (0.6, True),
+        (0.7, True),
+    ]
+    out, err = run(capsys, 0, "offers", lake, "cats")
+    assert "recall 0.5 with confidence 0.99: " in err
+    assert "recall 0.6 with confidence 0.5: " in err
+    for offer in found["offers"]:
+        wanted = ("--recall", offer["recall"], "--confidence", offer["confidence"])
+        assert told(capsys, "apply", lake, "cats", *wanted)["dropped"] == offer["dropped"]
+        assert f"{offer['dropped']:9,}  {offer['kept']:9,}" in out
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -200,6 +253,49 @@ def test_the_report_is_told_and_written(capsys: Capture, applied: Path, tmp_path
     assert "an annotation that costs nothing" in said
     _, said = run(capsys, 0, "conflicts", applied, "cats")
     assert said == "0 images in conflict; Krippendorff's alpha -\n"
+
+
+def test_two_people_are_asked_about_different_images(capsys: Capture, lake: Path) -> None:
+    run(capsys, 0, "new", lake, "cats", "--keep", "a cat")
+    first = told(capsys, "next", lake, "cats", "-n", 20, "--labeller", "ann")["rows"]
+    second = told(capsys, "next", lake, "cats", "-n", 20, "--labeller", "ben")["rows"]
+    assert (len(first), len(second)) == (20, 11)  # of 31
+    assert not {row["row_id"] for row in first} & {row["row_id"] for row in second}
+    lines, said = run(capsys, 0, "next", lake, "cats", "--labeller", "cem", "--double", "10%")
+    assert lines == ""
+    assert said.endswith("the last 31 images are with others; ask again in ten minutes\n")
+    with pytest.raises(SystemExit):
+        main(["filter", "next", str(lake), "cats", "--labeller", "cem", "--double", "some"])
+    assert "invalid share value: 'some'" in capsys.readouterr().err
+
+
+def test_a_conflict_is_settled(capsys: Capture, lake: Path, tmp_path: Path) -> None:
+    table = tmp_path / "said.csv"
+    table.write_text("row_id,label,labeller\n1,yes,ann\n2,no,ann\n1,no,ben\n2,no,ben\n")
+    run(capsys, 0, "new", lake, "cats", "--keep", "a cat")
+    run(capsys, 0, "label", lake, "cats", table)
+    lines, said = run(capsys, 0, "team", lake, "cats")
+    assert [line.split() for line in lines.splitlines()] == [
+        ["who", "given", "teach", "audit", "picked", "settle", "yes", "no", "skip"],
+        ["ann", "2", "2", "0", "0", "0", "1", "1", "0"],
+        ["ben", "2", "2", "0", "0", "0", "0", "2", "0"],
+    ]
+    assert said.splitlines()[0] == (
+        "2 images were answered by two people or more, who agree on 1 (50.0%)"
+    )
+    assert "1 image in conflict; Krippendorff's alpha 0.00\n" in said
+    cem = ("--label", "yes", "--labeller", "cem")
+    _, said = run(capsys, 1, "settle", lake, "cats", "--row", 1, "--row", 2, *cem)
+    assert said.splitlines() == [
+        "row 2 has no conflict to settle; answer it without settle",
+        "settled 1 image as yes",
+        "2 labels: 1 yes, 1 no",
+    ]
+    lines, said = run(capsys, 0, "conflicts", lake, "cats")
+    assert lines == ""
+    assert "0 images in conflict, 1 settled; Krippendorff's alpha 0.00\n" in said
+    run(capsys, 0, "undo", lake, "cats", "--row", 1, "--labeller", "cem")
+    assert told(capsys, "team", lake, "cats")["agreement"]["conflicts"][0]["row_id"] == 1
 
 
 def paths(lines: str) -> set[str]:
@@ -681,6 +777,9 @@ def test_what_came_since_and_a_smaller_promise_are_told(capsys: Capture, tmp_pat
     document = told(capsys, "show", desk.lake, "cats")["applied"]
     assert (document["version"], document["undecided"]) == (3, 2)
     assert told(capsys, "list", desk.lake)["filters"][0]["applied"] == document
+    since = ("--filter", "cats", "--decision", "undecided", "--json")
+    assert main(["tag", str(desk.lake), "new", *since]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 2
 
 
 def test_mend_says_what_was_kept_and_lost(lake: Path, capsys: Capture) -> None:

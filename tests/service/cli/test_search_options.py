@@ -76,3 +76,28 @@ def test_hits_that_differ(lake: str, capsys: Capture) -> None:
 def test_more_than_all_is_refused(lake: str, capsys: Capture) -> None:
     assert main(["search", lake, "red", "--diversity", "1.5"]) == 2
     assert "--diversity: 1.5 is not in 0 (off) to 1" in capsys.readouterr().err
+
+
+def test_sorted_with_and_without_a_query(lake: str, capsys: Capture) -> None:
+    def rows(*options: str) -> list[str]:
+        assert main(["search", lake, *options]) == 0
+        return [
+            line.split()[-1].rpartition("/")[2] for line in capsys.readouterr().out.splitlines()[1:]
+        ]
+
+    assert rows("--sort", "path:down") == ["d.png", "c.png", "b.png", "a.png"]
+    assert rows("red", "--sort", "match:up", "-k", "2") == ["a.png", "b.png"]
+    assert rows("red", "--sort", "row_id:down", "--where", "row_id < 4") == [
+        "c.png",
+        "b.png",
+        "a.png",
+    ]
+    assert rows("--sort", "random:1") == rows("--sort", "random:1", "--all")
+
+
+def test_a_sort_that_is_none(lake: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main(["search", lake, "--sort", "random:up"])
+    assert "--sort: random has no direction" in capsys.readouterr().err
+    assert main(["search", lake, "red", "--sort", "colour"]) == 2
+    assert "--sort: there is no column colour; the columns are" in capsys.readouterr().err

@@ -73,7 +73,12 @@ def test_the_last_act_is_taken_back(lake: str, capsys: Capture) -> None:
     assert told(capsys, "tag", lake, "--undo")[1] == "there is nothing to take back\n"
     told(capsys, "tag", lake, "night", "--row", "1", "--by", "ann")
     told(capsys, "tag", lake, "rain", "--row", "2", "--by", "bob")
-    code, out, _ = told(capsys, "tag", lake, "--undo", "--by", "ann")
+    refused = told(capsys, "tag", lake, "--undo", "--act", "1")
+    assert refused[0] == 2
+    assert "act 1 is not the last: bob gave the tag rain since, in act 2; take that" in refused[2]
+    alone = told(capsys, "tag", lake, "night", "--act", "1", "--row", "1")[2]
+    assert "--act: it says which act to take back; say --undo, too" in alone
+    code, out, _ = told(capsys, "tag", lake, "--undo", "--by", "ann", "--act", "1")
     assert code == 0 and out.startswith("took back act 1, of 2")
     assert out.endswith(": 1 image tagged night\n")
     undone = json.loads(told(capsys, "tag", lake, "--undo", "--json")[1])["undone"]

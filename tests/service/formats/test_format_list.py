@@ -42,7 +42,7 @@ def test_a_formats_module_does_what_its_entry_says(name: str) -> None:
 def test_which_format_does_what() -> None:
     assert names(written()) == list(FORMATS)
     assert names(taken_back()) == ["csv", "coco", "label_studio", "cvat"]
-    assert names(downloads()) == ["txt", "csv", "parquet", "coco", "label_studio"]
+    assert names(downloads()) == list(FORMATS)
     assert [form.name for form in FORMATS.values() if form.streams] == ["txt", "csv"]
     assert [form.name for form in FORMATS.values() if form.folder] == ["yolo", "cvat", "fiftyone"]
     assert [form.name for form in FORMATS.values() if form.copies] == ["webdataset"]
@@ -71,7 +71,7 @@ FORMATS["backwards"] = Format(name="backwards", title="Backwards", writes="uris 
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from service.api.routes import filters, formats
+from service.api.routes import filter_results, formats
 from service.cli.arguments import parser
 from service.formats.exporting import export
 from service.formats.read_labels import read_labels
@@ -83,7 +83,7 @@ def option(action, name):
     return {"choices": arguments[name].choices and list(arguments[name].choices), "help": arguments[name].help}
 
 app = FastAPI()
-app.include_router(filters.router)
+app.include_router(filter_results.router)
 app.include_router(formats.router)
 operation = app.openapi()["paths"]["/v1/lakes/{lake}/filters/{name}/export"]["get"]
 asked = next(each for each in operation["parameters"] if each["name"] == "format")

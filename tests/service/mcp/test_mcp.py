@@ -28,6 +28,7 @@ from service.mcp.tools import Tools
 from service.pictures.decoders import DecoderPool
 from service.pictures.thumbnails import Thumbnails
 from service.relevance import Filters
+from service.search.decided import WANTED
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk
 
 Ask = Callable[..., Any]
@@ -135,6 +136,11 @@ def test_filters_are_read(ask: Ask, desk: Desk, tools: Tools) -> None:
         ("search", {"query": "red", "k": 51}, "50"),
         ("search", {"query": "red", "filter": "reds"}, "reds"),
         ("search", {"query": "red", "decision": "keep"}, "name the filter"),
+        (
+            "search",
+            {"query": "red", "filter": "reds", "decision": "kept"},
+            "none of keep, ask, drop and undecided",
+        ),
         ("show", {"row_ids": [99]}, "99"),
         ("show", {"row_ids": []}, "at least 1"),
         ("filter_status", {"name": "reds"}, "reds"),
@@ -153,6 +159,13 @@ def test_every_tool_says_that_it_only_reads(tools: Tools) -> None:
     found = asyncio.run(listed())
     assert {tool.name for tool in found} == {"lakes", "search", "count", "show", "filter_status"}
     assert all(tool.annotations.read_only_hint for tool in found)
+    decisions = [
+        tool.input_schema["properties"]["decision"]["description"]
+        for tool in found
+        if tool.name in ("search", "count")
+    ]
+    assert len(decisions) == 2
+    assert all(wanted in said for said in decisions for wanted in WANTED)
 
 
 def test_the_command_is_what_a_program_starts(photo_lake: Path) -> None:

@@ -138,6 +138,11 @@ def test_one_looks_among_what_a_filter_dropped_and_comes_back(
     assert page.locator("#status").inner_text() == "2 images"
     visitor.search("green")
     assert visitor.names == ["d-green.png", "c-blue.png"]
+    page.locator(".cell .photo").first.click()
+    expect(page.locator(".decided")).to_have_text("Dropped by reds")
+    expect(page.locator(".decided-more")).to_contain_text("labelled no")
+    page.keyboard.press("Escape")
+    expect(page.locator("#view")).to_be_hidden()
     page.click("#filter-button")
     expect(page.locator('#facets button[title="png"] .value-rows')).to_have_text("2")
     page.get_by_role("button", name="Remove dropped by reds").click()
@@ -163,6 +168,13 @@ def test_what_came_since_is_told_with_what_to_do(visit: Visit, applied: Served) 
     assert visitor.chips == ["Among those undecided of reds"]
     page.click("#chips a")
     expect(page.locator("#crumb")).to_have_text("reds")
+    # An image that is not among them has its own decision, and its label.
+    visitor.open("/?filter=reds&decision=undecided&row=2")
+    expect(page.locator(".decided")).to_have_text("Kept by reds")
+    expect(page.locator(".decided-more")).to_contain_text("labelled yes")
+    page.goto(applied.url + "/?filter=reds&decision=undecided&row=5")
+    expect(page.locator(".decided-more")).to_have_text("not labelled")
+    expect(page.locator(".decided")).to_have_text("Undecided of reds")
 
 
 def test_a_set_that_is_empty_or_of_no_filter_is_said(visit: Visit, applied: Served) -> None:

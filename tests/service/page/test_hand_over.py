@@ -86,9 +86,13 @@ def test_everything_can_be_taken_away_with_a_key_that_only_labels(
     with Lake.open(applied, MODEL) as opened:
         decided = Filters(opened).open("reds").decisions.applied()
     links = page.locator("#hand-over a")
-    name, report = saved(page, links.filter(has_text="The report"))
+    name, report = saved(page, links.filter(has_text="a file of it"))
     assert name == "reds.html"
     assert report.read_text().startswith("<!doctype html>")
+    with page.context.expect_page() as opened_page:
+        links.filter(has_text="The report").click()
+    expect(opened_page.value.locator("h1")).to_be_visible()  # it is shown, not saved
+    opened_page.value.close()
     name, ledger = saved(page, links.filter(has_text="The full table"))
     assert name.endswith(".parquet")
     assert pq.read_table(ledger).num_rows == 120

@@ -369,7 +369,9 @@ def test_before_an_audit_nothing_is_promised_and_beginning_one_is_told(
     expect(outcome).to_be_empty()  # it was of the labels before
     page.locator('input[value="audit"]').check(force=True)
     expect(page.locator(".invite")).to_contain_text("It fixes what the filter has learnt so far")
-    expect(page.locator(".plan")).to_contain_text("of 31 images may belong")
+    expect(page.locator(".plan")).to_contain_text(
+        "1 of 31 images is known to belong; how many do in all is not known"
+    )
     assert book(lake)[-1].purpose == "teach"
     page.click("text=Begin the random check")
     page.wait_for_selector(READY)
@@ -434,7 +436,7 @@ def test_applying_shows_what_was_kept_and_dropped(visit: Visit, tmp_path: Path) 
         expect(page.locator("#frame")).to_contain_text("The random check is done")
         expect(page.locator("#audit-text")).to_contain_text("can be applied, which drops")
         assert not page.locator("#samples").is_visible()
-        assert not page.locator("#has-result").is_visible()
+        expect(page.locator('input[value="result"]')).to_be_disabled()
         page.click("#apply")
         promised = "Guaranteed: recall at least 90\u00a0%, with 50\u00a0% confidence."
         expect(page.locator("#outcome")).to_contain_text(promised)
@@ -463,6 +465,16 @@ def test_applying_shows_what_was_kept_and_dropped(visit: Visit, tmp_path: Path) 
         assert page.locator(".tabs b").all_inner_texts() == [
             str(number) for number in (answer.kept, answer.dropped, answer.asked)
         ]
+        scores_told = page.locator("#score-bars-text")
+        expect(scores_told).to_contain_text("Cut-off at ")
+        expect(scores_told).to_contain_text(f"{answer.dropped - said_no} dropped below it")
+        drawn = page.locator("#bars-drop").get_attribute("d")
+        assert drawn is not None
+        # The dropped end, to a hair, where the kept begin: at the cut-off.
+        end = re.search(r"H([\d.]+)V100Z$", drawn)
+        assert end is not None
+        kept_from = str(page.locator("#bars-keep").get_attribute("d")).removeprefix("M").split()[0]
+        assert float(kept_from) == pytest.approx(float(end[1]))
         page.locator('input[value="drop"]').check(force=True)
         page.locator('input[value="people"]').check(force=True)
         told = page.locator("#sample-grid .told")
@@ -474,11 +486,64 @@ def test_applying_shows_what_was_kept_and_dropped(visit: Visit, tmp_path: Path) 
         expect(told).to_have_text("Yes: kept from the next Apply on")
         with Lake.open(desk.lake, desk.model) as opened:
             assert Filters(opened).open("reds").answers()[dropped[0].row_id].label == "yes"
+        # By key: the arrows choose an image, y restores it, u takes that back.
+        page.locator("#sample-grid a").first.focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("y")
+        expect(told).to_have_count(2)
+        assert page.evaluate("document.activeElement.title") == Path(dropped[2].uri).name
+        with Lake.open(desk.lake, desk.model) as opened:
+            assert Filters(opened).open("reds").answers()[dropped[1].row_id].label == "yes"
+        page.keyboard.press("u")
+        expect(told).to_have_count(1)
+        page.keyboard.press("n")
+        expect(told).to_have_text(
+            ["Yes: kept from the next Apply on", "No: dropped from the next Apply on"]
+        )
+        with Lake.open(desk.lake, desk.model) as opened:
+            book_of = Filters(opened).open("reds").answers()
+            assert dropped[1].row_id not in book_of
+            assert book_of[dropped[2].row_id].label == "no"
         page.reload()
         expect(page.locator("#outcome")).to_contain_text(said)  # and is still there tomorrow
         page.locator("#sample-grid a").first.click()
         expect(page.locator("#view .large")).to_be_visible()
         visitor.may_be_gone = True  # thumbnails below the screen may still be on their way
+
+
+def test_other_guarantees_of_the_same_check_are_buttons(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for number in range(120):
+        desk.add(f"{number:03}.png", (255 - 2 * number, 2 * number, 0), size=(40, 30))
+    desk.index()
+    with Lake.open(desk.lake, desk.model) as opened:
+        filter = Filters(opened).create("reds", keep_texts=["red"], target=Target(0.9, None, 0.95))
+        with patch("service.relevance.promise.audit.fresh_seed", lambda: "5eed" * 16):
+            filter.label(answers(filter.next(6, "audit")["rows"]))
+        offered, found = filter.offers(), filter.estimate()
+    assert len(offered.offers) == 3
+    first = offered.offers[0]
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served)
+        page = visitor.page
+        at(visitor, "/label?lake=my&filter=reds")
+        page.click("#apply")
+        expect(page.locator("#outcome")).to_contain_text("not yet show recall 0.9")
+        expect(page.locator("#offers")).to_contain_text("Guarantees that hold now")
+        bounds = f"between {found.at_least} and {found.at_most} belong"
+        expect(page.locator("#offers .how-many")).to_contain_text(bounds)
+        buttons = page.locator("#offers .offer")
+        expect(buttons).to_have_count(len(offered.offers))
+        expect(buttons.first).to_contain_text(f"drops {first.dropped}")
+        priced = [each for each in offered.tighter if each.labels is not None]
+        expect(page.locator("#offers li:not(:has(button))")).to_have_count(len(priced))
+        buttons.first.click()
+        expect(page.locator("#outcome")).to_contain_text(f"dropped {first.dropped}.")
+        expect(page.locator("#outcome")).to_contain_text(
+            f"Guaranteed: recall at least {100 * (first.recall or 0):g}\u00a0%"
+        )
+        expect(page.locator("#offers .offer")).to_have_count(len(offered.offers) - 1)
+        visitor.may_be_gone = True
 
 
 def test_what_came_since_and_a_smaller_promise_are_told(visit: Visit, tmp_path: Path) -> None:

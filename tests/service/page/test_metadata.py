@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.lakes import Desk, write
 from tests.service.page.conftest import Served, Visit, serving
@@ -73,6 +73,50 @@ def test_values_and_ranges_write_the_where(visit: Visit, served: Served) -> None
     expect(page.locator("#where")).to_have_value("seen IN (TRUE)")
 
 
+def test_a_range_up_to_the_largest_number_takes_no_nan_along(visit: Visit, served: Served) -> None:
+    """A `where` has NaN above all numbers; tables bring none, imported lakes may."""
+    page = visit(served).open("/").page
+
+    def two_are_no_number(route: Route) -> None:
+        answer = route.fetch().json()
+        for facet in answer["facets"]:
+            if facet["name"] == "distance":
+                facet["values"] = [{"value": "nan", "rows": 2}]
+        route.fulfill(json=answer)
+
+    page.route("**/v1/facets", two_are_no_number)
+    page.get_by_role("button", name="Metadata").click()
+    expect(page.get_by_role("region", name="distance")).to_contain_text("2 no number")
+    page.get_by_role("slider", name="distance from").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#where")).to_have_value("distance >= 11 AND distance <= 11")
+    expect(page.locator("#passing")).to_have_text("1 image passes")
+    page.get_by_role("slider", name="distance from").focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#where")).to_have_value("")
+
+
+def test_quick_clicks_all_count(visit: Visit, served: Served) -> None:
+    page = visit(served).open("/").page
+    page.get_by_role("button", name="Metadata").click()
+    robot = page.get_by_role("region", name="robot")
+    expect(robot.get_by_role("button")).to_have_text(["a6", "b4", "it's2"])
+    # Three clicks in one turn: nothing was counted, and nothing drawn, between them.
+    robot.evaluate("box => [...box.querySelectorAll('button')].forEach((each) => each.click())")
+    expect(page.locator("#where")).to_have_value("robot IN ('a', 'b', 'it''s')")
+    expect(page.locator("#passing")).to_have_text("12 images pass")
+    expect(robot.get_by_role("button", pressed=True)).to_have_count(3)
+    # Numbers that arrive while a button of the mouse is down wait for the click that it begins.
+    robot.get_by_role("button", name="it's").hover()
+    page.mouse.down()
+    page.evaluate("history.back()")
+    expect(page.locator("#passing")).to_have_text("10 images pass")
+    expect(page.locator("#where")).to_have_value("robot IN ('a', 'b')")
+    page.mouse.up()
+    expect(page.locator("#where")).to_have_value("robot IN ('a', 'b', 'it''s')")
+    expect(page.locator("#passing")).to_have_text("12 images pass")
+
+
 def test_columns_and_their_values_are_completed(visit: Visit, served: Served) -> None:
     page = visit(served).open("/").page
     page.get_by_role("button", name="Metadata").click()
@@ -103,6 +147,9 @@ def test_columns_and_their_values_are_completed(visit: Visit, served: Served) ->
 def test_what_was_typed_stays(visit: Visit, served: Served) -> None:
     page = visit(served).open("/?where=distance+%3C+3+OR+robot+%3D+%27b%27").page
     expect(page.locator("#passing")).to_have_text("7 images pass")
+    # By an address the line comes alone; the rest of the panel does not push the images down.
+    expect(page.locator("#facets")).to_be_hidden()
+    page.get_by_role("button", name="Metadata").click()
     page.get_by_role("region", name="robot").get_by_role("button", name="a").click()
     expect(page.locator("#where")).to_have_value("(distance < 3 OR robot = 'b') AND robot IN ('a')")
     expect(page.locator("#status")).to_have_text("3 images")
@@ -119,6 +166,10 @@ def test_a_where_that_is_wrong_is_told_and_counts_nothing(visit: Visit, served: 
 
 def test_a_phone_shows_it_without_scrolling_sideways(visit: Visit, served: Served) -> None:
     page = visit(served, viewport={"width": 360, "height": 740}).open("/?where=distance+%3E+1").page
+    photo = page.locator(".cell").first.bounding_box()
+    assert photo is not None
+    assert photo["y"] < 600
+    page.get_by_role("button", name="Metadata").click()
     expect(page.locator(".facet").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate("document.querySelector('#facets').scrollWidth") <= 360

@@ -74,6 +74,12 @@ def test_all_that_pass_are_more_than_a_page(visit: Visit, reds: Served) -> None:
     page.keyboard.press("x")
     page.locator("#select-all").click()
     expect(page.locator("#selected")).to_have_text("90 selected")
+    # As examples they are too many: the page says which were taken.
+    page.get_by_role("button", name="More like these").click()
+    expect(page.locator("#chips .wanted")).to_have_count(32)
+    expect(page.locator("#notices")).to_have_text(
+        "The first 32 of the 90 selected images are examples now: no more are taken at once."
+    )
 
 
 def test_by_key_alone(visit: Visit, reds: Served) -> None:
@@ -188,6 +194,29 @@ def test_yes_and_no_for_a_filter(visit: Visit, tmp_path: Path) -> None:
         assert said == {1: "yes", 2: "no", 3: "no"}
 
 
+def test_an_image_that_has_gone_is_not_said_to_be_answered(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for name, colour in (("a", RED), ("b", GREEN), ("c", BLUE)):
+        desk.add(f"{name}.png", colour, size=(8, 8))
+    desk.index()
+    with Lake.open(desk.lake, desk.model) as lake:
+        Filters(lake).create("reds", keep_texts=["red"])
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        page = visit(served).open("/").page
+        page.locator(".cell .photo").first.focus()
+        page.keyboard.press("x")
+        page.keyboard.press("Shift+ArrowRight")
+        page.get_by_role("button", name="Yes or no").click()
+        expect(page.get_by_label("For the filter")).to_have_value("reds")
+        (desk.photos / "a.png").unlink()
+        desk.sync()
+        while page.request.get(f"{served.url}/v1/lakes/my/rows/1").status != 404:
+            page.wait_for_timeout(50)
+        page.get_by_role("button", name="Yes, wanted").click()
+        expect(page.locator("#label-done")).to_have_text("1 image: yes for reds.")
+        expect(page.locator("#label-problem")).to_contain_text("1 image could not be answered: ")
+
+
 def test_images_are_tagged_and_found_by_their_tag(visit: Visit, tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     for name, colour in (("a", RED), ("b", GREEN), ("c", BLUE)):
@@ -220,6 +249,14 @@ def test_images_are_tagged_and_found_by_their_tag(visit: Visit, tmp_path: Path) 
         expect(known).to_have_count(0)
         page.get_by_label("The tag").fill("night")
         page.keyboard.press("Enter")
+        # Somebody tags before it is taken back: nothing is.
+        expect(page.locator("#tag-done")).to_contain_text("2 images tagged night")
+        with Lake.open(desk.lake, desk.model) as lake:
+            act = lake.tag("other", [1], by="bob").seq
+            visitor.refusals.add(409)
+            page.get_by_role("button", name="Undo").click()
+            expect(page.locator("#tag-problem")).to_contain_text("bob gave the tag other since")
+            lake.undo_tag(act=act)
         page.locator("#tag-done a").click()
         visitor.settled()
         assert visitor.address == "/?lake=my&where=tag+%3D+%27night%27"

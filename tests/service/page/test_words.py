@@ -116,7 +116,7 @@ def test_where_that_excludes_all_is_named_with_the_best_there_is(visitor: Visito
     )
     best = visitor.page.locator("#message .best")
     expect(best).to_have_text(re.compile(r"^The best there is · 0\.3\d · chelsea\.png$"))
-    visitor.page.wait_for_function("document.querySelector('.best img').naturalWidth > 0")
+    visitor.page.wait_for_function("() => document.querySelector('.best img').naturalWidth > 0")
     best.click()
     expect(visitor.page.locator("#view")).to_be_visible()
     visitor.page.keyboard.press("Escape")
@@ -248,7 +248,7 @@ def test_the_keys_of_labelling_are_shown(
     shown = page.locator("#frame img").first.get_attribute("alt")
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
-    assert page.locator("#help th").all_inner_texts() == ["y", "n", "s", "u", "?"]
+    assert page.locator("#help th").all_inner_texts() == ["y", "n", "s", "u", "Enter", "← →", "?"]
     assert page.evaluate(CONTRAST) == []
     page.keyboard.press("y")  # the image is behind the help
     page.keyboard.press("Escape")

@@ -113,7 +113,14 @@ def test_what_to_label_next(reds: Filter, desk: Desk) -> None:
     assert found.rows[1].score == pytest.approx(0.7071, abs=1e-3)
     same(
         replace(found, rows=found.rows[:1]),
-        {"filter": "reds", "version": 1, "purpose": "teach", "rows": [first], "progress": DRAFT},
+        {
+            "filter": "reds",
+            "version": 1,
+            "purpose": "teach",
+            "rows": [first],
+            "progress": DRAFT,
+            "with_others": 0,
+        },
     )
 
 
@@ -124,6 +131,7 @@ def test_labels_saved_told_and_taken_back(reds: Filter, desk: Desk, tmp_path: Pa
         {
             "saved": 1,
             "problems": [{"index": 1, "message": "uri: name a row_id or a uri"}],
+            "passed_over": [],
             "progress": one,
         },
     )
@@ -141,16 +149,19 @@ def test_labels_saved_told_and_taken_back(reds: Filter, desk: Desk, tmp_path: Pa
             "filter": "reds",
             "labellers": 2,
             "rows": 1,
+            "agreed": 0,
             "alpha": 0.0,  # one row, and they differ: 1 - 1 * 2 / 2
             # ann gave one yes, ben one no: observed 0, by chance 0
             "pairs": [{"first": "ann", "second": "ben", "rows": 1, "agreed": 0, "kappa": 0.0}],
             "conflicts": [{"row_id": 3, "uri": uri, "labellers": {"ann": "yes", "ben": "no"}}],
+            "settled": [],
+            "alike": [],
         },
     )
     undone = {"row_id": 2, "label": "no", "labeller": "ben"}
     two = DRAFT | {"labels": 1, "conflicts": 1, "stage": "teach"}
-    same(reds.labels.undo(), {"undone": undone, "progress": two})
-    same(reds.labels.undo(labeller="cem"), {"undone": None, "progress": two})
+    same(reds.labels.undo(), {"undone": undone, "rows": [undone], "progress": two})
+    same(reds.labels.undo(labeller="cem"), {"undone": None, "rows": [], "progress": two})
 
 
 def test_answers_that_contradict_each_other_without_a_name_are_not_saved(
@@ -280,7 +291,7 @@ def test_what_was_decided_and_is_promised() -> None:
 
 
 def test_where_an_audit_stands() -> None:
-    audit = AuditProgress(2, 40, 110, True, 0, More(30, 200), 60, 900, 75, False)
+    audit = AuditProgress(2, 40, 110, True, 0, More(30, 200), 60, 900, 75, 0.96, 0.9, None, False)
     same(
         Progress(44, 12, 30, 1, 1, "audit", audit, "audit"),
         {
@@ -300,6 +311,9 @@ def test_where_an_audit_stands() -> None:
                 "budget": 60,
                 "rows": 900,
                 "drops": 75,
+                "sure": 0.96,
+                "recall_shown": 0.9,
+                "precision_shown": None,
                 "needs_ask": False,
             },
             "stage": "audit",

@@ -493,10 +493,28 @@ def test_the_plan_shows_what_each_line_costs_before_anybody_labels(lake: Lake) -
     answer(filter, filter.next(30).rows)
     found = filter.plan()
     assert found.rows == REDS + OTHERS
+    # the 30 best matches say nothing of how many there are: no number is made up from them
+    known = list(filter.labels.said().values()).count("yes")
+    assert (found.at_least, found.at_most, found.confidence) == (known, None, None)
     dropped = [option.dropped for option in found.options]
     assert dropped == sorted(dropped)
     assert all(option.kept + option.dropped == REDS + OTHERS - 30 for option in found.options)
     assert filter.versions.numbers() == [1]
+
+
+def test_a_plan_tells_how_many_are_relevant_between_the_bounds_of_the_audit_in_force(
+    lake: Lake,
+) -> None:
+    filter = audited(lake)
+    found, bounds = filter.plan(), filter.estimate()
+    assert (found.at_least, found.at_most) == (bounds.at_least, bounds.at_most)
+    assert found.at_most is not None and found.at_least <= REDS <= found.at_most
+    assert found.confidence == 0.95
+    begun = filter.next(1, "audit", again=True)
+    assert begun.rows, "drawn, and not answered"
+    known = list(filter.labels.said().values()).count("yes")
+    assert filter.plan().at_least == known
+    assert filter.plan().at_most is None
 
 
 def test_samples_lie_next_to_the_line(lake: Lake) -> None:
@@ -668,3 +686,17 @@ def test_a_lake_without_an_image_is_said_to_be_empty(tmp_path: Path) -> None:
         with pytest.raises(BadRequest, match="holds no image yet"):
             Filters(empty).create("a", keep_texts=["red"])
         assert Filters(empty).names() == []
+
+
+def test_how_many_belong_is_told_between_bounds_once_an_audit_was_begun(lake: Lake) -> None:
+    fresh = Filters(lake).create("fresh", keep_texts=["red"], target=Target(0.9, None, 0.95))
+    with pytest.raises(BadRequest, match=r"drawn at random yet.*begin an audit"):
+        fresh.estimate()
+    filter = audited(lake)
+    found = filter.estimate()
+    assert found.at_least <= found.relevant <= found.at_most
+    assert found.at_least <= REDS <= found.at_most
+    assert (found.rows, found.confidence, found.audit) == (REDS + OTHERS, 0.95, 1)
+    assert filter.estimate(0.5).confidence == 0.5
+    with pytest.raises(BadRequest, match="confidence: 1 is not between 0 and 1"):
+        filter.estimate(1.0)

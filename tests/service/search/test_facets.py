@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from indexer.errors import BadRequest, WhereError
 from service.lake import Lake
-from service.search.facets import Bin, Facet, Value, _bins
+from service.search.facets import Bin, Facet, Value, _bins, _not_finite
 from tests.lakes import BLUE, GREEN, LONG_AGO_S, RED, YELLOW, Desk, write
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -130,8 +130,8 @@ def test_bins_are_round_and_hold_all(
 def test_times_are_a_range_in_words_a_where_takes(lake: Path) -> None:
     """On three days from 13 September 2020, 12:26:40 on: one, one and three."""
     found = facet(lake, "modified")
-    assert found.bins[0].low == "2020-09-13T12:26:40+00:00"
-    assert found.bins[-1].high == "2020-09-15T12:26:40+00:00"
+    assert found.bins[0].low == "2020-09-13T12:00:00+00:00"
+    assert found.bins[-1].high == "2020-09-15T15:00:00+00:00"
     assert [each.rows for each in found.bins if each.rows] == [1, 1, 3]
     with Lake.open(lake) as opened:
         kept = opened.facets(f"modified >= TIMESTAMPTZ '{found.bins[-1].low}'")
@@ -211,3 +211,35 @@ def test_as_counted_one_by_one(lake: Path, bodies: list[str], iso: int) -> None:
     counts = Counter(row["body"] for row in below if "body" in row)
     assert {each.value: each.rows for each in found.facets[0].values} == counts
     assert found.rows == sum(not bodies or row.get("body") in bodies for row in below)
+
+
+def test_what_no_bin_holds_is_told_apart() -> None:
+    """Infinities and what is no number; a `where` of all bins leaves them out."""
+    numbers = pa.chunked_array(
+        [[0.0, float("inf"), 1.0, float("nan"), float("-inf"), float("inf")]]
+    )
+    assert _not_finite(numbers, numbers.type) == (
+        Value("-inf", 1),
+        Value("inf", 2),
+        Value("nan", 1),
+    )
+    assert [(each.low, each.high, each.rows) for each in _bins(numbers, numbers.type)][-1][1:] == (
+        1.0,
+        1,
+    )
+    assert sum(each.rows for each in _bins(numbers, numbers.type)) == 2
+    found = Facet("x", "range", 6, 0, _not_finite(numbers, numbers.type), bins=(Bin(0.0, 1.0, 2),))
+    assert found.to_json() == {
+        "name": "x",
+        "kind": "range",
+        "rows": 6,
+        "nulls": 0,
+        "bins": [{"low": 0.0, "high": 1.0, "rows": 2}],
+        "values": [
+            {"value": "-inf", "rows": 1},
+            {"value": "inf", "rows": 2},
+            {"value": "nan", "rows": 1},
+        ],
+    }
+    whole = pa.chunked_array([[1, 2]])
+    assert _not_finite(whole, whole.type) == ()

@@ -21,6 +21,7 @@ from service.cli.arguments import parser
 from service.cli.searching import _add_option
 from service.search.decided import DecidedBy
 from service.search.query import EXAMPLES, OPTIONS, ByMoment, MaxPer, Option
+from service.search.sort import Sort
 from tests.service.lakes import Maker, unit
 
 SIGNER = Signer("a secret of the tests")
@@ -38,6 +39,7 @@ WHOLE = Query(
     moments=ByMoment(2.5),
     diversity=0.25,
     explain=True,
+    sort=Sort("date", is_down=True),
 )
 DOCUMENT = {
     "texts": [{"text": "a cat", "weight": 1.0}, {"text": "rain", "weight": -0.5}],
@@ -50,6 +52,7 @@ DOCUMENT = {
     "min_z": 2.5,
     "diversity": 0.25,
     "explain": True,
+    "sort": "date:down",
     "offset": 20,
     "collapse": True,
     "max_per": {"column": "camera", "n": 2},
@@ -133,6 +136,10 @@ def test_a_vector_of_any_length_is_a_direction(length: float) -> None:
         ({"max_per": {"column": "camera"}}, 'max_per: write it as {"column": ..., "n": ...}'),
         ({"max_per": {"column": 1, "n": 1}}, "max_per.column: it is int, where a text is wanted"),
         ({"max_per": {"column": "a", "n": 0}}, "max_per: 0 is not a number of hits"),
+        ({"sort": 7}, "sort: it is int, where a text is wanted"),
+        ({"sort": ":down"}, "sort: ':down' names nothing to sort by; sort by match, date, path"),
+        ({"sort": "random:up"}, "sort: random has no direction; random:17 is another order"),
+        ({"sort": "random:9007199254740992"}, "sort: 9007199254740992 is no seed; one is 0 to"),
         (
             {"filter": "a", "decision": ["kept"]},
             "decision: 'kept' is none of keep, ask, drop and undecided",
@@ -209,9 +216,11 @@ WHOLE_FOR_CURSOR = Query(
     moments=WHOLE.moments,
     diversity=0.25,
     explain=True,
+    sort=Sort("column", column='my "size"'),
     recall=0.95,
     exact=True,
     depth=12,
+    tags_act=3,
 )
 
 

@@ -56,7 +56,7 @@ def test_what_is_wrong_is_a_sentence_and_changes_nothing(
     assert str(unknown.value) == f"{lake} has no saved search 'nigt'; did you mean night?"
     with pytest.raises(UnknownSearch, match="lists them"):
         searches.delete("zzz")
-    with pytest.raises(BadRequest, match="is no name"):
+    with pytest.raises(BadRequest, match="'a/b' is no name for a saved search: 1 to 64"):
         searches.save("a/b", RED)
     with pytest.raises(BadRequest, match="there is no such field"):
         searches.save("a", {"textz": []})

@@ -11,7 +11,8 @@ from indexer.disk.tables import Place
 from indexer.errors import BadRequest
 from service.lake import Lake
 from service.search.query import Query
-from service.search.score_histogram import MOST_BINS, ScoreHistogram
+from service.search.score_bins import MOST_BINS
+from service.search.score_histogram import ScoreHistogram
 from tests.service.lakes import Maker
 
 RED = Query.of("red")
@@ -82,9 +83,7 @@ def test_each_edge_counts_what_a_search_finds(
     maker: Maker, monkeypatch: pytest.MonkeyPatch, has_half_precision: bool
 ) -> None:
     """1,500 rows, some of them twice, and 1,000 bins: nearly every row lies near an edge."""
-    monkeypatch.setattr(
-        "service.search.score_histogram.half_precision_pays", lambda: has_half_precision
-    )
+    monkeypatch.setattr("service.search.scored.half_precision_pays", lambda: has_half_precision)
     random = np.random.default_rng(5)
     for number in range(1_500):
         vector = random.normal(size=3)

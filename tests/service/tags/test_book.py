@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
 
 from indexer.arrays import Positions
-from indexer.errors import BadRequest, LakeDamaged, LakeError
+from indexer.errors import BadCursor, BadRequest, CannotUndo, LakeDamaged, LakeError
 from service.tags import book as book_module
 from service.tags.book import TagBook
 from service.tags.mending import mend
@@ -26,6 +31,7 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 REPOSITORY = Path(__file__).parents[3]
+OURS = (str(REPOSITORY / "service"), str(REPOSITORY / "indexer"))
 TAGGER = """
 import sys
 import numpy as np
@@ -103,6 +109,39 @@ def test_tags_are_given_taken_and_taken_back(book: TagBook) -> None:
     assert said(book) == said(TagBook(book.folder)) == {}
 
 
+def test_what_rows_were_called_is_known_of_every_act(book: TagBook) -> None:
+    book.add("Night", ids(1, 2))
+    book.add("tram", ids(2))
+    book.undo()
+    book.remove("night", ids(1))
+    book.add("night", np.arange(1, 2 * MAX_RANGES + 2, 2))
+
+    def then(act: int) -> dict[str, list[int]]:
+        tags = book.tags_at(act)
+        assert tags.seq == act
+        return {name: tags.rows(name).tolist() for name in tags.names}
+
+    assert then(0) == {}
+    assert then(1) == {"Night": [1, 2]}
+    assert then(2) == {"Night": [1, 2], "tram": [2]}
+    assert then(3) == {"Night": [1, 2]}
+    assert then(4) == {"Night": [2]}
+    assert then(5) == said(book)
+    assert then(2) == {"Night": [1, 2], "tram": [2]}
+    with pytest.raises(BadCursor, match="not in the lake's log any more; search again"):
+        book.tags_at(6)
+
+
+def test_no_act_is_written_that_a_reader_would_refuse(
+    book: TagBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book_module, "MAX_ROWS", 3)
+    book.add("night", ids(1, 2, 3, 3))
+    with pytest.raises(BadRequest, match="they are 4, and one act tags at most 3"):
+        book.add("night", ids(1, 2, 3, 4))
+    assert said(book) == {"night": [1, 2, 3]}
+
+
 def test_what_two_acts_gave_stays_when_one_is_taken_back(book: TagBook) -> None:
     book.add("night", ids(1, 2), "ann")
     book.add("night", ids(2, 3), "bob")
@@ -110,6 +149,31 @@ def test_what_two_acts_gave_stays_when_one_is_taken_back(book: TagBook) -> None:
     assert undone is not None and undone.seq == 1
     assert said(book) == {"night": [2, 3]}
     assert book.undo("cem") is None
+
+
+def test_the_act_that_is_meant_or_none(book: TagBook) -> None:
+    def refusal(act: int, by: str | None = None) -> str:
+        before = book.acts()
+        with pytest.raises(CannotUndo) as told:
+            book.undo(by, act)
+        assert (told.value.act, book.acts()) == (act, before)
+        return str(told.value)
+
+    assert refusal(1) == "act: there is no act 1 that gave or took a tag"
+    book.add("night", ids(1), "ann")
+    book.remove("night", ids(1), "bob")
+    assert refusal(1) == (
+        "act: act 1 is not the last: bob took the tag night since, in act 2; take that back first, "
+        "or change the tag by a new act"
+    )
+    assert refusal(2, "ann") == "act: act 2 is of bob, who alone takes it back"
+    undone = book.undo(act=2)
+    assert undone is not None and undone.seq == 2
+    assert refusal(2) == "act: act 2 was taken back already"
+    assert refusal(3) == "act: there is no act 3 that gave or took a tag"
+    undone = book.undo("ann", 1)
+    assert undone is not None and said(book) == {}
+    assert refusal(1) == "act: act 1 was taken back already"
 
 
 def test_a_tag_is_called_as_it_was_first(book: TagBook) -> None:
@@ -202,6 +266,55 @@ def test_a_killed_tagger_loses_nothing_it_was_told_is_saved(tmp_path: Path) -> N
     files = {act.rows.file for act in book.acts() if act.rows is not None}
     assert {path.name for path in book.folder.glob("*.parquet")} == files
     assert sum(map(len, said(book).values())) > 0
+
+
+def interrupted_at(step: int, work: Callable[[], object]) -> bool:
+    """Ctrl-C before the step-th line of ours that the work runs; False: it has fewer."""
+    lines = itertools.count(1)
+
+    def look(frame: FrameType, event: str, _: object) -> Any:
+        if event == "line" and next(lines) == step:
+            raise KeyboardInterrupt
+        return look if frame.f_code.co_filename.startswith(OURS) else None
+
+    before = sys.gettrace()
+    sys.settrace(look)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+# A file that was just opened is closed by whoever collects it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("what", ["ranges", "file", "undo"])
+def test_ctrl_c_at_any_line_does_all_of_an_act_or_nothing(tmp_path: Path, what: str) -> None:
+    """As in a notebook, where the same book goes on."""
+    rows = np.arange(1, 2 * MAX_RANGES + 2, 2) if what == "file" else ids(7, 9)
+
+    def work(book: TagBook) -> object:
+        return book.undo() if what == "undo" else book.add("tram", rows)
+
+    done = 0
+    for step in itertools.count(1, 5):  # every fifth: each takes hundredths of a second
+        book = TagBook(tmp_path / str(step))
+        if what == "undo":
+            book.add("night", ids(1))
+            book.add("tram", rows)
+        if not interrupted_at(step, partial(work, book)):
+            break
+        before, after = {}, {"tram": rows.tolist()}
+        if what == "undo":
+            before, after = {"night": [1], **after}, {"night": [1]}
+        found = said(book)
+        assert found in (before, after) and said(TagBook(book.folder)) == found
+        done += found == after
+        book.add("rain", ids(5))
+        assert said(TagBook(book.folder)) == said(book) == {**found, "rain": [5]}
+    assert step > 50 and 0 < done < step
 
 
 def test_half_a_line_left_by_a_crash_costs_only_itself(book: TagBook) -> None:

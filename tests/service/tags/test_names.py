@@ -27,6 +27,15 @@ def test_anything_else_is_one_sentence(name: str) -> None:
     )
 
 
+def test_of_a_name_of_megabytes_the_beginning_is_told() -> None:
+    for name in ("x" * 10_000_000, "a\u0323\u0307" * 3_000_000):
+        for check in (tag_name, check_by):
+            with pytest.raises(BadRequest) as bad:
+                check(name)
+            assert f"... of {len(name):,} characters is no" in str(bad.value)
+            assert len(str(bad.value)) < 300
+
+
 def test_a_name_is_composed_and_compared_without_its_case() -> None:
     assert tag_name("U\u0308bung") == "\u00dcbung"
     assert key_of("\u00dcbung") == key_of("u\u0308BUNG") == "\u00fcbung"

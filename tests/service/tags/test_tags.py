@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.arrays import Positions
@@ -46,6 +46,7 @@ def test_the_last_act_on_a_row_counts() -> None:
 STEP = st.tuples(st.sampled_from("abc"), st.booleans(), st.sets(st.integers(1, 12)))
 
 
+@settings(deadline=None)
 @given(st.lists(STEP, max_size=8))
 def test_many_acts_are_what_sets_of_python_say(steps: list[tuple[str, bool, set[int]]]) -> None:
     plain: dict[str, set[int]] = {name: set() for name in "abc"}

@@ -21,6 +21,7 @@ from fractions import Fraction
 from queue import SimpleQueue
 from typing import IO, NamedTuple
 
+from indexer.cores import usable_cores
 from indexer.processes import FOLDER, bare_environment, python_command
 
 MISSING = (
@@ -98,7 +99,7 @@ def decode(video: int, arguments: Sequence[str], filters: str, patience_s: float
     :param filters: as its `-vf`; what comes out of them has to have RATE frames a second.
     :raises NoFfmpeg: if it is not there.
     """
-    threads = str(min(4, os.cpu_count() or 1))
+    threads = str(min(4, usable_cores()))
     command = ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "info", "-threads", threads]
     command += [*_IN, *arguments, "-i", _FILE, "-map", "0:V:0", "-vf", filters]
     command += ["-r", str(RATE), "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
@@ -130,7 +131,7 @@ def watch(
     shown = f"{choosing}," if choosing else ""
     graph = f"{shown}showinfo=checksum=0,{making},settb=1/{RATE},setpts=N"
     command = ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "info"]
-    command += ["-threads", str(min(4, os.cpu_count() or 1)), *_IN, *arguments, "-i", _FILE]
+    command += ["-threads", str(min(4, usable_cores())), *_IN, *arguments, "-i", _FILE]
     command += ["-map", "0:V:0", "-vf", graph, "-r", str(RATE), "-f", "rawvideo", "pipe:1"]
     with _running(command, video, int(patience_s)) as process:
         times = _Times(process)

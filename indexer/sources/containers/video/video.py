@@ -8,7 +8,6 @@ decoded after those before it, from the last key frame on.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import threading
@@ -22,6 +21,7 @@ from typing import IO, BinaryIO, TypeAlias
 
 from indexer.address import Address
 from indexer.config import ReadLimits
+from indexer.cores import usable_cores
 from indexer.errors import SourceError, UnreadableImage
 from indexer.images.files import check_size
 from indexer.sources import ColumnValue
@@ -58,7 +58,7 @@ class Video:
         self._desks: dict[str, _Desk] = {}
         self._turn = threading.Lock()
         # A page of hits may be of as many videos, and each run takes memory and threads.
-        self._runs = threading.BoundedSemaphore(os.cpu_count() or 1)
+        self._runs = threading.BoundedSemaphore(usable_cores())
 
     def members(
         self,

@@ -101,6 +101,49 @@ def test_the_nearest_are_those_of_all_products_in_full() -> None:
         assert cosines.tolist() == np.clip(every.max(axis=1), -1, 1).tolist()
 
 
+def hard(seed: int) -> tuple[Numbers, Numbers]:
+    """Rows and vectors of any size and likeness: ties, copies, zeros, huge and tiny ones."""
+    random = np.random.default_rng(seed)
+    count, others = int(random.integers(1, 60)), int(random.integers(1, 50))
+    every = random.standard_normal((count + others, int(random.choice([2, 3, 16, 31, 96]))))
+    match seed % 9:
+        case 1:
+            every = np.sign(every)
+        case 2:
+            every = every[random.integers(0, 5, len(every)) % len(every)]
+        case 3:
+            every *= 10.0 ** random.uniform(-6, 6, (len(every), 1))
+        case 4:
+            every = every[:1] + 1e-7 * every
+        case 5:
+            every[random.random(len(every)) < 0.4] = 0
+        case 6:
+            every *= 1e-40  # none of these is a normal number
+        case 7:
+            every *= 1e12
+        case 8:
+            every[:count] *= 10.0 ** random.integers(-36, -18)
+    rows = every.astype(np.float32)
+    return rows[:count], rows[count:]
+
+
+@pytest.mark.usefixtures("way")
+def test_the_nearest_are_bit_for_bit_those_of_all_products_whatever_the_vectors() -> None:
+    for seed in range(500):
+        rows, vectors = hard(seed)
+        ids = np.arange(1, len(rows) + 1)
+        # every third vector is one of these rows, by its number
+        known = np.where(np.arange(len(vectors)) % 3, 10_000, 0) + np.arange(1, len(vectors) + 1)
+        side = Known(known, (None,) * len(known), vectors)
+        ((places, cosines),) = Compared([side], rows[::2]).best(rows, ids)
+        every = in_full(rows, vectors)
+        every[ids[:, None] == known] = -np.inf
+        has_any = every.max(axis=1) > -np.inf
+        assert places.tolist() == np.where(has_any, every.argmax(axis=1), NOBODY).tolist(), seed
+        best = np.clip(every.max(axis=1), -1, 1)
+        assert cosines[has_any].tobytes() == best[has_any].tobytes(), seed
+
+
 @pytest.mark.usefixtures("way")
 def test_who_is_alone_on_its_side_has_nobody() -> None:
     rows = drawn(3, 16, 4)

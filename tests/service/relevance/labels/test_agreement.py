@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from service.relevance.labels.agreement import Agreement, cohen_kappa, conflicts, krippendorff_alpha
+from service.relevance.labels.agreement import (
+    Agreement,
+    alike,
+    cohen_kappa,
+    conflicts,
+    krippendorff_alpha,
+)
 from service.relevance.labels.book import Answer
 
 
@@ -57,6 +63,19 @@ def test_alpha_at_its_ends() -> None:
     assert krippendorff_alpha([["yes"], [], ["no"]]) is None
 
 
+def test_names_that_may_be_one_persons_are_told() -> None:
+    names = ["ann", "Ann", "bob", "Jos\u00e9", "Jose\u0301", "ANN", "Bo"]
+    assert alike(names) == (("ANN", "Ann", "ann"), ("Jose\u0301", "Jos\u00e9"))
+    answers = {
+        1: answer(1, "yes", ann="yes", Ann="yes"),
+        2: answer(2, "conflict", Ann="no", ann="yes"),
+    }
+    found = Agreement.of(answers, {})
+    # They stay two: to join them would make one of their answers count on a guess.
+    assert (found.labellers, found.alike) == (2, (("Ann", "ann"),))
+    assert [each.row_id for each in found.conflicts] == [2]
+
+
 def answer(row_id: int, label: str, **labellers: str) -> Answer:
     return Answer(row_id, label, labellers, "teach", row_id)
 
@@ -81,8 +100,24 @@ def test_a_book_is_seen_side_by_side() -> None:
     assert pair.kappa == pytest.approx(0.2)
     # 8 paired labels, 4 and 4: 1 - 7 * 4 / (64 - 32) = 0.125
     assert found.alpha == pytest.approx(0.125)
-    assert (found.labellers, found.rows) == (3, 4)
+    assert (found.labellers, found.rows, found.agreed) == (3, 4, 2)
     assert found.to_json()["conflicts"] == [
         {"row_id": 4, "uri": "/photos/4.png", "labellers": {"ann": "yes", "bob": "no"}},
         {"row_id": 9, "uri": None, "labellers": {"ann": "yes", "bob": "no"}},
+    ]
+
+
+def test_what_was_settled_is_told_and_changes_nothing_of_how_far_people_agree() -> None:
+    said = {"ann": "yes", "bob": "no"}
+    open_ones = {
+        4: Answer(4, "conflict", said, "audit", 2),
+        5: Answer(5, "yes", {"ann": "yes", "bob": "yes"}, "audit", 4),
+    }
+    settled = {**open_ones, 4: Answer(4, "no", said, "audit", 5, "cy")}
+    before, after = Agreement.of(open_ones, {}), Agreement.of(settled, {4: "/photos/4.png"})
+    assert (after.labellers, after.rows, after.agreed) == (2, 2, 1)
+    assert (after.alpha, after.pairs) == (before.alpha, before.pairs)
+    assert (before.settled, after.conflicts) == ((), ())
+    assert [each.to_json() for each in after.settled] == [
+        {"row_id": 4, "uri": "/photos/4.png", "labellers": said, "label": "no", "by": "cy"}
     ]

@@ -118,7 +118,7 @@ def test_the_chain_is_worked_out_so(book: LabelBook) -> None:
     assert book.path.read_text() == "".join(lines)
     # Worked out with sha256sum: so it is on every machine, and in every version.
     assert head == "aa67ad82fccba9bea6ce13b4c2b8adca"
-    assert book.settled() == mark_of(record.to_json() for record in records) == LabelsMark(3, head)
+    assert book.settled() == mark_of(record.to_line() for record in records) == LabelsMark(3, head)
     assert LabelBook(book.folder).records() == records
 
 
@@ -127,6 +127,58 @@ def test_a_book_that_nobody_wrote_is_empty_and_stays_no_file(book: LabelBook) ->
     assert book.undo() is None
     assert book.add([]) == []
     assert list(book.folder.iterdir()) == []
+
+
+def test_only_rows_that_nobody_else_has_answered(book: LabelBook) -> None:
+    book.add([yes(1, "ben"), yes(2), NewLabel(4, "skip", "ben"), yes(5, "ben")])
+    book.undo(row_id=5)
+    saved = book.add([no(1), no(2), no(3), no(4), no(5)], only_open=True)
+    assert [record.row_id for record in saved] == [2, 3, 5]  # 2 is one's own, 5 was taken back
+    assert said(book) == {1: "yes", 2: "no", 3: "no", 4: "skip", 5: "no"}
+    assert book.add([no(1)], only_open=True) == []
+    # Who says no name may be anybody.
+    assert book.add([NewLabel(6, "yes")], only_open=True)[0].labeller == "unnamed"
+    assert book.add([NewLabel(6, "no")], only_open=True) == []
+
+
+def settle(row_id: int, label: str, labeller: str = "cem") -> NewLabel:
+    return NewLabel(row_id, label, labeller, "settle")
+
+
+def test_what_settles_a_conflict_counts_until_it_is_taken_back(book: LabelBook) -> None:
+    book.add([yes(1, "ann"), no(1, "ben"), yes(2, "ann"), yes(2, "ben")])
+    assert said(book) == {1: "conflict", 2: "yes"}
+    # There is nothing to settle where people agree, or where nobody answered.
+    first = [settle(1, "no"), settle(2, "no"), settle(3, "no")]
+    assert [record.row_id for record in book.add(first, only_disputed=True)] == [1]
+    found = book.answers()[1]
+    assert (found.label, found.settled) == ("no", "cem")
+    assert found.labellers == {"ann": "yes", "ben": "no"}  # cem had seen theirs
+    book.add([yes(1, "ben"), yes(1, "dora")])
+    assert said(book)[1] == "no"
+    assert LabelBook(book.folder).answers() == book.answers()
+    # Another one may decide anew, one of the two as well.
+    assert len(book.add([settle(1, "yes", "ann")], only_disputed=True)) == 1
+    assert (book.answers()[1].label, book.answers()[1].settled) == ("yes", "ann")
+    book.undo(1, "ann")  # the last she said of it
+    assert (book.answers()[1].label, book.answers()[1].settled) == ("no", "cem")
+    book.undo(1, "cem")
+    assert (book.answers()[1].label, book.answers()[1].settled) == ("yes", None)
+
+
+def test_a_skip_settles_nothing(book: LabelBook) -> None:
+    with pytest.raises(BadRequest, match="a skip settles nothing: say yes or no"):
+        settle(1, "skip")
+
+
+def test_a_labeller_s_last_labels_of_some_rows_are_taken_back_at_once(book: LabelBook) -> None:
+    assert book.undo_all([1], "ann") == []
+    book.add([yes(1), no(2), yes(3, "ben"), yes(2), yes(4)])
+    taken = book.undo_all([4, 2, 3, 2, 9], "ann")
+    assert [(record.row_id, record.label) for record in taken] == [(4, "yes"), (2, "yes")]
+    assert said(book) == {1: "yes", 2: "no", 3: "yes"}  # what was said of 2 before counts again
+    assert [record.undo for record in book.records()[5:]] == [5, 4]
+    assert LabelBook(book.folder).answers() == book.answers()
 
 
 def test_the_latest_label_of_a_labeller_counts(book: LabelBook) -> None:
@@ -260,13 +312,13 @@ def test_half_a_line_left_by_a_crash_costs_only_itself(book: LabelBook) -> None:
         assert book.path.read_bytes() == longer[:length], "readers change nothing"
     (record,) = LabelBook(book.folder).add([no(4)])
     assert record.seq == 3
-    assert book.path.read_bytes().startswith(whole + record.to_json()[:-1])
+    assert book.path.read_bytes().startswith(whole + record.to_line()[:-1])
     assert said(book) == {1: "yes", 2: "no", 4: "no"}, "and a book that had read more begins again"
 
 
 def without_chain(book: LabelBook) -> None:
     """The lines as older versions wrote them."""
-    lines = [record.to_json() + b"\n" for record in book.records()]
+    lines = [record.to_line() + b"\n" for record in book.records()]
     book.path.write_bytes(b"".join(lines))
 
 
@@ -343,8 +395,8 @@ def test_lines_of_older_versions_are_held_by_the_next_one(book: LabelBook) -> No
     book.add([yes(3)])
     line = book.path.read_bytes()[len(older) :]
     (record,) = book.records()[2:]
-    head = hashlib.sha256(hashlib.sha256(older).hexdigest()[:32].encode() + record.to_json())
-    assert line == record.to_json()[:-1] + b', "chain": "%s"}\n' % head.hexdigest()[:32].encode()
+    head = hashlib.sha256(hashlib.sha256(older).hexdigest()[:32].encode() + record.to_line())
+    assert line == record.to_line()[:-1] + b', "chain": "%s"}\n' % head.hexdigest()[:32].encode()
     book.path.write_bytes(older.replace(b'"no"', b'"yes"') + line)
     with pytest.raises(LakeDamaged, match="line 3 is not the one that comes next"):
         LabelBook(book.folder).answers()
@@ -543,7 +595,7 @@ def test_a_deleted_filter_takes_no_labels(tmp_path: Path) -> None:
         ({"row_id": 2**53}, "row_id: 9007199254740992 is not a row's number"),
         ({"label": "maybe"}, "label: 'maybe' is none of yes, no, skip"),
         ({"label": "conflict"}, "label: 'conflict' is none of yes, no, skip"),
-        ({"purpose": "fun"}, "purpose: 'fun' is none of teach, audit, picked"),
+        ({"purpose": "fun"}, "purpose: 'fun' is none of teach, audit, picked, settle"),
         (
             {"labeller": ""},
             "labeller: '' is not 1 to 64 printable characters, without spaces around them",
@@ -558,3 +610,34 @@ def test_a_label_out_of_range_is_refused(fields: dict[str, object], sentence: st
     with pytest.raises(BadRequest) as error:
         NewLabel(**{"row_id": 1, "label": "yes", **fields})  # type: ignore[arg-type]
     assert str(error.value) == sentence
+
+
+def next_millisecond() -> None:
+    """Acts are told apart by their time."""
+    before = time.time_ns() // 1_000_000
+    while time.time_ns() // 1_000_000 == before:
+        pass
+
+
+def test_undo_of_an_act_takes_back_what_was_said_at_once(book: LabelBook) -> None:
+    book.add([NewLabel(1, "yes", "ann")])
+    next_millisecond()
+    book.add([NewLabel(2, "yes", "ann"), NewLabel(3, "no", "ann"), NewLabel(1, "no", "ann")])
+    book.add([NewLabel(7, "yes", "bob")])
+    book.undo(3, "ann")  # one of it is taken back already
+    taken = book.undo_act("ann")
+    assert [(record.row_id, record.label) for record in taken] == [(2, "yes"), (1, "no")]
+    # What was said of the row before counts again; others' answers stay.
+    assert {row: answer.label for row, answer in book.answers().items()} == {1: "yes", 7: "yes"}
+    assert [record.row_id for record in book.undo_act()] == [7]
+    assert [record.row_id for record in book.undo_act("ann")] == [1]
+    assert book.undo_act("ann") == []
+    assert book.answers() == {}
+
+
+def test_of_an_import_the_last_label_alone_is_taken_back(book: LabelBook) -> None:
+    book.add([NewLabel(row, "yes", "ann") for row in range(1, 102)])
+    assert [record.row_id for record in book.undo_act("ann")] == [101]
+    assert len(book.answers()) == 100
+    # What is left of it is as many as a person may answer in one go.
+    assert len(book.undo_act("ann")) == 100

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from service.relevance.promise.goal import Goal
 from service.relevance.promise.martingale import (
     NO,
     STAKES,
@@ -60,14 +61,18 @@ def test_a_skipped_row_counts_as_what_speaks_against_the_claim(stratum: int, wor
 
 
 def expected_capital(
-    relevant: list[list[int]], claims: Claims, draws: int, parts: Numbers | None = None
+    relevant: list[list[int]],
+    claims: Claims,
+    draws: int,
+    parts: Numbers | None = None,
+    goal: Goal | None = None,
 ) -> float:
     """The mean capital over every order in which the rows can be drawn, each with its chance."""
 
     def over(left: list[list[int]], strata: list[int], answers: list[int], chance: float) -> float:
         if len(strata) == draws or not any(left):
             return chance * math.exp(
-                weigh(SIZES, SHARES, np.array(strata), answers, claims, parts).now[0]
+                weigh(SIZES, SHARES, np.array(strata), answers, claims, parts, goal).now[0]
             )
         total = sum(share for share, rows in zip(SHARES, left, strict=True) if rows)
         mean = 0.0

@@ -146,3 +146,21 @@ def test_the_confidence_may_be_chosen_last() -> None:
     for confidence, count in broken.items():
         level = 1 - confidence
         assert count / runs <= level + 4 * (level * confidence / runs) ** 0.5
+
+
+@pytest.mark.parametrize("target", [RECALL, Target(0.8, 0.6, 0.9), Target(None, 0.5, 0.95)])
+def test_how_sure_it_is_is_the_largest_confidence_at_which_it_holds(target: Target) -> None:
+    scored = Scored(np.arange(1, 401), np.arange(400, 0, -1).astype(np.float32))
+    audit = planned(begin(2, 1, target, scored, {}), None, {})
+    told = []
+    for count in (0, 20, 60, 100, 200):
+        answers = answered(audit, set(range(1, 121)), count)
+        sure = stand(audit, answers, None).sure
+        assert sure is not None
+        told.append(sure)
+        for confidence in (0.05, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999):
+            if abs(confidence - sure) > 1e-6:
+                holds = stand(audit, answers, None, retargeted(target, None, confidence)).holds
+                assert holds == (sure > confidence), (count, confidence, sure)
+    assert told == sorted(told)
+    assert told[0] == 0

@@ -184,6 +184,18 @@ def test_who_disagrees_is_named_and_what_was_taken_back_is_listed(applied: Filte
     assert [(c.row_id, c.labellers) for c in found.conflicts] == [(1, {"ann": "yes", "ben": "no"})]
     assert (found.conflicts[0].uri or "").endswith("a000.png")
     assert found.pairs[0].agreed == 1
+    wrong = applied.report()["people"]["wrong_answers"].to_json()
+    settled = applied.label([{"row_id": 1, "label": "yes", "labeller": "cem"}], settle=True)
+    assert (settled.saved, applied.answers()[1].label) == (1, "yes")
+    report = applied.report()
+    assert report["people"]["conflicts"] == ()
+    assert [(s.row_id, s.label, s.by) for s in report["people"]["settled"]] == [(1, "yes", "cem")]
+    # Whoever settles has seen the answers: that tells nothing of how many are wrong.
+    told = report["people"]["wrong_answers"].to_json()
+    assert (told["pairs"], told["share"]) == (wrong["pairs"], wrong["share"])
+    text = re.sub("<[^>]*>", "", document(report.to_json(), {}).decode())
+    page = " ".join(text.split())
+    assert "Conflicts settled: 1" in page and "ann: yes, ben: no, settled by cem: yes" in page
     audit_row = next(
         r for r, a in applied.answers().items() if a.purpose == "audit" and len(a.labellers) == 1
     )
@@ -259,7 +271,9 @@ def test_no_text_of_the_facts_or_of_a_picture_becomes_markup(
     facts["people"]["wrong_answers"]["checks"] = [{"kind": "text", "answers": 1, "stands": 0}]
     facts["promise"]["assumption"] = "text"
     facts["drop"] = {"texts": ["text", "text"], "examples": 1}
-    assert facts["people"]["conflicts"] and facts["people"]["changed"] and facts["people"]["pairs"]
+    (conflict,) = facts["people"]["conflicts"]
+    facts["people"]["settled"] = [{**conflict, "by": "text", "label": "text"}]
+    assert facts["people"]["changed"] and facts["people"]["pairs"]
     shown = [row["row_id"] for rows in facts["examples"].values() for row in rows]
     if not decided:
         facts["refusal"] = {"reason": "text", "can_promise": None, "holds": False}

@@ -78,6 +78,16 @@ def test_scores_are_those_of_plain_products(
     assert Pieces(stored, CHOSEN).scores("tail", asked, 0.25).tolist() == want.tolist()
 
 
+def test_scores_of_some_rows_are_those_of_all(stored: StoredGroups) -> None:
+    pieces, asked = Pieces(stored, CHOSEN), np.array([100, -7, 3], np.int8)
+    whole = pieces.scores("tail", asked, 0.25)
+    some = np.array([0, 4, 5, 13, 31])
+    found = pieces.scores_of(pieces.numbers(some), "tail", asked, 0.25)
+    assert found.dtype == np.float32
+    assert found.tolist() == whole[some].tolist()
+    assert len(pieces.scores_of(np.empty(0, np.int64), "tail", asked, 0.25)) == 0
+
+
 def test_a_few_rows_are_fetched_from_their_blocks(stored: StoredGroups, whole: CodeBlock) -> None:
     pieces, some = Pieces(stored, CHOSEN), np.array([3, 15, 16, 39])
     assert pieces.codes("head", some).tolist() == whole.head[some].tolist()

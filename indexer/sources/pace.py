@@ -1,5 +1,5 @@
-"""How many images are read at once from where reading means waiting: more for as long as more comes
-of it, half as many when a store says that it is asked too much.
+"""How many images are read, or containers looked into, at once from where that means waiting: more
+for as long as more comes of it, half as many when a store says that it is asked too much.
 
 Additive increase and multiplicative decrease let those who share a store end at equal shares
 (Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from indexer.run.embedding.pace import HELD_RATES, LEAST, MOST, Pace, Rule
+from indexer.sources.pace import HELD_RATES, LEAST, MOST, Pace, Rule
 
 
 def limits(rule: Rule, at_once: int, rounds: int) -> Iterator[int]:

@@ -1,0 +1,66 @@
+"""What a lake and its copies in buckets had in common when they were last alike: `origins.json`.
+
+A lake that still is what it was then has nothing of its own, so a newer snapshot may take its
+place; a bucket that still is has nothing of anybody else's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from indexer.disk.durable import replace_file
+from indexer.disk.entries import read_file
+from indexer.disk.layout import Layout
+from indexer.disk.sealed import CHECKSUM, break_seal, sealed
+from indexer.errors import LakeDamaged
+from indexer.fields import Fields
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    checksum: str  # of the snapshot's manifest
+    said: Mapping[str, str] = field(default_factory=dict)  # name -> mark, of what is replaced whole
+
+
+def read_origins(layout: Layout) -> dict[str, Origin]:
+    """By URL. A file that cannot be believed says nothing: then snapshots speak for themselves."""
+    try:
+        fields = Fields.parse(read_file(layout.origins))
+        if not break_seal(fields) or fields.whole("format") > FORMAT:
+            return {}
+        found = {}
+        for url, each in fields.inner("origins").rest().items():
+            origin = Fields(each, url)
+            found[url] = Origin(origin.text("checksum"), dict(origin.maybe_mapping("said") or {}))
+        return found
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def note_origin(layout: Layout, url: str, origin: Origin) -> None:
+    origins = {**read_origins(layout), url: origin}
+    body: dict[str, Any] = {
+        "format": FORMAT,
+        "origins": {
+            url: {"checksum": each.checksum, "said": dict(each.said)}
+            for url, each in origins.items()
+        },
+    }
+    replace_file(layout.origins, json.dumps(sealed(body), indent=1).encode())
+
+
+def checksum_of_snapshot(data: bytes, path: str) -> str:
+    """What tells a snapshot from all others.
+
+    :param data: its manifest.
+    :raises LakeDamaged: if it is none.
+    """
+    try:
+        return Fields.parse(data).text(CHECKSUM)
+    except (ValueError, RecursionError):
+        raise LakeDamaged(path, "it is not a manifest") from None

@@ -1,0 +1,265 @@
+"""A lake's snapshot, and what people said of it, into a bucket.
+
+Files of a snapshot never change and their names are never used again, so that those that are there
+are not sent again. Once all are there, `manifest.json` is put on the condition that it still is
+what it was: of two who publish at once the second is refused, and has overwritten nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexer.buckets.origins import Origin, checksum_of_snapshot, note_origin, read_origins
+from indexer.buckets.said import (
+    Compared,
+    Rule,
+    compare,
+    in_order,
+    mark_of,
+    named,
+    rule_of,
+    whole_lines,
+)
+from indexer.buckets.store import Bucket, Changed, Stored
+from indexer.disk.checks import FileCheck, find_damage
+from indexer.disk.entries import check_lake, read_file
+from indexer.disk.layout import Layout
+from indexer.disk.locks import Reading
+from indexer.disk.manifest import Manifest, read_manifest
+from indexer.errors import BucketError, LakeDamaged, LakeError
+from indexer.report import Progress, Silent
+from indexer.run.writing.compact import snapshots_named_by_filters
+
+AT_ONCE = 8  # files on their way
+PRUNE_AFTER_S = 24 * 3600.0  # files that no snapshot names may be another's, on their way
+_ID = "[0-9A-HJKMNP-TV-Z]{26}"
+# By their whole names: a bucket may hold other things in folders called so, which are not ours.
+_OURS = re.compile(
+    rf"segments/{_ID}/[a-z]+\.(?:parquet|faiss)|codes/{_ID}\.arrow|groups/{_ID}/[a-z]+\.[a-z]+"
+    rf"|(?:tombstones|skipped)/{_ID}\.parquet|manifests/[0-9]{{6,}}\.json|staging/{_ID}"
+)
+
+
+@dataclass(slots=True)
+class PublishReport:
+    """What a lake's copy in a bucket got."""
+
+    lake: str
+    url: str
+    snapshot: int = 0
+    rows: int = 0
+    sent_files: int = 0
+    sent_bytes: int = 0
+    kept_files: int = 0  # files of the snapshot that were there already
+    removed_files: int = 0
+    interrupted: bool = False
+
+
+def publish_lake(
+    lake: Path,
+    url: str,
+    *,
+    prune: bool = False,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> PublishReport:
+    """Bring a bucket's copy of a lake to the lake's snapshot.
+
+    :param url: of the copy, as `s3://bucket/my.lake`.
+    :param prune: True removes from it the files that no snapshot needs any more and that are older
+        than a day.
+    :raises LakeNotFound, LakeDamaged: if there is no lake, or it cannot be sent whole.
+    :raises BadRequest: if url names no folder in a bucket.
+    :raises BucketError: if the bucket cannot be read or written, keeps no conditions, or has what
+        this lake does not go on from.
+    """
+    layout = Layout(lake)
+    read_manifest(layout)  # LakeNotFound before anything else
+    check_lake(layout, everything=True)
+    bucket = Bucket.open(url)
+    with closing(Reading(layout)) as reading:
+        manifest, problems = read_manifest(layout)
+        if problems:
+            raise LakeDamaged(str(layout.manifest), problems[0])
+        kept = snapshots_named_by_filters(layout)
+        if kept is None:
+            raise LakeError(
+                f"a filter of {lake} is damaged: see `lakesift doctor {lake}`; nothing was sent"
+            )
+        kept = {number for number in kept if layout.snapshot(number).exists()}
+        reading.hold([manifest.snapshot, *kept])
+        publishing = _Publishing(layout, bucket, progress or Silent(), should_stop)
+        report = publishing.run(manifest, sorted(kept - {manifest.snapshot}))
+        if prune and not report.interrupted:
+            report.removed_files = publishing.prune()
+    return report
+
+
+class _Publishing:
+    def __init__(
+        self, layout: Layout, bucket: Bucket, progress: Progress, should_stop: Callable[[], bool]
+    ) -> None:
+        self._layout, self._bucket = layout, bucket
+        self._progress, self._should_stop = progress, should_stop
+        self._needed: dict[str, FileCheck] = {}
+        self._snapshots: set[str] = set()
+
+    def run(self, manifest: Manifest, kept: list[int]) -> PublishReport:
+        """:param kept: numbers of older snapshots that filters name."""
+        layout, bucket = self._layout, self._bucket
+        report = PublishReport(str(layout.root), bucket.url, manifest.snapshot, manifest.live_rows)
+        self._progress.stage("comparing", None)
+        stored = bucket.names()
+        there = bucket.read("manifest.json")
+        data = read_file(layout.manifest)
+        origin = read_origins(layout).get(bucket.url)
+        if there is None:
+            self._check_foreign(stored)
+        self._check_ours(there, data, origin)
+        compared = compare(layout, bucket, stored, {} if origin is None else origin.said)
+        self._check_said(compared)
+        older = {number: read_file(layout.snapshot(number)) for number in kept}
+        for each in (manifest, *(Manifest.from_json(d, str(n)) for n, d in older.items())):
+            self._needed.update(each.checks)
+        to_send = {
+            name: check
+            for name, check in self._needed.items()
+            if name not in stored or stored[name].length != check.length
+        }
+        is_same = there is not None and there[0] == data
+        said_new = [*compared.only_here, *compared.further_here, *compared.made]
+        if to_send or not is_same or said_new:
+            bucket.check_conditions()
+        report.kept_files = len(self._needed) - len(to_send)
+        if not self._send(to_send, report):
+            report.interrupted = True
+            return report
+        if not is_same:
+            self._swap("manifest.json", data, None if there is None else there[1])
+        for number, document in {**older, manifest.snapshot: data}.items():
+            name = f"manifests/{number:06d}.json"
+            self._snapshots.add(name)
+            if not is_same or name not in stored:
+                bucket.put(name, document)
+        said = self._say(said_new, compared.versions)
+        report.sent_files += len(said_new)
+        note_origin(
+            layout, bucket.url, Origin(checksum_of_snapshot(data, str(layout.manifest)), said)
+        )
+        return report
+
+    def _check_foreign(self, stored: Mapping[str, Stored]) -> None:
+        """That what is there, if anything is, is of a publish that was cut short."""
+        foreign = [name for name in stored if not _OURS.fullmatch(name) and rule_of(name) is None]
+        if foreign:
+            raise BucketError(
+                self._bucket.url,
+                f"it is not empty and not a lake (it has {min(foreign)}); choose another folder",
+            )
+
+    def _check_ours(
+        self, there: tuple[bytes, Stored] | None, data: bytes, origin: Origin | None
+    ) -> None:
+        """That what is there is an earlier state of this lake."""
+        if there is None or there[0] == data:
+            return
+        layout, url = self._layout, self._bucket.url
+        theirs = Manifest.from_json(there[0], f"{url}/manifest.json")
+        known = {checksum_of_snapshot(read_file(path), str(path)) for path in layout.snapshots()}
+        if origin is not None:
+            known.add(origin.checksum)
+        if checksum_of_snapshot(there[0], url) in known:
+            return
+        raise BucketError(
+            url,
+            f"it has snapshot {theirs.snapshot} of {theirs.created[:19]}Z, which {layout.root} does not go on from; "
+            f"nothing was sent: `lakesift pull {url} another.lake` brings that one, and `lakesift publish` to another "
+            "folder keeps both",
+        )
+
+    def _check_said(self, compared: Compared) -> None:
+        if compared.differ or compared.further_there:
+            names = [*compared.differ, *compared.further_there]
+            way_out = (
+                f"`lakesift pull {self._bucket.url} {self._layout.root}` brings what is missing here"
+                if not compared.differ
+                else "both were changed, and no copy goes on from the other; publish to another folder keeps both"
+            )
+            raise BucketError(
+                self._bucket.url,
+                f"{named(names)} there has what this lake has not; nothing was sent: {way_out}",
+            )
+
+    def _send(self, checks: Mapping[str, FileCheck], report: PublishReport) -> bool:
+        """:returns: whether all of them are there now."""
+        if not checks:
+            return True
+        self._progress.stage("sending", sum(each.length for each in checks.values()), "bytes")
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            for name, length in threads.map(self._send_one, checks, checks.values()):
+                if length is None:
+                    return False
+                self._progress.advance(length)
+                report.sent_files += 1
+                report.sent_bytes += checks[name].length
+        return True
+
+    def _send_one(self, name: str, check: FileCheck) -> tuple[str, int | None]:
+        if self._should_stop():
+            return name, None
+        path = self._layout.root / name
+        if damage := find_damage(path, check, deep=True):
+            raise LakeDamaged(
+                str(path),
+                f"{damage}; `lakesift sync {self._layout.root}` mends what it can, then publish again",
+            )
+        self._bucket.send(name, path)
+        return name, check.length
+
+    def _swap(self, name: str, data: bytes, old: Stored | None) -> None:
+        try:
+            self._bucket.swap(name, data, old)
+        except Changed:
+            raise BucketError(
+                self._bucket.url,
+                f"{name} was changed by another while this was sent, and was not touched: run the same command again, "
+                "which compares anew",
+            ) from None
+
+    def _say(self, names: Sequence[str], versions: Mapping[str, Stored]) -> dict[str, str]:
+        """
+        :param versions: of those that are there.
+        :returns: name -> mark, of what is replaced as a whole.
+        """
+        for name in in_order(names):
+            data, rule = read_file(self._layout.root / name), rule_of(name)
+            if rule is Rule.LOG:
+                data = whole_lines(data)
+            if rule is Rule.MADE:
+                self._bucket.put(name, data)
+            else:
+                self._swap(name, data, versions.get(name))
+        marks = {}
+        for name in ("searches/searches.json",):
+            path = self._layout.root / name
+            if path.exists():
+                marks[name] = mark_of(read_file(path))
+        return marks
+
+    def prune(self) -> int:
+        """:returns: how many objects were removed."""
+        needed = {*self._needed, *self._snapshots}
+        before = time.time() - PRUNE_AFTER_S
+        old = [
+            name
+            for name, each in self._bucket.names().items()
+            if _OURS.fullmatch(name) and name not in needed and each.modified_s < before
+        ]
+        self._bucket.remove(old)
+        return len(old)

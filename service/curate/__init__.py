@@ -1,0 +1,1 @@
+"""What is worked out over all images of a lake, and stored beside it."""

@@ -1,0 +1,509 @@
+"""Lakes published to a bucket of a real S3 server, and pulled from it."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import shutil
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from indexer.buckets.following import follow
+from indexer.buckets.publishing import publish_lake
+from indexer.buckets.pulling import PullReport, pull_lake
+from indexer.buckets.store import Bucket
+from indexer.disk.layout import Layout
+from indexer.disk.locks import writer
+from indexer.disk.manifest import check_files, read_manifest
+from indexer.errors import BadRequest, BucketError, LakeDamaged, LakeLocked, LakeNotFound
+from service.lake import Lake
+from service.relevance import Filters
+from service.search.saved import SavedSearches
+from tests.indexer.sources.faulty import faulty
+from tests.lakes import Desk
+
+
+@pytest.fixture
+def url(bucket: tuple[str, Any]) -> str:
+    return f"s3://{bucket[0]}/lakes/my.lake"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Six photos in a lake."""
+    desk = Desk(tmp_path / "here")
+    for number in range(6):
+        desk.add(f"{number}.png", (255, number * 20, 0))
+    desk.index()
+    return desk
+
+
+def names(bucket: tuple[str, Any]) -> set[str]:
+    name, fs = bucket
+    return {each.removeprefix(f"{name}/lakes/my.lake/") for each in fs.find(name)}
+
+
+def whole(lake: Path) -> None:
+    layout = Layout(lake)
+    manifest, problems = read_manifest(layout)
+    assert (problems, check_files(layout, manifest, deep=True).problems) == ((), ())
+
+
+def test_a_lake_goes_into_a_bucket_and_comes_back_byte_by_byte(
+    desk: Desk, url: str, bucket: tuple[str, Any], tmp_path: Path
+) -> None:
+    sent = publish_lake(desk.lake, url)
+    manifest = desk.manifest
+    assert names(bucket) == {
+        "manifest.json",
+        f"manifests/{manifest.snapshot:06d}.json",
+        *manifest.checks,
+    }
+    assert (sent.rows, sent.sent_files, sent.kept_files) == (6, len(manifest.checks), 0)
+    copy = tmp_path / "copy.lake"
+    got = pull_lake(url, copy)
+    assert (got.rows, got.fetched_files, got.is_ahead) == (6, len(manifest.checks), False)
+    for name in ("manifest.json", *manifest.checks):
+        assert (copy / name).read_bytes() == (desk.lake / name).read_bytes(), name
+    whole(copy)
+    # Again: nothing to do, on both sides.
+    assert publish_lake(desk.lake, url).sent_files == 0
+    again = pull_lake(url, copy)
+    assert (again.fetched_files, again.kept_files) == (0, len(manifest.checks))
+
+
+def test_only_what_is_new_travels(desk: Desk, url: str, tmp_path: Path) -> None:
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    pull_lake(url, copy)
+    before = set(desk.manifest.checks)
+    desk.add("new.png", (0, 0, 255))
+    desk.sync()
+    fresh = set(desk.manifest.checks) - before
+    sent = publish_lake(desk.lake, url)
+    assert (sent.sent_files, sent.rows) == (len(fresh), 7)
+    got = pull_lake(url, copy)
+    assert (got.fetched_files, got.rows) == (len(fresh), 7)
+    whole(copy)
+
+
+def test_of_two_who_go_on_from_one_copy_the_second_is_refused_and_loses_nothing(
+    desk: Desk, url: str, tmp_path: Path
+) -> None:
+    publish_lake(desk.lake, url)
+    theirs = Desk(tmp_path / "theirs", desk.model)
+    theirs.root.mkdir()
+    pull_lake(url, theirs.lake)
+    theirs.add("theirs.png", (0, 255, 0))
+    theirs.index()
+    desk.add("ours.png", (0, 0, 255))
+    desk.sync()
+    publish_lake(theirs.lake, url)
+    there = Bucket.open(url).read("manifest.json")
+    with pytest.raises(BucketError, match="does not go on from; nothing was sent"):
+        publish_lake(desk.lake, url)
+    assert Bucket.open(url).read("manifest.json") == there
+    with pytest.raises(BucketError, match="neither its snapshot"):
+        pull_lake(url, desk.lake)
+    assert len(desk.rows()) == 7
+    whole(desk.lake)
+    # Both are kept: one beside the other.
+    publish_lake(desk.lake, f"{url}.ours")
+    assert pull_lake(f"{url}.ours", tmp_path / "ours.lake").rows == 7
+
+
+def test_two_at_once_are_kept_apart(
+    desk: Desk, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both compared the bucket before either had put its snapshot there."""
+    publish_lake(desk.lake, url)
+    twin = Desk(tmp_path / "twin", desk.model)
+    twin.root.mkdir()
+    pull_lake(url, twin.lake)
+    for each, colour in ((desk, (0, 0, 255)), (twin, (0, 255, 0))):
+        each.add("new.png", colour)
+        each.index()
+    both = threading.Barrier(2, timeout=30)
+    swap = Bucket.swap
+
+    def together(self: Bucket, name: str, data: bytes, old: Any) -> None:
+        if name == "manifest.json":
+            both.wait()
+        swap(self, name, data, old)
+
+    monkeypatch.setattr(Bucket, "swap", together)
+    said: list[str] = []
+
+    def publishing(lake: Path) -> None:
+        try:
+            publish_lake(lake, url)
+            said.append("done")
+        except BucketError as error:
+            said.append(str(error))
+
+    threads = [threading.Thread(target=publishing, args=(each.lake,)) for each in (desk, twin)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(text == "done" for text in said) == [False, True]
+    refused = next(text for text in said if text != "done")
+    assert "was changed by another while this was sent" in refused
+    won = pull_lake(url, tmp_path / "won.lake")
+    whole(tmp_path / "won.lake")
+    assert won.snapshot in (desk.manifest.snapshot, twin.manifest.snapshot)
+
+
+def test_a_lake_with_more_than_the_copy_says_so_and_keeps_it(desk: Desk, url: str) -> None:
+    publish_lake(desk.lake, url)
+    desk.add("new.png", (0, 0, 255))
+    desk.sync()
+    got = pull_lake(url, desk.lake)
+    assert (got.is_ahead, got.fetched_files) == (True, 0)
+    assert len(desk.rows()) == 7
+
+
+@pytest.mark.parametrize("kind", ["busy", "reset", "cut"])
+def test_each_request_that_fails_once_is_made_again(
+    desk: Desk, url: str, s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """503s, cut connections, answers of which half is lost: of a put, too, which then was made."""
+    with faulty(s3_server) as faults:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", faults.url)
+        faults.each_once(kind)
+        publish_lake(desk.lake, url)
+        pull_lake(url, tmp_path / "copy.lake")
+        assert faults.met
+    whole(tmp_path / "copy.lake")
+    assert rows_count(tmp_path / "copy.lake") == 6
+
+
+def rows_count(lake: Path) -> int:
+    return read_manifest(Layout(lake))[0].live_rows
+
+
+def test_what_was_fetched_is_not_fetched_again(desk: Desk, url: str, tmp_path: Path) -> None:
+    publish_lake(desk.lake, url)
+    copy, asked = tmp_path / "copy.lake", iter([False, True])
+    first = pull_lake(url, copy, should_stop=lambda: next(asked, True))
+    assert first.interrupted
+    with pytest.raises(LakeNotFound, match="was cut short"):
+        read_manifest(Layout(copy))
+    rest = pull_lake(url, copy)
+    assert (rest.kept_files, rest.rows) == (1, 6)
+    old = set(desk.manifest.checks)
+    desk.add("new.png", (0, 0, 255))
+    desk.sync()
+    publish_lake(desk.lake, url)
+    asked = iter([False, True])
+    assert pull_lake(url, copy, should_stop=lambda: next(asked, True)).interrupted
+    whole(copy)
+    there = set(desk.manifest.checks)
+    rest = pull_lake(url, copy)
+    assert (rest.interrupted, rest.rows) == (False, 7)
+    assert rest.kept_files == len(there & old) + 1
+    assert rest.fetched_files == len(there - old) - 1
+
+
+def test_who_dies_at_any_step_leaves_the_old_lake_or_the_new_one(
+    desk: Desk, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call that makes something durable is the last one in its turn, of both commands."""
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    pull_lake(url, copy)
+    desk.add("new.png", (0, 0, 255))
+    desk.sync()
+
+    class Died(BaseException):
+        pass
+
+    def dying(patch: pytest.MonkeyPatch, module: str, names: list[str], at: int) -> None:
+        calls = itertools.count(1)
+        for name in names:
+            real = getattr(importlib.import_module(module), name)
+
+            def call(*given: Any, _real: Any = real, **more: Any) -> Any:
+                if next(calls) >= at:
+                    raise Died
+                return _real(*given, **more)
+
+            patch.setattr(f"{module}.{name}", call)
+
+    steps = 0
+    for at in itertools.count(1):
+        with monkeypatch.context() as patch:
+            dying(patch, "obstore", ["put", "delete"], at)
+            try:
+                publish_lake(desk.lake, url)
+                steps = at
+            except Died:
+                pass
+        with_new = pull_lake(url, tmp_path / f"after-{at}.lake").rows == 7
+        whole(tmp_path / f"after-{at}.lake")
+        if steps:
+            break
+    assert with_new and steps > 6
+    durable = ["fsync_file", "fsync_folder", "write_file", "replace_file"]
+    for at in itertools.count(1):
+        broken = tmp_path / f"broken-{at}.lake"
+        shutil.copytree(copy, broken)
+        with monkeypatch.context() as patch:
+            dying(patch, "indexer.buckets.pulling", durable, at)
+            try:
+                pull_lake(url, broken)
+                is_done = True
+            except Died:
+                is_done = False
+        whole(broken)
+        assert rows_count(broken) in (6, 7)
+        assert pull_lake(url, broken).rows == rows_count(broken) == 7
+        if is_done:
+            break
+    assert at > 5
+
+
+def test_a_lake_follows_its_copy_until_it_is_told_to_stop(
+    desk: Desk, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = itertools.count(0, 10_000)
+    monkeypatch.setattr(
+        "indexer.buckets.following.time",
+        SimpleNamespace(sleep=lambda _: None, monotonic=hours.__next__),
+    )
+    copy = tmp_path / "copy.lake"
+    with pytest.raises(LakeNotFound):  # a mistyped name is not waited for
+        next(follow(url, copy))
+    publish_lake(desk.lake, url)
+    is_over = False
+    passes = follow(url, copy, should_stop=lambda: is_over, keep_s=0.0)
+    first = next(passes)
+    assert isinstance(first, PullReport) and first.rows == 6
+    before = set(desk.manifest.checks)
+    (desk.photos / "0.png").unlink()
+    desk.sync()
+    desk.add("new.png", (0, 0, 255))
+    desk.sync()
+    publish_lake(desk.lake, url)
+    second = next(passes)
+    assert isinstance(second, PullReport) and second.rows == 6
+    manifest = Bucket.open(url).read("manifest.json")
+    assert manifest is not None
+    Bucket.open(url).put("manifest.json", b"{}")
+    failed = next(passes)
+    assert isinstance(failed, LakeDamaged)
+    Bucket.open(url).put("manifest.json", manifest[0])
+    back = next(passes)
+    assert isinstance(back, PullReport) and back.fetched_files == 0
+    # Files that only the snapshot before needed are gone from this disk, those in use are here.
+    gone = before - set(desk.manifest.checks)
+    assert not any((copy / name).exists() for name in gone)
+    assert not Layout(copy).snapshot(first.snapshot).exists()
+    whole(copy)
+    is_over = True
+    assert list(passes) == []
+    with pytest.raises(BadRequest, match="at least one second"):
+        next(follow(url, copy, interval_s=0.5))
+
+
+def test_labels_travel_both_ways_and_are_never_merged_by_guess(
+    desk: Desk, url: str, tmp_path: Path
+) -> None:
+    with Lake.open(desk.lake, desk.model) as opened:
+        Filters(opened).create("reds", keep_texts=["red"])
+        Filters(opened).open("reds").label([{"row_id": 1, "label": "yes", "labeller": "ann"}])
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    pull_lake(url, copy)
+
+    def say(lake: Path, row_id: int, label: str) -> None:
+        with Lake.open(lake, desk.model) as opened:
+            Filters(opened).open("reds").label(
+                [{"row_id": row_id, "label": label, "labeller": "bob"}]
+            )
+
+    def said(lake: Path) -> dict[int, str]:
+        with Lake.open(lake, desk.model) as opened:
+            return {row: each.label for row, each in Filters(opened).open("reds").answers().items()}
+
+    say(copy, 2, "no")
+    assert pull_lake(url, copy).own == 1  # it has more than the bucket, and keeps it
+    assert publish_lake(copy, url).sent_files == 1
+    assert pull_lake(url, desk.lake).fetched_files == 1
+    assert said(desk.lake) == said(copy) == {1: "yes", 2: "no"}
+    # Two people answered apart from each other: neither copy goes on from the other.
+    say(copy, 3, "no")
+    say(desk.lake, 4, "yes")
+    publish_lake(copy, url)
+    with pytest.raises(
+        BucketError, match=r"labels\.jsonl there has what this lake has not; nothing was sent"
+    ):
+        publish_lake(desk.lake, url)
+    with pytest.raises(BucketError, match=r"were both changed, and neither goes on"):
+        pull_lake(url, desk.lake)
+    assert said(desk.lake) == {1: "yes", 2: "no", 4: "yes"}
+
+
+def test_saved_searches_and_tags_travel(desk: Desk, url: str, tmp_path: Path) -> None:
+    with Lake.open(desk.lake, desk.model) as opened:
+        opened.tag("night", [1, 2])
+    SavedSearches(desk.lake / "searches").save("warm", {"texts": ["red"]}, by="ann")
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    pull_lake(url, copy)
+    assert (copy / "searches" / "searches.json").read_bytes() == (
+        desk.lake / "searches" / "searches.json"
+    ).read_bytes()
+    with Lake.open(copy, desk.model) as opened:
+        assert {hit.row_id for hit in opened.search("red", where="tag = 'night'", k=None)} == {1, 2}
+    SavedSearches(copy / "searches").save("cold", {"texts": ["blue"]}, by="bob")
+    publish_lake(copy, url)
+    pull_lake(url, desk.lake)
+    assert set(json.loads((desk.lake / "searches" / "searches.json").read_text())["searches"]) == {
+        "warm",
+        "cold",
+    }
+    SavedSearches(copy / "searches").save("one", {"texts": ["blue"]}, by="bob")
+    SavedSearches(desk.lake / "searches").save("other", {"texts": ["blue"]}, by="ann")
+    publish_lake(copy, url)
+    with pytest.raises(BucketError, match=r"searches\.json"):
+        publish_lake(desk.lake, url)
+
+
+def test_a_filter_that_was_deleted_here_still_counts_there(
+    desk: Desk, url: str, tmp_path: Path
+) -> None:
+    """Random checks of deleted filters count on in what later ones promise."""
+    with Lake.open(desk.lake, desk.model) as opened:
+        Filters(opened).create("reds", keep_texts=["red"])
+        Filters(opened).delete("reds")
+        Filters(opened).create("blues", keep_texts=["blue"])
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    pull_lake(url, copy)
+    folders = [path.name for path in (copy / "filters" / ".deleted").iterdir()]
+    assert folders == [path.name for path in (desk.lake / "filters" / ".deleted").iterdir()]
+    assert folders[0].startswith("reds-")
+    with Lake.open(copy, desk.model) as opened:
+        assert Filters(opened).names() == ["blues"]
+
+
+def test_files_that_no_snapshot_needs_go_when_they_are_a_day_old(
+    desk: Desk, url: str, bucket: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_lake(desk.lake, url)
+    (desk.photos / "0.png").unlink()
+    desk.sync()
+    assert publish_lake(desk.lake, url, prune=True).removed_files == 0  # of today
+    before = names(bucket)
+    monkeypatch.setattr("indexer.buckets.publishing.PRUNE_AFTER_S", -60.0)
+    removed = publish_lake(desk.lake, url, prune=True).removed_files
+    now = {"manifest.json", f"manifests/{desk.manifest.snapshot:06d}.json", *desk.manifest.checks}
+    assert names(bucket) == now
+    assert removed == len(before - now) > 0
+
+
+def test_what_is_not_ours_is_neither_joined_nor_removed(
+    desk: Desk, url: str, bucket: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, fs = bucket
+    theirs = "segments/holiday/film.mp4"
+    fs.pipe_file(f"{name}/lakes/my.lake/{theirs}", b"a film")
+    with pytest.raises(
+        BucketError, match=r"not empty and not a lake \(it has segments/holiday/film"
+    ):
+        publish_lake(desk.lake, url)
+    assert names(bucket) == {theirs}
+    fs.rm_file(f"{name}/lakes/my.lake/{theirs}")
+    publish_lake(desk.lake, url)
+    fs.pipe_file(f"{name}/lakes/my.lake/{theirs}", b"a film")
+    monkeypatch.setattr("indexer.buckets.publishing.PRUNE_AFTER_S", -60.0)
+    assert publish_lake(desk.lake, url, prune=True).removed_files == 0
+    assert theirs in names(bucket)
+
+
+def test_a_damaged_file_is_neither_sent_nor_believed(
+    desk: Desk, url: str, bucket: tuple[str, Any], tmp_path: Path
+) -> None:
+    publish_lake(desk.lake, url)
+    name = next(name for name in desk.manifest.checks if name.endswith("vectors.faiss"))
+    place = f"{bucket[0]}/lakes/my.lake/{name}"
+    data = bytearray(bucket[1].cat_file(place))
+    data[len(data) // 2] ^= 1
+    bucket[1].pipe_file(place, bytes(data))
+    with pytest.raises(BucketError, match="is damaged there"):
+        pull_lake(url, tmp_path / "copy.lake")
+    with pytest.raises(LakeNotFound):
+        read_manifest(Layout(tmp_path / "copy.lake"))
+    path = desk.lake / name
+    path.write_bytes(bytes(data))
+    with pytest.raises(LakeDamaged, match="mends what it can"):
+        publish_lake(desk.lake, f"{url}.other")
+    assert Bucket.open(f"{url}.other").read("manifest.json") is None
+
+
+def test_a_store_that_passes_over_conditions_is_refused(
+    desk: Desk, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import obstore
+
+    put = obstore.put
+    monkeypatch.setattr(obstore, "put", lambda *a, mode=None, **k: put(*a, **k))
+    with pytest.raises(BucketError, match="passes over conditions"):
+        publish_lake(desk.lake, url)
+    assert set(Bucket.open(url).names()) == set()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("my.lake", "is no folder in a bucket"),
+        ("http://x/y", "is no folder in a bucket"),
+        ("s3://", "is no folder in a bucket"),
+        ("s3://bucket", "names a whole bucket"),
+        ("s3://bucket/", "names a whole bucket"),
+    ],
+)
+def test_what_is_no_folder_in_a_bucket(desk: Desk, wrong: str, said: str) -> None:
+    with pytest.raises(BadRequest, match=said):
+        publish_lake(desk.lake, wrong)
+
+
+def test_a_store_that_does_not_answer_is_said(
+    desk: Desk, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for wrong in ("", "localhost:9000"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", wrong)
+        with pytest.raises(BucketError, match=r"AWS_ENDPOINT_URL is .* and no address"):
+            publish_lake(desk.lake, url)
+    import obstore
+
+    class PanicException(BaseException):
+        """As what is raised where the library's own code gives up."""
+
+    def panics(*_: object, **__: object) -> None:
+        raise PanicException("called unwrap on an Err")
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(obstore, "list", panics)
+    with pytest.raises(BucketError, match="called unwrap on an Err"):
+        publish_lake(desk.lake, url)
+
+
+def test_what_is_not_there_is_said(desk: Desk, url: str, tmp_path: Path, s3_server: str) -> None:
+    with pytest.raises(LakeNotFound, match="nothing was published there"):
+        pull_lake(url, tmp_path / "copy.lake")
+    assert not (tmp_path / "copy.lake").exists()
+    with pytest.raises(BucketError, match="there is no such bucket"):
+        publish_lake(desk.lake, "s3://no-such-bucket-at-all/my.lake")
+    with pytest.raises(LakeNotFound):
+        publish_lake(tmp_path / "none.lake", url)
+    publish_lake(desk.lake, url)
+    (tmp_path / "copy.lake").mkdir()
+    with writer(Layout(tmp_path / "copy.lake")), pytest.raises(LakeLocked):
+        pull_lake(url, tmp_path / "copy.lake")
