@@ -69,7 +69,7 @@ class Served:
         self._make_app = make_app
         self._port = 0
         # Who is here; they leave before the server does, so that none calls at a closed door.
-        self.guests: list[Page] = []
+        self.guests: list[Visitor] = []
         self.start()
 
     @property
@@ -93,13 +93,6 @@ class Served:
         assert not self._thread.is_alive()
 
 
-def leave(page: Page) -> None:
-    """A route that is still being answered would raise in whichever test comes next."""
-    if not page.is_closed():
-        page.unroute_all(behavior="ignoreErrors")
-    page.context.close()
-
-
 @contextmanager
 def serving(
     state: Path, lakes: dict[str, Path], config: ServeConfig | None = None, **facts: Any
@@ -112,7 +105,7 @@ def serving(
         yield served
     finally:
         for guest in served.guests:
-            leave(guest)
+            guest.leave()
         served.stop()
 
 
@@ -153,7 +146,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@dataclass
+@dataclass(eq=False)
 class Visitor:
     """A person at a browser; remembers all that went wrong there."""
 
@@ -161,15 +154,30 @@ class Visitor:
     url: str
     refusals: set[int] = field(default_factory=set)  # statuses that this test causes on purpose
     may_be_gone: bool = False  # the test stops the server
+    has_left: bool = False
     complaints: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
 
     def watch(self) -> Visitor:
         self.page.add_init_script(WATCH_SHIFTS)
         self.page.on("console", self._heard)
-        self.page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
+        self.page.on("pageerror", lambda error: self._complain(f"script: {error}"))
         self.page.on("request", self._asked)
         return self
+
+    def leave(self) -> None:
+        """What the page says from here on is not heard: once its routes are taken away, it asks the
+        real server, which does not know what the test has told. The routes have to go: one that is
+        still being answered would raise in whichever test comes next.
+        """
+        self.has_left = True
+        if not self.page.is_closed():
+            self.page.unroute_all(behavior="ignoreErrors")
+        self.page.context.close()
+
+    def _complain(self, text: str) -> None:
+        if not self.has_left:
+            self.complaints.append(text)
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
@@ -179,7 +187,7 @@ class Visitor:
             return
         if self.may_be_gone and "net::ERR_" in message.text:
             return
-        self.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
+        self._complain(f"{message.type}: {message.text} {message.location.get('url', '')}")
 
     def _asked(self, request: Request) -> None:
         if urlsplit(request.url).scheme not in ("blob", "data"):
@@ -272,13 +280,13 @@ def visit(browser: Browser) -> Iterator[Visit]:
             slow.send("Emulation.setCPUThrottlingRate", {"rate": SLOWED})
         visitor = Visitor(page, served.url).watch()
         visitors.append((visitor, served))
-        served.guests.append(page)
+        served.guests.append(visitor)
         return visitor
 
     yield visiting
     for visitor, served in visitors:
-        leave(visitor.page)
-        served.guests.remove(visitor.page)
+        visitor.leave()
+        served.guests.remove(visitor)
         assert visitor.complaints == []
         assert visitor.hosts <= {urlsplit(visitor.url).netloc}
 
