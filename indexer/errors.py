@@ -227,6 +227,10 @@ class BucketError(LakeError):
         self.reason = reason
 
 
+class CopiesDiverged(BucketError):
+    """A lake and its copy in a bucket have each what the other has not."""
+
+
 class KeysDamaged(LakeError):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(

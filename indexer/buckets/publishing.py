@@ -32,7 +32,7 @@ from indexer.disk.entries import check_lake, read_file
 from indexer.disk.layout import Layout
 from indexer.disk.locks import Reading
 from indexer.disk.manifest import Manifest, read_manifest
-from indexer.errors import BucketError, LakeDamaged, LakeError
+from indexer.errors import BucketError, CopiesDiverged, LakeDamaged, LakeError
 from indexer.report import Progress, Silent
 from indexer.run.writing.compact import snapshots_named_by_filters
 
@@ -44,6 +44,9 @@ _OURS = re.compile(
     rf"segments/{_ID}/[a-z]+\.(?:parquet|faiss)|codes/{_ID}\.arrow|groups/{_ID}/[a-z]+\.[a-z]+"
     rf"|(?:tombstones|skipped)/{_ID}\.parquet|manifests/[0-9]{{6,}}\.json|staging/{_ID}"
 )
+
+# What parts of a run send, which `indexer.parts` reads and takes away again.
+OF_PARTS = re.compile(r"parts/(?:plan\.json|\d+-of-\d+(?:\.json|\.members\.parquet|/.+))")
 
 
 @dataclass(slots=True)
@@ -101,6 +104,21 @@ def publish_lake(
     return report
 
 
+def check_not_foreign(bucket: Bucket, stored: Mapping[str, Stored]) -> None:
+    """That a folder that has no lake has nothing of anybody else's: what is there, if anything is,
+    is of a publish that was cut short, or of parts.
+
+    :raises BucketError: if it has.
+    """
+    ours = (_OURS.fullmatch, OF_PARTS.fullmatch, rule_of)
+    foreign = [name for name in stored if not any(is_ours(name) for is_ours in ours)]
+    if foreign:
+        raise BucketError(
+            bucket.url,
+            f"it is not empty and not a lake (it has {min(foreign)}); choose another folder",
+        )
+
+
 class _Publishing:
     def __init__(
         self, layout: Layout, bucket: Bucket, progress: Progress, should_stop: Callable[[], bool]
@@ -120,7 +138,7 @@ class _Publishing:
         data = read_file(layout.manifest)
         origin = read_origins(layout).get(bucket.url)
         if there is None:
-            self._check_foreign(stored)
+            check_not_foreign(bucket, stored)
         self._check_ours(there, data, origin)
         compared = compare(layout, bucket, stored, {} if origin is None else origin.said)
         self._check_said(compared)
@@ -154,15 +172,6 @@ class _Publishing:
         )
         return report
 
-    def _check_foreign(self, stored: Mapping[str, Stored]) -> None:
-        """That what is there, if anything is, is of a publish that was cut short."""
-        foreign = [name for name in stored if not _OURS.fullmatch(name) and rule_of(name) is None]
-        if foreign:
-            raise BucketError(
-                self._bucket.url,
-                f"it is not empty and not a lake (it has {min(foreign)}); choose another folder",
-            )
-
     def _check_ours(
         self, there: tuple[bytes, Stored] | None, data: bytes, origin: Origin | None
     ) -> None:
@@ -176,7 +185,7 @@ class _Publishing:
             known.add(origin.checksum)
         if checksum_of_snapshot(there[0], url) in known:
             return
-        raise BucketError(
+        raise CopiesDiverged(
             url,
             f"it has snapshot {theirs.snapshot} of {theirs.created[:19]}Z, which {layout.root} does not go on from; "
             f"nothing was sent: `lakesift pull {url} another.lake` brings that one, and `lakesift publish` to another "
@@ -191,7 +200,7 @@ class _Publishing:
                 if not compared.differ
                 else "both were changed, and no copy goes on from the other; publish to another folder keeps both"
             )
-            raise BucketError(
+            raise CopiesDiverged(
                 self._bucket.url,
                 f"{named(names)} there has what this lake has not; nothing was sent: {way_out}",
             )

@@ -26,7 +26,7 @@ from indexer.disk.layout import Layout
 from indexer.disk.locks import held
 from indexer.disk.manifest import Manifest, read_manifest
 from indexer.disk.writer_note import NotedProgress
-from indexer.errors import BucketError, LakeDamaged, LakeNotFound, NotWritten
+from indexer.errors import BucketError, CopiesDiverged, LakeDamaged, LakeNotFound, NotWritten
 from indexer.report import Progress, Silent
 from indexer.run.writing.commits import clear_staging
 from indexer.run.writing.compact import snapshots_named_by_filters
@@ -161,7 +161,7 @@ class _Pulling:
             return True
         if their in {checksum_of_snapshot(read_file(p), str(p)) for p in layout.snapshots()}:
             return True
-        raise BucketError(
+        raise CopiesDiverged(
             url,
             f"neither its snapshot {theirs.snapshot} nor snapshot {ours.snapshot} of {layout.root} goes on from the "
             "other, so nothing was fetched: pull into another folder",
@@ -169,7 +169,7 @@ class _Pulling:
 
     def _check_said(self, compared: Compared) -> None:
         if compared.differ:
-            raise BucketError(
+            raise CopiesDiverged(
                 self._bucket.url,
                 f"{named(compared.differ)} there and in {self._layout.root} were both changed, and neither goes on "
                 "from the other; nothing was fetched: pull into another folder",

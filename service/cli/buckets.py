@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import BadRequest, LakeError
 from indexer.words import count, size
 from service.cli.codes import DONE, INTERRUPTED
 from service.cli.indexing import time_us
+from service.cli.lakes import add_lake, lake_folder
 from service.cli.parts import Verbs, add_json, add_verb, print_json
 from service.cli.running import StopOnSignal
 
@@ -28,7 +28,7 @@ def add_publish(verbs: Verbs) -> None:
         "lakesift publish my.lake s3://bucket/my.lake --prune",
     ])  # fmt: skip
     parser.set_defaults(run=_publish)
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     parser.add_argument("url", metavar="URL", help=_URL)
     parser.add_argument(
         "--prune",
@@ -47,7 +47,10 @@ def add_pull(verbs: Verbs) -> None:
     parser.set_defaults(run=_pull)
     parser.add_argument("url", metavar="URL", help=_URL)
     parser.add_argument(
-        "lake", type=Path, metavar="LAKE", help="the lake's folder; made, if it is not there"
+        "lake",
+        type=lake_folder,
+        metavar="LAKE",
+        help="the lake's folder; made, if it is not there",
     )
     parser.add_argument(
         "--watch",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from indexer.words import count
 from service.cli.codes import DONE
+from service.cli.lakes import add_lake
 from service.cli.parts import Verbs, add_json, add_verb, print_json, whole
 from service.cli.usage import number
 
@@ -32,7 +33,7 @@ def _add_groups(verbs: Verbs) -> None:
         "lakesift search my.lake \"a tram\" --where is_best",
     ])  # fmt: skip
     parser.set_defaults(run=_groups)
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     parser.add_argument(
         "--bits",
         type=whole,

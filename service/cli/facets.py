@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.sources.names import one_line
 from indexer.words import count
 from service.cli.codes import DONE
+from service.cli.lakes import add_lake
 from service.cli.parts import Verbs, add_json, add_verb, positive, print_json
 from service.search.decided import WANTED
 
@@ -27,7 +27,7 @@ def add_facets(verbs: Verbs) -> None:
         "lakesift facets my.lake --column camera --where \"width_px >= 1024\" --values 50",
     ])  # fmt: skip
     parser.set_defaults(run=_facets)
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     parser.add_argument(
         "--column",
         dest="columns",

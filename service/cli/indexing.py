@@ -13,6 +13,7 @@ from indexer.errors import BadRequest
 from indexer.sources.containers.frames import DEFAULT_PERMILLE, still_permille
 from service.cli.codes import DONE, FAILED, INTERRUPTED
 from service.cli.committing import add_part, run_part
+from service.cli.lakes import InBucket, add_work, bring, check_no_work, lake_anywhere, work_on
 from service.cli.mapping import keep_map_in_step
 from service.cli.parts import Verbs, add_json, add_trust_model, add_verb, positive, print_json
 from service.cli.running import (
@@ -67,10 +68,12 @@ def add_index(verbs: Verbs) -> None:
     )
     parser.add_argument(
         "--into",
-        type=Path,
+        type=lake_anywhere,
         metavar="LAKE",
-        help="the lake's folder; made if it is not there (only --plan goes without)",
+        help="the lake's folder, made if it is not there, or a lake in a bucket, as s3://bucket/my.lake (only --plan "
+        "goes without)",
     )
+    add_work(parser)
     parser.add_argument(
         "--model",
         help="the model of a new lake: builtin@FOLDER for one that `lakesift train` wrote, "
@@ -206,7 +209,7 @@ def _index(arguments: argparse.Namespace) -> int:
         if arguments.plan or arguments.into is None:
             raise BadRequest("--plan", "it is of the whole run; leave out --part")
         return run_part(arguments, arguments.into, add)
-    return run_sync(arguments, arguments.into, add, {})
+    return sync_anywhere(arguments, arguments.into, add, {})
 
 
 def _moments(arguments: argparse.Namespace) -> Moments | None:
@@ -282,13 +285,37 @@ def time_us(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def run_sync(
+def sync_anywhere(
     arguments: argparse.Namespace,
-    lake: Path | None,
+    lake: Path | InBucket | None,
     add: list[Any],
     roots: dict[str, str],
     recompute: Sequence[str] = (),
 ) -> int:
+    """:param lake: None: a plan of what an index would do."""
+    if not isinstance(lake, InBucket):
+        check_no_work(arguments)
+        return _run_sync(arguments, lake, add, roots, recompute)
+    if arguments.plan:
+        folder = bring(arguments, lake)
+        return (
+            INTERRUPTED if folder is None else _run_sync(arguments, folder, add, roots, recompute)
+        )
+    called = str(lake)
+    return work_on(
+        arguments, lake, lambda folder: _run_sync(arguments, folder, add, roots, recompute, called)
+    )
+
+
+def _run_sync(
+    arguments: argparse.Namespace,
+    lake: Path | None,
+    add: list[Any],
+    roots: dict[str, str],
+    recompute: Sequence[str],
+    called: str | None = None,
+) -> int:
+    """:param called: what the lake is called where the folder is its working copy."""
     if arguments.plan or lake is None:
         return _run_preview(arguments, lake, add, roots, recompute)
     from indexer.sync import sync
@@ -307,6 +334,7 @@ def run_sync(
             exact=arguments.exact,
             recompute=recompute,
         )
+    report.lake = called or report.lake
     if before is not None and (report.gone or report.changed):
         forget_pictures(lake, before)
     if arguments.json:

@@ -9,6 +9,7 @@ from pathlib import Path
 from indexer.errors import LakeError
 from indexer.words import count
 from service.cli.codes import DONE
+from service.cli.lakes import add_lake
 from service.cli.parts import Verbs, add_json, add_verb, positive, print_json, whole
 
 
@@ -18,7 +19,7 @@ def add_map(verbs: Verbs) -> None:
         "lakesift map my.lake --anew --seed 2",
     ])  # fmt: skip
     parser.set_defaults(run=_map)
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     parser.add_argument(
         "--anew",
         action="store_true",

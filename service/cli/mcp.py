@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from indexer.errors import LakeError
 from service.cli.codes import DONE
+from service.cli.lakes import lake_folder
 from service.cli.parts import Verbs, add_trust_model, add_verb
 
 
@@ -19,7 +19,7 @@ def add_mcp(verbs: Verbs) -> None:
     parser.add_argument(
         "lakes",
         nargs="+",
-        type=Path,
+        type=lake_folder,
         metavar="LAKE",
         help="a lake's folder. The program starts this command and speaks to it by standard input and output; "
         "it can search, look and read what filters did, and changes nothing",

@@ -6,9 +6,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from service.cli.lakes import add_lake
 from service.cli.usage import Parser, in_quotes, number, whole_number
 from service.search.typed import TypedQuery
 
@@ -91,5 +91,5 @@ def tell_minus(texts: Sequence[str], flag: str) -> None:
 
 
 def lake_and_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     parser.add_argument("name", metavar="NAME", help="the filter's name")

@@ -6,12 +6,12 @@ import argparse
 import json
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import BadRequest
 from indexer.sources.names import one_line
 from service.cli.codes import DONE
+from service.cli.lakes import add_lake
 from service.cli.parts import Verbs, add_json, add_verb, print_json
 from service.search.query import Query
 
@@ -27,7 +27,7 @@ def add_saved(verbs: Verbs) -> None:
         "lakesift saved my.lake --delete \"night trams\"",
     ])  # fmt: skip
     parser.set_defaults(run=_saved)
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     parser.add_argument(
         "--delete", metavar="NAME", help="delete this one (default: list them, delete none)"
     )

@@ -7,13 +7,13 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from indexer.errors import BadRequest
 from indexer.sources.names import one_line
 from service.cli.codes import DONE
 from service.cli.histogram import print_histogram
+from service.cli.lakes import add_lake
 from service.cli.parts import Verbs, add_json, add_trust_model, add_verb, positive, tell_minus
 from service.cli.saving import add_saved_options, save, saved_query
 from service.cli.usage import in_quotes
@@ -35,7 +35,7 @@ def add_search(verbs: Verbs) -> None:
     ])  # fmt: skip
     parser.set_defaults(run=_search)
     parser.tell_words = _tell_words
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     parser.add_argument(
         "text",
         nargs="?",

@@ -6,13 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexer.sources.names import one_line
 from indexer.trust import state_folder
 from indexer.words import moment
 from service.cli.codes import DONE
+from service.cli.lakes import lake_folder
 from service.cli.parts import Verbs, add_json, add_trust_model, add_verb, print_json
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def add_serve(verbs: Verbs) -> None:
     parser.add_argument(
         "lakes",
         nargs="+",
-        type=Path,
+        type=lake_folder,
         metavar="LAKE",
         help="a lake's folder; several are served together",
     )

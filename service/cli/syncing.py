@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import BadRequest
 from indexer.words import count
 from service.cli.codes import DONE
-from service.cli.indexing import add_plan, add_writing, run_sync, time_us
+from service.cli.indexing import add_plan, add_writing, sync_anywhere, time_us
+from service.cli.lakes import InBucket, add_lake_anywhere, check_no_work
 from service.cli.mapping import keep_map_in_step
 from service.cli.parts import Verbs, add_verb, hours
 from service.cli.running import (
@@ -35,7 +35,7 @@ def add_sync(verbs: Verbs) -> None:
         "lakesift sync my.lake --watch",
     ])  # fmt: skip
     parser.set_defaults(run=_sync)
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake_anywhere(parser)
     parser.add_argument(
         "--root",
         action="append",
@@ -101,7 +101,7 @@ def _sync(arguments: argparse.Namespace) -> int:
     }
     for flag in (flag for flag, is_given in given.items() if is_given):
         raise BadRequest(flag, "it says how to --watch; add that")
-    return run_sync(arguments, arguments.lake, [], roots, arguments.recompute)
+    return sync_anywhere(arguments, arguments.lake, [], roots, arguments.recompute)
 
 
 def _watch(arguments: argparse.Namespace, roots: dict[str, str]) -> int:
@@ -109,6 +109,12 @@ def _watch(arguments: argparse.Namespace, roots: dict[str, str]) -> int:
     from indexer.watching.watch import INTERVAL_S, KEEP_S, watch
     from service.cli.progress import TerminalProgress
 
+    if isinstance(arguments.lake, InBucket):
+        raise BadRequest(
+            "--watch",
+            "it follows the sources of a folder; sync a lake in a bucket once, as often as you like",
+        )
+    check_no_work(arguments)
     if arguments.plan:
         raise BadRequest("--plan", "it says what one sync would do; leave out --watch")
     if arguments.no_vacuum and arguments.keep_hours is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import BadRequest
 from indexer.sources.names import one_line
 from indexer.words import count
 from service.cli.codes import DONE, PROBLEMS_SHOWN
+from service.cli.lakes import add_lake
 from service.cli.parts import Verbs, add_json, add_trust_model, add_verb, positive, print_json
 from service.search.decided import WANTED
 
@@ -26,7 +26,7 @@ def add_tag(verbs: Verbs) -> None:
         "lakesift tag my.lake",
     ])  # fmt: skip
     parser.set_defaults(run=_tag)
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     parser.add_argument(
         "name",
         nargs="?",

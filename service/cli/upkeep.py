@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from indexer.sources.names import one_line
 from indexer.words import count, moment, size
 from service.cli.codes import DONE, FAILED
+from service.cli.lakes import add_lake, lake_folder
 from service.cli.parts import (
     Verbs,
     add_json,
@@ -44,7 +45,7 @@ def add_info(verbs: Verbs) -> None:
         "lakesift info my.lake --skipped --json",
     ])  # fmt: skip
     parser.set_defaults(run=_info)
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     parser.add_argument(
         "--skipped",
         action="store_true",
@@ -103,7 +104,7 @@ def add_doctor(verbs: Verbs) -> None:
     parser.set_defaults(run=_doctor)
     parser.add_argument(
         "lake",
-        type=Path,
+        type=lake_folder,
         nargs="?",
         metavar="LAKE",
         help="the lake's folder (default: check the machine alone)",
@@ -173,7 +174,7 @@ def add_vacuum(verbs: Verbs) -> None:
         "lakesift vacuum my.lake --keep-hours 24",
     ])  # fmt: skip
     parser.set_defaults(run=_vacuum)
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     parser.add_argument(
         "--keep-hours",
         type=hours,
@@ -222,7 +223,7 @@ def add_compact(verbs: Verbs) -> None:
         "lakesift compact my.lake --groups --recall 0.99",
     ])  # fmt: skip
     parser.set_defaults(run=_compact)
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     parser.add_argument(
         "--max-segments",
         type=positive,

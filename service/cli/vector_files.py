@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from indexer.sources.names import one_line
 from indexer.words import count
 from service.cli.codes import DONE, FAILED, INTERRUPTED
+from service.cli.lakes import add_lake, lake_folder
 from service.cli.parts import Verbs, add_json, add_verb, print_json
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def add_import(verbs: Verbs) -> None:
     parser.add_argument(
         "--into",
         required=True,
-        type=Path,
+        type=lake_folder,
         metavar="LAKE",
         help="the lake's folder; made if it is not there",
     )
@@ -134,7 +135,7 @@ def add_export_vectors(verbs: Verbs) -> None:
         "lakesift export-vectors my.lake --out tables --format parquet --precision float32",
     ])  # fmt: skip
     parser.set_defaults(run=_export)
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     parser.add_argument(
         "--out", required=True, type=Path, metavar="FOLDER", help="a folder, new or empty"
     )

@@ -13,6 +13,7 @@ from indexer.sources.names import one_line
 from indexer.words import count
 from service.cli.codes import DONE, FAILED, PROBLEMS_SHOWN
 from service.cli.filters.labelling import tell_progress
+from service.cli.lakes import add_lake
 from service.cli.parts import (
     Verbs,
     add_json,
@@ -121,7 +122,7 @@ def add_list(actions: Verbs) -> None:
         "lakesift filter list my.lake --json",
     ])  # fmt: skip
     parser.set_defaults(act=_list)
-    parser.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+    add_lake(parser)
     add_json(parser)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from indexer.disk.layout import Layout
+from indexer.disk.manifest import Manifest, publish
 from service.cli.main import main
 from tests.lakes import Desk
 
@@ -67,3 +71,129 @@ def test_a_wrong_place_is_one_sentence(
     assert main(["pull", f"s3://{bucket[0]}/none", lake]) == 1
     assert "nothing was published there" in capsys.readouterr().err
     assert not Path(lake).exists()
+
+
+PARTS = PAGE.with_name("parts.md")
+
+
+def commands_of(page: Path, beginnings: tuple[str, ...], bucket: str) -> list[list[str]]:
+    """Of the page's commands those that name the lake that is made in a bucket."""
+    lines = [line for line in page.read_text().splitlines() if line.startswith(beginnings)]
+    here = [line for line in lines if "s3://bucket/lakes/new.lake" in line]
+    return [
+        shlex.split(line.replace("//bucket/", f"//{bucket}/"), comments=True)[1:] for line in here
+    ]
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAKESIFT_CACHE", str(tmp_path / "cache"))
+    desk = Desk(tmp_path)
+    for number in range(6):
+        desk.add(f"{number}.png", (255, number * 20, 0))
+    return desk
+
+
+def published(line: str, url: str) -> int:
+    """How many images a line says that are there."""
+    found = re.fullmatch(rf"{re.escape(url)} has snapshot \d+ of (\d+) images?: .* sent", line)
+    assert found, line
+    return int(found[1])
+
+
+def test_the_page_s_commands_index_into_a_bucket(
+    photos: Desk, bucket: tuple[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    index, sync = commands_of(PAGE, ("lakesift index", "lakesift sync"), bucket[0])
+    url = sync[1]
+    assert main(index) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"working in {next((tmp_path / 'cache/buckets').glob('*/new.lake'))}"
+    assert published(said[-1], url) == 6
+    assert next(line for line in said if line.startswith("indexed: ")).endswith(f" -> {url}")
+    photos.add("new.png", (0, 0, 255))
+    # On a machine that has nothing yet.
+    assert main([*sync, "--work", str(tmp_path / "work")]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"working in {tmp_path / 'work'}"
+    assert published(said[-1], url) == 7
+    assert main(["sync", url, "--plan"]) == 0
+    assert "7 unchanged" in capsys.readouterr().out
+    # And the first one's folder is brought to it.
+    assert main(sync) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert published(said[-1], url) == 7 and said[-1].endswith(": 0 files, 0 bytes, sent")
+
+
+def test_the_page_s_parts_meet_in_a_bucket(
+    photos: Desk, bucket: tuple[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    first, second, commit = commands_of(PARTS, ("lakesift index", "lakesift commit"), bucket[0])
+    url = commit[1]
+    work = {name: ["--work", str(tmp_path / name)] for name in "abc"}
+    assert main([*first, *work["a"]]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == f"1 of 2 parts are done; once all are: lakesift commit {url}"
+    assert main([*commit, *work["c"]]) == 2
+    assert f"of the 2 of {url} is not done: 2/2" in capsys.readouterr().err
+    assert main(["index", "photos", "--into", url, "--part", "2/3", *work["b"]]) == 2
+    refused = capsys.readouterr().err
+    assert f"the parts of {url} were begun as 2" in refused
+    assert f"lakesift commit {url}` (--discard" in refused
+    assert main([*second, *work["b"]]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == f"2 of 2 parts are done; go on with: lakesift commit {url}"
+    assert main([*commit, *work["c"]]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert f"-> {url}" in next(line for line in said if line.startswith("indexed: "))
+    assert published(said[-1], url) == 6
+    assert main(["commit", url, "--discard"]) == 2
+    assert f"{url} has no parts that are not committed" in capsys.readouterr().err
+
+
+def test_where_no_bucket_is_worked_on_a_url_or_a_folder_is_refused(
+    photos: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb in (
+        ["search", "s3://b/my.lake", "red"],
+        ["info", "s3://b/my.lake"],
+        ["serve", "s3://b/my.lake"],
+    ):
+        with pytest.raises(SystemExit):
+            main(verb)
+        assert "lakesift pull s3://b/my.lake my.lake" in capsys.readouterr().err
+    assert main(["sync", "s3://b/my.lake", "--watch"]) == 2
+    assert "--watch: it follows the sources of a folder" in capsys.readouterr().err
+    assert main(["index", "photos", "--into", "my.lake", "--work", "w"]) == 2
+    assert "--work: it is for a lake in a bucket" in capsys.readouterr().err
+    assert main(["index", "photos", "--into", "https://b/my.lake"]) == 2
+    assert "is no folder in a bucket; give s3://" in capsys.readouterr().err
+
+
+def test_ctrl_c_publishes_what_is_committed(
+    photos: Desk,
+    bucket: tuple[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C comes with the first snapshot that has images."""
+    url = f"s3://{bucket[0]}/my.lake"
+    is_asked = False
+
+    def publishing(layout: Layout, manifest: Manifest) -> Manifest:
+        nonlocal is_asked
+        published = publish(layout, manifest)
+        if manifest.live_rows and not is_asked:
+            is_asked = True
+            signal.raise_signal(signal.SIGINT)
+        return published
+
+    monkeypatch.setattr("indexer.run.writing.commits.publish", publishing)
+    arguments = ["index", "photos", "--into", url, "--commit-rows", "2", "--batch-size", "2"]
+    assert main(arguments) == 130
+    said = capsys.readouterr().err.splitlines()
+    assert any(line == f"go on with: lakesift sync {url}" for line in said)
+    assert 0 < published(said[-1], url) < 6
+    assert main(["sync", url]) == 0
+    assert published(capsys.readouterr().err.splitlines()[-1], url) == 6
