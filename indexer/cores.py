@@ -13,7 +13,15 @@ from pathlib import Path
 
 @cache
 def usable_cores() -> int:
-    """Cores that this process may run on, as it was when first asked for."""
+    """Cores that this process may run on, as it was when first asked for: by its affinity, its
+    container, and LAKESIFT_CORES, for schedulers that tell of neither, as Ray.
+    """
+    said = os.environ.get("LAKESIFT_CORES", "")
+    allowed = _allowed()
+    return max(1, min(allowed, int(said))) if said.isdecimal() else allowed
+
+
+def _allowed() -> int:
     allowed = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # noqa: TID251 - the one place
     )

@@ -46,6 +46,11 @@ def is_named(kind: Kind, name: str) -> bool:
     return name in _named[kind] or name in _read()[kind]
 
 
+def named_sites() -> set[str]:
+    """Those that the user named on this machine, or in the environment."""
+    return {*filter(None, _listed(TRUST_SITES)), *_named["sites"], *_read()["sites"]}
+
+
 def remember(kind: Kind, names: Iterable[str]) -> None:
     """The user named these. Where the state folder cannot be written, this process knows it."""
     with _naming:

@@ -29,6 +29,7 @@ THOROUGH = frozenset(
         "catalogue",
         "page",
         "test_landmarks.py",
+        "test_on_ray.py",
         "training",
         "test_bad_folder.py",
         "test_carrying.py",

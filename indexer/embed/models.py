@@ -15,7 +15,13 @@ from indexer.errors import BadRequest, ModelUnavailable
 from indexer.trust import remember
 
 
-def load_embedder(name: str, precision: str | None = None, device: str | None = None) -> Embedder:
+def load_embedder(
+    name: str,
+    precision: str | None = None,
+    device: str | None = None,
+    *,
+    remembered: bool = True,
+) -> Embedder:
     """The model of that name, ready to embed.
 
     That the user named it is remembered on this machine: a lake that names it may have it loaded.
@@ -24,12 +30,13 @@ def load_embedder(name: str, precision: str | None = None, device: str | None = 
         whose vectors are comparable to fp32's. A lake whose fingerprint says precision "int8" needs
         "int8".
     :param device: "cpu", "cuda", "cuda:1", "mps"; None: the best there is.
+    :param remembered: False: that it was named is not, as where another machine asks for it.
     :raises BadRequest: if the name, the precision or the device is not understood.
     :raises ModelUnavailable: if its packages or its weights are not on this machine and cannot be
         fetched.
     """
     embedder = _load(name, precision, device)
-    if name.strip() != BUILTIN:
+    if remembered and name.strip() != BUILTIN:
         remember("models", [embedder.model_id])
     return embedder
 

@@ -27,6 +27,7 @@ from service.cli.running import (
     forget_pictures,
     loader,
     report_json,
+    runner_of,
     snapshot_of,
     tell,
     tell_what_happened,
@@ -131,16 +132,18 @@ def _embed(
     from indexer.parts.part import index_part
     from service.cli.progress import TerminalProgress
 
+    load, runner = runner_of(arguments, loader(arguments, lake), careful=False)
     with StopOnSignal() as stop, TerminalProgress() as progress:
         return index_part(
             lake,
-            loader(arguments, lake),
+            load,
             share,
             add=add,
             config=config_of(arguments),
             progress=progress,
             should_stop=lambda: stop.asked() or is_useless(),
             exact=arguments.exact,
+            runner=runner,
         )
 
 

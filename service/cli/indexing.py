@@ -22,6 +22,7 @@ from service.cli.running import (
     forget_pictures,
     loader,
     report_json,
+    runner_of,
     snapshot_of,
     tell,
 )
@@ -322,10 +323,11 @@ def _run_sync(
     from service.cli.progress import TerminalProgress
 
     before = snapshot_of(lake)
+    load, runner = runner_of(arguments, loader(arguments, lake), careful=not add)
     with StopOnSignal() as stop, TerminalProgress() as progress:
         report = sync(
             lake,
-            loader(arguments, lake),
+            load,
             add=add,
             roots=roots,
             config=config_of(arguments),
@@ -333,6 +335,7 @@ def _run_sync(
             should_stop=stop.asked,
             exact=arguments.exact,
             recompute=recompute,
+            runner=runner,
         )
     report.lake = called or report.lake
     if before is not None and (report.gone or report.changed):
@@ -432,6 +435,25 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
         "--exact",
         action="store_true",
         help="decode JPEGs at full size even where a reduced one is enough (default: off)",
+    )
+    parser.add_argument(
+        "--runner",
+        choices=["ray"],
+        help="read and embed on the workers of a Ray cluster; pip install 'lakesift[ray]' on all of its machines, "
+        "which have to see the sources under the same names (default: this machine does)",
+    )
+    parser.add_argument(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="with --runner ray: the cluster's head (default: RAY_ADDRESS, or one that runs on this machine, or one "
+        "that is started for this run)",
+    )
+    parser.add_argument(
+        "--ray-workers",
+        type=positive,
+        metavar="N",
+        help="with --runner ray: how many workers at most, each with a model of its own (default: one for each GPU, or "
+        "one for every 4 cores)",
     )
     parser.add_argument(
         "--device", help="cuda, mps or cpu, for open_clip models (default: the best there is)"

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
-from indexer.errors import LakeError
+from indexer.errors import BadRequest, LakeError
 from indexer.sources.names import one_line
 from indexer.words import count
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from indexer.disk.manifest import Manifest
     from indexer.embed import Embedder
     from indexer.report import SyncReport
+    from indexer.run.embedding.tasks import Runner
+    from indexer.sync import LoadEmbedder
 
 SHOWN_SKIPPED = 10  # skipped files named at the end of a run; `info --skipped` lists them all
 
@@ -75,6 +77,35 @@ def loader(arguments: argparse.Namespace, lake: Path) -> Callable[[Manifest | No
         )
 
     return load
+
+
+def runner_of(
+    arguments: argparse.Namespace, load: LoadEmbedder, *, careful: bool
+) -> tuple[LoadEmbedder, Runner | None]:
+    """The runner that was asked for, and how it has the model loaded; None: this machine.
+
+    :param careful: as `RayRunner` has it.
+    """
+    if arguments.runner is None:
+        for flag in ("ray_address", "ray_workers"):
+            if getattr(arguments, flag) is not None:
+                name = f"--{flag.replace('_', '-')}"
+                raise BadRequest(name, "it is of a cluster; add --runner ray")
+        return load, None
+    from indexer.run.embedding.on_ray import RayRunner, connect
+
+    cluster = connect(arguments.ray_address, arguments.ray_workers or 0)
+    workers = count(cluster.workers, "worker")
+    print(f"on Ray: {workers}, {cluster.cores:g} cores each", file=sys.stderr)
+    runner = RayRunner(
+        cluster,
+        config=config_of(arguments),
+        exact=arguments.exact,
+        careful=careful,
+        precision=getattr(arguments, "precision", None),
+        device=arguments.device,
+    )
+    return runner.noting(load), runner
 
 
 def config_of(arguments: argparse.Namespace) -> IndexConfig:

@@ -115,6 +115,10 @@ def _watch(arguments: argparse.Namespace, roots: dict[str, str]) -> int:
             "it follows the sources of a folder; sync a lake in a bucket once, as often as you like",
         )
     check_no_work(arguments)
+    if arguments.runner is not None:
+        raise BadRequest(
+            "--runner", "it is for one sync; leave out --watch, and run sync as often as you like"
+        )
     if arguments.plan:
         raise BadRequest("--plan", "it says what one sync would do; leave out --watch")
     if arguments.no_vacuum and arguments.keep_hours is not None:

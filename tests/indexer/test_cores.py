@@ -38,3 +38,13 @@ def test_a_quota_counts_too(
     monkeypatch.setattr(cores, "Path", lambda _: tmp_path / "cpu.max")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert cores.usable_cores.__wrapped__() == wanted
+
+
+@pytest.mark.parametrize(("said", "wanted"), [("1", 1), ("0", 1), ("999999", None), ("many", None)])
+def test_fewer_cores_are_used_where_that_is_said(
+    said: str, wanted: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None: all that there are."""
+    there = cores.usable_cores.__wrapped__()
+    monkeypatch.setenv("LAKESIFT_CORES", said)
+    assert cores.usable_cores.__wrapped__() == (wanted or there)
