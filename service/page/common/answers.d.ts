@@ -249,6 +249,7 @@ declare namespace Answers {
     writes: string;
     reads: string;
     downloads: boolean;
+    copies: boolean;
   }
   interface GroupFacts {
     group: number;

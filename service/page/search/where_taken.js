@@ -83,8 +83,8 @@ function input(name, side, at, places, chosen, take) {
   const field = make("input", { ...facts, "aria-label": `${name}: ${side}, in degrees` });
   field.value = chosen && chosen[at] !== ENDS[side] ? String(chosen[at]) : "";
   field.addEventListener("change", () => {
-    const typed = field.value.trim() === "" ? whole[at] : field.valueAsNumber;
-    if (!Number.isFinite(typed)) return;
+    if (field.validity.badInput) return; // "1e", whose value reads as none
+    const typed = field.value === "" ? whole[at] : field.valueAsNumber;
     const box = /** @type {Box} */ ([...(chosen ?? whole)]);
     box[at] = Math.min(most, Math.max(least, typed));
     const opposite = (at + 2) % 4; // a box has no negative side: the other end follows
