@@ -43,6 +43,7 @@ declare namespace Answers {
     conflicts: Conflict[];
     settled: Settled[];
     alike: string[][];
+    unnamed_differ: number;
   }
   interface AnswersUsed {
     count: number;
