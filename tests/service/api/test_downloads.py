@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import BinaryIO
 from urllib.parse import unquote
 
 from starlette.datastructures import Headers
@@ -11,8 +12,12 @@ from service.api.downloads import because, download
 
 def headers_of(reasons: Sequence[str]) -> Headers:
     """As they arrive, of a file of two bytes."""
-    sent = download(lambda file: file.write(b"ab") and reasons, "a.txt", "b/c")
-    answer = TestClient(sent).get("/")
+
+    def make(file: BinaryIO) -> Sequence[str]:
+        file.write(b"ab")
+        return reasons
+
+    answer = TestClient(download(make, "a.txt", "b/c")).get("/")
     assert answer.content == b"ab"
     return Headers(raw=answer.headers.raw)
 
