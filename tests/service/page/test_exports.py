@@ -214,7 +214,7 @@ def test_what_fails_is_said_and_not_saved(
 ) -> None:
     page = visitor.page
     visitor.refusals = {507}
-    page.route("**/export?*", lambda route: route.fulfill(**answer))  # type: ignore[arg-type]
+    page.route("**/export?*", lambda route: route.fulfill(**answer))
     names: list[str] = []
     page.on("download", lambda download: names.append(download.suggested_filename))
     part(page, "Kept").get_by_role("link", name="CSV").click()
