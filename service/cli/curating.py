@@ -92,5 +92,6 @@ def _tell(made: GroupsMade, tagged: Tagged | None, lake: Path, best: str) -> Non
         )
     if tagged is not None and tagged.seq is not None:
         print(
-            f"tagged {count(tagged.rows, 'image')} {tagged.name}; `lakesift tag {lake} --undo` takes it back"
+            f"tagged {count(tagged.rows, 'image')} {tagged.name}; "
+            f"`lakesift tag {lake} --undo --act {tagged.seq}` takes it back"
         )

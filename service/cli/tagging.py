@@ -165,11 +165,14 @@ def _tell(done: Tagged, arguments: argparse.Namespace) -> None:
     if done.seq is None:
         print(f"no image is meant, so nothing was {'untagged' if arguments.remove else 'tagged'}")
     elif arguments.remove:
-        print(
-            f"took the tag {name} from {images}; `lakesift tag {arguments.lake} --undo` gives it back"
-        )
+        print(f"took the tag {name} from {images}; `{_undoing(arguments, done.seq)}` gives it back")
     else:
-        print(f"tagged {images} {name}; `lakesift tag {arguments.lake} --undo` takes it back")
+        print(f"tagged {images} {name}; `{_undoing(arguments, done.seq)}` takes it back")
+
+
+def _undoing(arguments: argparse.Namespace, seq: int) -> str:
+    """It names the act: who tags meanwhile does not lose theirs."""
+    return f"lakesift tag {arguments.lake} --undo --act {seq}"
 
 
 def _undo(lake: Lake, arguments: argparse.Namespace) -> int:

@@ -16,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 CELLS = 48  # of the longer side of the grid
+HALF_THE_WORLD = 180.0  # degrees
+# Of the circle, to look for its widest part without an image: half a degree.
+ARCS = 720
 LEAST_SPAN = 1e-4  # degrees: about ten metres
 _LATITUDE = re.compile(r"(?P<prefix>(?:.*[._\- ])?)(?P<name>latitude|lat)", re.IGNORECASE)
 _PARTNERS = {"latitude": ("longitude",), "lat": ("lon", "lng", "long", "longitude")}
@@ -31,12 +34,21 @@ class PlaceColumns:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Degrees; south is not above north, west not above east."""
+    """Degrees; south is not above north. West is above east where the box crosses the antimeridian,
+    as in a bounding box of GeoJSON.
+
+    Source: https://www.rfc-editor.org/rfc/rfc7946#section-5.2
+    """
 
     south: float
     west: float
     north: float
     east: float
+
+    @property
+    def width(self) -> float:
+        """Degrees of longitude from west to east, from 0 to 360."""
+        return self.east - self.west + (360 if self.west > self.east else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +108,36 @@ def count_places(
     nulls = len(latitudes) - len(y)
     if not len(y):
         return Places(columns, 0, nulls, None, 0, 0, ())
-    box = Box(float(y.min()), float(x.min()), float(y.max()), float(x.max()))
+    west, east = _ends(x)
+    box = Box(float(y.min()), west, float(y.max()), east)
     down, across = _grid(box)
     row = _cell(box.north - y, box.north - box.south, down)
-    column = _cell(x - box.west, box.east - box.west, across)
+    away = x - box.west
+    if box.west > box.east:
+        away = np.where(away < 0, away + 360, away)
+    column = _cell(away, box.width, across)
     counts = np.bincount(row * across + column, minlength=down * across)
     cells = tuple(
         (int(at % across), int(at // across), int(counts[at])) for at in np.flatnonzero(counts)
     )
     return Places(columns, len(y), nulls, box, across, down, cells)
+
+
+def _ends(longitudes: NDArray[np.float64]) -> tuple[float, float]:
+    """West and east of all of them: across the antimeridian where all lie within half the world so,
+    and in no such half otherwise.
+    """
+    least, most = float(longitudes.min()), float(longitudes.max())
+    if most - least <= HALF_THE_WORLD:
+        return least, most
+    numbers = ((longitudes + 180) * (ARCS / 360)).astype(np.int64)
+    taken = np.flatnonzero(np.bincount(numbers, minlength=ARCS))
+    widest = int(np.argmax(np.diff(taken)))
+    # Both ends of the widest gap are of images: the exact ones are in the arcs there.
+    middle = (taken[widest] + 1) * (360 / ARCS) - 180
+    before, behind = longitudes[longitudes < middle], longitudes[longitudes >= middle]
+    west, east = float(behind.min()), float(before.max())
+    return (west, east) if east - west + 360 <= HALF_THE_WORLD else (least, most)
 
 
 def _grid(box: Box) -> tuple[int, int]:
@@ -113,7 +146,7 @@ def _grid(box: Box) -> tuple[int, int]:
         return 1, 1
     middle = np.radians((box.north + box.south) / 2)
     high = max(box.north - box.south, LEAST_SPAN)
-    wide = max((box.east - box.west) * max(float(np.cos(middle)), 0.1), LEAST_SPAN)
+    wide = max(box.width * max(float(np.cos(middle)), 0.1), LEAST_SPAN)
     longest = max(high, wide)
     return max(1, round(CELLS * high / longest)), max(1, round(CELLS * wide / longest))
 

@@ -60,7 +60,7 @@ class Columns:
             return self._find_tags(parts[0])
         if len(parts) == 1 and parts[0].lower() in self._names_of_groups:
             return self._find_group(parts[0])
-        if len(parts) > 1 and not self.has(parts[0]) and self.has(".".join(parts)):
+        if len(parts) > 1 and not self._has_fields(parts[0]) and self.has(".".join(parts)):
             parts = [".".join(parts)]
         fields = list(self.schema)
         is_quoted = None if self._text is None else f'"{parts[0]}"' in self._text
@@ -71,6 +71,13 @@ class Columns:
             fields = list(found.type) if pa.types.is_struct(found.type) else []
         self.used.add(path[0])
         return column(tuple(path), found.type)
+
+    def _has_fields(self, name: str) -> bool:
+        """Whether there is a column of this name that others are inside: `a.b` is of `a` then."""
+        return any(
+            each.name.lower() == name.lower() and pa.types.is_struct(each.type)
+            for each in self.schema
+        )
 
     def _find_tags(self, said: str) -> TagColumn:
         if self._tags is None:

@@ -92,7 +92,8 @@ class PlacesFacet(BaseModel):
     rows: int = Field(description="Rows that have a place.")
     nulls: int = Field(description="Rows that have none.")
     box: tuple[float, float, float, float] | None = Field(
-        description="South, west, north and east of all of them, in degrees."
+        description="South, west, north and east of all of them, in degrees. West is above east where the box "
+        "crosses the antimeridian, as in GeoJSON."
     )
     across: int = Field(description="Cells of the grid over the box from west to east.")
     down: int = Field(description="Cells from north to south.")

@@ -52,7 +52,11 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
             "Left-Out": {
                 "schema": {"type": "integer"},
                 "description": "Images that it cannot name.",
-            }
+            },
+            "Left-Out-Because": {
+                "schema": {"type": "string"},
+                "description": "Where there are any, why: percent-encoded UTF-8, ASCII as it is.",
+            },
         },
         "description": "The file.",
     }
@@ -221,11 +225,11 @@ def export(
         pieces = export_pieces(items, handover, format, read, schema=items.schema)
         return stream(pieces, file_name, form.download_type)
 
-    def make(file: BinaryIO) -> int:
+    def make(file: BinaryIO) -> list[str]:
         report = export_to(
             file, items, handover, format, root=root, schema=items.schema, raw_cells=raw_cells
         )
-        return len(report.skipped) + len(items.missing)
+        return [reason for _, reason in (*report.skipped, *items.missing)]
 
     return download(make, file_name, form.download_type)
 

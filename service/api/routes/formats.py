@@ -16,6 +16,9 @@ class FormatFacts(BaseModel):
     writes: str = Field(description="What it makes of the images. Empty: nothing.")
     reads: str = Field(description="The file whose labels it takes back. Empty: none.")
     downloads: bool
+    copies: bool = Field(
+        description="It holds the images themselves, and is sent as it is made: no `Left-Out` says what it lacks."
+    )
 
 
 class FormatsAnswer(BaseModel):

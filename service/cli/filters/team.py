@@ -72,6 +72,12 @@ def _tell_agreement(agreement: Agreement) -> None:
             "agree with each other alone",
             file=sys.stderr,
         )
+    if agreement.unnamed_differ:
+        print(
+            f"answers without a name say yes and no of {count(agreement.unnamed_differ, 'image')}: the last one "
+            "counts, as if one person had thought anew; if they are several people, label with --labeller NAME",
+            file=sys.stderr,
+        )
     alpha = "-" if agreement.alpha is None else f"{agreement.alpha:.2f}"
     settled = f", {len(agreement.settled):,} settled" if agreement.settled else ""
     print(

@@ -43,6 +43,7 @@ declare namespace Answers {
     conflicts: Conflict[];
     settled: Settled[];
     alike: string[][];
+    unnamed_differ: number;
   }
   interface AnswersUsed {
     count: number;
@@ -249,6 +250,7 @@ declare namespace Answers {
     writes: string;
     reads: string;
     downloads: boolean;
+    copies: boolean;
   }
   interface GroupFacts {
     group: number;

@@ -67,6 +67,13 @@ async function read(response, signal) {
   }
 }
 
+/**
+ * Of an answer that was to be no JSON.
+ * @param {Response} response
+ */
+export const refusalOf = async (response) =>
+  new ApiError(response.status, (await response.json().catch(() => null))?.error ?? unexplained(response));
+
 /** @param {Response} response */
 const unexplained = ({ status }) => ({ code: "internal", message: `the server answered ${status}`, field: null });
 
@@ -150,8 +157,7 @@ export const ping = () => ask("GET", "/healthz");
 export async function imageProblem(url) {
   try {
     const response = await fetch(url);
-    if (response.ok) return null;
-    return new ApiError(response.status, (await response.json().catch(() => null))?.error ?? unexplained(response));
+    return response.ok ? null : await refusalOf(response);
   } catch {
     return new ServerGone();
   }

@@ -1,11 +1,17 @@
 /** Signing in, where the service asks for a key: the key is sent once and not kept. */
 
 import { ApiError, signIn } from "./api.js";
-import { make } from "./dom.js";
+import { byId, make } from "./dom.js";
 import { sentence } from "./words.js";
 
 /** Why a key is asked for again, once one was taken. */
 export const NO_MORE = "This key is not accepted any more, or the session ended. Sign in again.";
+
+/** Whether a key is being typed: another refusal that comes meanwhile asks for the same. */
+export function isSigningIn() {
+  const key = byId("key");
+  return Boolean(key?.value) && !key.readOnly;
+}
 
 /**
  * @param {() => unknown} done called once the key was taken
@@ -30,6 +36,7 @@ export function signInForm(done, said = "") {
     problem.textContent = "";
     try {
       await signIn(key.value);
+      key.readOnly = true; // it was taken
       done();
     } catch (error) {
       problem.textContent = sentence(error.message);

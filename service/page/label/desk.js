@@ -443,7 +443,7 @@ export class Desk {
     const text = error instanceof ServerGone ? "the server does not answer" : error.message;
     if (row) this.#note(`The answer for ${nameOf(row)} was not saved: ${lower(sentence(text, error.field))} It is asked again.`, true);
     else if (error instanceof ServerGone) this.#enable();
-    else if (!this.#queue.current) {
+    else if (!this.#queue.current && !this.#isInvited) {
       this.#photo.put(message("That did not work", [sentence(text, error.field)], ["Try again", () => this.#queue.fill()]));
     } else this.#note(sentence(text, error.field));
   }

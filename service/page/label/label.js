@@ -8,7 +8,7 @@ import { offerLakes } from "../common/lake_chooser.js";
 import { labelHref, parseNewFilter, searchHref } from "../common/links.js";
 import { message, needed, noLake, notice } from "../common/messages.js";
 import { showPlaces } from "../common/places.js";
-import { NO_MORE, signInForm } from "../common/sign_in.js";
+import { NO_MORE, isSigningIn, signInForm } from "../common/sign_in.js";
 import { takeEscape } from "../common/way_back.js";
 import { explainTerms, sentence } from "../common/words.js";
 import { Desk } from "./desk.js";
@@ -138,6 +138,7 @@ class LabelPage {
   }
 
   #askForKey(said = "") {
+    if (isSigningIn()) return;
     this.#only(signInForm(() => location.reload(), said));
     byId("key").focus();
   }

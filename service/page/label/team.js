@@ -94,7 +94,7 @@ export class Team {
     this.#disputes = [...order].flatMap((rowId) => open.get(rowId) ?? []);
     byId("team-people").replaceChildren(...labels.by.map(person));
     byId("team-table").hidden = !labels.by.length;
-    byId("team-agreement").textContent = [agreed(agreement), ...agreement.alike.map(alike)].join(" ");
+    byId("team-agreement").textContent = [agreed(agreement), ...agreement.alike.map(alike), unnamed(agreement)].filter(Boolean).join(" ");
     byId("team-settled").textContent = settled(agreement.settled.length);
     this.#show();
   }
@@ -233,6 +233,12 @@ function agreed({ rows, agreed: alike, alpha }) {
 
 /** @param {string[]} names */
 const alike = (names) => `${names.join(" and ")} count as different people: say one name everywhere if it is one.`;
+
+/** @param {Answers.Agreement} agreement */
+function unnamed({ unnamed_differ: rows }) {
+  if (!rows) return "";
+  return `Answers without a name say yes and no of ${images(rows)}: the last one counts, as if one person had thought anew. Say your name, so that two people are told apart.`;
+}
 
 /** @param {number} number of disputes */
 const settled = (number) => (number ? `${number === 1 ? "1 dispute was" : `${count(number)} disputes were`} settled.` : "");

@@ -37,8 +37,7 @@ export class Metadata {
   /** Nothing is counted: it is not known, or it could not be. */
   clear() {
     this.#counted = null;
-    this.#redrawn.forget();
-    this.#box.replaceChildren();
+    this.#redrawn.draw(() => this.#box.replaceChildren());
     this.#total.textContent = "";
   }
 
@@ -76,7 +75,7 @@ export class Metadata {
       ...places.map((each) => placesSection(each, this.#where(), (change) => this.#chosen(change(this.#where())))),
       ...others.map((facet) => (facet.kind === "range" ? this.#range(facet) : this.#values(facet))),
     );
-    if (focused) /** @type {?HTMLElement} */ (this.#box.querySelector(`[data-facet="${CSS.escape(focused)}"]`))?.focus();
+    if (focused) hold(this.#box.querySelector(`[data-facet="${CSS.escape(focused)}"]`));
   }
 
   /** @param {Answers.Facet} facet */
@@ -189,6 +188,16 @@ export class Metadata {
       slider(to, "to", (value) => choose(from, Math.max(value, from + 1))),
     );
   }
+}
+
+/**
+ * The focus is where it was; what is typed next takes the place of a number, as in a field that was come to by Tab.
+ * @param {?Element} element
+ */
+function hold(element) {
+  if (!(element instanceof HTMLElement)) return;
+  element.focus();
+  if (element instanceof HTMLInputElement) element.select();
 }
 
 /**

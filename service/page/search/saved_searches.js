@@ -2,6 +2,7 @@
 
 import { ApiError, ask, lakePath } from "../common/api.js";
 import { button, byId, elementOf, make } from "../common/dom.js";
+import { Redrawn } from "../common/redrawn.js";
 import { sentence } from "../common/words.js";
 import { asPanel } from "./panel.js";
 import { savable } from "./query.js";
@@ -39,10 +40,11 @@ export class SavedSearches {
   #name = byId("saved-name");
   #list = byId("saved-list");
   #said = byId("saved-said");
+  #redrawn = new Redrawn(this.#list);
   /** @type {Saved[]} */
   #searches = [];
-  /** @type {?{name: string, way: Way}} */
-  #turned = null; // the search that shows a question in its place
+  /** @type {?{name: string, way: Way, typed?: string}} */
+  #turned = null; // the search that shows a question in its place; typed: the new name so far
   /** @type {Set<string>} */
   #wishes = new Set(); // what a person asked for and is not done yet
   /** @type {Promise<unknown>} */
@@ -79,7 +81,7 @@ export class SavedSearches {
 
   async #load() {
     this.#searches = (await ask("GET", pathOf(this.does.lake()))).answer.searches;
-    this.#show();
+    this.#redrawn.draw(() => this.#show());
   }
 
   /**
@@ -186,7 +188,9 @@ export class SavedSearches {
 
   /** @param {Saved} search */
   #renaming(search) {
-    const input = make("input", { type: "text", maxlength: 64, "aria-label": `New name of ${search.name}`, value: search.name });
+    const input = make("input", { type: "text", maxlength: 64, "aria-label": `New name of ${search.name}` });
+    input.value = this.#turned?.typed ?? search.name;
+    input.addEventListener("input", () => this.#turned && (this.#turned.typed = input.value));
     const form = make(
       "form",
       { class: "saved-turned" },

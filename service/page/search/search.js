@@ -419,7 +419,7 @@ class SearchPage {
   /** @param {string} typed */
   #typed(typed) {
     const state = withTyped(this.#state, typed);
-    this.#box.show(state.q); // what became a chip leaves the box, also where it was one before
+    this.#box.show(state.q, true); // what became a chip leaves the box, also where it was one before
     this.#go(state);
   }
 

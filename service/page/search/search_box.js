@@ -6,7 +6,7 @@ import { quoted, understand, written } from "./typed.js";
 export class SearchBox {
   #words = byId("words");
   #lessOf = byId("less-of");
-  #shown = ""; // the words of the state
+  #shown = /** @type {?string} */ (null); // the words of the state; null: none was shown yet
 
   /** @param {(typed: string) => unknown} search takes what was typed */
   constructor(search) {
@@ -17,7 +17,7 @@ export class SearchBox {
     });
     // The box's own cross empties it: what it was searching for goes too.
     this.#words.addEventListener("search", () => {
-      if (this.#words.value === "" && this.#shown !== "") search("");
+      if (this.#words.value === "" && this.#shown) search("");
     });
     this.#words.addEventListener("input", () => this.#offer());
     // A browser empties a search box at Escape: what was typed would be gone.
@@ -31,10 +31,15 @@ export class SearchBox {
     });
   }
 
-  /** @param {string} words */
-  show(words) {
+  /**
+   * What is typed and not yet searched for stays, where the state has the words that it had.
+   * @param {string} words
+   * @param {boolean} isTaken whether what was typed became these words, and examples beside them
+   */
+  show(words, isTaken = false) {
+    const isNew = isTaken || words !== this.#shown;
     this.#shown = words;
-    this.#words.value = written(words);
+    if (isNew) this.#words.value = written(words);
     this.#offer();
   }
 

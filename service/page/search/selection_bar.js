@@ -1,6 +1,7 @@
 /** The bar that comes with a selection: how many images it is, and what one can do with them. */
 
-import { byId, make } from "../common/dom.js";
+import { byId } from "../common/dom.js";
+import { saveFile } from "../common/files.js";
 import { count, images } from "../common/words.js";
 import { asLines, asTable } from "./rows_file.js";
 
@@ -83,10 +84,7 @@ export class SelectionBar {
    * @param {(rows: Row[]) => string} write
    */
   #save(ending, type, write) {
-    const url = URL.createObjectURL(new Blob([write(this.selection.rows)], { type }));
-    const link = make("a", { href: url, download: `${this.does.lake()}-selection.${ending}` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    saveFile(new Blob([write(this.selection.rows)], { type }), `${this.does.lake()}-selection.${ending}`);
     this.say(`${images(this.selection.size)} saved`);
   }
 }

@@ -27,6 +27,8 @@ export class WherePanel {
   #where = byId("where");
   #minZ = byId("min-z");
   #problem = byId("where-problem");
+  /** @type {?Pick<State, "where"|"minZ">} */
+  #shown = null; // of the state; null: none was shown yet
   /** @type {Answers.Column[]} */
   #columns = [];
   #redrawn = new Redrawn(byId("columns"));
@@ -81,10 +83,14 @@ export class WherePanel {
     this.#form.classList.remove("writing");
   }
 
-  /** @param {State} state */
+  /**
+   * What is typed and not yet applied stays, where the state has what it had.
+   * @param {State} state
+   */
   show({ where, minZ }) {
-    this.#where.value = where;
-    this.#minZ.value = minZ === null ? "" : String(minZ);
+    if (where !== this.#shown?.where) this.#where.value = where;
+    if (minZ !== this.#shown?.minZ) this.#minZ.value = minZ === null ? "" : String(minZ);
+    this.#shown = { where, minZ };
     this.#button.classList.toggle("used", Boolean(where) || minZ !== null);
     this.complain(null);
     if (where) this.#tell();

@@ -149,6 +149,47 @@ function limitOf(term, name) {
   return found && { sign: found[1], value: found[2] === undefined ? found[3] : Number(found[2]) };
 }
 
+const DEGREES = String.raw`-?[\d.]+(?:e[+-]?\d+)?`;
+
+/**
+ * The longitudes that a `where` asks for, as this panel wrote it: from west to east, across the antimeridian where west is above east.
+ * @param {string} where
+ * @param {{name: string}} column
+ * @returns {{west: ?number, east: ?number}} null: no end
+ */
+export function chosenLongitudes(where, column) {
+  const across = termsOf(where).map((term) => acrossOf(term, column.name)).find(Boolean);
+  if (across) return across;
+  const { low, high } = chosenRange(where, column);
+  return { west: typeof low === "number" ? low : null, east: typeof high === "number" ? high : null };
+}
+
+/**
+ * @param {string} where
+ * @param {{name: string}} column
+ * @param {{west: ?number, east: ?number}} ends null: none
+ */
+export function withLongitudes(where, column, { west, east }) {
+  const others = termsOf(where).filter((term) => acrossOf(term, column.name) === null).join(" AND ");
+  if (west === null || east === null || west <= east) return withRange(others, column, { low: west, high: east, isClosed: true });
+  const name = columnName(column.name);
+  const rest = termsOf(withRange(others, column, { low: null, high: null, isClosed: true }));
+  return [...rest, `(${name} BETWEEN ${west} AND 180 OR ${name} BETWEEN -180 AND ${east})`].join(" AND ");
+}
+
+/**
+ * @param {string} term
+ * @param {string} name
+ */
+function acrossOf(term, name) {
+  const [first, second] = [` BETWEEN `, ` AND 180 OR ${columnName(name)} BETWEEN -180 AND `];
+  const begin = `(${columnName(name)}${first}`;
+  if (!term.startsWith(begin) || !term.endsWith(")")) return null;
+  const [west, east, ...more] = term.slice(begin.length, -1).split(second);
+  const isNumber = (/** @type {string|undefined} */ text) => new RegExp(`^${DEGREES}$`).test(text ?? "");
+  return !more.length && isNumber(west) && isNumber(east) ? { west: Number(west), east: Number(east) } : null;
+}
+
 /**
  * @param {string} where
  * @param {{name: string}} facet

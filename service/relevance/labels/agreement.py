@@ -62,6 +62,8 @@ class Agreement(AsJson):
     # Names that differ in capitals or in how an accent is written alone: perhaps one person's, who
     # agrees with nobody but herself then. Nobody's answers are joined for it.
     alike: tuple[tuple[str, ...], ...]
+    # Rows on which answers without a name say yes and no: the last one counts, whoever gave it.
+    unnamed_differ: int = 0
 
     @classmethod
     def of(cls, answers: Mapping[int, Answer], uris: Mapping[int, str]) -> Agreement:
@@ -92,6 +94,7 @@ class Agreement(AsJson):
                 for each in settled(answers)
             ),
             alike=alike(name for answer in answers.values() for name in answer.labellers),
+            unnamed_differ=sum(answer.unnamed_differ for answer in answers.values()),
         )
 
 

@@ -109,6 +109,9 @@ class Answer:
     purpose: str  # of the row's first label that was not undone
     seq: int  # of its last one
     settled: str | None = None  # who settled the row's conflict, as `label` says; None: nobody
+    # Answers without a name say yes and no. Nobody can tell whether one person thought anew or two
+    # disagree: the last one counts, as one person's would, and it is no conflict.
+    unnamed_differ: bool = False
 
 
 class LabelBook:
@@ -273,9 +276,9 @@ class LabelBook:
         """Every labelled row's current answer, by row_id;
         rows whose every label was undone are left out.
 
-        A labeller's latest label of a row counts. Yes against no is a conflict; skip stands back
-        behind either. What settled a conflict last decides the row, whatever is said of it later,
-        until it is taken back.
+        A labeller's latest label of a row counts; all who say no name are one labeller. Yes against
+        no is a conflict; skip stands back behind either. What settled a conflict last decides the
+        row, whatever is said of it later, until it is taken back.
 
         :raises LakeDamaged: if a line, other than half a last one, is not a label or not the one
             that comes next, or lines are gone that a version of the filter was made with.
@@ -449,6 +452,11 @@ def _answer(records: Sequence[Record]) -> Answer:
     """:param records: the labels of one row in force, oldest first; at least one."""
     labellers = {record.labeller: record.label for record in records if record.purpose != SETTLE}
     settled = next((record for record in reversed(records) if record.purpose == SETTLE), None)
+    unnamed = {
+        record.label
+        for record in records
+        if record.labeller == UNNAMED and record.purpose != SETTLE
+    }
     return Answer(
         records[0].row_id,
         _together(labellers.values()) if settled is None else settled.label,
@@ -456,6 +464,7 @@ def _answer(records: Sequence[Record]) -> Answer:
         records[0].purpose,
         records[-1].seq,
         None if settled is None else settled.labeller,
+        {"yes", "no"} <= unnamed,
     )
 
 

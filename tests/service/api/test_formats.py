@@ -15,12 +15,14 @@ def test_the_formats_are_those_of_the_command_with_what_can_be_downloaded(
         "txt", "csv", "parquet", "coco", "yolo", "label_studio", "cvat", "fiftyone", "webdataset"
     ]  # fmt: skip
     assert all(format["downloads"] for format in formats)
+    assert [format["name"] for format in formats if format["copies"]] == ["webdataset"]
     assert formats[5] == {
         "name": "label_studio",
         "title": "Label Studio",
         "writes": "tasks with the decision as prediction",
         "reads": "Label Studio's JSON export",
         "downloads": True,
+        "copies": False,
     }
 
 

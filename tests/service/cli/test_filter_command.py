@@ -296,6 +296,11 @@ def test_a_conflict_is_settled(capsys: Capture, lake: Path, tmp_path: Path) -> N
     assert "0 images in conflict, 1 settled; Krippendorff's alpha 0.00\n" in said
     run(capsys, 0, "undo", lake, "cats", "--row", 1, "--labeller", "cem")
     assert told(capsys, "team", lake, "cats")["agreement"]["conflicts"][0]["row_id"] == 1
+    for label in ("yes", "no"):
+        table.write_text(f"row_id,label\n5,{label}\n")
+        run(capsys, 0, "label", lake, "cats", table)
+    _, said = run(capsys, 0, "team", lake, "cats")
+    assert "answers without a name say yes and no of 1 image: the last one counts" in said
 
 
 def paths(lines: str) -> set[str]:

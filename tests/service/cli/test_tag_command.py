@@ -37,7 +37,7 @@ def told(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
 
 def test_images_are_tagged_listed_searched_and_untagged(lake: str, capsys: Capture) -> None:
     assert told(capsys, "tag", lake) == (0, "", "no image has a tag\n")
-    back = f"`lakesift tag {lake} --undo` takes it back"
+    back = f"`lakesift tag {lake} --undo --act 1` takes it back"
     assert told(capsys, "tag", lake, "night", "--row", "1", "--row", "3") == (
         0, f"tagged 2 images night; {back}\n", "",
     )  # fmt: skip
@@ -51,7 +51,8 @@ def test_images_are_tagged_listed_searched_and_untagged(lake: str, capsys: Captu
     ]  # fmt: skip
     gone = told(capsys, "tag", lake, "night", "--remove", "--row", "1")
     assert (
-        gone[1] == f"took the tag night from 1 image; `lakesift tag {lake} --undo` gives it back\n"
+        gone[1]
+        == f"took the tag night from 1 image; `lakesift tag {lake} --undo --act 3` gives it back\n"
     )
     assert json.loads(told(capsys, "tag", lake, "--json")[1]) == {
         "tags": [{"name": "Late shift", "rows": 2}, {"name": "night", "rows": 1}]

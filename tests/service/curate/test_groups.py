@@ -168,7 +168,7 @@ def test_the_command_groups_tags_and_tells(
     assert capsys.readouterr().out == (
         "3 of 8 images are nearly another one: 2 groups, the largest of 3\n"
         "the best of each, and all that are like no other: --where is_best\n"
-        f"tagged 3 images copy; `lakesift tag {folder} --undo` takes it back\n"
+        f"tagged 3 images copy; `lakesift tag {folder} --undo --act 1` takes it back\n"
     )
     assert passing(lake, "tag = 'copy'") == [1, 2, 6]
     assert main(["curate", "groups", folder, "--bits", "0", "--threshold", "1", "--json"]) == 0

@@ -133,6 +133,20 @@ def test_two_people_at_once_are_asked_about_different_images(
     assert page.evaluate("localStorage.getItem('lakesift-double')") == "1"
 
 
+def test_answers_without_a_name_that_differ_are_told(
+    visit: Visit, served: Served, desk: Desk
+) -> None:
+    with Lake.open(desk.lake, desk.model) as opened:
+        for label in ("yes", "no"):
+            Filters(opened).open("reds").label([{"row_id": 5, "label": label}])
+    page = visit(served).page
+    page.goto(served.url + PAGE)
+    page.click("#team-open")
+    expect(page.locator("#team-agreement")).to_contain_text(
+        "Answers without a name say yes and no of 1 image: the last one counts, as if one person had thought anew."
+    )
+
+
 def test_axe_finds_nothing_on_a_dark_phone(visit: Visit, served: Served) -> None:
     page = visit(served, **DARK_PHONE).page
     page.goto(served.url + PAGE)

@@ -156,6 +156,7 @@ def test_labels_saved_told_and_taken_back(reds: Filter, desk: Desk, tmp_path: Pa
             "conflicts": [{"row_id": 3, "uri": uri, "labellers": {"ann": "yes", "ben": "no"}}],
             "settled": [],
             "alike": [],
+            "unnamed_differ": 0,
         },
     )
     undone = {"row_id": 2, "label": "no", "labeller": "ben"}

@@ -43,6 +43,35 @@ def test_cells_are_as_high_as_wide_on_the_ground() -> None:
     assert found.cells == ((47, 0, 2), (24, 24, 1), (0, 47, 1))
 
 
+def test_a_box_crosses_the_antimeridian_where_all_lie_within_half_the_world_so() -> None:
+    """Fiji (178 east) and Samoa (172 west) are 10 degrees apart, and not 350."""
+    latitudes = np.array([-18.0, -14.0, -16.0, -16.0])
+    longitudes = np.array([178.0, -172.0, 180.0, -180.0])
+    found = count_places(PAIR, latitudes, longitudes)
+    assert found.box == Box(-18, 178, -14, -172)
+    assert Box(-18, 178, -14, -172).width == 10
+    # 48 cells for 10 degrees by cos(16) = 9.61, so 4 degrees take 20; 180 and -180 are one.
+    assert (found.across, found.down) == (48, 20)
+    assert found.cells == ((47, 0, 1), (9, 10, 2), (0, 19, 1))
+
+
+@pytest.mark.parametrize(
+    ("longitudes", "west", "east"),
+    [
+        ([-90.0, 90.0], -90, 90),  # half the world, and no more: as it stands
+        ([-90.0, 91.0], 91, -90),  # 179 degrees the other way
+        ([-120.0, 0.0, 120.0], -120, 120),  # of the whole world: by Greenwich
+        ([0.0, 179.5, -179.5], -179.5, 179.5),  # 180.5 degrees either way
+        ([10.0, 179.9, -179.9], 10, -179.9),
+        ([-180.0, 180.0], 180, -180),  # one meridian
+    ],
+)
+def test_west_and_east(longitudes: list[float], west: float, east: float) -> None:
+    found = count_places(PAIR, np.zeros(len(longitudes)), np.array(longitudes))
+    assert found.box == Box(0, west, 0, east)
+    assert sum(rows for _, _, rows in found.cells) == len(longitudes)
+
+
 def test_one_place_and_none() -> None:
     one = count_places(PAIR, np.array([1.5, 1.5]), np.array([-180.0, -180.0]))
     assert (one.box, one.across, one.down) == (Box(1.5, -180, 1.5, -180), 1, 1)

@@ -525,6 +525,16 @@ def test_a_name_that_stands_alone(name: str, said: str, used: str) -> None:
     assert (columns.find_named(name).said, columns.used) == (said, {used})
 
 
+def test_a_dot_in_a_name_is_no_field_of_a_column_that_has_none() -> None:
+    """Beside a number `a`, `a.b` is a column; inside a struct `a`, it is a field."""
+    flat = Columns(pa.schema([("a", pa.int64()), ("a.b", pa.string())]))
+    assert flat.find(["a", "b"]).type == pa.string()
+    assert flat.used == {"a.b"}
+    nested = Columns(pa.schema([("a", pa.struct([("b", pa.int64())])), ("A.B", pa.string())]))
+    assert nested.find(["a", "b"]).type == pa.int64()
+    assert nested.used == {"a"}
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

@@ -23,6 +23,7 @@ from indexer.disk.locks import writer
 from indexer.errors import BadRequest, LakeDamaged, LakeError
 from service.relevance.decisions.store import FilterStore
 from service.relevance.labels import book as book_module
+from service.relevance.labels.agreement import Agreement
 from service.relevance.labels.book import (
     Answer,
     LabelBook,
@@ -81,6 +82,23 @@ def start(folder: Path, who: str, count: int) -> subprocess.Popen[str]:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def test_answers_without_a_name_are_one_persons_and_it_is_known_where_they_differ(
+    book: LabelBook,
+) -> None:
+    nobody = "unnamed"
+    book.add([yes(1, nobody), yes(2, nobody), yes(3, nobody), yes(4), no(5, nobody)])
+    book.add([no(1, nobody), yes(2, nobody), NewLabel(3, "skip", nobody), no(4)])
+    # The last one counts; who thinks anew makes no conflict, and ann has a name.
+    assert said(book) == {1: "no", 2: "yes", 3: "skip", 4: "no", 5: "no"}
+    assert [row for row, each in book.answers().items() if each.unnamed_differ] == [1]
+    assert Agreement.of(book.answers(), {}).unnamed_differ == 1
+    book.undo(1, nobody)
+    assert Agreement.of(book.answers(), {}).unnamed_differ == 0
+    # What settles is said in sight of the others' answers.
+    book.add([no(1), NewLabel(1, "no", nobody, "settle")])
+    assert Agreement.of(book.answers(), {}).unnamed_differ == 0
 
 
 def test_a_line_is_this(book: LabelBook) -> None:
