@@ -24,6 +24,7 @@ LakeError
 ├── BucketError         a lake's folder in a bucket cannot be read or written
 ├── EngineError         a search engine refuses, or has something else than is needed
 │   └── EngineAway      a search engine cannot be reached now, or takes too long
+├── SearchAway          the engine that searches a lake cannot be asked now
 ├── EngineMoved         an engine's order has changed since the page before
 ├── LakeLocked          another process writes this lake
 ├── KeysDamaged         the file of the service's keys cannot be read, so no key is taken
@@ -244,6 +245,17 @@ class EngineError(LakeError):
 
 class EngineAway(EngineError):
     pass
+
+
+class SearchAway(LakeError):
+    """As callers are told: neither the engine's address nor its complaint is theirs to know."""
+
+    def __init__(self, lake: str) -> None:
+        super().__init__(
+            f"the engine that searches {lake} cannot be asked now; try again in some seconds, or say exact: true, "
+            "which is searched without it"
+        )
+        self.lake = lake
 
 
 class EngineMoved(LakeError):

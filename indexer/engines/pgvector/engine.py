@@ -19,7 +19,7 @@ from indexer.engines.pgvector.push import PgPush
 from indexer.engines.pgvector.reading import read_row_ids, read_vectors, vector_text
 from indexer.engines.pgvector.sql import Condition
 from indexer.engines.predicate import Predicate
-from indexer.errors import EngineAway, EngineError
+from indexer.errors import EngineAway
 
 PATIENCE_S = 5.0  # of a search
 # All row_ids of ten million rows, say.
@@ -190,11 +190,8 @@ def _tune(connection: Connection, ef_search: int) -> None:
     """
     if connection.tuned == ef_search:
         return
-    try:
-        connection.run(
-            f"SET hnsw.ef_search = {ef_search}; SET hnsw.iterative_scan = relaxed_order; "
-            f"SET hnsw.max_scan_tuples = {_SCAN_MOST}"
-        )
-    except EngineError as error:
-        raise EngineError(error.url, f"{error.reason}; pgvector 0.8 or newer is needed") from None
+    connection.run(
+        f"SET hnsw.ef_search = {ef_search}; SET hnsw.iterative_scan = relaxed_order; "
+        f"SET hnsw.max_scan_tuples = {_SCAN_MOST}"
+    )
     connection.tuned = ef_search
