@@ -36,8 +36,11 @@ class State:
     mark: LakeMark
     table: str  # as the engine calls it
     columns: tuple[EngineColumn, ...]
-    version: int  # another after every change
-    is_complete: bool  # False: no push has come to its end yet
+    # Another after every change that makes what was known of it before wrong: rows that went,
+    # columns that became others. Rows that came are no such change.
+    version: int
+    changes: int  # another after every change
+    is_complete: bool  # False: no push has come to its end yet, or its index is gone
     snapshot: int | None  # that the last whole push brought
     pushed_at: str | None  # when that was, in ISO 8601
 
@@ -53,7 +56,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    version: int  # of the state that was asked
+    version: int  # of the state that was asked; -1: there is none any more
     row_ids: Positions  # int64, (n,), in whatever order
 
 

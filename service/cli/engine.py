@@ -128,7 +128,8 @@ def _lines(found: Standing) -> Iterator[str]:
         )
         return
     if not found.is_complete:
-        yield f"{found.engine}: a push of {found.name} was cut short; go on with: {push}"
+        cut = f"{found.engine}: a push of {found.name} was cut short, or its index is gone"
+        yield f"{cut}; go on with: {push}"
         return
     yield f"{found.kind} at {found.engine}"
     pushed = "" if found.pushed_at is None else f", pushed {moment(found.pushed_at)}"

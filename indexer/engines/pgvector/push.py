@@ -25,6 +25,7 @@ class PgPush:
         self._connection, self._lake = connection, lake
         self._state: State | None = None
         self._unfit: set[EngineColumn] = set()
+        self._rewrites = False
 
     def begin(self, mark: LakeMark, columns: Sequence[EngineColumn]) -> Held:
         if mark.dim > MOST_DIM:
@@ -52,7 +53,7 @@ class PgPush:
             )
             self._connection.run(
                 "INSERT INTO lakesift_lakes VALUES "
-                "(:lake, :table, :format, :fingerprint, :dim, :columns, 1, false, NULL, NULL)",
+                "(:lake, :table, :format, :fingerprint, :dim, :columns, 1, 1, false, NULL, NULL)",
                 lake=tables.key_of(self._lake),
                 table=table,
                 format=tables.FORMAT,
@@ -90,7 +91,7 @@ class PgPush:
             self._connection.run(
                 "DELETE FROM lakesift_segments WHERE lake = :lake", lake=tables.key_of(self._lake)
             )
-            self._changed(columns=[*kept, *new])
+            self._changed(columns=[*kept, *new], is_breaking=True)
 
     def put(self, segment: str, rows: Iterable[Rows], columns: Sequence[EngineColumn]) -> None:
         state = self._known()
@@ -99,7 +100,7 @@ class PgPush:
         typed = "".join(
             f", {name} {TYPES[each.kind]}" for name, each in zip(names, columns, strict=True)
         )
-        self._unfit = set()
+        self._unfit, self._rewrites = set(), False
         with self._connection.transaction():
             self._connection.run(
                 "CREATE TEMPORARY TABLE lakesift_incoming "
@@ -134,11 +135,15 @@ class PgPush:
                 replace(each, is_whole=each.is_whole and each not in self._unfit)
                 for each in state.columns
             ]
-            self._changed(columns=known)
+            is_less = any(not new.is_whole for new in known if new not in state.columns)
+            self._changed(columns=known, is_breaking=self._rewrites or is_less)
 
     def _watched(self, batches: Iterable[Rows], columns: Sequence[EngineColumn]) -> Iterator[Rows]:
-        """Notes the columns with a text that Postgres cannot hold: one with a zero byte."""
+        """Notes whether rows are written anew, and the columns with a text that Postgres cannot
+        hold: one with a zero byte.
+        """
         for rows in batches:
+            self._rewrites |= not rows.is_new.all()
             for column, cells in zip(columns, rows.cells, strict=True):
                 if any(text is not None and "\0" in text for text in cells.texts or ()):
                     self._unfit.update({column, replace(column, is_whole=True)})
@@ -164,7 +169,7 @@ class PgPush:
                     lake=tables.key_of(self._lake),
                     id=segment,
                 )
-            self._changed()
+            self._changed(is_breaking=True)
 
     def finish(self, snapshot: int) -> list[str]:
         state = self._known()
@@ -192,11 +197,15 @@ class PgPush:
         assert self._state is not None, "begin() made it"
         return self._state
 
-    def _changed(self, columns: Sequence[EngineColumn] | None = None) -> None:
+    def _changed(
+        self, columns: Sequence[EngineColumn] | None = None, *, is_breaking: bool = False
+    ) -> None:
         """Within a transaction: services see that something is new."""
         self._state = None
         self._connection.run(
-            "UPDATE lakesift_lakes SET version = version + 1 WHERE name = :lake",
+            "UPDATE lakesift_lakes SET changes = changes + 1, version = version + :step "
+            "WHERE name = :lake",
+            step=int(is_breaking),
             lake=tables.key_of(self._lake),
         )
         if columns is not None:

@@ -26,7 +26,7 @@ _MADE = (
     """CREATE TABLE IF NOT EXISTS lakesift_lakes (
     name text PRIMARY KEY, rows_in text NOT NULL, format integer NOT NULL,
     fingerprint text NOT NULL, dim integer NOT NULL, columns text NOT NULL,
-    version bigint NOT NULL, is_complete boolean NOT NULL, snapshot bigint,
+    version bigint NOT NULL, changes bigint NOT NULL, is_complete boolean NOT NULL, snapshot bigint,
     pushed_at timestamptz)""",
     """CREATE TABLE IF NOT EXISTS lakesift_segments (
     lake text NOT NULL, id text NOT NULL, PRIMARY KEY (lake, id))""",
@@ -120,14 +120,15 @@ def read_state(connection: Connection, lake: str) -> State | None:
     if not are_made(connection):
         return None
     found = connection.run(
-        "SELECT rows_in, format, fingerprint, dim, columns, version, is_complete, snapshot, "
+        "SELECT format, fingerprint, dim, columns, version, changes, "
+        "is_complete AND to_regclass(rows_in || '_hnsw') IS NOT NULL, snapshot, "
         "to_char(pushed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') "
         "FROM lakesift_lakes WHERE name = :lake",
         lake=key_of(lake),
     )
     if not found:
         return None
-    _, format_, fingerprint, dim, columns, version, is_complete, snapshot, pushed = found[0]
+    format_, fingerprint, dim, columns, version, changes, is_complete, snapshot, pushed = found[0]
     if format_ != FORMAT:
         raise EngineError(
             connection.url,
@@ -143,7 +144,7 @@ def read_state(connection: Connection, lake: str) -> State | None:
         ) from None
     mark = LakeMark(lake, fingerprint, dim)
     # By our own rule: what a table says never becomes part of a statement.
-    return State(mark, table_of(lake), known, version, is_complete, snapshot, pushed)
+    return State(mark, table_of(lake), known, version, changes, is_complete, snapshot, pushed)
 
 
 def columns_text(columns: Sequence[EngineColumn]) -> str:

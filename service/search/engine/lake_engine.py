@@ -35,7 +35,8 @@ Outage: TypeAlias = Literal["own", "503"]
 
 log = logging.getLogger(__name__)
 
-REST_S = 5.0  # after an engine failed it is not asked again for so long
+# After an engine failed no search asks it for so long, unless `look` found that it answers again.
+REST_S = 15.0
 _TRIES = 3  # while it is being pushed to
 _LOOKED_AT = 32  # rows that tell one lake from another
 
@@ -44,7 +45,7 @@ _LOOKED_AT = 32  # rows that tell one lake from another
 class Beside:
     """Of a snapshot's rows, those that the engine has."""
 
-    version: int
+    changes: int
     known: list[RowMask]  # (rows of the part,), a mask a part: live, and the engine has its vector
     is_pushed: list[bool]  # a part each: the engine has its columns, too
 
@@ -84,33 +85,36 @@ class LakeEngine:
         vector: NDArray[np.float32],
         where: Where | None,
         count: int,
-    ) -> Found:
+    ) -> tuple[Found, bool]:
         """The best of the rows that the engine names for a vector and of those that it does not
         have: at most count, and fewer where few of those that it names pass.
 
         Scores are those of an exact search, bit for bit, and ties are in order of row_id.
 
+        :returns: them, and whether the engine named as many as it was asked for: if it did not,
+            asking for more is of no use.
         :raises EngineError: if the engine cannot answer, or has another lake's rows.
         :raises WhereError: as an exact search does.
         """
         if self.trouble is not None and time.monotonic() < self._rests_until:
             raise EngineError(self._engine.url, self.trouble)
         try:
-            found, beside, is_narrowed = self._candidates(snapshot, vector, where, count)
+            named, beside, is_narrowed = self._candidates(snapshot, vector, where, count)
         except EngineError as error:
             self._rest(error)
             raise
         self._recovered()
-        row_ids, parts, positions = snapshot.places_of(np.unique(found))
+        row_ids, parts, positions = snapshot.places_of(np.unique(named))
         missing = beside.missing(snapshot, columns=is_narrowed)
         keeps = _passing(snapshot, where, parts, positions)
         if missing is not None:
             keeps &= ~_at(missing, parts, positions)
         row_ids, parts, positions = row_ids[keeps], parts[keeps], positions[keeps]
         here = Found(scores_at(snapshot, vector, parts, positions), parts, positions, row_ids)
-        if missing is None:
-            return _first([here], count)
-        return _first([here, Ranking(snapshot, vector, where, missing).top(count)], count)
+        pieces = [here]
+        if missing is not None:
+            pieces.append(Ranking(snapshot, vector, where, missing).top(count))
+        return _first(pieces, count), len(named) >= count
 
     def _candidates(
         self, snapshot: Snapshot, vector: NDArray[np.float32], where: Where | None, count: int
@@ -140,7 +144,7 @@ class LakeEngine:
         try:
             state = self._engine.state(self.name)
             held = self._held
-            if held is None or state is None or state.version != held.state.version:
+            if held is None or state is None or state.changes != held.state.changes:
                 held = self._looked(snapshot)
             self._beside_of(snapshot, held)
         except EngineError as error:
@@ -154,7 +158,10 @@ class LakeEngine:
             if held is None:
                 raise self._refused("it has nothing of this lake: lakesift engine push LAKE ENGINE")
             if not held.state.is_complete:
-                raise self._refused("the first push was cut short; go on: lakesift engine push")
+                raise self._refused(
+                    "a push was cut short, or its index is gone; push again: "
+                    "lakesift engine push LAKE ENGINE"
+                )
             if held.state.mark != mark_of(self.name, snapshot.manifest):
                 raise self._refused(f"it has vectors of another model under the name {self.name}")
             self._check_lake(snapshot, held)
@@ -183,14 +190,14 @@ class LakeEngine:
 
     def _beside_of(self, snapshot: Snapshot, held: Held) -> Beside:
         known = self._beside.get(snapshot)
-        if known is not None and known.version == held.state.version:
+        if known is not None and known.changes == held.state.changes:
             return known
         masks = []
         for part in snapshot.parts:
             mask = _is_in(part.row_ids, held.row_ids)
             masks.append(mask if part.alive is None else mask & part.alive)
         pushed = [part.segment.entry.id in held.segments for part in snapshot.parts]
-        beside = Beside(held.state.version, masks, pushed)
+        beside = Beside(held.state.changes, masks, pushed)
         self._beside[snapshot] = beside
         return beside
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Candidates that are asked for: the fewest that are twice as many as the page looks at; then more,
 # where too few of them pass.
-CANDIDATES = (200, 800, 3_200)
+CANDIDATES = (400, 1_200, 3_600)
 _SPARE = 2
 
 
@@ -77,17 +77,14 @@ def _asked(
         counts = [query.candidates]
     else:
         counts = [each for each in CANDIDATES if each >= _SPARE * wanted] or [CANDIDATES[-1]]
-    found = None
     for count in counts:
-        found = engine.near(snapshot, vector, where, count)
-        if len(found) >= wanted or len(found) == snapshot.live_rows:
+        found, has_more = engine.near(snapshot, vector, where, count)
+        is_enough = len(found) >= wanted or len(found) == snapshot.live_rows
+        if is_enough or not has_more:
             break
-    else:
-        if query.candidates is None:
-            passing = 0 if found is None else len(found)
-            why = f"too few of the engine's candidates pass, {passing:,} of {counts[-1]:,}"
-            return Sought(Searched(why=why), None)
-    assert found is not None
+    if not is_enough and query.candidates is None:
+        why = f"of the rows that pass the engine names {len(found):,}, and {wanted:,} are looked at"
+        return Sought(Searched(why=why), None)
     if query.seen is not None and seen(found.row_ids, query.offset) != query.seen:
         raise EngineMoved(engine.name)
     how = Searched(engine=engine.kind, candidates=count, measured=engine.recall, kind=kind)

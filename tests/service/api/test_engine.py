@@ -161,13 +161,16 @@ def test_an_answer_says_what_named_its_candidates_and_why_not(
     pushed(maker.layout.root, database)
     with serving(maker.layout.root, tmp_path / "s", maker.model, engine=database) as client:
         plain = client.post("/v1/search", json={"query": "red"}).json()["searched"]
-        assert plain == {"exact": False, "engine": "pgvector", "candidates": 200}
+        assert plain == {"exact": False, "engine": "pgvector", "candidates": 400}
         for body, says in (
             ({"exact": True}, {"exact": True}),
             ({"min_z": 1}, {"exact": True, "why": "a search with min_z is always exact"}),
             (
                 {"where": "count = 7"},
-                {"exact": True, "why": "too few of the engine's candidates pass, 1 of 3,200"},
+                {
+                    "exact": True,
+                    "why": "of the rows that pass the engine names 1, and 51 are looked at",
+                },
             ),
         ):
             answer = client.post("/v1/search", json={"query": "red", **body})
@@ -261,8 +264,9 @@ def found_by(client: TestClient, **body: Any) -> list[int]:
 
 
 def how(client: TestClient, **body: Any) -> dict[str, Any]:
-    said: dict[str, Any] = client.post("/v1/search", json={"query": "red", "k": 3, **body}).json()
-    return said["searched"]
+    answer = client.post("/v1/search", json={"query": "red", "k": 3, **body}).json()
+    said: dict[str, Any] = answer["searched"]
+    return said
 
 
 def test_rows_that_came_or_went_since_the_push_are_found_or_not_all_the_same(
