@@ -26,10 +26,13 @@ from tests.warm_decoders import COLD, WarmDecoder, warm
 # processor. By name, so that a module keeps its place here when it moves.
 THOROUGH = frozenset(
     {
+        "api/test_engine.py",
         "api/test_search.py",
         "benchmarks",
         "catalogue",
+        "indexer/engines",
         "page",
+        "search/engine",
         "test_landmarks.py",
         "training",
         "test_bad_folder.py",
@@ -45,6 +48,7 @@ THOROUGH = frozenset(
         "test_decide.py",
         "test_decoders.py",
         "test_docs.py",
+        "test_engine_command.py",
         "test_exporting.py",
         "test_fetches.py",
         "test_filter_command.py",

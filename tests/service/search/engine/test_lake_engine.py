@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.engines.engine import Held
 from indexer.engines.opening import open_engine
 from indexer.engines.pgvector.address import Address
 from indexer.engines.pgvector.engine import PgVector
@@ -47,7 +48,8 @@ RED = unit(1, 0, 0)
 def ids(engine: LakeEngine, lake: Lake, count: int, where: str | None = None) -> list[int]:
     snapshot = lake.snapshot
     understood = None if where is None else Where.parse(where, snapshot.schema)
-    return engine.near(snapshot, RED, understood, count)[0].row_ids.tolist()
+    found, _ = engine.near(snapshot, RED, understood, count)
+    return [int(row_id) for row_id in found.row_ids]
 
 
 def test_scores_and_order_are_those_of_an_exact_search(maker: Maker, engine: PgVector) -> None:
@@ -89,7 +91,12 @@ def test_rows_that_come_to_the_engine_while_it_is_asked_need_no_second_look(
         assert ids(beside, lake, 2) == [1, 2]
     looked: list[str] = []
     held = engine.held
-    monkeypatch.setattr(engine, "held", lambda lake: looked.append(lake) or held(lake))
+
+    def watched(lake: str) -> Held | None:
+        looked.append(lake)
+        return held(lake)
+
+    monkeypatch.setattr(engine, "held", watched)
     maker.add((1, 0, 0))
     with maker.open() as lake:
         push_lake(lake.folder, engine)
