@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +19,11 @@ from indexer.engines.pgvector.push import PgPush
 from indexer.engines.pgvector.sql import column_of, table_of
 from indexer.engines.pushing import push_lake
 from indexer.errors import EngineError
+from indexer.run.writing.compact import compact_lake
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk
 from tests.postgres import Server, database_of
+
+ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -279,3 +286,97 @@ def test_candidates_are_the_nearest_rows_that_pass(desk: Desk, engine: Engine) -
     assert (found.version, found.row_ids.tolist()) == (state.version, [3, 2])
     narrow = Compared(("width_px",), "<", 8)
     assert engine.candidates(state, nearly_red, 2, narrow).row_ids.tolist() == [2, 1]
+
+
+def test_a_server_without_pgvector_is_told_to_have_it_installed(
+    desk: Desk, engine: Engine, postgres: Server, database: str
+) -> None:
+    name = database_of(database)
+    postgres.run(f"ALTER DATABASE {name} SET extension_control_path = '/nowhere'")
+    with pytest.raises(EngineError, match="the server has no pgvector; have pgvector"):
+        push_lake(desk.lake, engine)
+
+
+def test_a_database_of_another_encoding_is_refused(desk: Desk, postgres: Server) -> None:
+    postgres.run("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    engine = open_engine(postgres.url("latin"))
+    with pytest.raises(
+        EngineError, match="the database holds LATIN1, and a lake's texts are UTF-8"
+    ):
+        push_lake(desk.lake, engine)
+    engine.close()
+    postgres.run("DROP DATABASE latin WITH (FORCE)")
+
+
+def test_segments_that_were_merged_cost_no_vector_and_no_new_place_in_the_index(
+    desk: Desk, engine: Engine, postgres: Server, database: str
+) -> None:
+    desk.add("d-yellow.png", YELLOW)
+    desk.sync()
+    push_lake(desk.lake, engine)
+    places = there(postgres, database, what="ctid")
+    compact_lake(desk.lake)
+    [merged] = [entry.id for entry in desk.manifest.segments]
+    report = push_lake(desk.lake, engine)
+
+    assert (report.sent_segments, report.new_rows, report.removed_rows) == (1, 0, 0)
+    assert there(postgres, database, what="ctid") == places
+    held = engine.held("my")
+    assert held is not None and held.segments == {merged}
+
+
+def test_a_column_that_comes_later_is_there_after_the_next_push(
+    tmp_path: Path, engine: Engine, postgres: Server, database: str
+) -> None:
+    desk = Desk(tmp_path)
+    red = desk.add("red.png", RED)
+    desk.index()
+    push_lake(desk.lake, engine)
+    table = tmp_path / "own.csv"
+    table.write_text("path,room\nred.png,ward\n")
+    desk.index(columns=table)
+    report = push_lake(desk.lake, engine)
+
+    assert (report.new_rows, str(red)) == (0, f"{desk.photos}/red.png")
+    assert there(postgres, database, what=column(engine, "room")) == {1: "ward"}
+
+
+def test_a_process_that_is_killed_in_the_middle_of_a_segment_leaves_nothing_of_it(
+    desk: Desk, engine: Engine, postgres: Server, database: str
+) -> None:
+    from pg8000.native import Connection
+
+    with engine.pushing("my"):
+        pass  # makes the tables that all lakes share
+    blocker = Connection(
+        "postgres", unix_sock=f"{postgres.socket}/.s.PGSQL.5432", database=database_of(database)
+    )
+    with blocker:
+        blocker.run("BEGIN")
+        # The rows are there by then, and their segment is to be noted.
+        blocker.run("LOCK TABLE lakesift_segments IN SHARE MODE")
+        command = [sys.executable, "-m", "service.cli", "engine", "push", str(desk.lake), database]
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+            f"AND datname = '{database_of(database)}'"
+        )
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+            try:
+                until(lambda: postgres.run(waiting) == [[1]])
+            finally:
+                process.kill()
+        # The server notices by itself, though it waits for somebody else.
+        until(lambda: postgres.run(waiting) == [[0]])
+        blocker.run("ROLLBACK")
+    assert there(postgres, database) == {}
+
+    report = push_lake(desk.lake, engine)
+    assert (report.new_rows, report.sent_segments) == (3, 1)
+    assert sorted(there(postgres, database)) == [1, 2, 3]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.05)
