@@ -127,6 +127,7 @@ def create_app(
         moved=lambda before, after: thumbnails.forget(hashes_gone(before, after)),
         engine=open_engine(config.engine) if config.engine else None,
         outage="503" if config.engine_outage == "503" else "own",
+        candidates=config.engine_candidates,
     )
     app = FastAPI(
         title="lakesift",

@@ -68,6 +68,13 @@ def add_serve(verbs: Verbs) -> None:
         "postgresql://USER@HOST:PORT/DATABASE, with the password in PGPASSWORD (default: the lakes' own indexes)",
     )
     parser.add_argument(
+        "--engine-candidates",
+        type=_whole,
+        metavar="N",
+        help="so many rows are asked of the engine at first; more of them hold more of the nearest, and take longer, "
+        "1 to 10,000 (default: 400)",
+    )
+    parser.add_argument(
         "--engine-outage",
         choices=["own", "503"],
         help="while the engine cannot answer: own searches the lakes' own indexes, 503 refuses (default: own)",
@@ -118,6 +125,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         "workers",
         "recall",
         "engine",
+        "engine_candidates",
         "engine_outage",
     )
     given = {name: getattr(arguments, name) for name in flags}

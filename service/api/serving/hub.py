@@ -208,13 +208,15 @@ class Hub:
         moved: Moved = lambda before, after: None,
         engine: Engine | None = None,
         outage: Outage = "own",
+        candidates: int | None = None,
     ) -> Hub:
         """Open every lake. One that is damaged keeps none of the others from being served.
 
         :param folders: name -> the lake's folder.
         :param moved: as `ServedLake` has it.
         :param engine: where all lakes have been pushed to; None: they are searched here.
-        :param outage: what becomes of searches while it cannot answer.
+        :param outage: what becomes of searches while it cannot answer; candidates: that it is
+            asked for at first; None: as many as by default.
         :raises LakeNotFound: if a folder holds no lake, as where its name is mistyped.
         :raises LakeDamaged: if not one of them can be opened.
         """
@@ -223,7 +225,9 @@ class Hub:
         try:
             for name, folder in folders.items():
                 try:
-                    beside = None if engine is None else _engine_of(engine, folder, outage)
+                    beside = (
+                        None if engine is None else _engine_of(engine, folder, outage, candidates)
+                    )
                     opened.append(_opened(name, folder, models, moved, beside))
                 except LakeDamaged as error:
                     unopened[name] = error
@@ -325,11 +329,11 @@ class Hub:
                     log.exception("%s: looking for a newer snapshot failed", served.name)
 
 
-def _engine_of(engine: Engine, folder: Path, outage: Outage) -> LakeEngine:
+def _engine_of(engine: Engine, folder: Path, outage: Outage, candidates: int | None) -> LakeEngine:
     from indexer.engines.pushing import name_of
-    from service.search.engine.lake_engine import LakeEngine
+    from service.search.engine.lake_engine import CANDIDATES, LakeEngine
 
-    return LakeEngine(engine, name_of(folder), outage)
+    return LakeEngine(engine, name_of(folder), outage, candidates or CANDIDATES)
 
 
 def _opened(

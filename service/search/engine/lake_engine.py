@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 # After an engine failed no search asks it for so long, unless `look` found that it answers again.
 REST_S = 15.0
+CANDIDATES = 400
 _TRIES = 3  # while it is being pushed to
 _LOOKED_AT = 32  # rows that tell one lake from another
 
@@ -64,14 +65,21 @@ class Beside:
 class LakeEngine:
     """May be asked by several threads at once."""
 
-    def __init__(self, engine: Engine, name: str, outage: Outage = "own") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        outage: Outage = "own",
+        candidates: int = CANDIDATES,
+    ) -> None:
         """
         :param name: of the lake, in the engine.
         :param outage: what happens to searches while it cannot answer: they are done here, or
             refused.
+        :param candidates: that are asked for at first; more of them find more, and take longer.
         """
         self._engine, self.name, self.outage = engine, name, outage
-        self.kind = engine.kind
+        self.kind, self.candidates = engine.kind, candidates
         self.trouble: str | None = None  # why it cannot answer; for whoever runs the service
         self._rests_until = 0.0
         self._held: Held | None = None

@@ -15,7 +15,7 @@ from indexer.arrays import Positions
 from indexer.disk.groups import Kind
 from indexer.errors import EngineError, EngineMoved, SearchAway
 from service.search.engine.lake_engine import LakeEngine
-from service.search.query import Query
+from service.search.query import MOST_CANDIDATES, Query
 from service.search.ranking import Found, Ranking
 from service.search.searched import Searched, why_exact
 from service.snapshot.snapshot import Snapshot
@@ -23,9 +23,9 @@ from service.snapshot.snapshot import Snapshot
 if TYPE_CHECKING:
     from service.where.where import Where
 
-# Candidates that are asked for: the fewest that are twice as many as the page looks at; then more,
-# where too few of them pass.
-CANDIDATES = (400, 1_200, 3_600)
+# Candidates that are asked for: as many as were set, or times as many, so that they are twice what
+# the page looks at; then more, where too few of them pass.
+_TIMES = (1, 3, 9)
 _SPARE = 2
 
 
@@ -76,7 +76,10 @@ def _asked(
     if query.candidates is not None:
         counts = [query.candidates]
     else:
-        counts = [each for each in CANDIDATES if each >= _SPARE * wanted] or [CANDIDATES[-1]]
+        offered = [min(each * engine.candidates, MOST_CANDIDATES) for each in _TIMES]
+        counts = [each for each in offered if each >= _SPARE * wanted] or [
+            min(max(offered[-1], _SPARE * wanted), MOST_CANDIDATES)
+        ]
     for count in counts:
         found, has_more = engine.near(snapshot, vector, where, count)
         is_enough = len(found) >= wanted or len(found) == snapshot.live_rows

@@ -393,3 +393,19 @@ def test_a_lake_that_was_not_pushed_is_searched_here(tmp_path: Path, database: s
         pushed(desk.lake, database)
         waited(lambda: client.get("/readyz").json()["engines"] == {"my": "ok"})
         assert how(client)["engine"] == "pgvector"
+
+
+def test_more_candidates_are_asked_for_where_that_is_set_and_where_a_page_needs_them(
+    tmp_path: Path, database: str
+) -> None:
+    maker = lake_of(tmp_path)
+    lake = maker.layout.root
+    pushed(lake, database)
+    for set_to, k, asked in ((30, 9, 30), (30, 20, 90), (30, 60, 270), (2, 60, 122), (700, 1, 700)):
+        knobs = {"engine": database, "engine_candidates": set_to}
+        with serving(lake, tmp_path / "s", maker.model, **knobs) as client:
+            body = {"query": "red", "k": k}
+            found = client.post("/v1/search", json=body).json()
+            assert found["searched"]["candidates"] == asked
+            exact = client.post("/v1/search", json={**body, "exact": True}).json()
+            assert found["hits"] == exact["hits"]
