@@ -54,7 +54,7 @@ class Address:
         number = said.get("port") or environ.get("PGPORT") or str(_PORT)
         if port is None and not (number.isascii() and number.isdigit() and int(number) < 65_536):
             raise _bad(f"{number!r} is no port")
-        user = user or getpass.getuser()
+        user = user or _own_name()
         found = cls(
             host=said.get("host") or host or environ.get("PGHOST") or "localhost",
             port=int(number) if port is None else port,
@@ -105,6 +105,13 @@ class Address:
             raise _bad(f"sslrootcert {self.sslrootcert}: {error.strerror or error}") from None
         context.check_hostname = self.sslmode == "verify-full"
         return context
+
+
+def _own_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # as in a container, for a number without a name
+        raise _bad("it names no user; write postgresql://USER@HOST/DATABASE") from None
 
 
 def _bad(reason: str) -> BadRequest:

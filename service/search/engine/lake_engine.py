@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 # After an engine failed no search asks it for so long, unless `look` found that it answers again.
 REST_S = 15.0
 CANDIDATES = 400
-_TRIES = 3  # while it is being pushed to
+_TRIES = 5  # while rows are taken away there
 _LOOKED_AT = 32  # rows that tell one lake from another
 
 
@@ -60,6 +60,10 @@ class Beside:
             alive = np.ones(part.rows, bool) if part.alive is None else part.alive
             masks.append(alive.copy() if columns and not is_pushed else alive & ~known)
         return masks if any(mask.any() for mask in masks) else None
+
+
+class _Restless(EngineError):
+    """No reason to leave it alone: the next search may well be answered."""
 
 
 class LakeEngine:
@@ -108,6 +112,8 @@ class LakeEngine:
             raise EngineError(self._engine.url, self.trouble)
         try:
             named, beside, is_narrowed = self._candidates(snapshot, vector, where, count)
+        except _Restless:
+            raise
         except EngineError as error:
             self._rest(error)
             raise
@@ -128,15 +134,18 @@ class LakeEngine:
         self, snapshot: Snapshot, vector: NDArray[np.float32], where: Where | None, count: int
     ) -> tuple[Positions, Beside, bool]:
         """Row_ids, what the engine has as it named them, and whether it was asked by columns."""
+        stale: Held | None = None
         for _ in range(_TRIES):
-            held = self._held or self._looked(snapshot)
+            held = self._held
+            if held is None or held is stale:
+                held = self._looked(snapshot, stale)
             predicate = None if where is None else self._narrowed(snapshot, where, held)
             beside = self._beside_of(snapshot, held)
             found = self._engine.candidates(held.state, vector, count, predicate)
             if found.version == held.state.version:
                 return found.row_ids, beside, predicate is not None
-            self._held = None
-        raise EngineError(self._engine.url, "it is pushed to faster than it can be asked")
+            stale = held
+        raise _Restless(self._engine.url, "it is pushed to faster than it can be asked")
 
     def _narrowed(self, snapshot: Snapshot, where: Where, held: Held) -> Predicate | None:
         # not at the top: searches without a where need not load Arrow's compute module
@@ -153,15 +162,18 @@ class LakeEngine:
             state = self._engine.state(self.name)
             held = self._held
             if held is None or state is None or state.changes != held.state.changes:
-                held = self._looked(snapshot)
+                held = self._looked(snapshot, held)
             self._beside_of(snapshot, held)
         except EngineError as error:
             self._rest(error)
         else:
             self._recovered()
 
-    def _looked(self, snapshot: Snapshot) -> Held:
+    def _looked(self, snapshot: Snapshot, stale: Held | None) -> Held:
+        """:param stale: what is known not to be so any more."""
         with self._looking:
+            if self._held is not None and self._held is not stale:
+                return self._held  # somebody else looked meanwhile
             held = self._engine.held(self.name)
             if held is None:
                 raise self._refused("it has nothing of this lake: lakesift engine push LAKE ENGINE")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +213,41 @@ def test_the_index_is_what_answers_in_a_lake_of_some_size(
         exact = Ranking(lake.snapshot, RED, None).top(400).row_ids
         assert np.isin(exact[:100], found).mean() >= 0.99
         assert len(set(found)) == 400
+
+
+def test_searches_of_two_snapshots_are_right_while_others_push_and_remove(
+    maker: Maker, engine: PgVector
+) -> None:
+    """What is found never depends on what a push has done so far."""
+    with maker.open() as before:
+        push_lake(before.folder, engine)
+        maker.add((1, 0, 0), count=100)
+        maker.add((0, 1, 0), count=100)
+        with maker.open() as after:
+            beside = LakeEngine(engine, "my")
+            stopping = threading.Event()
+
+            def search(lake: Lake, right: list[int], where: str | None) -> int:
+                searches = 0
+                while not stopping.is_set() or not searches:
+                    assert ids(beside, lake, 40, where)[: len(right)] == right
+                    searches += 1
+                return searches
+
+            wanted = [
+                (before, [1, 2, 3, 4], None),
+                (after, [1, 31, 2, 3], None),
+                (before, [29, 30], "count > 27"),
+                (after, [31, 30, 32], "count > 28"),
+            ]
+            with ThreadPoolExecutor(len(wanted)) as threads:
+                found = [threads.submit(search, *each) for each in wanted]
+                try:
+                    for _ in range(5):
+                        push_lake(after.folder, engine)
+                        with engine.pushing("my") as push:
+                            segments = {part.segment.entry.id for part in after.snapshot.parts}
+                            push.remove(np.array([1, 2, 31, 30]), segments)
+                finally:
+                    stopping.set()
+                assert all(each.result(60) for each in found)
