@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -14,11 +15,12 @@ import pytest
 
 from indexer.engines.engine import Engine
 from indexer.engines.opening import open_engine
+from indexer.engines.pgvector import connection
 from indexer.engines.pgvector.engine import PgVector
 from indexer.engines.pgvector.push import PgPush
 from indexer.engines.pgvector.sql import column_of, table_of
 from indexer.engines.pushing import push_lake
-from indexer.errors import EngineError
+from indexer.errors import EngineAway, EngineError
 from indexer.run.writing.compact import compact_lake
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk
 from tests.postgres import Server, database_of
@@ -273,6 +275,21 @@ def test_a_user_who_may_not_make_the_extension_is_told_who_can(
 def test_a_push_finds_nobody_there(desk: Desk, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="it cannot be reached"):
         push_lake(desk.lake, open_engine(f"postgresql://x@/y?host={tmp_path}"))
+
+
+def test_a_server_that_takes_a_connection_and_says_nothing_is_given_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_WITHIN_S", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"postgresql://me:secret@127.0.0.1:{silent.getsockname()[1]}/x?sslmode=disable"
+        started = time.monotonic()
+        with pytest.raises(EngineAway, match="it cannot be reached") as raised:
+            push_lake(desk.lake, open_engine(url))
+        assert time.monotonic() - started < 10
+        assert "secret" not in str(raised.value)
 
 
 def test_candidates_are_the_nearest_rows_that_pass(desk: Desk, engine: Engine) -> None:
