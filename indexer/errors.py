@@ -22,6 +22,10 @@ LakeError
 ├── ImageUnreachable    a row's image may be there, and cannot be read now
 │   └── ImageRefused    a row names a place that its lake has no business with
 ├── BucketError         a lake's folder in a bucket cannot be read or written
+├── EngineError         a search engine refuses, or has something else than is needed
+│   └── EngineAway      a search engine cannot be reached now, or takes too long
+├── SearchAway          the engine that searches a lake cannot be asked now
+├── EngineMoved         an engine's order has changed since the page before
 ├── LakeLocked          another process writes this lake
 ├── KeysDamaged         the file of the service's keys cannot be read, so no key is taken
 ├── NotWritten          a file that a user asked for cannot be written
@@ -229,6 +233,42 @@ class BucketError(LakeError):
 
 class CopiesDiverged(BucketError):
     """A lake and its copy in a bucket have each what the other has not."""
+
+
+class EngineError(LakeError):
+    """
+    :param url: without its password.
+    :param reason: with the way out, where there is one.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {reason}")
+        self.url = url
+        self.reason = reason
+
+
+class EngineAway(EngineError):
+    pass
+
+
+class SearchAway(LakeError):
+    """As callers are told: neither the engine's address nor its complaint is theirs to know."""
+
+    def __init__(self, lake: str) -> None:
+        super().__init__(
+            f"the engine that searches {lake} cannot be asked now; try again in some seconds, or say exact: true, "
+            "which is searched without it"
+        )
+        self.lake = lake
+
+
+class EngineMoved(LakeError):
+    def __init__(self, lake: str) -> None:
+        super().__init__(
+            f"the engine that searches {lake} orders the hits before this page otherwise now, as after a push; search "
+            "again from the first page, or with exact: true, whose pages always fit"
+        )
+        self.lake = lake
 
 
 class KeysDamaged(LakeError):

@@ -15,6 +15,8 @@ import pytest
 from indexer import trust
 from service.cli.main import main
 from service.relevance.promise import audit
+from tests.postgres import database as database
+from tests.postgres import postgres as postgres
 from tests.s3 import bucket as bucket
 from tests.s3 import s3_server as s3_server
 from tests.warm_decoders import COLD, WarmDecoder, warm
@@ -24,10 +26,13 @@ from tests.warm_decoders import COLD, WarmDecoder, warm
 # processor. By name, so that a module keeps its place here when it moves.
 THOROUGH = frozenset(
     {
+        "api/test_engine.py",
         "api/test_search.py",
         "benchmarks",
         "catalogue",
+        "indexer/engines",
         "page",
+        "search/engine",
         "test_landmarks.py",
         "test_on_ray.py",
         "training",
@@ -44,6 +49,7 @@ THOROUGH = frozenset(
         "test_decide.py",
         "test_decoders.py",
         "test_docs.py",
+        "test_engine_command.py",
         "test_exporting.py",
         "test_fetches.py",
         "test_filter_command.py",

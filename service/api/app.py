@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
@@ -16,6 +17,8 @@ from indexer import __version__
 from indexer.config import ReadLimits
 from indexer.embed import Embedder
 from indexer.embed.model_cache import cache_folder
+from indexer.engines.engine import Recalled
+from indexer.engines.opening import open_engine
 from indexer.trust import state_folder
 from service.api import errors
 from service.api.config import ServeConfig
@@ -122,6 +125,9 @@ def create_app(
         named,
         models,
         moved=lambda before, after: thumbnails.forget(hashes_gone(before, after)),
+        engine=open_engine(config.engine) if config.engine else None,
+        outage="503" if config.engine_outage == "503" else "own",
+        candidates=config.engine_candidates,
     )
     app = FastAPI(
         title="lakesift",
@@ -141,7 +147,10 @@ def create_app(
     state.filters = OpenFilters(hub)
     state.mapped = MappedMemory()
     state.recalls = RecallWatch(
-        metrics.recalled, lambda: metrics.under_way == 0, was_read=state.mapped.was_read
+        metrics.recalled,
+        lambda: metrics.under_way == 0,
+        was_read=state.mapped.was_read,
+        tell_of_engine=partial(_keep_recall, metrics, hub),
     )
     metrics.watch(hub)
     errors.install(app)
@@ -184,6 +193,12 @@ def create_app(
     app.add_middleware(Limits, config=config, arrays=arrays)
     app.add_middleware(Measured, metrics=metrics)
     return app
+
+
+def _keep_recall(metrics: Metrics, hub: Hub, lake: str, measured: Sequence[Recalled]) -> None:
+    metrics.engine_recalled(lake, measured)
+    if measured and (engine := hub.lake(lake).engine) is not None:
+        engine.add_recalled(measured)
 
 
 @asynccontextmanager

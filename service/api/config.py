@@ -12,6 +12,8 @@ from typing import Any
 
 from indexer.errors import BadRequest
 
+OUTAGES = ("own", "503")
+
 
 @dataclass(frozen=True, slots=True)
 class ServeConfig:
@@ -52,6 +54,13 @@ class ServeConfig:
     # the share of the nearest that a search finds which asks for none, on a lake with groups; 1:
     # all; 0: as each lake is set
     recall: float = 0.0
+    # where searches take their candidates from, as postgresql://me@db.example/lakes; "": from the
+    # lakes' own indexes
+    engine: str = field(default="", repr=False)
+    # what becomes of searches while it cannot answer: "own": they are done here; "503": refused
+    engine_outage: str = "own"
+    # that it is asked for at first; more find more, and take longer
+    engine_candidates: int = 400
     # pages of other origins that may read, as http://localhost:3005
     allow_origins: tuple[str, ...] = ()
     # what next_cursor is signed with, the same on all machines that answer for one another; "": the
@@ -63,6 +72,16 @@ class ServeConfig:
         if not 0 <= self.recall <= 1:
             raise BadRequest(
                 "LAKESIFT_RECALL", f"{self.recall:g} is no share of the nearest; it is up to 1"
+            )
+        if not 1 <= self.engine_candidates <= 10_000:
+            raise BadRequest(
+                "LAKESIFT_ENGINE_CANDIDATES",
+                f"{self.engine_candidates} is no number of candidates; that is 1 to 10,000",
+            )
+        if self.engine_outage not in OUTAGES:
+            raise BadRequest(
+                "LAKESIFT_ENGINE_OUTAGE",
+                f"{self.engine_outage!r} is none of {' and '.join(OUTAGES)}",
             )
 
     @classmethod

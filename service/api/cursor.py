@@ -50,8 +50,9 @@ class Cursor:
     query: Query
     digest: str = ""  # of the request's examples and options: a cursor is for one request
 
-    def at(self, offset: int) -> Cursor:
-        return replace(self, query=replace(self.query, offset=offset))
+    def at(self, offset: int, seen: int | None = None) -> Cursor:
+        """:param seen: as `Page.seen`."""
+        return replace(self, query=replace(self.query, offset=offset, seen=seen))
 
     def encode(self, signer: Signer) -> str:
         said = _DEFAULT | self.query.options_json()

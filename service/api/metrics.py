@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:  # a supervisor of workers loads no lakes
+    from indexer.engines.engine import Recalled
     from service.api.serving.hub import Hub, ServedLake
     from service.api.serving.shared_embedder import Kind
 
@@ -87,6 +88,24 @@ class Metrics:
             ["lake", "made_of"],
             registry=self._registry,
         )
+        self._on_engine = Counter(
+            "lakesift_engine_searches",
+            "Searches of lakes with an engine, by what named the candidates: it, or while it was away the own index",
+            ["lake", "by"],
+            registry=self._registry,
+        )
+        self._engine_wanted = Counter(
+            "lakesift_engine_recall_wanted",
+            "Of searches on an engine that were done again exactly: rows among the 10 or 100 nearest",
+            ["lake", "made_of", "nearest"],
+            registry=self._registry,
+        )
+        self._engine_found = Counter(
+            "lakesift_engine_recall_found",
+            "Those of them that were among the engine's candidates",
+            ["lake", "made_of", "nearest"],
+            registry=self._registry,
+        )
         # Changed by the event loop alone, so that other threads may read it.
         self.under_way = 0
 
@@ -103,6 +122,15 @@ class Metrics:
         """:param found: of the wanted rows, those that a search of a few groups had found."""
         self._recall_wanted.labels(lake, made_of).inc(wanted)
         self._recall_found.labels(lake, made_of).inc(found)
+
+    def searched_on_engine(self, lake: str, *, is_outage: bool) -> None:
+        self._on_engine.labels(lake, "own" if is_outage else "engine").inc()
+
+    def engine_recalled(self, lake: str, measured: Sequence[Recalled]) -> None:
+        for each in measured:
+            labels = (lake, each.made_of, str(each.nearest))
+            self._engine_wanted.labels(*labels).inc(each.wanted)
+            self._engine_found.labels(*labels).inc(each.found)
 
     def watch(self, hub: Hub) -> None:
         """Read the lakes' facts whenever somebody asks for them."""

@@ -57,9 +57,11 @@ def make_plan(
     *,
     is_stream: bool = False,
     max_k: int | None = None,
+    on_engine: bool = False,
 ) -> Plan:
     """
     :param state: of the app.
+    :param on_engine: True: the lake's engine is asked, if it has one: what is wanted is a page.
     :param max_k: hits that one page may have; None: as the service is set.
     :raises LakeError: for each of a caller's mistakes, before anything costly is done.
     """
@@ -73,7 +75,7 @@ def make_plan(
     if body.collapse:
         _check_collapsed(k)
     if body.cursor is not None:
-        return _continued(state, body, k)
+        return _continued(state, body, k, on_engine=on_engine)
     served: ServedLake = state.hub.lake(body.lake)
     started = time.perf_counter()
     said = body.model_dump(exclude={"lake", "cursor"}, exclude_none=True)
@@ -88,7 +90,11 @@ def make_plan(
             f"it makes {len(query.texts)} texts, with those of `texts`; a search takes {MAX_EXAMPLES}",
         )
     asked = _understood(
-        served, served.lake.snapshot, query, partial(_embedded, state, served, uploads)
+        served,
+        served.lake.snapshot,
+        query,
+        partial(_embedded, state, served, uploads),
+        on_engine=on_engine,
     )
     manifest = asked.snapshot.manifest
     cursor = Cursor(
@@ -142,10 +148,15 @@ def _understood(
     snapshot: Snapshot,
     query: Query,
     more: Callable[[], Weighted] = no_more,
+    *,
+    on_engine: bool = False,
 ) -> Understood:
     """As `understand`, with what is unknown told by the lake's name."""
+    engine = served.engine if on_engine else None
     try:
-        return understand(snapshot, query, served.embedder, partial(rows_decided, served), more)
+        return understand(
+            snapshot, query, served.embedder, partial(rows_decided, served), more, engine
+        )
     except NoSuchRow as error:
         raise BadRequest(
             f"images[{error.number}].row_id",
@@ -153,7 +164,7 @@ def _understood(
         ) from None
 
 
-def _continued(state: State, body: SearchRequest, k: int | None) -> Plan:
+def _continued(state: State, body: SearchRequest, k: int | None, *, on_engine: bool) -> Plan:
     assert body.cursor is not None
     cursor = Cursor.decode(body.cursor, state.signer)
     if not cursor.has_query:
@@ -168,7 +179,11 @@ def _continued(state: State, body: SearchRequest, k: int | None) -> Plan:
     if cursor.query.collapse:
         _check_collapsed(k, cursor.query.offset, snapshot.live_rows)
     started = time.perf_counter()
-    asked = _understood(served, snapshot, replace(cursor.query, k=k))
+    asked = _understood(served, snapshot, replace(cursor.query, k=k), on_engine=on_engine)
+    if cursor.query.candidates is not None and asked.near is None:
+        # The engine is away, and every row has been in its place so far: so it stays.
+        own = replace(cursor.query, candidates=None, seen=None, exact=True)
+        cursor = replace(cursor, query=own)
     if body.explain:
         asked = _explained(served, asked, body)
     return Plan(asked, cursor, time.perf_counter() - started)
@@ -180,7 +195,7 @@ def _explained(served: ServedLake, asked: Understood, body: SearchRequest) -> Un
     :raises BadRequest: if the request has not all of them.
     """
     said = body.model_dump(include=set(EXAMPLES), exclude_none=True)
-    query = Query.from_json(said)
+    query = replace(Query.from_json(said), exact=True)
     if not query.has_examples:
         raise BadRequest("explain", "a cursor alone has no examples; send the query beside it")
     again = _understood(served, asked.snapshot, query)

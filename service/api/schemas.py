@@ -282,6 +282,12 @@ class SearchedFacts(BaseModel):
         "that a search as deep as this found, in the mean, when it was measured on this lake.",
     )
     recall_at_100: dict[str, float] | None = Field(None, description="The same of the 100 nearest.")
+    engine: str | None = Field(
+        None,
+        description="What named the candidates, as pgvector; their scores and order are the lake's own. The recalls "
+        "are then what was measured on searches that people did, left out until one was.",
+    )
+    candidates: int | None = Field(None, description="That it was asked for.")
     why: str | None = Field(None, description="Why it was exact, though less was asked for.")
 
 
@@ -394,3 +400,6 @@ class ErrorAnswer(BaseModel):
 class Ready(BaseModel):
     ready: bool
     lakes: dict[str, str] = Field(description="Name -> ok, or why it is not ready.")
+    engines: dict[str, str] | None = Field(
+        None, description="Of lakes that are searched on an engine: ok, or that it cannot be asked."
+    )

@@ -10,6 +10,7 @@ from indexer import __version__
 from service.cli.buckets import add_publish, add_pull
 from service.cli.committing import add_commit
 from service.cli.curating import add_curate
+from service.cli.engine import add_engine
 from service.cli.facets import add_facets
 from service.cli.filters.verb import add_filter
 from service.cli.indexing import add_index
@@ -44,6 +45,7 @@ def parser() -> Parser:
     add_commit(verbs)
     add_publish(verbs)
     add_pull(verbs)
+    add_engine(verbs)
     add_sync(verbs)
     add_import(verbs)
     add_export_vectors(verbs)

@@ -62,6 +62,24 @@ def add_serve(verbs: Verbs) -> None:
         "all of them (default: as each lake is set, which is all unless somebody chose otherwise)",
     )
     parser.add_argument(
+        "--engine",
+        metavar="URL",
+        help="take the candidates of searches from here, where `lakesift engine push` has brought the lakes: "
+        "postgresql://USER@HOST:PORT/DATABASE, with the password in PGPASSWORD (default: the lakes' own indexes)",
+    )
+    parser.add_argument(
+        "--engine-candidates",
+        type=_whole,
+        metavar="N",
+        help="so many rows are asked of the engine at first; more of them hold more of the nearest, and take longer, "
+        "1 to 10,000 (default: 400)",
+    )
+    parser.add_argument(
+        "--engine-outage",
+        choices=["own", "503"],
+        help="while the engine cannot answer: own searches the lakes' own indexes, 503 refuses (default: own)",
+    )
+    parser.add_argument(
         "--require-key",
         action="store_true",
         default=None,
@@ -106,6 +124,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         "trust_model",
         "workers",
         "recall",
+        "engine",
+        "engine_candidates",
+        "engine_outage",
     )
     given = {name: getattr(arguments, name) for name in flags}
     changes: dict[str, Any] = {

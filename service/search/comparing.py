@@ -9,6 +9,8 @@ import numpy as np
 
 from indexer.disk.groups import NEAREST, Kind
 from indexer.embed import Embedder
+from indexer.engines.engine import NEAREST as ENGINE_NEAREST
+from indexer.engines.engine import Recalled
 from indexer.run.grouping.wordings import wordings
 from service.search.query import Query
 from service.search.ranking import Ranking
@@ -48,6 +50,26 @@ def compare(asked: Understood) -> tuple[int, int]:
         for depth in (asked.searched.depth, None)
     )
     return int(np.isin(exact.row_ids, near.row_ids).sum()), len(exact)
+
+
+def compare_near(asked: Understood) -> list[Recalled]:
+    """Of the nearest rows that pass, how many an engine's candidates hold.
+
+    :param asked: a query whose candidates an engine named. Where it took fewer of them than are
+        nearest, as for a small page and a `where` that few rows pass, that says nothing of it.
+    """
+    assert asked.near is not None and asked.searched is not None
+    exact = Ranking(asked.snapshot, asked.vector, asked.where).top(max(ENGINE_NEAREST))
+    measured = []
+    for nearest in ENGINE_NEAREST:
+        wanted = exact.row_ids[:nearest]
+        if len(asked.near) < len(wanted):
+            continue
+        found = int(np.isin(wanted, asked.near.row_ids[:nearest]).sum())
+        measured.append(
+            Recalled(asked.searched.kind or "mixed", nearest, found, len(wanted), queries=1)
+        )
+    return measured
 
 
 def compare_rows(snapshot: Snapshot, model: Callable[[], Embedder]) -> Compared | None:

@@ -32,6 +32,7 @@ DEFAULT_K = 10
 PAGE_K = 50  # hits a page over HTTP, if not said
 EXAMPLES = ("query", "texts", "images", "vector")  # in JSON
 LONGEST_GAP_S = 86_400
+MOST_CANDIDATES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,10 @@ class Query:
     exact: bool = False  # True: every row is searched, however the lake is set
     # Groups to look into, as the first page did; None: as many as the recall takes.
     depth: int | None = None
+    # Asked of an engine, as for the first page; None: as many as it takes.
+    candidates: int | None = None
+    # What tells the hits before this page, of a search on an engine: `service.search.engine`.
+    seen: int | None = None
     # The seq of the last act of tagging that a first page's `where` went by; None: as tags are now.
     tags_act: int | None = None
 
@@ -208,6 +213,10 @@ class Query:
             )
         if self.depth is not None and self.depth < 1:
             raise BadRequest("depth", f"{self.depth} is no number of groups; it is at least 1")
+        if self.candidates is not None and not 1 <= self.candidates <= MOST_CANDIDATES:
+            raise BadRequest(
+                "candidates", f"{self.candidates} is not in 1..{MOST_CANDIDATES:,} candidates"
+            )
         if self.tags_act is not None and self.tags_act < 0:
             raise BadRequest("tags_act", f"{self.tags_act} is no act of tagging; it is at least 0")
         for name in ("moments", "diversity"):
@@ -457,7 +466,7 @@ OPTIONS = (
 )
 
 # What a next page has from the one before it.
-_OF_PAGES = ("offset", "depth", "tags_act")
+_OF_PAGES = ("offset", "depth", "candidates", "seen", "tags_act")
 OPTION_NAMES = frozenset(option.name for option in OPTIONS).union(_OF_PAGES)
 _FIELDS = (*EXAMPLES, *(option.name for option in OPTIONS), *_OF_PAGES)
 

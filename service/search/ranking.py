@@ -59,11 +59,14 @@ class Ranking:
         where: Where | None,
         among: Sequence[RowMask] | None = None,
         depth: int | None = None,
+        first: Found | None = None,
     ) -> None:
         """:param among: a mask a part: only these rows,
         of those that where keeps; None: all of them.
         :param depth: look into so many groups of the snapshot alone, without where and among, and
             put all other rows behind what is found there; None: every row in its place.
+        :param first: rows that come first, in this order, all others behind them; they are among
+            those that where and among keep.
         """
         self.snapshot = snapshot
         self.vector = vector
@@ -71,6 +74,7 @@ class Ranking:
         self._where = where
         self._among = among
         self._depth = depth
+        self._first = first
         self._masks: dict[int, RowMask | None] = {}  # by part number; a predicate is asked once
         self._known: tuple[int, Found] | None = None  # the first so many rows, found beforehand
 
@@ -83,6 +87,8 @@ class Ranking:
         """The first count rows; None: all."""
         if self._known is not None and count is not None and count <= self._known[0]:
             found = self._known[1].at(slice(count))
+        elif self._first is not None and count is not None:
+            return self._behind(self._first, count)
         elif self._depth is not None and count is not None:
             return self._near(self._depth, count)
         elif count is None or not self.shares_passes(count):
@@ -93,7 +99,7 @@ class Ranking:
 
     def shares_passes(self, count: int) -> bool:
         """Whether the first count rows are found by the scanner, which several queries share."""
-        is_of_all = self._depth is None
+        is_of_all = self._depth is None and self._first is None
         return is_of_all and count <= WIDEST and self.is_parallel and half_precision_pays()
 
     def _near(self, depth: int, count: int) -> Found:
@@ -106,12 +112,16 @@ class Ranking:
         answers = None if groups is None else search(groups, self.vector, depth, min(count, WIDEST))
         if answers is None:
             return Ranking(self.snapshot, self.vector, None).top(count)
-        first = self.merged(answers, min(count, WIDEST))
-        if len(first) == count:
-            return first
+        return self._behind(self.merged(answers, min(count, WIDEST)), count)
+
+    def _behind(self, first: Found, count: int) -> Found:
+        """The first count rows, where these come first and all others in their order."""
+        if len(first) >= count:
+            return first.at(slice(count))
         masks = []
         for number, part in enumerate(self.snapshot.parts):
-            mask = np.ones(part.rows, bool) if part.alive is None else part.alive.copy()
+            known = self.mask(number)
+            mask = np.ones(part.rows, bool) if known is None else known.copy()
             mask[first.positions[first.parts == number]] = False
             masks.append(mask)
         rest = Ranking(self.snapshot, self.vector, None, masks).top(count - len(first))

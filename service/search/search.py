@@ -18,6 +18,7 @@ from indexer.arrays import Positions, RowMask
 from indexer.errors import BadRequest, LakeError
 from service.search.choosing import Chosen, choose
 from service.search.diversity import choose_diverse, first_count_of
+from service.search.engine.sought import seen
 from service.search.explained import Explaining, Share
 from service.search.hits import Hit, to_pandas
 from service.search.query import ImageLike, Query
@@ -53,6 +54,8 @@ class Page:
     vector: NDArray[np.float32]
     remarks: Remarks | None  # None: it is not the first page
     searched: Searched | None = None  # None: exactly, and nobody asked for less
+    # of the hits up to the next page, what tells them, where an engine named them
+    seen: int | None = None
 
 
 def search(asked: Understood) -> list[Hit]:
@@ -96,7 +99,8 @@ def search_together(asked: Sequence[Understood]) -> Iterator[Page | LakeError]:
 def _prepared(asked: Understood) -> _Answer:
     """Its masks are made: if one fails, it fails for this query alone."""
     answer = _Answer(asked)
-    for number in range(len(asked.snapshot.parts)):
+    # Of an engine's candidates it was asked already whether they pass.
+    for number in range(len(asked.snapshot.parts) if asked.near is None else 0):
         answer.ranking.mask(number)
     return answer
 
@@ -112,7 +116,10 @@ def _page(asked: Understood, answer: _Answer) -> Page:
     chosen = answer.choose()
     hits = list(answer.hits(chosen))
     said = None if asked.query.offset else remarks(asked, hits[0] if hits else None)
-    return Page(hits, chosen.next_offset, asked.vector, said, asked.searched)
+    before = None
+    if asked.near is not None and chosen.next_offset is not None:
+        before = seen(asked.near.row_ids, chosen.next_offset)
+    return Page(hits, chosen.next_offset, asked.vector, said, asked.searched, before)
 
 
 def stream(asked: Understood) -> Iterator[Hit]:
@@ -221,7 +228,7 @@ def _ranking(asked: Understood) -> Ranking:
 
         return sorted_ranking(asked.snapshot, asked.vector, asked.where, among, sort)
     depth = None if asked.searched is None else asked.searched.depth
-    return Ranking(asked.snapshot, asked.vector, asked.where, among, depth)
+    return Ranking(asked.snapshot, asked.vector, asked.where, among, depth, asked.near)
 
 
 def background_centre(snapshot: Snapshot, vector: NDArray[np.float32]) -> Centre | None:

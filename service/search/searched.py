@@ -32,6 +32,17 @@ class Searched:
     recall: Mapping[Kind, tuple[float, float]] = field(default_factory=dict)
     why: str | None = None  # less was asked for, and this is why it is exact all the same
     kind: Kind | None = None  # of its examples; None: of several, or nobody knows
+    engine: str | None = None  # whose candidates were searched, as "pgvector"
+    candidates: int = 0  # that it was asked for
+    # 10 or 100 -> what queries are made of -> the share of so many nearest rows that was found, on
+    # searches that people did.
+    measured: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    is_outage: bool = False  # an engine was to be asked, and could not be
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it may have missed some of the nearest rows."""
+        return self.depth is not None or self.engine is not None
 
     @property
     def sentence(self) -> str:
@@ -44,6 +55,12 @@ class Searched:
         )
 
     def to_json(self) -> dict[str, Any]:
+        if self.engine is not None:
+            return {"exact": False, "engine": self.engine, "candidates": self.candidates} | {
+                f"recall_at_{nearest}": {name: round(share, 4) for name, share in shares.items()}
+                for nearest, shares in self.measured.items()
+                if shares
+            }
         if self.depth is None:
             return {"exact": True} | ({} if self.why is None else {"why": self.why})
         return {"exact": False} | {
@@ -67,7 +84,7 @@ def searched(snapshot: Snapshot, query: Query, kind: Kind | None) -> Searched | 
         return None
     if recall >= 1:
         return Searched()
-    why = _why_exact(query) or _why_no_groups(snapshot)
+    why = why_exact(query) or _why_no_groups(snapshot)
     if why is not None or groups is None:
         return Searched(why=why)
     depths = groups.stored.about.depths
@@ -105,10 +122,13 @@ def _at(groups: Groups, depth: int, kind: Kind | None) -> Searched:
     return Searched(depth, len(groups), recall, kind=kind)
 
 
-def _why_exact(query: Query) -> str | None:
-    """What was measured is the best rows of all, no more of them than a page has."""
+def why_exact(query: Query, *, on_engine: bool = False) -> str | None:
+    """What was measured is the best rows of all, no more of them than a page has.
+
+    :param on_engine: True: of an engine, which goes on until enough of its candidates pass.
+    """
     options = {
-        "where": query.where is not None,
+        "where": query.where is not None and not on_engine,
         "filter": query.decided is not None,
         "min_z": query.min_z is not None,
         "max_per": query.max_per is not None,

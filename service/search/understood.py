@@ -18,12 +18,15 @@ from indexer.disk.groups import Kind
 from indexer.embed import Embedder, Reading, ReadsEnglish
 from indexer.errors import BadRequest
 from service.search.decided import DecidedBy, DecidedRows
+from service.search.engine.sought import sought
 from service.search.query import Query
+from service.search.ranking import Found
 from service.search.searched import Searched, searched
 from service.search.vector import Example, Weighted, direction, examples_of, no_more
 from service.snapshot.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from service.search.engine.lake_engine import LakeEngine
     from service.where.where import Where
 
 Ledgers: TypeAlias = Callable[[Snapshot, DecidedBy], DecidedRows]
@@ -44,6 +47,8 @@ class Understood:
     is_texts_alone: bool = False  # True: no image, row or vector is among the examples
     # how it is searched; None: exactly, and nobody asked for less
     searched: Searched | None = None
+    # the best candidates of an engine, in order; None: no engine was asked
+    near: Found | None = None
 
     @property
     def portable(self) -> Query:
@@ -51,7 +56,7 @@ class Understood:
 
         It is not explained: its examples are gone.
         """
-        depth = None if self.searched is None else self.searched.depth
+        how = self.searched
         return replace(
             self.query,
             texts=(),
@@ -60,10 +65,12 @@ class Understood:
             vectors=[(self.vector, 1.0)],
             decided=None if self.decided is None else self.decided.by,
             explain=False,
-            depth=depth,
+            depth=None if how is None else how.depth,
+            candidates=how.candidates if how is not None and how.engine is not None else None,
+            seen=None,
             tags_act=None if self.where is None else self.where.tags_act,
             # So that a page of another size is cut from the same order.
-            exact=self.query.exact or (self.searched is not None and depth is None),
+            exact=self.query.exact or (how is not None and not how.is_near),
         )
 
 
@@ -80,6 +87,7 @@ def understand(
     embedder: Callable[[], Embedder],
     ledgers: Ledgers = no_ledgers,
     more: Callable[[], Weighted] = no_more,
+    engine: LakeEngine | None = None,
 ) -> Understood:
     """Understand a query; what costs most comes last.
 
@@ -87,11 +95,13 @@ def understand(
     :param ledgers: tells which rows a filter decided how; called only if the query names a filter.
     :param more: makes further examples, as of uploaded images; called when all else is right, but
         for texts and images.
+    :param engine: is asked for candidates; None: the lake is searched here.
     :raises BadRequest: if k, offset, the column of max_per or sort, or an example makes no sense,
         or the filter was not applied.
     :raises UnknownFilter: if there is no such filter; WhereError: if where is not understood.
     :raises DimensionMismatch: if a vector is of another model.
     :raises UnreadableImage: if an image cannot be read.
+    :raises SearchAway, EngineMoved: as `sought` does.
     """
     query.check()
     if query.max_per is not None:
@@ -104,9 +114,15 @@ def understand(
     vector = direction(examples)
     readings = _readings(query, embedder()) if query.texts else ()
     is_texts_alone = all(each.kind == "text" for each in examples)
-    how = searched(snapshot, query, _kind(query, is_texts_alone=is_texts_alone))
+    kind = _kind(query, is_texts_alone=is_texts_alone)
+    near = None
+    if engine is None and query.candidates is None:
+        how = searched(snapshot, query, kind)
+    else:
+        answer = sought(engine, snapshot, query, vector, where, kind)
+        how, near = answer.how, answer.first
     return Understood(
-        snapshot, query, vector, examples, where, decided, readings, is_texts_alone, how
+        snapshot, query, vector, examples, where, decided, readings, is_texts_alone, how, near
     )
 
 

@@ -52,7 +52,9 @@ def search(request: Request, body: SearchRequest) -> Response:
     application/x-ndjson` every hit, one a line, on one snapshot.
     """
     is_stream = NDJSON in request.headers.get("accept", "")
-    plan = make_plan(request.app.state, body, Uploads(), is_stream=is_stream)
+    plan = make_plan(
+        request.app.state, body, Uploads(), is_stream=is_stream, on_engine=not is_stream
+    )
     if is_stream:
         return StreamingResponse(_lines(plan.asked, Lines(plan.asked)), media_type=NDJSON)
     return _page(request.app.state, plan)
@@ -81,7 +83,8 @@ def _search_by_upload(
     objects = {option.name: options[option.name] for option in OPTIONS if option.is_object}
     said |= said_in_form({"texts": texts, "images": images, **objects})
     state = request.app.state
-    return _page(state, make_plan(state, checked(SearchRequest, said), Uploads(files, weights)))
+    request_ = checked(SearchRequest, said)
+    return _page(state, make_plan(state, request_, Uploads(files, weights), on_engine=True))
 
 
 def said_in_form(fields: Mapping[str, str | None]) -> dict[str, Any]:
@@ -133,7 +136,7 @@ def page_json(state: State, plan: Plan, page: Page) -> dict[str, Any]:
         "hits": [hit.to_json() for hit in page.hits],
         "next_cursor": None
         if page.next_offset is None
-        else plan.cursor.at(page.next_offset).encode(state.signer),
+        else plan.cursor.at(page.next_offset, page.seen).encode(state.signer),
     }
     if plan.asked.decided is not None:
         answer["decided"] = decided_facts(plan.asked.decided)
@@ -141,6 +144,9 @@ def page_json(state: State, plan: Plan, page: Page) -> dict[str, Any]:
         answer["searched"] = page.searched.to_json()
         if page.searched.depth is not None:
             state.metrics.searched_near(plan.cursor.lake)
+        if page.searched.engine is not None or page.searched.is_outage:
+            state.metrics.searched_on_engine(plan.cursor.lake, is_outage=page.searched.is_outage)
+        if page.searched.is_near:
             state.recalls.answered(plan.cursor.lake, plan.asked)
     if page.remarks is not None:
         answer |= page.remarks.to_json()

@@ -142,6 +142,6 @@ def _planned(state: State, said: SearchRequest | ValidationError) -> Plan | Resp
             [{**each, "loc": ("body", *each["loc"])} for each in said.errors()]
         )
     try:
-        return make_plan(state, said, Uploads())
+        return make_plan(state, said, Uploads(), on_engine=True)
     except LakeError as error:
         return answer_to(error)

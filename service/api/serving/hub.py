@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from indexer.disk.layout import Layout
 from indexer.embed import Embedder
@@ -21,12 +22,21 @@ from service.api.serving.shared_embedder import Kind, SharedEmbedder
 from service.lake import Lake
 from service.snapshot.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from indexer.engines.engine import Engine
+    from service.search.engine.lake_engine import LakeEngine, Outage
+
 Moved = Callable[[Snapshot, Snapshot], None]
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5
 FIRST_EMBED_S = 60.0
+ASK_ENGINES_EVERY_S = 2.0
+AWAY: Mapping[Outage, str] = {
+    "own": "searches go on in the lake's own index",
+    "503": "searches are refused, but for those that are done without it",
+}
 END_WITHIN_S = 3.0
 
 
@@ -34,11 +44,20 @@ class ServedLake:
     """A lake under its name, its model, and what went wrong since it was opened."""
 
     def __init__(
-        self, name: str, lake: Lake, models: Models, moved: Moved = lambda before, after: None
+        self,
+        name: str,
+        lake: Lake,
+        models: Models,
+        moved: Moved = lambda before, after: None,
+        engine: LakeEngine | None = None,
     ) -> None:
-        """:param moved: called with the snapshots before and after, once it has moved."""
+        """
+        :param moved: called with the snapshots before and after, once it has moved.
+        :param engine: names the candidates of searches; None: the lake is searched here.
+        """
         self.name = name
         self.lake = lake
+        self.engine = engine
         self.trouble: str | None = None  # why it could not move to a newer snapshot
         self.without_model: str | None = None  # why it cannot be searched by text or upload
         self._models = models
@@ -63,8 +82,15 @@ class ServedLake:
 
     @property
     def problems(self) -> Sequence[str]:
-        own = (self.trouble, self.without_model)
+        own = (self.trouble, self.without_model, self._without_engine)
         return (*self.lake.problems, *(problem for problem in own if problem))
+
+    @property
+    def _without_engine(self) -> str | None:
+        """Without its address, which callers may read here."""
+        if self.engine is None or self.engine.trouble is None:
+            return None
+        return f"the engine cannot be asked; {AWAY[self.engine.outage]}"
 
     def look(self) -> bool:
         """Move to a new snapshot, if there is one; True if so. Never raises."""
@@ -155,8 +181,13 @@ class Hub:
         *,
         unopened: Mapping[str, LakeDamaged] | None = None,
         look_every_s: float = LOOK_EVERY_S,
+        engine: Engine | None = None,
     ) -> None:
-        """:param unopened: by name, why a lake that was asked for is not served."""
+        """
+        :param unopened: by name, why a lake that was asked for is not served.
+        :param engine: that the lakes share; it is closed with them.
+        """
+        self._engine = engine
         self.lakes = tuple(lakes)
         self.unopened = dict(unopened or {})
         self._by_name = {served.name: served for served in lakes}
@@ -165,6 +196,8 @@ class Hub:
         self._stopping = threading.Event()
         self._looking = threading.Thread(target=self._look, name="snapshots", daemon=True)
         self._loading = threading.Thread(target=self._load, name="models", daemon=True)
+        # Its own: an engine that does not answer keeps no lake from its new snapshots.
+        self._asking = threading.Thread(target=self._ask_engines, name="engines", daemon=True)
 
     @classmethod
     def open(
@@ -173,11 +206,17 @@ class Hub:
         models: Models,
         *,
         moved: Moved = lambda before, after: None,
+        engine: Engine | None = None,
+        outage: Outage = "own",
+        candidates: int | None = None,
     ) -> Hub:
         """Open every lake. One that is damaged keeps none of the others from being served.
 
         :param folders: name -> the lake's folder.
         :param moved: as `ServedLake` has it.
+        :param engine: where all lakes have been pushed to; None: they are searched here.
+        :param outage: what becomes of searches while it cannot answer; candidates: that it is
+            asked for at first; None: as many as by default.
         :raises LakeNotFound: if a folder holds no lake, as where its name is mistyped.
         :raises LakeDamaged: if not one of them can be opened.
         """
@@ -186,7 +225,10 @@ class Hub:
         try:
             for name, folder in folders.items():
                 try:
-                    opened.append(_opened(name, folder, models, moved))
+                    beside = (
+                        None if engine is None else _engine_of(engine, folder, outage, candidates)
+                    )
+                    opened.append(_opened(name, folder, models, moved, beside))
                 except LakeDamaged as error:
                     unopened[name] = error
             if unopened and not opened:
@@ -195,7 +237,7 @@ class Hub:
             for served in opened:
                 served.lake.close()
             raise
-        return cls(opened, models, unopened=unopened)
+        return cls(opened, models, unopened=unopened, engine=engine)
 
     def start(self) -> None:
         """Begin to look for new snapshots, and load the models beside that,
@@ -203,11 +245,13 @@ class Hub:
         """
         self._looking.start()
         self._loading.start()
+        if self._engine is not None:
+            self._asking.start()
 
     def close(self) -> None:
         """Stop looking, end the models' threads, let `vacuum` have the snapshots."""
         self._stopping.set()
-        for thread in (self._looking, self._loading):
+        for thread in (self._looking, self._loading, self._asking):
             if thread.is_alive():
                 thread.join(
                     END_WITHIN_S
@@ -215,6 +259,8 @@ class Hub:
         for served in self.lakes:
             served.lake.close()
         self._models.close()
+        if self._engine is not None:
+            self._engine.close()
 
     def lake(self, name: str | None) -> ServedLake:
         """The lake of this name; without one, the only lake.
@@ -244,6 +290,10 @@ class Hub:
         for served in self.lakes:
             rows, number = count(served.lake.rows, "image"), served.lake.snapshot.number
             said.append(f"{served.name}: {rows}, snapshot {number}")
+            if served.engine is not None and served.engine.trouble is None:
+                said.append(f"{served.name} is searched on {served.engine.kind}")
+            elif served.engine is not None:
+                said.append(f"warning: {served.name}: {served.engine.trouble}")
             said += [f"warning: {problem}" for problem in served.problems]
         said += [f"warning: {name} is not served: {error}" for name, error in self.unopened.items()]
         return tuple(said)
@@ -258,6 +308,16 @@ class Hub:
             except LakeError:
                 log.warning("%s: %s", served.name, served.without_model)
 
+    def _ask_engines(self) -> None:
+        while not self._stopping.wait(ASK_ENGINES_EVERY_S):
+            for served in self.lakes:
+                try:
+                    if served.engine is not None:
+                        served.engine.look(served.lake.snapshot)
+                # as below
+                except Exception:
+                    log.exception("%s: looking at its engine failed", served.name)
+
     def _look(self) -> None:
         while not self._stopping.wait(self._look_every_s):
             for served in self.lakes:
@@ -269,12 +329,23 @@ class Hub:
                     log.exception("%s: looking for a newer snapshot failed", served.name)
 
 
-def _opened(name: str, folder: Path, models: Models, moved: Moved) -> ServedLake:
+def _engine_of(engine: Engine, folder: Path, outage: Outage, candidates: int | None) -> LakeEngine:
+    from indexer.engines.pushing import name_of
+    from service.search.engine.lake_engine import CANDIDATES, LakeEngine
+
+    return LakeEngine(engine, name_of(folder), outage, candidates or CANDIDATES)
+
+
+def _opened(
+    name: str, folder: Path, models: Models, moved: Moved, engine: LakeEngine | None
+) -> ServedLake:
     """:raises LakeNotFound, LakeDamaged: if it cannot be opened, and then nothing of it is open."""
     lake = Lake.open(folder, background_check=True)
     try:
-        served = ServedLake(name, lake, models, moved)
+        served = ServedLake(name, lake, models, moved, engine)
         lake.snapshot.warm()
+        if engine is not None:
+            engine.look(lake.snapshot)
     except BaseException:
         lake.close()
         raise

@@ -1,15 +1,16 @@
-"""What searches of a few groups miss, measured on real traffic: one in a hundred is done again,
-exactly, when nothing else is under way. Knows no HTTP.
+"""What searches of a few groups and on engines miss, measured on real traffic: one in a hundred is
+done again, exactly, when nothing else is under way. Knows no HTTP.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from service.search.comparing import compare
+from indexer.engines.engine import Recalled
+from service.search.comparing import compare, compare_near
 from service.search.understood import Understood
 from service.snapshot.snapshot import Snapshot
 
@@ -22,6 +23,8 @@ END_WITHIN_S = 3.0
 
 # Told of one search: its lake, what it was made of, rows found and rows that there were to find.
 Told: TypeAlias = Callable[[str, str, int, int], None]
+# Told of one search on an engine: its lake, and what of the nearest was found.
+ToldOfEngine: TypeAlias = Callable[[str, Sequence[Recalled]], None]
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ class RecallWatch:
         is_idle: Callable[[], bool],
         every: int = EVERY,
         was_read: Callable[[Snapshot], None] = lambda snapshot: None,
+        tell_of_engine: ToldOfEngine = lambda lake, measured: None,
     ) -> None:
         """
         :param is_idle: whether no request is under way.
@@ -46,6 +50,7 @@ class RecallWatch:
         """
         self._tell, self._is_idle, self._every = tell, is_idle, every
         self._was_read = was_read
+        self._tell_of_engine = tell_of_engine
         self._seen = 0
         self._waiting: tuple[str, Understood] | None = None
         self._lock = threading.Lock()
@@ -64,7 +69,7 @@ class RecallWatch:
 
     def answered(self, lake: str, asked: Understood) -> None:
         """A search was answered; costs nothing where it was exact."""
-        if asked.searched is None or asked.searched.depth is None or asked.query.offset:
+        if asked.searched is None or not asked.searched.is_near or asked.query.offset:
             return
         with self._lock:
             is_due = self._seen % self._every == 0
@@ -72,7 +77,7 @@ class RecallWatch:
             if is_due and self._waiting is None:
                 self._waiting = (lake, asked)
                 self._wakes.set()
-            is_much = self._seen % TOLD_EVERY == 0
+            is_much = self._seen % TOLD_EVERY == 0 and asked.near is None
         if is_much:
             self._was_read(asked.snapshot)
 
@@ -106,6 +111,11 @@ class RecallWatch:
         return False
 
     def _check(self, lake: str, asked: Understood) -> None:
+        if asked.near is not None:
+            measured = compare_near(asked)
+            self._was_read(asked.snapshot)
+            self._tell_of_engine(lake, measured)
+            return
         found, wanted = compare(asked)
         self._was_read(asked.snapshot)
         assert asked.searched is not None

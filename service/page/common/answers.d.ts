@@ -458,6 +458,7 @@ declare namespace Answers {
   interface Ready {
     ready: boolean;
     lakes: Record<string, string>;
+    engines?: Record<string, string> | null;
   }
   interface RefusedAnswer {
     refused: true;
@@ -569,6 +570,8 @@ declare namespace Answers {
     exact: boolean;
     recall_at_10?: Record<string, number> | null;
     recall_at_100?: Record<string, number> | null;
+    engine?: string | null;
+    candidates?: number | null;
     why?: string | null;
   }
   interface SearchesAnswer {

@@ -149,6 +149,9 @@ def test_the_table_of_limits_says_what_is_so() -> None:
         "thumbnail_cache_bytes",
         "workers",
         "recall",
+        "engine",
+        "engine_candidates",
+        "engine_outage",
         "cursor_secret",
     }
     assert set(said) == knobs - others
@@ -161,6 +164,8 @@ def test_the_table_of_limits_says_what_is_so() -> None:
         ("LAKESIFT_MAX_WHERE_S", "-1", "'-1' is not a number from 0 on"),
         ("LAKESIFT_PORT", "http", "'http' is not a whole number"),
         ("LAKESIFT_PORT", "-1", "'-1' is not a whole number"),
+        ("LAKESIFT_ENGINE_CANDIDATES", "0", "0 is no number of candidates; that is 1 to 10,000"),
+        ("LAKESIFT_ENGINE_OUTAGE", "maybe", "'maybe' is none of own and 503"),
         ("LAKESIFT_REQUIRE_KEY", "perhaps", "'perhaps' is neither true nor false"),
     ],
 )

@@ -1,0 +1,158 @@
+"""One connection to Postgres, and its errors as ours. Knows no table.
+
+pg8000 is the driver: BSD, plain Python, with COPY in both directions.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from indexer.engines.pgvector.address import Address
+from indexer.errors import EngineAway, EngineError, LakeError
+
+CONNECT_WITHIN_S = 3.0
+# Further than the server's own limit, whose refusal leaves the connection as it was.
+_SLACK_S = 2.0
+_SLOW = "57014"
+_GONE = ("08", "53", "57")  # classes of errors that pass: no connection, no room, shut down
+
+
+class Connection:
+    """Not for two threads at once; of no use any more after `is_broken`."""
+
+    def __init__(self, address: Address, *, patience_s: float | None = None) -> None:
+        """
+        :param patience_s: for a statement's answer; None: for ever.
+        :raises EngineAway: if it cannot be reached.
+        :raises EngineError: if it refuses.
+        """
+        try:
+            from pg8000.native import Connection as Native
+        except ImportError:
+            raise LakeError(
+                "Postgres is spoken to by pg8000, which is not installed: pip install 'lakesift[pgvector]'"
+            ) from None
+        self.url = address.url
+        self._broken = False
+        self.tuned = 0  # hnsw.ef_search, as it was set; 0: not yet
+        self._has_password = address.password is not None
+        limits = {} if patience_s is None else {"statement_timeout": str(round(patience_s * 1e3))}
+        started = {**limits, **({} if address.options is None else {"options": address.options})}
+        tls = address.tls()
+        with self._telling(is_connecting=True):
+            self._native: Any = Native(
+                address.user,
+                host=address.host,
+                port=address.port,
+                database=address.database,
+                password=address.password,
+                unix_sock=address.socket,
+                ssl_context=tls,
+                timeout=CONNECT_WITHIN_S,
+                application_name="lakesift",
+                startup_params=started,
+            )
+        self.wait(patience_s)
+
+    def wait(self, patience_s: float | None) -> None:
+        """Be so patient from now on, on this side; None: for ever."""
+        self._native._usock.settimeout(None if patience_s is None else patience_s + _SLACK_S)
+
+    @property
+    def is_broken(self) -> bool:
+        return self._broken
+
+    def run(self, sql: str, **values: object) -> list[list[Any]]:
+        """:param values: of the :names in the statement."""
+        with self._telling():
+            return self._native.run(sql, **values) or []
+
+    def copy_in(self, sql: str, pieces: Iterable[bytes]) -> None:
+        """What the pieces raise goes on up, and the connection is closed: half a COPY is none."""
+        try:
+            with self._telling():
+                self._native.run(sql, stream=pieces)
+        except EngineError:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def copy_out(self, sql: str) -> bytes:
+        into = io.BytesIO()
+        with self._telling():
+            self._native.run(sql, stream=into)
+        return into.getvalue()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.run("BEGIN")
+        try:
+            yield
+            self.run("COMMIT")
+        except BaseException:
+            if not self._broken:
+                with suppress(LakeError):
+                    self.run("ROLLBACK")
+            raise
+
+    def notices(self) -> list[str]:
+        """What the server said since the last call."""
+        said = [notice.get(b"M", b"").decode(errors="replace") for notice in self._native.notices]
+        self._native.notices.clear()
+        return said
+
+    def close(self) -> None:
+        """The server ends what was under way, and takes it back."""
+        self._broken = True
+        with suppress(Exception):  # it may be gone already, however it went
+            self._native.close()
+
+    @contextmanager
+    def _telling(self, *, is_connecting: bool = False) -> Iterator[None]:
+        from pg8000.exceptions import DatabaseError, InterfaceError
+        from scramp.core import ScramException
+
+        try:
+            yield
+        except DatabaseError as error:
+            raise self._told(error) from None
+        except (InterfaceError, ScramException, OSError, struct.error, AttributeError) as error:
+            # A server that refuses hangs up, and pg8000 stumbles over that while it says good-bye.
+            if isinstance(refusal := _first_cause(error), DatabaseError):
+                self._broken = True
+                raise self._told(refusal) from None
+            # What pg8000 makes of a server that asks for a password, where it has none.
+            asks = is_connecting and not self._has_password
+            if asks and (isinstance(error, AttributeError) or "password" in str(error)):
+                reason = "it asks for a password; write it into the address, or set PGPASSWORD"
+                raise EngineError(self.url, reason) from None
+            self._broken = True
+            cause = error.__cause__ or error
+            raise EngineAway(self.url, f"it cannot be reached ({_reason(cause)})") from None
+
+    def _told(self, error: Exception) -> EngineError:
+        said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+        code, message = str(said.get("C", "")), str(said.get("M", error))
+        if code == _SLOW:
+            return EngineAway(self.url, f"it took too long ({message})")
+        if code.startswith(_GONE):
+            self._broken = True
+            return EngineAway(self.url, f"it cannot answer now ({message})")
+        return EngineError(self.url, f"it refuses: {message} ({code})")
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,197 @@
+"""Postgres with pgvector as an engine: connections that threads share, and the questions."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.arrays import Positions
+from indexer.engines.engine import Candidates, Held, Recalled, State
+from indexer.engines.pgvector import tables
+from indexer.engines.pgvector.address import Address
+from indexer.engines.pgvector.connection import Connection
+from indexer.engines.pgvector.push import PgPush
+from indexer.engines.pgvector.reading import read_row_ids, read_vectors, vector_text
+from indexer.engines.pgvector.sql import Condition
+from indexer.engines.predicate import Predicate
+from indexer.errors import EngineAway
+
+PATIENCE_S = 5.0  # of a search
+# All row_ids of ten million rows, say.
+LONG_PATIENCE_S = 120.0
+IDLE = 8  # connections kept open
+MOST_EF = 1_000  # of hnsw.ef_search, as pgvector has it
+# Rows that a scan looks at while few of them pass its condition; 20,000 are pgvector's default.
+_SCAN_MOST = 40_000
+
+Done = TypeVar("Done")
+
+
+class PgVector:
+    """May be asked by several threads at once."""
+
+    kind = "pgvector"
+
+    def __init__(self, address: Address, patience_s: float = PATIENCE_S) -> None:
+        """:param patience_s: for an answer to a search."""
+        self._address, self._patience_s = address, patience_s
+        self.url = address.url
+        self._idle: queue.LifoQueue[Connection] = queue.LifoQueue(IDLE)
+
+    @classmethod
+    def of(cls, url: str) -> PgVector:
+        """:raises BadRequest: if it cannot be read."""
+        return cls(Address.parse(url))
+
+    @contextmanager
+    def pushing(self, lake: str) -> Iterator[PgPush]:
+        connection = Connection(self._address)
+        try:
+            # So that a push whose process is gone does not go on building an index for nobody.
+            connection.run("SET client_connection_check_interval = '2s'")
+            tables.make_tables(connection)
+            tables.lock_lake(connection, lake)
+            yield PgPush(connection, lake)
+        finally:
+            connection.close()
+
+    def state(self, lake: str) -> State | None:
+        return self._asked(lambda connection: tables.read_state(connection, lake))
+
+    def held(self, lake: str) -> Held | None:
+        def read(connection: Connection) -> Held | None:
+            # One moment for all three.
+            with connection.transaction():
+                connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                connection.run(f"SET LOCAL statement_timeout = {round(LONG_PATIENCE_S * 1e3)}")
+                state = tables.read_state(connection, lake)
+                if state is None:
+                    return None
+                row_ids = read_row_ids(connection, state.table)
+                return Held(state, row_ids, tables.read_segments(connection, lake))
+
+        return self._asked(read, patience_s=LONG_PATIENCE_S)
+
+    def vectors(self, lake: str, row_ids: Positions) -> dict[int, NDArray[np.float16]]:
+        def read(connection: Connection) -> dict[int, NDArray[np.float16]]:
+            state = tables.read_state(connection, lake)
+            return {} if state is None else read_vectors(connection, state.table, row_ids)
+
+        return self._asked(read)
+
+    def candidates(
+        self, state: State, vector: NDArray[np.float32], count: int, where: Predicate | None
+    ) -> Candidates:
+        condition = None if where is None else Condition(where, list(state.columns))
+        passing = "" if condition is None else f"WHERE {condition.sql} "
+        # The version beside the rows, of one moment: what was pushed meanwhile shows.
+        sql = (
+            "SELECT (SELECT version FROM lakesift_lakes WHERE name = :lake), "
+            f"ARRAY(SELECT row_id FROM {state.table} {passing}"
+            "ORDER BY vector <#> :vector::halfvec LIMIT :count)"
+        )
+        values = {} if condition is None else condition.values
+
+        def ask(connection: Connection) -> Candidates:
+            _tune(connection, min(max(count, 40), MOST_EF))
+            (found,) = connection.run(
+                sql,
+                lake=tables.key_of(state.mark.name),
+                vector=vector_text(vector),
+                count=count,
+                **values,
+            )
+            version, row_ids = found
+            return Candidates(-1 if version is None else version, np.array(row_ids, np.int64))
+
+        return self._asked(ask)
+
+    def drop(self, lake: str) -> bool:
+        connection = Connection(self._address)
+        try:
+            state = tables.read_state(connection, lake)
+            if state is None:
+                return False
+            tables.lock_lake(connection, lake)
+            with connection.transaction():
+                connection.run(f"DROP TABLE IF EXISTS {state.table}")
+                for table, column in (
+                    ("lakesift_lakes", "name"),
+                    ("lakesift_segments", "lake"),
+                    ("lakesift_recall", "lake"),
+                ):
+                    connection.run(
+                        f"DELETE FROM {table} WHERE {column} = :lake", lake=tables.key_of(lake)
+                    )
+            return True
+        finally:
+            connection.close()
+
+    def recalled(self, lake: str) -> list[Recalled]:
+        return self._asked(lambda connection: tables.read_recall(connection, lake))
+
+    def add_recalled(self, lake: str, measured: Sequence[Recalled]) -> None:
+        def add(connection: Connection) -> None:
+            with connection.transaction():
+                tables.add_recall(connection, lake, measured)
+
+        self._asked(add)
+
+    def check(self) -> None:
+        self._asked(lambda connection: connection.run("SELECT 1"))
+
+    def close(self) -> None:
+        while True:
+            try:
+                self._idle.get_nowait().close()
+            except queue.Empty:
+                return
+
+    def _asked(self, ask: Callable[[Connection], Done], *, patience_s: float | None = None) -> Done:
+        """The answer; a connection that broke while it lay idle is no reason to have none.
+
+        :param patience_s: None: as for a search.
+        """
+        while True:
+            try:
+                connection, was_idle = self._idle.get_nowait(), True
+            except queue.Empty:
+                connection, was_idle = Connection(self._address, patience_s=self._patience_s), False
+            try:
+                if patience_s is not None:
+                    connection.wait(patience_s)
+                return ask(connection)
+            except EngineAway:
+                if not (was_idle and connection.is_broken):
+                    raise
+            finally:
+                self._give_back(connection)
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.is_broken:
+            connection.close()
+            return
+        connection.wait(self._patience_s)
+        try:
+            self._idle.put_nowait(connection)
+        except queue.Full:
+            connection.close()
+
+
+def _tune(connection: Connection, ef_search: int) -> None:
+    """How far a search looks. Kept by the connection, so that most searches need not say it.
+
+    Source: https://github.com/pgvector/pgvector#iterative-index-scans
+    """
+    if connection.tuned == ef_search:
+        return
+    connection.run(
+        f"SET hnsw.ef_search = {ef_search}; SET hnsw.iterative_scan = relaxed_order; "
+        f"SET hnsw.max_scan_tuples = {_SCAN_MOST}"
+    )
+    connection.tuned = ef_search

@@ -1,0 +1,128 @@
+"""`lakesift engine` as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from service.cli.main import main
+from tests.lakes import BLUE, RED, Desk
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "engines.md"
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    desk = Desk(tmp_path)
+    desk.add("red.png", RED)
+    desk.add("blue.png", BLUE)
+    desk.index()
+    return desk
+
+
+def test_push_status_and_drop_say_what_is_there(
+    desk: Desk, database: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = str(desk.lake)
+    monkeypatch.setenv("LAKESIFT_ENGINE", database)
+    assert main(["engine", "status", lake]) == 1
+    push = f"lakesift engine push {lake} ENGINE"
+    assert capsys.readouterr().out == f"{database} has nothing of my; push it with: {push}\n"
+
+    assert main(["engine", "push", lake]) == 0
+    number = desk.manifest.snapshot
+    pushed = f"{database} has snapshot {number} of my, 2 images: 2 rows sent, 0 removed\n"
+    assert capsys.readouterr().err.endswith(pushed)
+    assert main(["engine", "status", lake]) == 0
+    first, second, *rest = capsys.readouterr().out.splitlines()
+    assert first == f"pgvector at {database}"
+    assert second.startswith(f"my: 2 rows, snapshot {number}, pushed 20")
+    assert rest[0].startswith("a where is narrowed there on: uri, member, offset,")
+    assert "place.latitude" in rest[0] and "sha256" not in rest[0]
+    assert rest[1].startswith("recall: not measured yet")
+
+    (desk.photos / "red.png").unlink()
+    desk.sync()
+    assert main(["engine", "status", lake, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["is_behind"], said["missing_rows"], said["gone_rows"]) == (True, 0, 1)
+
+    assert main(["engine", "drop", lake]) == 0
+    assert capsys.readouterr().err == f"{database} has nothing of my any more\n"
+    assert main(["engine", "drop", lake]) == 0
+    assert capsys.readouterr().err == f"{database} had nothing of my\n"
+
+
+def test_a_mistake_is_one_sentence(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LAKESIFT_ENGINE", raising=False)
+    assert main(["engine", "push", str(desk.lake)]) == 2
+    which = "lakesift: ENGINE: which one? write postgresql://..., or set LAKESIFT_ENGINE\n"
+    assert capsys.readouterr().err == which
+    assert main(["engine", "push", str(desk.lake), "postgresql://me:pw@127.0.0.1:1/x"]) == 1
+    away = "lakesift: postgresql://me@127.0.0.1:1/x: it cannot be reached (Connection refused)\n"
+    assert capsys.readouterr().err.endswith(away)
+
+
+def test_the_page_s_commands_do_what_it_says(
+    desk: Desk, database: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.root)
+    page = PAGE.read_text().splitlines()
+    said = []
+    for line in [each for each in page if each.startswith("lakesift engine ")]:
+        words = shlex.split(
+            line.replace("postgresql://me@db.example/lakes", database), comments=True
+        )
+        assert main(words[1:]) == 0, line
+        told = capsys.readouterr()
+        said.append((told.out or told.err).splitlines()[-1])
+    pushed, status, dropped = said
+    assert pushed.endswith("of my, 2 images: 2 rows sent, 0 removed")
+    assert (
+        status
+        == "recall: not measured yet; a service with --engine measures one in a hundred searches"
+    )
+    assert dropped == f"{database} has nothing of my any more"
+
+
+def test_workers_of_a_service_search_on_the_engine(desk: Desk, database: str) -> None:
+    assert main(["engine", "push", str(desk.lake), database]) == 0
+    command = [sys.executable, "-m", "service.cli", "serve", str(desk.lake), "--port", "0"]
+    command += ["--workers", "2", "--engine", database, "--engine-outage", "503", "--trust-model"]
+    environ = {**os.environ, "LAKESIFT_STATE": str(desk.root / "state"), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environ, cwd=desk.root
+    ) as process:
+        assert process.stderr is not None
+        said = ""
+        try:
+            while "serving at" not in said and (line := process.stderr.readline()):
+                said += line
+            assert "my is searched on pgvector\n" in said
+            [url] = re.findall(r"serving at (\S+)", said)
+            body = json.dumps({"vector": [1, 0, 0], "k": 2}).encode()
+            request = urllib.request.Request(
+                f"{url}/v1/search", body, {"Content-Type": "application/json"}
+            )
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                found = json.load(answer)
+        finally:
+            process.terminate()
+            process.stderr.read()
+    red = desk.ids()["red.png"]
+    assert (found["hits"][0]["row_id"], found["hits"][0]["score"]) == (red, 1.0)
+    assert found["searched"]["engine"] == "pgvector"
+    assert database not in said
