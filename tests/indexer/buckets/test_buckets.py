@@ -300,6 +300,25 @@ def test_a_lake_follows_its_copy_until_it_is_told_to_stop(
         next(follow(url, copy, interval_s=0.5))
 
 
+def test_a_copy_that_was_taken_back_takes_back_those_that_follow_it(
+    desk: Desk, url: str, tmp_path: Path
+) -> None:
+    """As versions of objects let it be, after a mistake."""
+    publish_lake(desk.lake, url)
+    before = Bucket.open(url).read("manifest.json")
+    assert before is not None
+    desk.add("new.png", (0, 0, 255))
+    desk.sync()
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    assert pull_lake(url, copy).rows == 7
+    Bucket.open(url).put("manifest.json", before[0])
+    assert pull_lake(url, copy).rows == rows_count(copy) == 6
+    whole(copy)
+    publish_lake(desk.lake, url)  # and on again
+    assert pull_lake(url, copy).rows == rows_count(copy) == 7
+
+
 def test_while_nothing_new_is_there_a_follower_only_lists(
     desk: Desk, url: str, tmp_path: Path, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
