@@ -13,6 +13,7 @@ from service.api.serving.hub import ServedLake
 router = APIRouter(tags=["health"])
 
 EMBED_TIMEOUT_S = 20.0
+LEAVING = "the service is stopping; ask another one"
 
 
 @router.get("/healthz", summary="The process answers")
@@ -28,8 +29,11 @@ async def healthz() -> dict[str, bool]:  # needs no thread: it answers where all
 )
 def readyz(request: Request) -> JSONResponse:
     """Ready means that every lake is open and its model has just
-    embedded a text; a kept vector does not count.
+    embedded a text; a kept vector does not count. A service that is stopping is not ready.
     """
+    if request.app.state.is_leaving:
+        stopping = {served.name: LEAVING for served in request.app.state.hub.lakes}
+        return JSONResponse({"ready": False, "lakes": stopping}, 503)
     lakes = {served.name: _state(served) for served in request.app.state.hub.lakes}
     ready = all(state == "ok" for state in lakes.values())
     return JSONResponse({"ready": ready, "lakes": lakes}, 200 if ready else 503)

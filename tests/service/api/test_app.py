@@ -150,6 +150,9 @@ def test_the_table_of_limits_says_what_is_so() -> None:
         "workers",
         "recall",
         "cursor_secret",
+        "access_log",
+        "drain_s",
+        "traces",
     }
     assert set(said) == knobs - others
 
