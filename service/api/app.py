@@ -138,6 +138,7 @@ def create_app(
     state = app.state
     state.config, state.metrics, state.hub = config, metrics, hub
     state.traces = traces
+    state.ready_told = None  # what `/readyz` said last to those without a key
     state.is_leaving = False  # True: it was told to end, and answers what is under way
     state.keys = keys or KeyStore(state_folder())
     state.signer = Signer(secret_of(config.cursor_secret, state.keys.folder))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from typing import NamedTuple
+
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
 from indexer.errors import LakeError, ModelUnknown
+from service.api.door.access import IN_SCOPE
 from service.api.schemas import Ready
 from service.api.serving.hub import ServedLake
 
 router = APIRouter(tags=["health"])
 
 EMBED_TIMEOUT_S = 20.0
+TOLD_S = 1.0
 LEAVING = "the service is stopping; ask another one"
 
 
@@ -30,13 +35,39 @@ async def healthz() -> dict[str, bool]:  # needs no thread: it answers where all
 def readyz(request: Request) -> JSONResponse:
     """Ready means that every lake is open and its model has just
     embedded a text; a kept vector does not count. A service that is stopping is not ready.
+    Where keys are asked for, who has none is told of the whole alone, and no lake is named.
     """
-    if request.app.state.is_leaving:
-        stopping = {served.name: LEAVING for served in request.app.state.hub.lakes}
-        return JSONResponse({"ready": False, "lakes": stopping}, 503)
-    lakes = {served.name: _state(served) for served in request.app.state.hub.lakes}
-    ready = all(state == "ok" for state in lakes.values())
-    return JSONResponse({"ready": ready, "lakes": lakes}, 200 if ready else 503)
+    state, access = request.app.state, request.scope[IN_SCOPE]
+    if access.key_needed and access.key_of(request) is None:
+        # What watches the service has no key; strangers, who have none either, cost an embed a
+        # second at most, and learn no names.
+        before = state.ready_told
+        if before is None or time.monotonic() - before.at_s > TOLD_S:
+            before = state.ready_told = _Told(time.monotonic(), _is_ready(_lakes(request)))
+        return _answer({}, is_ready=before.is_ready and not state.is_leaving)
+    lakes = _lakes(request)
+    return _answer(lakes, is_ready=_is_ready(lakes))
+
+
+class _Told(NamedTuple):
+    at_s: float
+    is_ready: bool
+
+
+def _lakes(request: Request) -> dict[str, str]:
+    """Name -> ok, or why it is not ready."""
+    state = request.app.state
+    return {
+        served.name: LEAVING if state.is_leaving else _state(served) for served in state.hub.lakes
+    }
+
+
+def _is_ready(lakes: dict[str, str]) -> bool:
+    return all(state == "ok" for state in lakes.values())
+
+
+def _answer(lakes: dict[str, str], *, is_ready: bool) -> JSONResponse:
+    return JSONResponse({"ready": is_ready, "lakes": lakes}, 200 if is_ready else 503)
 
 
 def _state(served: ServedLake) -> str:
