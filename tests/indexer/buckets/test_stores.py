@@ -380,3 +380,18 @@ def test_ctrl_c_is_heard_in_the_midst_of_a_large_file(
     assert list((Layout(copy).staging).glob("*")) == []
     with pytest.raises(LakeNotFound):
         read_manifest(Layout(copy))
+
+
+def test_a_lake_that_cannot_be_written_is_published(
+    desk: Desk, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from a disk that is mounted for reading: nothing is noted in it, and it goes on."""
+    before = sorted(path.name for path in desk.lake.iterdir())
+    access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: Path(path) != desk.lake and access(path, mode)
+    )
+    assert publish_lake(desk.lake, url).rows == 6
+    assert publish_lake(desk.lake, url).sent_files == 0
+    assert {path.name for path in desk.lake.iterdir()} - set(before) <= {"readers"}
+    assert pull_lake(url, tmp_path / "copy.lake").rows == 6
