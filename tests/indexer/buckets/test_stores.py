@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from indexer.buckets import store
 from indexer.buckets.publishing import publish_lake
 from indexer.buckets.pulling import pull_lake
 from indexer.buckets.store import Bucket
+from indexer.disk.durable import replace_file
 from indexer.disk.layout import Layout
 from indexer.disk.manifest import read_manifest
 from indexer.disk.sealed import sealed
@@ -295,8 +297,6 @@ def test_the_store_s_clock_says_what_is_a_day_old(
     publish_lake(desk.lake, url)
     (desk.photos / "0.png").unlink()
     desk.sync()
-    import time
-
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 3 * 86_400)
     assert publish_lake(desk.lake, url, prune=True).removed_files == 0
@@ -349,8 +349,16 @@ def test_a_sync_while_it_is_published_sends_one_snapshot_whole(
     assert pull_lake(url, tmp_path / "copy.lake").rows == 7
 
 
-def test_one_lake_is_published_to_two_buckets_at_once(desk: Desk, url: str, tmp_path: Path) -> None:
-    """Both note what they sent, in one file."""
+def test_one_lake_is_published_to_four_buckets_at_once(
+    desk: Desk, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All note what they sent, in one file."""
+
+    def slowly(path: Path, data: bytes) -> None:
+        time.sleep(0.3)
+        replace_file(path, data)
+
+    monkeypatch.setattr("indexer.buckets.origins.replace_file", slowly)
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda number: publish_lake(desk.lake, f"{url}.{number}"), range(4)))
     origins = json.loads((desk.lake / "origins.json").read_bytes())["origins"]
