@@ -192,6 +192,7 @@ def _export(line: str, words: list[str]) -> None:
         knob.name for config in (ReadLimits, IndexConfig, ServeConfig) for knob in fields(config)
     }
     known = {f"LAKESIFT_{name.upper()}" for name in {*knobs, "cache", "state"}}
+    known.add("OTEL_EXPORTER_OTLP_ENDPOINT")  # OpenTelemetry's own
     assert words[1].partition("=")[0] in known, line
 
 

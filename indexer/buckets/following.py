@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from indexer.buckets.pulling import PullReport, pull_lake
+from indexer.buckets.store import Bucket
 from indexer.config import IndexConfig
 from indexer.errors import BadRequest, LakeError
 from indexer.report import Progress
@@ -18,6 +19,7 @@ from indexer.run.writing.compact import vacuum_lake
 INTERVAL_S = 30.0
 KEEP_S = 86_400.0  # old snapshots are kept for a day
 VACUUM_EVERY_S = 3_600.0
+COMPARE_EVERY_S = 600.0
 _LOOK_S = 0.2  # how soon a wish to stop is seen
 _MOST_INTERVALS = 10  # between two pulls while the bucket cannot be read
 
@@ -39,18 +41,29 @@ def follow(
 
     :param interval_s: seconds from the end of a pull to the next; up to ten times as long while
         pulls fail.
-    :param keep_s: at most once an hour, after a pull that brought something, snapshots are deleted
-        that were current longer ago, as `vacuum` does: their files take disk.
+    :param keep_s: once an hour snapshots are deleted that were current longer ago, as `vacuum`
+        does: their files take disk.
     :raises BadRequest: if interval_s is below 1, or url names no folder in a bucket.
     """
     if interval_s < 1:
         raise BadRequest("--interval", "it is at least one second")
     last: str | None = None
     is_first, wait_s, vacuumed = True, interval_s, float("-inf")
+    seen, pulled = None, float("-inf")
     while not should_stop():
         try:
-            report = pull_lake(url, lake, config=config, progress=progress, should_stop=should_stop)
+            # One listing tells that nothing was put there; now and then all is compared, for what
+            # was lost or changed here.
+            there = Bucket.open(url).names()
+            if there == seen and time.monotonic() < pulled + COMPARE_EVERY_S:
+                report = None
+            else:
+                report = pull_lake(
+                    url, lake, config=config, progress=progress, should_stop=should_stop
+                )
+                seen, pulled = (None if report.interrupted else there), time.monotonic()
         except LakeError as error:
+            seen = None
             if is_first:
                 raise
             wait_s = min(2 * wait_s, _MOST_INTERVALS * interval_s)
@@ -59,10 +72,10 @@ def follow(
             last = str(error)
         else:
             wait_s = interval_s
-            if is_first or last is not None or report.fetched_files:
+            if report is not None and (is_first or last is not None or report.fetched_files):
                 yield report
             last = None
-            if report.fetched_files and time.monotonic() > vacuumed + VACUUM_EVERY_S:
+            if time.monotonic() > vacuumed + VACUUM_EVERY_S:
                 vacuumed = time.monotonic()
                 with suppress(LakeError):  # the next pull tries again
                     vacuum_lake(lake, keep_s=keep_s)

@@ -7,18 +7,22 @@ place; a bucket that still is has nothing of anybody else's.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from indexer.disk.durable import replace_file
 from indexer.disk.entries import read_file
 from indexer.disk.layout import Layout
+from indexer.disk.locks import held
 from indexer.disk.sealed import CHECKSUM, break_seal, sealed
 from indexer.errors import LakeDamaged
 from indexer.fields import Fields
 
 FORMAT = 1
+_LOCK_WAIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +47,28 @@ def read_origins(layout: Layout) -> dict[str, Origin]:
 
 
 def note_origin(layout: Layout, url: str, origin: Origin) -> None:
-    origins = {**read_origins(layout), url: origin}
-    body: dict[str, Any] = {
-        "format": FORMAT,
-        "origins": {
-            url: {"checksum": each.checksum, "said": dict(each.said)}
-            for url, each in origins.items()
-        },
-    }
-    replace_file(layout.origins, json.dumps(sealed(body), indent=1).encode())
+    """Remember it, beside those of other copies. In a lake that cannot be written nothing is noted:
+    the next one compares as if it were the first.
+
+    :raises LakeError: if another process holds them for long.
+    """
+    if read_origins(layout).get(url) == origin:
+        return
+    no_locking = f"{layout.root} lies on a file system without locks; move the lake to a local disk"
+    if not os.access(layout.root, os.W_OK):
+        return
+    # Two may publish one lake to two buckets at once.
+    with held(layout.origins_lock, no_locking, wait_s=_LOCK_WAIT_S):
+        origins = {**read_origins(layout), url: origin}
+        body: dict[str, Any] = {
+            "format": FORMAT,
+            "origins": {
+                url: {"checksum": each.checksum, "said": dict(each.said)}
+                for url, each in origins.items()
+            },
+        }
+        with suppress(OSError):
+            replace_file(layout.origins, json.dumps(sealed(body), indent=1).encode())
 
 
 def checksum_of_snapshot(data: bytes, path: str) -> str:

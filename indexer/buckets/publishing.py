@@ -8,15 +8,16 @@ what it was: of two who publish at once the second is refused, and has overwritt
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from indexer.buckets.deleted import deleted_here
 from indexer.buckets.origins import Origin, checksum_of_snapshot, note_origin, read_origins
 from indexer.buckets.said import (
+    SMALL_BYTES,
     Compared,
     Rule,
     compare,
@@ -24,6 +25,7 @@ from indexer.buckets.said import (
     mark_of,
     named,
     rule_of,
+    said_in,
     whole_lines,
 )
 from indexer.buckets.store import Bucket, Changed, Stored
@@ -36,7 +38,8 @@ from indexer.errors import BucketError, CopiesDiverged, LakeDamaged, LakeError
 from indexer.report import Progress, Silent
 from indexer.run.writing.compact import snapshots_named_by_filters
 
-AT_ONCE = 8  # files on their way
+AT_ONCE = 4  # files on their way, each in parts
+DELETED = "filters/.deleted/"
 PRUNE_AFTER_S = 24 * 3600.0  # files that no snapshot names may be another's, on their way
 _ID = "[0-9A-HJKMNP-TV-Z]{26}"
 # By their whole names: a bucket may hold other things in folders called so, which are not ours.
@@ -87,9 +90,12 @@ def publish_lake(
     check_lake(layout, everything=True)
     bucket = Bucket.open(url)
     with closing(Reading(layout)) as reading:
-        manifest, problems = read_manifest(layout)
+        _, problems = read_manifest(layout)
         if problems:
             raise LakeDamaged(str(layout.manifest), problems[0])
+        # Read once: a sync beside us may replace it at any time.
+        data = read_file(layout.manifest)
+        manifest = Manifest.from_json(data, str(layout.manifest))
         kept = snapshots_named_by_filters(layout)
         if kept is None:
             raise LakeError(
@@ -98,7 +104,7 @@ def publish_lake(
         kept = {number for number in kept if layout.snapshot(number).exists()}
         reading.hold([manifest.snapshot, *kept])
         publishing = _Publishing(layout, bucket, progress or Silent(), should_stop)
-        report = publishing.run(manifest, sorted(kept - {manifest.snapshot}))
+        report = publishing.run(manifest, data, sorted(kept - {manifest.snapshot}))
         if prune and not report.interrupted:
             report.removed_files = publishing.prune()
     return report
@@ -111,7 +117,12 @@ def check_not_foreign(bucket: Bucket, stored: Mapping[str, Stored]) -> None:
     :raises BucketError: if it has.
     """
     ours = (_OURS.fullmatch, OF_PARTS.fullmatch, rule_of)
-    foreign = [name for name in stored if not any(is_ours(name) for is_ours in ours)]
+    foreign = [
+        name
+        for name, each in stored.items()
+        # Consoles of stores make an empty object for an empty folder.
+        if each.length and not any(is_ours(name) for is_ours in ours)
+    ]
     if foreign:
         raise BucketError(
             bucket.url,
@@ -128,19 +139,24 @@ class _Publishing:
         self._needed: dict[str, FileCheck] = {}
         self._snapshots: set[str] = set()
 
-    def run(self, manifest: Manifest, kept: list[int]) -> PublishReport:
-        """:param kept: numbers of older snapshots that filters name."""
+    def run(self, manifest: Manifest, data: bytes, kept: list[int]) -> PublishReport:
+        """
+        :param data: what the manifest was read from.
+        :param kept: numbers of older snapshots that filters name.
+        """
         layout, bucket = self._layout, self._bucket
         report = PublishReport(str(layout.root), bucket.url, manifest.snapshot, manifest.live_rows)
         self._progress.stage("comparing", None)
         stored = bucket.names()
         there = bucket.read("manifest.json")
-        data = read_file(layout.manifest)
         origin = read_origins(layout).get(bucket.url)
         if there is None:
             check_not_foreign(bucket, stored)
         self._check_ours(there, data, origin)
-        compared = compare(layout, bucket, stored, {} if origin is None else origin.said)
+        here = said_in(layout)
+        deleted = deleted_here(here, bucket, stored)
+        said_there = {name: each for name, each in stored.items() if name not in deleted}
+        compared = compare(here, bucket, said_there, {} if origin is None else origin.said)
         self._check_said(compared)
         older = {number: read_file(layout.snapshot(number)) for number in kept}
         for each in (manifest, *(Manifest.from_json(d, str(n)) for n, d in older.items())):
@@ -152,25 +168,50 @@ class _Publishing:
         }
         is_same = there is not None and there[0] == data
         said_new = [*compared.only_here, *compared.further_here, *compared.made]
-        if to_send or not is_same or said_new:
+        is_changed = bool(to_send or not is_same or said_new)
+        if is_changed:
             bucket.check_conditions()
+            to_send.update(self._soon_removed(stored, there))
         report.kept_files = len(self._needed) - len(to_send)
         if not self._send(to_send, report):
             report.interrupted = True
             return report
         if not is_same:
             self._swap("manifest.json", data, None if there is None else there[1])
-        for number, document in {**older, manifest.snapshot: data}.items():
+        self._put_snapshots({**older, manifest.snapshot: data}, stored)
+        self._say([name for name in said_new if name.startswith(DELETED)], compared)
+        bucket.remove(sorted(deleted))
+        self._say([name for name in said_new if not name.startswith(DELETED)], compared)
+        report.removed_files += len(deleted)
+        report.sent_files += len(said_new)
+        checksum = checksum_of_snapshot(data, str(layout.manifest))
+        note_origin(layout, bucket.url, Origin(checksum, compared.common))
+        return report
+
+    def _soon_removed(
+        self, stored: Mapping[str, Stored], there: tuple[bytes, Stored] | None
+    ) -> dict[str, FileCheck]:
+        """Files that are there, that the snapshot there does not name, and that lie there so long
+        that another's `--prune` may be about to remove them: they are sent again.
+        """
+        named = (
+            set() if there is None else set(Manifest.from_json(there[0], "manifest.json").checks)
+        )
+        rest = {name: check for name, check in self._needed.items() if name not in named}
+        rest = {name: check for name, check in rest.items() if name in stored}
+        if not rest:
+            return {}
+        before = self._bucket.now_s() - PRUNE_AFTER_S / 2
+        return {name: check for name, check in rest.items() if stored[name].modified_s < before}
+
+    def _put_snapshots(self, documents: Mapping[int, bytes], stored: Mapping[str, Stored]) -> None:
+        """After the manifest: whoever lost the race for that one writes none of these."""
+        for number, document in documents.items():
             name = f"manifests/{number:06d}.json"
             self._snapshots.add(name)
-            if not is_same or name not in stored:
-                bucket.put(name, document)
-        said = self._say(said_new, compared.versions)
-        report.sent_files += len(said_new)
-        note_origin(
-            layout, bucket.url, Origin(checksum_of_snapshot(data, str(layout.manifest)), said)
-        )
-        return report
+            found = self._bucket.read(name) if name in stored else None
+            if found is None or found[0] != document:
+                self._bucket.put(name, document)
 
     def _check_ours(
         self, there: tuple[bytes, Stored] | None, data: bytes, origin: Origin | None
@@ -241,30 +282,27 @@ class _Publishing:
                 "which compares anew",
             ) from None
 
-    def _say(self, names: Sequence[str], versions: Mapping[str, Stored]) -> dict[str, str]:
-        """
-        :param versions: of those that are there.
-        :returns: name -> mark, of what is replaced as a whole.
-        """
+    def _say(self, names: Sequence[str], compared: Compared) -> None:
         for name in in_order(names):
-            data, rule = read_file(self._layout.root / name), rule_of(name)
+            path, rule = self._layout.root / name, rule_of(name)
+            is_once = rule in (Rule.ONCE, Rule.MADE)
+            if is_once and path.stat().st_size > SMALL_BYTES:
+                self._bucket.send(name, path)
+                continue
+            data = read_file(path)
             if rule is Rule.LOG:
                 data = whole_lines(data)
             if rule is Rule.MADE:
                 self._bucket.put(name, data)
             else:
-                self._swap(name, data, versions.get(name))
-        marks = {}
-        for name in ("searches/searches.json",):
-            path = self._layout.root / name
-            if path.exists():
-                marks[name] = mark_of(read_file(path))
-        return marks
+                self._swap(name, data, compared.versions.get(name))
+            if rule is Rule.REPLACED:
+                compared.common[name] = mark_of(data)
 
     def prune(self) -> int:
         """:returns: how many objects were removed."""
         needed = {*self._needed, *self._snapshots}
-        before = time.time() - PRUNE_AFTER_S
+        before = self._bucket.now_s() - PRUNE_AFTER_S
         old = [
             name
             for name, each in self._bucket.names().items()

@@ -7,16 +7,28 @@ overwritten: such a lake is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ulid import ULID
 
+from indexer.buckets.deleted import as_moved, deleted_here, deleted_there, move
 from indexer.buckets.origins import Origin, checksum_of_snapshot, note_origin, read_origins
-from indexer.buckets.said import Compared, Rule, compare, in_order, mark_of, named, rule_of
+from indexer.buckets.said import (
+    Compared,
+    Rule,
+    compare,
+    in_order,
+    mark_of,
+    named,
+    read_whole,
+    rule_of,
+    said_in,
+    whole_lines,
+)
 from indexer.buckets.store import Bucket, Stored
 from indexer.config import IndexConfig
 from indexer.disk.checks import FileCheck, find_damage
@@ -114,6 +126,7 @@ class _Pulling:
     ) -> None:
         self._layout, self._bucket, self._first_run = layout, bucket, first_run
         self._progress, self._should_stop = progress, should_stop
+        self._stored: Mapping[str, Stored] = {}
 
     def run(self) -> PullReport:
         layout, bucket = self._layout, self._bucket
@@ -127,18 +140,26 @@ class _Pulling:
         origin = read_origins(layout).get(bucket.url)
         report = PullReport(str(layout.root), bucket.url, theirs.snapshot, theirs.live_rows)
         report.is_ahead = self._is_ahead(theirs, data, origin)
-        compared = compare(layout, bucket, stored, {} if origin is None else origin.said)
+        here = said_in(layout)
+        moves = deleted_there(here, bucket, stored)
+        here = as_moved(here, moves)
+        deleted = deleted_here(here, bucket, stored)
+        self._stored = {name: each for name, each in stored.items() if name not in deleted}
+        remembered = {} if origin is None else origin.said
+        compared = compare(here, bucket, self._stored, remembered)
         self._check_said(compared)
         if not report.is_ahead:
             if not self._fetch_files(theirs.checks, report):
                 return report
             self._publish(theirs, data)
         fresh = [] if report.is_ahead else compared.made
-        said = self._take_said([*compared.only_there, *compared.further_there, *fresh], report)
-        self._fetch_older(stored, report)
-        if not report.interrupted and not report.is_ahead:
-            note_origin(layout, bucket.url, Origin(checksum_of_snapshot(data, bucket.url), said))
-        report.own = len(compared.only_here) + len(compared.further_here)
+        move(layout, moves, compared.ours, bucket.url)
+        self._take_said([*compared.only_there, *compared.further_there, *fresh], compared, report)
+        self._fetch_older(report)
+        if not report.interrupted:
+            checksum = checksum_of_snapshot(data, bucket.url)
+            note_origin(layout, bucket.url, Origin(checksum, compared.common))
+        report.own = len(compared.only_here) + len(compared.further_here) + len(deleted)
         return report
 
     def _is_ahead(self, theirs: Manifest, data: bytes, origin: Origin | None) -> bool:
@@ -199,23 +220,41 @@ class _Pulling:
         return True
 
     def _fetch_one(self, name: str, check: FileCheck) -> tuple[str, bool]:
+        def find(beside: Path) -> str | None:
+            return find_damage(beside, check, deep=True)
+
         if self._should_stop():
             return name, False
+        with self._fetched(name, check.length, find) as beside:
+            if beside is None:
+                return name, False
+            self._put_in_place(beside, self._layout.root / name)
+            self._first_run.keep()
+        return name, True
+
+    @contextmanager
+    def _fetched(
+        self, name: str, length: int, find: Callable[[Path], str | None]
+    ) -> Iterator[Path | None]:
+        """An object on its way to its place; None: it was stopped.
+
+        :param find: what is wrong with it.
+        """
         beside = self._layout.staging / f"{ULID()}"
         try:
-            self._bucket.fetch(name, beside)
-            if damage := find_damage(beside, check, deep=True):
+            is_whole = self._bucket.fetch(
+                name, beside, length=length, should_stop=self._should_stop
+            )
+            if is_whole and (damage := find(beside)):
                 raise BucketError(
                     self._bucket.url,
                     f"{name} is damaged there: {damage}; remove it there, and publish the lake from where it is whole",
                 )
-            self._put_in_place(beside, self._layout.root / name)
-            self._first_run.keep()
+            yield beside if is_whole else None
         except FileNotFoundError:
             raise _Replaced(name) from None
         finally:
             beside.unlink(missing_ok=True)
-        return name, True
 
     def _put_in_place(self, beside: Path, path: Path) -> None:
         fsync_file(beside)
@@ -233,51 +272,104 @@ class _Pulling:
         fsync_folder(layout.manifests)
         replace_file(layout.manifest, data)
 
-    def _fetch_older(self, stored: Mapping[str, Stored], report: PullReport) -> None:
+    def _fetch_older(self, report: PullReport) -> None:
         """Older snapshots that filters name, as far as the bucket has them."""
         layout = self._layout
         for number in sorted(snapshots_named_by_filters(layout) or ()):
             path = layout.snapshot(number)
             name = f"manifests/{path.name}"
-            if path.exists() or name not in stored or report.interrupted:
+            # What a filter names may be no file's name at all: the bucket's names come first.
+            if name not in self._stored or path.exists() or report.interrupted:
                 continue
             found = self._bucket.read(name)
             if found is None:
                 continue
             older = Manifest.from_json(found[0], f"{self._bucket.url}/{name}")
-            if self._fetch_files(older.checks, report):
+            if older.snapshot == number and self._fetch_files(older.checks, report):
                 write_file(path, found[0])
                 fsync_folder(layout.manifests)
 
     # -- what people said
 
-    def _take_said(self, names: Sequence[str], report: PullReport) -> dict[str, str]:
-        """:returns: name -> mark, of what is replaced as a whole."""
+    def _take_said(self, names: Sequence[str], compared: Compared, report: PullReport) -> None:
         for name in in_order(names):
-            found = self._bucket.read(name)
-            if found is not None:
-                self._take_one(name, found[0])
-                report.fetched_files += 1
-                report.fetched_bytes += len(found[0])
-        searches = self._layout.root / "searches" / "searches.json"
-        return {"searches/searches.json": mark_of(read_file(searches))} if searches.exists() else {}
+            if report.interrupted or self._should_stop():
+                report.interrupted = True
+                return
+            is_once = rule_of(name) in (Rule.ONCE, Rule.MADE)
+            length = (self._take_file if is_once else self._take_text)(name, compared)
+            if length is None:
+                report.interrupted = True
+                return
+            report.fetched_files += 1
+            report.fetched_bytes += length
 
-    def _take_one(self, name: str, data: bytes) -> None:
+    def _take_file(self, name: str, compared: Compared) -> int | None:
+        """What is written once, or made from the rows; of any size.
+
+        :returns: bytes; None: it was stopped.
+        """
+        path, length = self._layout.root / name, self._stored[name].length
+
+        def find(beside: Path) -> str | None:
+            got = beside.stat().st_size
+            return None if got == length else f"it has {got:,} bytes where {length:,} are listed"
+
+        with self._fetched(name, length, find) as beside:
+            if beside is None:
+                return None
+            with self._changing(name):
+                if rule_of(name) is Rule.ONCE and path.exists():
+                    if read_file(path) != read_file(beside):
+                        raise self._changed_meanwhile(name)
+                    return 0
+                fsync_file(beside)
+                beside.replace(path)
+                fsync_folder(path.parent)
+        return length
+
+    def _take_text(self, name: str, compared: Compared) -> int:
+        """Lines that are added to, or what is replaced as a whole.
+
+        :returns: bytes.
+        """
+        path = self._layout.root / name
+        found = read_whole(self._bucket, name, self._stored[name])
+        if found is None:
+            return 0
+        data = found[0]
+        with self._changing(name):
+            # Somebody may have answered since it was compared.
+            ours = read_file(path) if path.exists() else None
+            if rule_of(name) is Rule.LOG:
+                is_as_compared = ours is None or data.startswith(whole_lines(ours))
+            else:
+                is_as_compared = (None if ours is None else mark_of(ours)) == compared.ours.get(
+                    name
+                )
+            if not is_as_compared:
+                raise self._changed_meanwhile(name)
+            replace_file(path, data)
+        if rule_of(name) is Rule.REPLACED:
+            compared.common[name] = mark_of(data)
+        return len(data)
+
+    def _changed_meanwhile(self, name: str) -> BucketError:
+        return BucketError(
+            self._bucket.url, f"{name} was changed here while it was pulled, and stays: pull again"
+        )
+
+    @contextmanager
+    def _changing(self, name: str) -> Iterator[None]:
+        """Nobody else writes it; its folder is there."""
         path = self._layout.root / name
         for folder in reversed(path.relative_to(self._layout.root).parents):
             make_folder(self._layout.root / folder)
-        with ExitStack() as locks:
-            lock = path.parent / _LOCKS[name.partition("/")[0]]
-            if rule_of(name) is not Rule.ONCE:
-                no_locking = (
-                    f"{path.parent} lies on a file system without locks; pull onto a local disk"
-                )
-                locks.enter_context(held(lock, no_locking, wait_s=_LOCK_WAIT_S))
-            is_grown = rule_of(name) is Rule.LOG and path.exists()
-            # Somebody may have answered since it was compared.
-            if is_grown and not data.startswith(read_file(path)):
-                raise BucketError(
-                    self._bucket.url,
-                    f"{name} was added to here while it was pulled; pull again",
-                )
-            replace_file(path, data)
+        folder, lock = path.parent, _LOCKS[name.partition("/")[0]]
+        if folder.name in ("audits", "ledger"):
+            folder = folder.parent
+        if lock == "labels.lock" and rule_of(name) is Rule.ONCE:
+            lock = "filter.lock"  # of its versions and audits
+        no_locking = f"{path.parent} lies on a file system without locks; pull onto a local disk"
+        with held(folder / lock, no_locking, wait_s=_LOCK_WAIT_S):
+            yield

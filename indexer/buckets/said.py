@@ -17,8 +17,9 @@ from pathlib import Path
 from indexer.buckets.store import Bucket, Stored
 from indexer.disk.entries import read_file
 from indexer.disk.layout import Layout
+from indexer.errors import BucketError
 
-_SMALL_BYTES = 1 << 20  # of files that are compared byte by byte: versions, designs of audits
+SMALL_BYTES = 1 << 20  # of files that are compared byte by byte: versions, designs of audits
 
 
 class Rule(Enum):
@@ -30,7 +31,9 @@ class Rule(Enum):
     MADE = "made from the rows, and can be made anew"
 
 
-_FILTER = r"filters/(?:\.deleted/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
+_NAME = r"[a-z0-9][a-z0-9_.-]{0,63}"
+# The names that filters have, and no others: two that differ in capitals are one on some disks.
+_FILTER = rf"filters/(?:{_NAME}|\.deleted/{_NAME}-[0-9A-HJKMNP-TV-Z]{{26}})"
 _RULES = (
     (re.compile(rf"{_FILTER}/labels\.jsonl"), Rule.LOG),
     (re.compile(r"tags/log\.jsonl"), Rule.LOG),
@@ -88,44 +91,54 @@ class Compared:
     further_there: list[str] = field(default_factory=list)
     differ: list[str] = field(default_factory=list)  # and neither goes on from the other
     made: list[str] = field(default_factory=list)  # differ, and follow from the rows
-    versions: dict[str, Stored] = field(default_factory=dict)  # as they were read
+    versions: dict[str, Stored] = field(default_factory=dict)  # as they were read there
+    ours: dict[str, str] = field(default_factory=dict)  # name -> mark of what was read here
+    # name -> mark of what both have, of files that are replaced as a whole
+    common: dict[str, str] = field(default_factory=dict)
 
 
 def compare(
-    layout: Layout, bucket: Bucket, stored: Mapping[str, Stored], remembered: Mapping[str, str]
+    here: Mapping[str, Path],
+    bucket: Bucket,
+    stored: Mapping[str, Stored],
+    remembered: Mapping[str, str],
 ) -> Compared:
     """
+    :param here: as `said_in` has them.
     :param stored: names of the bucket.
     :param remembered: name -> mark of what both had when they were last alike (`mark_of`), of files
         that are replaced as a whole.
     :raises BucketError: if one cannot be read.
     """
-    here, found = said_in(layout), Compared()
+    found = Compared(common=dict(remembered))
     there = {name for name in stored if rule_of(name) is not None}
     found.only_here = [name for name in here if name not in there]
     found.only_there = in_order(name for name in there if name not in here)
     for name in here:
         if name in there:
-            _compare_one(name, here[name], bucket, stored[name], remembered.get(name), found)
+            _compare_one(name, here[name], bucket, stored[name], found)
     return found
 
 
-def _compare_one(
-    name: str, path: Path, bucket: Bucket, there: Stored, mark: str | None, found: Compared
-) -> None:
+def _compare_one(name: str, path: Path, bucket: Bucket, there: Stored, found: Compared) -> None:
     rule, length = rule_of(name), path.stat().st_size
-    if rule is Rule.ONCE and (length != there.length or length > _SMALL_BYTES):
+    if rule is Rule.ONCE and (length != there.length or length > SMALL_BYTES):
         # Of large ones the length decides: what names them has their checks.
         if length != there.length:
             found.differ.append(name)
         return
-    theirs = bucket.read(name)
+    theirs = read_whole(bucket, name, there)
     if theirs is not None:
         found.versions[name] = theirs[1]
     ours = whole_lines(read_file(path)) if rule is Rule.LOG else read_file(path)
-    if theirs is None or theirs[0] == ours:
+    found.ours[name] = mark_of(ours)
+    if theirs is None:
         return
-    if rule is Rule.LOG and ours.startswith(theirs[0]):
+    mark = found.common.get(name)
+    if theirs[0] == ours:
+        if rule is Rule.REPLACED:
+            found.common[name] = mark_of(ours)
+    elif rule is Rule.LOG and ours.startswith(theirs[0]):
         found.further_here.append(name)
     elif rule is Rule.LOG and theirs[0].startswith(ours):
         found.further_there.append(name)
@@ -137,6 +150,20 @@ def _compare_one(
         found.further_there.append(name)
     else:
         found.differ.append(name)
+
+
+def read_whole(bucket: Bucket, name: str, listed: Stored) -> tuple[bytes, Stored] | None:
+    """What people said, all of it: half of a log reads like a shorter one.
+
+    :raises BucketError: if fewer bytes come than the store lists.
+    """
+    found = bucket.read(name)
+    if found is not None and len(found[0]) < listed.length:
+        raise BucketError(
+            bucket.url,
+            f"{name} came with {len(found[0]):,} bytes, and {listed.length:,} are listed; run the same command again",
+        )
+    return found
 
 
 def whole_lines(data: bytes) -> bytes:

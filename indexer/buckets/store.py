@@ -8,22 +8,19 @@ The conditions are HTTP's If-None-Match and If-Match on S3 and Azure, generation
 
 from __future__ import annotations
 
-import os
 import random
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from ulid import ULID
 
+from indexer.buckets.opening import opened, place_of, said_by_store
 from indexer.disk.entries import create_file, open_file, reason_of
-from indexer.errors import BadRequest, BucketError, NotWritten
-from indexer.sources.object_store import object_store_options
+from indexer.errors import BucketError, NotWritten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,12 +29,11 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 T = TypeVar("T")
-SCHEMES = ("s3", "gs", "az")
-_FORMS = "give s3://bucket/folder, gs://bucket/folder or az://container/folder"
 _NO_BUCKET = "there is no such bucket"
+MOST_READ_BYTES = 1 << 30  # of what is read into memory: manifests, labels of millions
 _RETRIED = "max_retries"  # in what the library says once it has asked again and again
-_REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in .*? - ")
 _READ_AT_ONCE = 8 << 20  # bytes
+_PARTS_AT_ONCE = 2  # of a file, 5 MiB each: on a slow line each must get through in QUIET_S
 _WAITS_S = (0.2, 0.5, 1.0, 2.0)  # before what broke off is read again
 
 
@@ -68,39 +64,8 @@ class Bucket:
         :raises BadRequest: if it is none.
         :raises BucketError: if the package that reads buckets is not installed.
         """
-        scheme, _, rest = url.partition("://")
-        bucket, _, folder = rest.partition("/")
-        if scheme not in SCHEMES or not bucket:
-            raise BadRequest("bucket", f"{url} is no folder in a bucket; {_FORMS}")
-        if not folder.strip("/"):
-            raise BadRequest(
-                "bucket",
-                f"{url} names a whole bucket; name a folder in it, as {url.rstrip('/')}/my.lake",
-            )
-        try:
-            from obstore.exceptions import BaseError
-            from obstore.store import from_url
-        except ImportError:
-            raise BucketError(
-                url,
-                "lakes in buckets need a package that is not installed: pip install 'lakesift[bucket]'",
-            ) from None
-        given = url.rstrip("/")
-        if scheme == "s3":
-            _check_endpoint(url)
-        config: Any = object_store_options(given) or {}
-        allow_http = config.pop("allow_http", "false") == "true"
-        provider = _profile() if scheme == "s3" and not _has_keys(config) else None
-        try:
-            store = from_url(
-                given,
-                config=config,
-                client_options={"allow_http": allow_http},
-                credential_provider=provider,
-            )
-            return cls(given, store)
-        except (BaseError, ValueError) as error:
-            raise BucketError(url, _first_line(error)) from None
+        place = place_of(url)
+        return cls(place.url, opened(place))
 
     def names(self, below: str = "") -> dict[str, Stored]:
         """Every object of the folder: its name there -> what the store says of it.
@@ -111,7 +76,9 @@ class Bucket:
 
         def listed() -> dict[str, Stored]:
             pages = obstore.list(self._store, below or None)
-            return {str(each["path"]): _stored(each) for page in pages for each in page}
+            found = {str(each["path"]): _stored(each) for page in pages for each in page}
+            found.pop("", None)  # what consoles of stores make for an empty folder
+            return found
 
         try:
             return self._again(below or "its names", listed)
@@ -119,34 +86,62 @@ class Bucket:
             raise BucketError(self.url, _NO_BUCKET) from None
 
     def read(self, name: str) -> tuple[bytes, Stored] | None:
-        """An object whole; None where there is none."""
+        """An object whole; None where there is none.
+
+        :raises BucketError: if it has more than `MOST_READ_BYTES`: whoever fills a bucket shall not
+            fill the memory.
+        """
         import obstore
 
         def got() -> tuple[bytes, Stored]:
             found = obstore.get(self._store, name)
-            return bytes(found.bytes()), _stored(found.meta)
+            data = bytearray()
+            for chunk in found.stream(min_chunk_size=_READ_AT_ONCE):
+                data += chunk
+                if len(data) > MOST_READ_BYTES:
+                    raise BucketError(
+                        self.url,
+                        f"{name} has more than the {MOST_READ_BYTES:,} bytes that such an object may have",
+                    )
+            return bytes(data), _stored(found.meta)
 
         try:
             return self._again(name, got)
         except FileNotFoundError:
             return None
 
-    def fetch(self, name: str, into: Path) -> None:
+    def fetch(
+        self,
+        name: str,
+        into: Path,
+        *,
+        length: int,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """An object's bytes into a new file, which is not fsynced.
 
+        :param length: bytes that it should have. No more is read than shows that it has more, so
+            that no store fills the disk.
+        :returns: False where it was stopped; what there is of the file is the caller's to remove.
         :raises FileNotFoundError: if there is no such object.
         :raises NotWritten: if the file cannot be written.
         """
         import obstore
 
-        def fetched() -> None:
+        def fetched() -> bool:
             chunks = obstore.get(self._store, name).stream(min_chunk_size=_READ_AT_ONCE)
-            file = _created(into)
-            with file:
+            got = 0
+            with _created(into) as file:
                 for chunk in chunks:
+                    if should_stop():
+                        return False
                     _write(file, chunk, into)
+                    got += len(chunk)
+                    if got > length:
+                        break
+            return True
 
-        self._again(name, fetched)
+        return self._again(name, fetched)
 
     def send(self, name: str, path: Path) -> None:
         """A file's bytes as an object, whole or not at all; what has its name is replaced."""
@@ -154,7 +149,7 @@ class Bucket:
 
         def sent() -> None:
             with open_file(path) as file:
-                obstore.put(self._store, name, file)
+                obstore.put(self._store, name, file, max_concurrency=_PARTS_AT_ONCE)
 
         self._again(name, sent)
 
@@ -198,26 +193,50 @@ class Bucket:
         :raises BucketError: if it does not.
         """
         name = f"staging/{ULID()}"
-        self.swap(name, b"first", None)
+        try:
+            self.swap(name, b"first", None)
+            found = self.read(name)
+            if found is None:
+                raise self._unfit("it does not find an object that was just put there")
+            self._refuses(name, None)
+            self.swap(name, b"second", found[1])
+            self._refuses(name, found[1])
+        except Changed:
+            raise self._unfit(
+                "it refuses what meets a condition, as where a proxy before it changes ETags"
+            ) from None
+        finally:
+            self._leave(name)
+
+    def now_s(self) -> float:
+        """Seconds since 1970, by the store's clock, by which it says when an object was put."""
+        name = f"staging/{ULID()}"
+        self.put(name, b"now")
         try:
             found = self.read(name)
-            self._refuses(name, None)
-            if found is not None:
-                self.swap(name, b"second", found[1])
-                self._refuses(name, found[1])
         finally:
+            self._leave(name)
+        if found is None:
+            raise self._unfit("it does not find an object that was just put there")
+        return found[1].modified_s
+
+    def _leave(self, name: str) -> None:
+        """Remove an object of our own; who may put and not delete leaves it to `--prune`."""
+        with suppress(BucketError):
             self.remove([name])
+
+    def _unfit(self, why: str) -> BucketError:
+        return BucketError(
+            self.url,
+            f"this store cannot keep two writers apart: {why}; publish to one that keeps conditions (If-Match)",
+        )
 
     def _refuses(self, name: str, old: Stored | None) -> None:
         try:
             self.swap(name, b"third", old)
         except Changed:
             return
-        raise BucketError(
-            self.url,
-            "this store passes over conditions (If-Match), so two writers could overwrite one another; publish to "
-            "one that keeps them",
-        )
+        raise self._unfit("it passes over conditions")
 
     def _again(self, name: str, ask: Callable[[], T]) -> T:
         """What is asked, from its start again where an answer broke off in its middle: the library
@@ -259,59 +278,23 @@ class Bucket:
             raise
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise BucketError(
-                self.url, f"you may not read or write {name} there ({_first_line(error)})"
+                self.url, f"you may not read or write {name} there ({said_by_store(error)})"
             ) from None
         except (NotSupportedError, NotImplementedError):
-            raise BucketError(
-                self.url, "this store knows no puts on a condition, which keep two writers apart"
-            ) from None
+            raise self._unfit("it knows no puts on a condition") from None
         except BaseException as error:
             if type(error).__name__ == "PanicException":  # of the library's own code
-                raise BucketError(self.url, f"{name}: {_first_line(error)}") from None
+                raise BucketError(self.url, f"{name}: {said_by_store(error)}") from None
             if not isinstance(error, BaseError):
                 raise
-            no_bucket = _NO_BUCKET if "NoSuchBucket" in str(error) else None
-            raise BucketError(self.url, no_bucket or f"{name}: {_first_line(error)}") from None
-
-
-def _check_endpoint(url: str) -> None:
-    """:raises BucketError: if what this machine's settings say is none: the library would panic."""
-    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
-        said = os.environ.get(name)
-        if said is not None and not said.startswith(("http://", "https://")):
-            raise BucketError(
-                url, f"{name} is {said!r}, and no address: set it as http://HOST:PORT, or unset it"
-            )
-
-
-def _has_keys(config: Mapping[str, str]) -> bool:
-    names = ("aws_access_key_id", "aws_skip_signature")
-    return any(config.get(name) for name in names) or bool(os.environ.get("AWS_ACCESS_KEY_ID"))
-
-
-def _profile() -> Callable[[], Any] | None:
-    """Keys of `~/.aws` as its own tools find them, which the store's library does not read; None
-    where botocore, which s3fs brings, is not installed or finds none.
-    """
-    try:
-        from botocore.session import Session
-    except ImportError:
-        return None
-    found = Session().get_credentials()
-    if found is None:
-        return None
-
-    def keys() -> dict[str, Any]:
-        frozen = found.get_frozen_credentials()  # renews those that end
-        again = datetime.now(UTC) + timedelta(minutes=10)
-        return {
-            "access_key_id": frozen.access_key,
-            "secret_access_key": frozen.secret_key,
-            "token": frozen.token,
-            "expires_at": again,
-        }
-
-    return keys
+            text = str(error)
+            if "ETag required for conditional put" in text:
+                raise self._unfit("it says no ETags") from None
+            if "501 Not Implemented" in text and name.startswith("staging/"):
+                raise self._unfit("it knows no puts on a condition") from None
+            if "NoSuchBucket" in text:
+                raise BucketError(self.url, _NO_BUCKET) from None
+            raise BucketError(self.url, f"{name}: {said_by_store(error)}") from None
 
 
 def _created(path: Path) -> BinaryIO:
@@ -331,9 +314,3 @@ def _write(file: BinaryIO, data: Buffer, path: Path) -> None:
 def _stored(meta: Mapping[str, Any]) -> Stored:
     version = {key: str(meta[key]) for key in ("e_tag", "version") if meta.get(key)}
     return Stored(int(meta["size"]), meta["last_modified"].timestamp(), version)
-
-
-def _first_line(error: BaseException) -> str:
-    """Without the request, which names the server's own address and how long it took."""
-    line = str(error).partition("\n")[0]
-    return _REQUEST.sub("", line).partition(": <?xml")[0].strip().rstrip(".")

@@ -91,6 +91,10 @@ class Layout:
         return self.root / "origins.json"
 
     @property
+    def origins_lock(self) -> Path:
+        return self.root / "origins.lock"
+
+    @property
     def readers(self) -> Path:
         return self.root / "readers"
 
@@ -119,7 +123,7 @@ class Layout:
         folders += [self.tags, self.searches, self.alike, self.map, self.parts]
         files = [self.manifest, self.root / "manifest.json.new", self.writer_lock]
         files += [self.writer_note, self.root / "writer.json.new", self.root / "labels.jsonl"]
-        files += [self.origins, self.root / "origins.json.new"]
+        files += [self.origins, self.root / "origins.json.new", self.origins_lock]
         return [*folders, *files]
 
     def snapshot(self, number: int) -> Path:

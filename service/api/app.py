@@ -21,6 +21,7 @@ from indexer.engines.engine import Recalled
 from indexer.engines.opening import open_engine
 from indexer.trust import state_folder
 from service.api import errors
+from service.api.access_log import AccessLog
 from service.api.config import ServeConfig
 from service.api.door.guard import Guard
 from service.api.door.heads import Heads
@@ -58,6 +59,7 @@ from service.api.serving.recall_watch import RecallWatch
 from service.api.serving.shared_arrays import SharedArrays
 from service.api.serving.syncs import Syncs
 from service.api.signing import Signer, secret_of
+from service.api.traces import Traced, Traces
 from service.pictures.decoders import DecoderPool, decoders_of_one
 from service.pictures.fetches import Fetches
 from service.pictures.gone import hashes_gone
@@ -99,6 +101,7 @@ def create_app(
     config = config or ServeConfig.from_env()
     named = folders if isinstance(folders, Mapping) else name_lakes(folders)
     arrays = SharedArrays() if arrays is None else arrays
+    traces = Traces.to_collector() if config.traces else None
     metrics = Metrics(arrays.folder)
     models = Models(
         embedder,
@@ -140,6 +143,9 @@ def create_app(
     )
     state = app.state
     state.config, state.metrics, state.hub = config, metrics, hub
+    state.traces = traces
+    state.ready_told = None  # what `/readyz` said last to those without a key
+    state.is_leaving = False  # True: it was told to end, and answers what is under way
     state.keys = keys or KeyStore(state_folder())
     state.signer = Signer(secret_of(config.cursor_secret, state.keys.folder))
     state.syncs = Syncs(state.keys.folder, trust_model=config.trust_model)
@@ -192,6 +198,10 @@ def create_app(
         )
     app.add_middleware(Limits, config=config, arrays=arrays)
     app.add_middleware(Measured, metrics=metrics)
+    if config.access_log:
+        app.add_middleware(AccessLog)
+    if traces is not None:
+        app.add_middleware(Traced, traces=traces)
     return app
 
 
@@ -219,3 +229,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(app.state.mapped.close)
         await anyio.to_thread.run_sync(app.state.hub.close)
         await anyio.to_thread.run_sync(app.state.decoders.close)
+        if app.state.traces is not None:
+            await anyio.to_thread.run_sync(app.state.traces.close)

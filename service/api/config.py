@@ -66,9 +66,18 @@ class ServeConfig:
     # what next_cursor is signed with, the same on all machines that answer for one another; "": the
     # one in the state folder
     cursor_secret: str = field(default="", repr=False)
+    # "json": a line of JSON for each request, on stdout; "": none
+    access_log: str = ""
+    # after SIGTERM: `/readyz` says 503 for so long before no more requests are taken
+    drain_s: float = 0.0
+    traces: bool = False  # True: a span for each request goes to OTEL_EXPORTER_OTLP_ENDPOINT
 
     def __post_init__(self) -> None:
         """:raises BadRequest: if a value makes no sense."""
+        if self.access_log not in ("", "json"):
+            raise BadRequest(
+                "--access-log", f"{self.access_log!r} is no form of a log; json is the one there is"
+            )
         if not 0 <= self.recall <= 1:
             raise BadRequest(
                 "LAKESIFT_RECALL", f"{self.recall:g} is no share of the nearest; it is up to 1"

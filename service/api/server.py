@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import math
+import signal
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -76,7 +80,7 @@ def url_of(config: ServeConfig, sock: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """Answers until `should_exit` is set;
+    """Answers until `should_exit` is set, or until SIGTERM and `drain_s` are over;
     requests under way are answered first. Tells when it begins.
     """
 
@@ -108,6 +112,8 @@ class Server(uvicorn.Server):
                 ws="none",  # there are no web sockets here
             )
         )
+        self._app, self._drain_s = app, config.drain_s
+        self._drain_until = math.inf
         # the same one again adds nothing
         logging.getLogger("uvicorn.error").addFilter(_is_no_cut_request)
         self._tell = started
@@ -117,7 +123,27 @@ class Server(uvicorn.Server):
         if self.started:
             self._tell()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        is_first = not self.should_exit and not self._app.state.is_leaving
+        super().handle_exit(sig, frame)
+        if is_first and sig == signal.SIGTERM and self._drain_s:
+            self.should_exit = False
+            self.drain()
+
+    def drain(self) -> None:
+        """Go on answering for `drain_s`, and say meanwhile that others are to be asked: whoever
+        deals requests out hears of it before they are refused.
+        """
+        self._app.state.is_leaving = True
+        self._drain_until = time.monotonic() + self._drain_s
+        log.info("stopping in %g s; /readyz says 503 meanwhile", self._drain_s)
+
+    async def on_tick(self, counter: int) -> bool:
+        self.should_exit |= time.monotonic() >= self._drain_until
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.is_leaving = True
         if self.server_state.tasks:
             log.info(
                 "requests are under way; they have %d s to end (Ctrl-C again ends them now)",

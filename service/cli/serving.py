@@ -12,6 +12,7 @@ from indexer.sources.names import one_line
 from indexer.trust import state_folder
 from indexer.words import moment
 from service.cli.codes import DONE
+from service.cli.indexing import time_us
 from service.cli.lakes import lake_folder
 from service.cli.parts import Verbs, add_json, add_trust_model, add_verb, print_json
 
@@ -100,6 +101,25 @@ def add_serve(verbs: Verbs) -> None:
         help="processes that answer together, 1 to 64; each has a model of its own in memory, the lakes they share "
         "(default: 1)",
     )
+    parser.add_argument(
+        "--access-log",
+        metavar="FORM",
+        help="json: a line of JSON on stdout for each request, without what was searched for (default: none)",
+    )
+    parser.add_argument(
+        "--drain",
+        dest="drain_us",
+        type=time_us,
+        metavar="TIME",
+        help="at SIGTERM, say so at /readyz and go on answering for so long, as 10s, so that whoever deals out "
+        "requests asks others (default: end at once; what is under way has 5 s)",
+    )
+    parser.add_argument(
+        "--traces",
+        action="store_true",
+        default=None,
+        help="send a span for each request to OTEL_EXPORTER_OTLP_ENDPOINT, by OpenTelemetry (default: none)",
+    )
     add_trust_model(parser)
 
 
@@ -127,6 +147,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         "engine",
         "engine_candidates",
         "engine_outage",
+        "access_log",
+        "traces",
     )
     given = {name: getattr(arguments, name) for name in flags}
     changes: dict[str, Any] = {
@@ -134,6 +156,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         for name, value in given.items()
         if value is not None
     }
+    if arguments.drain_us is not None:
+        changes["drain_s"] = arguments.drain_us / 1e6
     config = replace(ServeConfig.from_env(), **changes)
     if config.workers == 1:  # each of several loads it itself
         # before anything is logged: libraries have much to say while they load

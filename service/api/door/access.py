@@ -56,6 +56,7 @@ NEEDS: Sequence[Need] = (
     Need("GET", "/page/*", None),
     Need("GET", "/favicon.ico", None),
     Need("GET", "/healthz", None),
+    Need("GET", "/readyz", None),  # without a key it names no lake
     Need("*", "/v1/session", None),  # where the page signs in; it checks the key itself
     Need("POST", "/v1/search", "read"),  # a search by POST changes nothing
     Need("POST", "/v1/search/upload", "read"),

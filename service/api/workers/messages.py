@@ -13,7 +13,8 @@ from typing import Any, Literal
 from indexer.errors import BadRequest, LakeError
 from service.api.config import ServeConfig
 
-END, END_NOW = b"end\n", b"now\n"  # to a worker, after its duty
+# to a worker, after its duty
+DRAIN, END, END_NOW = b"drain\n", b"end\n", b"now\n"
 
 
 @dataclass(frozen=True, slots=True)

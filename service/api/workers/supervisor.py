@@ -26,7 +26,7 @@ from service.api.config import ServeConfig
 from service.api.metrics import counted_in, forget
 from service.api.server import GRACE_S
 from service.api.serving.shared_arrays import SharedArrays
-from service.api.workers.messages import END, END_NOW, Duty, Lines, Report
+from service.api.workers.messages import DRAIN, END, END_NOW, Duty, Lines, Report
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +91,9 @@ class _Worker:
         self.refused: LakeError | None = None
         self.has_opened = False
 
-    def end(self) -> None:
+    def end(self, line: bytes = END) -> None:
         if self.has_opened:
-            self.tell(END)
+            self.tell(line)
         else:  # nobody is answered by it yet, and to load all libraries takes seconds
             self.process.terminate()
 
@@ -194,14 +194,15 @@ class _Supervisor:
             is_again = self._kill_at is not None
             if is_again and number == signal.SIGTERM:
                 continue
+            drain_s = self._config.drain_s if number == signal.SIGTERM else 0.0
             for worker in self._workers.values():
                 if is_again:
                     worker.tell(END_NOW)
                 else:
-                    worker.end()
+                    worker.end(DRAIN if drain_s else END)
             self._again_at.clear()
             if not is_again:
-                self._kill_at = time.monotonic() + KILL_AFTER_S
+                self._kill_at = time.monotonic() + drain_s + KILL_AFTER_S
 
     def _hear(self, worker: _Worker) -> None:
         try:

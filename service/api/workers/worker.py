@@ -28,7 +28,7 @@ from service.api.server import GRACE_S, Server
 from service.api.serving.hub import Hub
 from service.api.serving.shared_arrays import SharedArrays
 from service.api.workers.accepting import Acceptor
-from service.api.workers.messages import END_NOW, Duty, Report
+from service.api.workers.messages import DRAIN, END_NOW, Duty, Report
 
 ALONE_S = GRACE_S + 4.0  # from its supervisor's death to its own, at the latest
 LOOK_S = 0.05
@@ -46,6 +46,7 @@ class Channel:
         if not first:  # the supervisor is gone already
             raise SystemExit(1)
         self.duty = Duty.from_line(first)
+        self.is_draining = False
         self.is_ending = False
         self.is_ending_now = False
         self.is_orphaned = False
@@ -57,6 +58,9 @@ class Channel:
     def _listen(self) -> None:
         try:
             for line in self._lines:
+                if line == DRAIN:
+                    self.is_draining = True
+                    continue
                 self.is_ending = True
                 self.is_ending_now |= line == END_NOW
         except OSError:
@@ -103,6 +107,8 @@ class WorkerServer(Server):
 
     async def on_tick(self, counter: int) -> bool:
         self.should_exit |= self._channel.is_ending
+        if self._channel.is_draining and not self._app.state.is_leaving:
+            self.drain()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -24,23 +24,8 @@ from indexer.errors import BadRequest, BucketError, LakeDamaged, LakeLocked, Lak
 from service.lake import Lake
 from service.relevance import Filters
 from service.search.saved import SavedSearches
-from tests.indexer.sources.faulty import faulty
+from tests.indexer.sources.faulty import Faults, faulty
 from tests.lakes import Desk
-
-
-@pytest.fixture
-def url(bucket: tuple[str, Any]) -> str:
-    return f"s3://{bucket[0]}/lakes/my.lake"
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    """Six photos in a lake."""
-    desk = Desk(tmp_path / "here")
-    for number in range(6):
-        desk.add(f"{number}.png", (255, number * 20, 0))
-    desk.index()
-    return desk
 
 
 def names(bucket: tuple[str, Any]) -> set[str]:
@@ -187,9 +172,13 @@ def rows_count(lake: Path) -> int:
     return read_manifest(Layout(lake))[0].live_rows
 
 
-def test_what_was_fetched_is_not_fetched_again(desk: Desk, url: str, tmp_path: Path) -> None:
+def test_what_was_fetched_is_not_fetched_again(
+    desk: Desk, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped as the second of its files comes: it asks before a file, and as that comes."""
+    monkeypatch.setattr("indexer.buckets.pulling.AT_ONCE", 1)
     publish_lake(desk.lake, url)
-    copy, asked = tmp_path / "copy.lake", iter([False, True])
+    copy, asked = tmp_path / "copy.lake", iter([False, False, False, True])
     first = pull_lake(url, copy, should_stop=lambda: next(asked, True))
     assert first.interrupted
     with pytest.raises(LakeNotFound, match="was cut short"):
@@ -200,7 +189,7 @@ def test_what_was_fetched_is_not_fetched_again(desk: Desk, url: str, tmp_path: P
     desk.add("new.png", (0, 0, 255))
     desk.sync()
     publish_lake(desk.lake, url)
-    asked = iter([False, True])
+    asked = iter([False, False, False, True])
     assert pull_lake(url, copy, should_stop=lambda: next(asked, True)).interrupted
     whole(copy)
     there = set(desk.manifest.checks)
@@ -309,6 +298,59 @@ def test_a_lake_follows_its_copy_until_it_is_told_to_stop(
     assert list(passes) == []
     with pytest.raises(BadRequest, match="at least one second"):
         next(follow(url, copy, interval_s=0.5))
+
+
+def test_a_copy_that_was_taken_back_takes_back_those_that_follow_it(
+    desk: Desk, url: str, tmp_path: Path
+) -> None:
+    """As versions of objects let it be, after a mistake."""
+    publish_lake(desk.lake, url)
+    before = Bucket.open(url).read("manifest.json")
+    assert before is not None
+    desk.add("new.png", (0, 0, 255))
+    desk.sync()
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    assert pull_lake(url, copy).rows == 7
+    Bucket.open(url).put("manifest.json", before[0])
+    assert pull_lake(url, copy).rows == rows_count(copy) == 6
+    whole(copy)
+    publish_lake(desk.lake, url)  # and on again
+    assert pull_lake(url, copy).rows == rows_count(copy) == 7
+
+
+def test_while_nothing_new_is_there_a_follower_only_lists(
+    desk: Desk, url: str, tmp_path: Path, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And yet finds, a little later, what was lost here."""
+    now = 0.0
+    turns = 0
+
+    def sleep(_: float) -> None:
+        nonlocal now, turns
+        now, turns = now + 40.0, turns + 1
+
+    clock = SimpleNamespace(sleep=sleep, monotonic=lambda: now)
+    monkeypatch.setattr("indexer.buckets.following.time", clock)
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    passes = follow(url, copy, should_stop=lambda: turns > 10)
+    next(passes)
+    name = next(iter(desk.manifest.checks))
+    (copy / name).unlink()
+    faults.asked.clear()
+    assert list(passes) == []
+    assert turns == 11
+    assert [method for method, _ in faults.asked] == ["GET"] * 10  # a listing each
+    assert not any("manifest.json" in path for _, path in faults.asked)
+    turns, now = 0, 1_000_000.0
+    passes = follow(url, copy, should_stop=lambda: turns > 20)
+    next(passes)
+    (copy / name).unlink()
+    mended = next(passes)
+    assert isinstance(mended, PullReport) and mended.fetched_files == 1
+    assert 14 <= turns <= 16  # ten minutes later
+    whole(copy)
 
 
 def test_labels_travel_both_ways_and_are_never_merged_by_guess(

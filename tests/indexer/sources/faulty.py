@@ -6,7 +6,8 @@ import http.client
 import http.server
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 # (method, path with its query, range or "") -> one of KINDS, or None for the server's own answer
 Fault: TypeAlias = Callable[[str, str, str], str | None]
 KINDS = ("busy", "reset", "cut", "short")
+_XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _BUSY = (
     b'<?xml version="1.0"?><Error><Code>SlowDown</Code>'
     b"<Message>Please reduce your request rate.</Message></Error>"
@@ -28,6 +30,13 @@ class Faults:
     url: str
     fault: Fault = lambda method, path, part: None
     met: list[str] = field(default_factory=list)  # the faults so far
+    asked: list[tuple[str, str]] = field(default_factory=list)  # method and path of each request
+    # (method, path, headers) -> an answer of the store's own: status, its code, its message
+    answer: Callable[[str, str, Mapping[str, str]], tuple[int, str, str] | None] = (
+        lambda method, path, headers: None
+    )
+    etag: Callable[[str], str | None] = lambda etag: etag  # what a proxy makes of it
+    trickle_s: float = 0.0  # between the tenths of an answer
 
     def each_once(self, kind: str) -> None:
         """Every request fails the first time, and not when it is made again."""
@@ -63,6 +72,14 @@ def faulty(server: str) -> Iterator[Faults]:
         def answer(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length)
+            faults.asked.append((self.command, self.path))
+            if own := faults.answer(self.command, self.path, dict(self.headers)):
+                status, code, message = own
+                data = (
+                    f"{_XML}<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+                )
+                self._send(status, [("Content-Type", "application/xml")], data, len(data))
+                return
             kind = faults.fault(self.command, self.path, self.headers.get("Range") or "")
             if kind:
                 faults.met.append(kind)
@@ -104,11 +121,17 @@ def faulty(server: str) -> Iterator[Faults]:
         ) -> None:
             self.send_response(status)
             for name, value in headers:
-                self.send_header(name, value)
+                told = faults.etag(value) if name.lower() == "etag" else value
+                if told is not None:
+                    self.send_header(name, told)
             self.send_header("Content-Length", str(length))
             self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(data)
+            if self.command == "HEAD":
+                return
+            size = len(data) // 10 + 1 if faults.trickle_s else len(data) + 1
+            for start in range(0, len(data), size):
+                self.wfile.write(data[start : start + size])
+                time.sleep(faults.trickle_s)
 
         def _hang_up(self) -> None:
             self.wfile.flush()

@@ -153,6 +153,9 @@ def test_the_table_of_limits_says_what_is_so() -> None:
         "engine_candidates",
         "engine_outage",
         "cursor_secret",
+        "access_log",
+        "drain_s",
+        "traces",
     }
     assert set(said) == knobs - others
 

@@ -49,6 +49,44 @@ def test_ready_means_that_an_embed_just_succeeded(desk: Desk, tmp_path: Path) ->
         assert client.get("/readyz").status_code == 200
 
 
+def test_who_has_no_key_is_told_whether_it_is_ready_and_no_names(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """Probes have no key, and strangers shall not keep the model busy."""
+    asked = 0
+
+    class Counting(Ailing):
+        def embed_texts(self, texts: Sequence[str]) -> Vectors:
+            nonlocal asked
+            asked += 1
+            return super().embed_texts(texts)
+
+    keys = KeyStore(tmp_path / "state")
+    _, secret = keys.add("me", "read")
+    config = ServeConfig(require_key=True)
+    model = Counting()
+    app = create_app({"my": desk.lake}, config, embedder=model, keys=keys)
+    with TestClient(app, base_url=HOST) as client:
+        first = client.get("/readyz")
+        assert (first.status_code, first.json()) == (200, {"ready": True, "lakes": {}})
+        before = asked
+        for _ in range(5):
+            assert client.get("/readyz").status_code == 200
+        assert asked == before  # within a second
+        mine = client.get("/readyz", headers={"X-API-Key": secret})
+        assert (mine.status_code, mine.json()["lakes"]) == (200, {"my": "ok"})
+        assert client.get("/readyz", headers={"X-API-Key": "lks_wrong"}).status_code == 401
+        model.broken = True
+        time.sleep(1.1)
+        broken = client.get("/readyz")
+        assert (broken.status_code, broken.json()) == (503, {"ready": False, "lakes": {}})
+        app.state.is_leaving = True
+        stopping = client.get("/readyz", headers={"X-API-Key": secret})
+        assert stopping.status_code == 503
+        sentence = "the service is stopping; ask another one"
+        assert stopping.json()["lakes"] == {"my": sentence}
+
+
 def test_it_is_told_alive_while_every_request_waits(desk: Desk, tmp_path: Path) -> None:
     class Waiting(ColourEmbedder):
         go_on = threading.Event()

@@ -88,6 +88,46 @@ def test_it_serves_until_it_is_told_to_stop(
     assert list((lake / "readers").glob("*.lock")) == []
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_at_sigterm_it_says_so_and_answers_until_nobody_asks_it(
+    environment: dict[str, str], lake: Path, workers: str
+) -> None:
+    arguments = ("--port", "0", "--drain", "4s", "--workers", workers)
+    with serving(environment, lake, *arguments) as (process, url):
+        stopping = {"ready": False, "lakes": {"my": "the service is stopping; ask another one"}}
+        assert httpx.get(f"{url}/readyz", timeout=60).json() != stopping
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        while (ready := httpx.get(f"{url}/readyz")).json() != stopping:
+            assert time.monotonic() < began + 3
+        assert ready.status_code == 503
+        # callers that came on new connections meanwhile are answered as ever
+        answered = 0
+        while time.monotonic() < began + 3:
+            assert httpx.get(f"{url}/v1/lakes").status_code == 200
+            answered += 1
+        assert answered > 5 and httpx.get(f"{url}/healthz").json() == {"alive": True}
+        _, said = process.communicate(timeout=20)
+        assert 4 <= time.monotonic() - began < 4 + GRACE_S + 5
+        assert process.returncode == -signal.SIGTERM
+        assert "stopping in 4 s; /readyz says 503 meanwhile" in said
+        assert "Traceback" not in said and "is killed" not in said
+    assert list((lake / "readers").glob("*.lock")) == []
+
+
+def test_ctrl_c_drains_nothing_and_a_second_sigterm_ends_it(
+    environment: dict[str, str], lake: Path
+) -> None:
+    for signals in ((signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM)):
+        with serving(environment, lake, "--port", "0", "--drain", "60s") as (process, _):
+            began = time.monotonic()
+            for each in signals:
+                process.send_signal(each)
+                time.sleep(0.5)
+            process.communicate(timeout=30)
+            assert time.monotonic() - began < 20
+
+
 @contextmanager
 def unfinished(url: str) -> Iterator[None]:
     """Inside, a caller has begun to send an upload and sends no more."""

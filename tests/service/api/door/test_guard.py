@@ -261,7 +261,8 @@ def test_a_key_opens_by_either_header(locked: TestClient, keys: KeyStore, header
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/page/search/search.js", "/page/", "/healthz", "/favicon.ico", "/v1/session"]
+    "path",
+    ["/", "/page/search/search.js", "/page/", "/healthz", "/readyz", "/favicon.ico", "/v1/session"],
 )
 def test_the_page_and_its_sign_in_are_open(locked: TestClient, path: str) -> None:
     assert locked.get(path).status_code == 200
@@ -270,7 +271,7 @@ def test_the_page_and_its_sign_in_are_open(locked: TestClient, path: str) -> Non
 @pytest.mark.parametrize(
     "path",
     [
-        "/v1/lakes", "/v1/lakes/x/rows/1/image", "/docs", "/docs/start.js", "/openapi.json", "/metrics", "/readyz",
+        "/v1/lakes", "/v1/lakes/x/rows/1/image", "/docs", "/docs/start.js", "/openapi.json", "/metrics", "/readyz/",
         "/page", "/pages/x", "//", "/v1/session/", "/v1/session/x", "/v1/sessions", "/healthz/", "/nonsense",
         "/V1/session", "//page/x",
     ],
@@ -282,7 +283,7 @@ def test_everything_else_needs_a_key(locked: TestClient, path: str) -> None:
 
 
 def test_open_paths_are_open_for_reading_only(locked: TestClient) -> None:
-    for path in ("/", "/page/search/search.js", "/healthz", "/favicon.ico"):
+    for path in ("/", "/page/search/search.js", "/healthz", "/readyz", "/favicon.ico"):
         refused(locked.post(path), 401, "key_needed")
 
 
