@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import BadRequest
 from indexer.words import count, moment
 from service.cli.codes import DONE, FAILED, INTERRUPTED
+from service.cli.lakes import add_lake
 from service.cli.parts import Verbs, add_json, add_verb, print_json
 from service.cli.running import StopOnSignal
 
@@ -47,7 +47,7 @@ def add_engine(verbs: Verbs) -> None:
     ])  # fmt: skip
     drop.set_defaults(run=_drop)
     for each in (push, status, drop):
-        each.add_argument("lake", type=Path, metavar="LAKE", help="the lake's folder")
+        add_lake(each)
         each.add_argument(
             "engine",
             nargs="?",

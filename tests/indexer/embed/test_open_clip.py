@@ -583,7 +583,7 @@ def test_a_tower_that_is_not_known_stays_as_it_is(
     ],
 )
 def test_a_device_or_precision_that_is_not_there(
-    options: dict[str, str], sentence: str, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], sentence: str, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(BadRequest) as error:
