@@ -94,13 +94,18 @@ def main() -> int:
         from benchmarks.curator import main as curator
 
         return curator(sys.argv[2:])
+    if sys.argv[1:2] == ["scale"]:
+        from benchmarks.scale import main as scale
+
+        return scale(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
         epilog="Measured apart, each with --help: how well models find (python -m benchmarks quality), how fast "
         "filters learn (teaching), whether promises are kept (coverage), what a number of labels buys (budget), "
         "a filter on labelled photos (filtering), how often search says wrongly that nothing stands out (hints), "
-        "what still scenes look like (stillness), and a curator's job on the page, in clicks and seconds (curator)",
+        "what still scenes look like (stillness), a curator's job on the page, in clicks and seconds (curator), "
+        "and what a very large lake would take (scale)",
     )
     parser.add_argument(
         "names",

@@ -60,10 +60,11 @@ DOCS = sorted(path for path in (ROOT / "docs").glob("*.md") if path.stem not in 
 PAGES = [README, ROOT / "CONTRIBUTING.md", *DOCS]
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.M | re.S)
 LANGUAGES = {"bash", "python", "sql", "json", "text", "{eval-rst}"}
-# Commands that need what a reader lacks here: weights, a bucket, PyTorch, an evening. They are
-# parsed, and so are those that never end.
+# Commands that need what a reader lacks here: weights, a bucket, a cluster, PyTorch, an evening.
+# They are parsed, and so are those that never end.
 PARSED = re.compile(
-    r"s3://|postgresql://|open_clip:|open-clip\.lake|my\.model|--watch|^lakesift (serve|mcp|train|models|doctor)\b"
+    r"s3://|postgresql://|open_clip:|open-clip\.lake|my\.model|--watch|--runner ray"
+    r"|^lakesift (serve|mcp|train|models|doctor)\b"
 )
 # `apply` may refuse. Copies and exports tell what had to be left out, as a GIF for YOLO; `restore`
 # tells of a conflict, and `settle` of a row that has none.
@@ -110,6 +111,9 @@ class Reader:
             kinds[words[0]](line, words)
         elif "-m" in words and words[words.index("-m") + 1] == "pytest":
             assert all((ROOT / word).exists() for word in words if word.startswith("tests/")), line
+        elif "-m" in words and words[words.index("-m") + 1] == "benchmarks":
+            name = words[words.index("-m") + 2]
+            assert (ROOT / "benchmarks" / f"{name}.py").exists(), line
         else:
             pytest.fail(f"no test knows how to run: {line}")
 
@@ -191,7 +195,7 @@ def _export(line: str, words: list[str]) -> None:
     knobs = {
         knob.name for config in (ReadLimits, IndexConfig, ServeConfig) for knob in fields(config)
     }
-    known = {f"LAKESIFT_{name.upper()}" for name in {*knobs, "cache", "state"}}
+    known = {f"LAKESIFT_{name.upper()}" for name in {*knobs, "cache", "cores", "state"}}
     known.add("OTEL_EXPORTER_OTLP_ENDPOINT")  # OpenTelemetry's own
     assert words[1].partition("=")[0] in known, line
 

@@ -207,6 +207,8 @@ def test_the_page_s_command_runs(
     cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the model that ships, loaded on each worker by its name."""
+    page = (Path(__file__).parents[3] / "docs/ray.md").read_text()
+    assert "lakesift index photos --into new.lake --runner ray\n" in page
     from tests.lakes import Desk
 
     desk = Desk(tmp_path)
