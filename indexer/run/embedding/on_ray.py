@@ -13,8 +13,10 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import re
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +44,8 @@ CORES = 4  # of a worker, where the cluster has no GPUs
 LEAST_CHUNK = 64
 BATCHES = 4
 _CONNECT_S = 10.0
+MOST_RESTARTS = 20  # of one worker
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 AHEAD = 4  # chunks that are held, beside one for each worker and what it has next
 
 LoadEmbedder = Callable[[Manifest | None], Embedder]  # as `indexer.sync` has it
@@ -100,7 +104,7 @@ def connect(address: str | None, workers: int = 0) -> Cluster:
         where = address or os.environ.get("RAY_ADDRESS") or "this machine"
         raise LakeError(f"there is no Ray cluster at {where}: {_first_line(error)}") from error
     DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # told here, in a sentence
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cores, gpus = float(there.get("CPU", 1)), int(there.get("GPU", 0))
     count = workers or gpus or max(1, int(cores) // CORES)
@@ -205,18 +209,24 @@ class RayRunner:
             num_cpus=0,
             label_selector={"ray.io/node-id": ray.get_runtime_context().get_node_id()},
         )
-        done = chunks.map_batches(
-            _Worker,
-            fn_constructor_args=(work,),
-            batch_size=1,
-            batch_format="numpy",
-            compute=ActorPoolStrategy(
-                min_size=1, initial_size=cluster.workers, max_size=cluster.workers
-            ),
-            num_cpus=cluster.cores,
-            num_gpus=cluster.gpus or None,
-            runtime_env={"env_vars": _environment(work)},
-        )
+        with warnings.catch_warnings():
+            # There is no other way to say so before 2.64, where this one goes.
+            warnings.filterwarnings("ignore", message=".*ray_remote_args")
+            done = chunks.map_batches(
+                _Worker,
+                fn_constructor_args=(work,),
+                batch_size=1,
+                batch_format="numpy",
+                compute=ActorPoolStrategy(
+                    min_size=1, initial_size=cluster.workers, max_size=cluster.workers
+                ),
+                num_cpus=cluster.cores,
+                num_gpus=cluster.gpus or None,
+                runtime_env={"env_vars": _environment(work)},
+                # By itself Ray starts for ever what dies at each start, as for want of memory.
+                max_restarts=MOST_RESTARTS,
+                max_task_retries=MOST_RESTARTS,
+            )
         context = done.context
         context.execution_options.preserve_order = True
         # Else what is read waits until it makes a large block, while no more is read before it is
@@ -236,7 +246,10 @@ class RayRunner:
                     expected += 1
                     yield pickle.loads(data.as_py())
         except RayError as error:
-            raise LakeError(f"the Ray cluster failed: {_first_line(error)}") from error
+            raise LakeError(
+                f"a worker of the Ray cluster failed: {_last_line(error)}; all of its machines need this version of "
+                "lakesift, its model, and memory for it. What was committed stays: the same command goes on"
+            ) from error
 
 
 def _environment(work: _Work) -> dict[str, str]:
@@ -387,6 +400,12 @@ class _Worker:
             return [result for some in self._pipeline.run(tasks) for result in some], None
         except LakeError as error:
             return [], f"a worker on {os.uname().nodename}: {error}"
+
+
+def _last_line(error: BaseException) -> str:
+    """Where Ray tells of what happened elsewhere, that comes last."""
+    lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__
 
 
 def _first_line(error: BaseException) -> str:

@@ -36,6 +36,7 @@ def cluster() -> Iterator[Cluster]:
     ray = pytest.importorskip("ray")
     before = os.environ.get("RAY_USAGE_STATS_ENABLED")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.shutdown()  # of whoever was here before
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield connect(None, 2)
     ray.shutdown()
@@ -159,6 +160,42 @@ def test_a_model_that_fails_on_a_worker_is_told(
 ) -> None:
     with pytest.raises(LakeError, match="fails on every image, even on a plain grey one"):
         on_ray(cluster, tmp_path / "my.lake", photos, Breaks)
+
+
+class Missing:
+    """As where the package is not installed: it cannot be unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
+        return _missing, ()
+
+    def __call__(self) -> ColourEmbedder:
+        raise AssertionError("it is not there")
+
+
+def _missing() -> object:
+    raise ModuleNotFoundError("No module named 'lakesift'")
+
+
+def _exits() -> ColourEmbedder:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("it is dead")
+
+
+@pytest.mark.parametrize(
+    ("load", "reason"), [(Missing(), "No module named 'lakesift'"), (_exits, "died")]
+)
+def test_workers_that_never_start_end_the_run(
+    load: Callable[[], ColourEmbedder],
+    reason: str,
+    cluster: Cluster,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("indexer.run.embedding.on_ray.MOST_RESTARTS", 1)
+    with pytest.raises(LakeError, match=f"a worker of the Ray cluster failed: .*{reason}"):
+        on_ray(cluster, tmp_path / "my.lake", photos, load)
+    assert current(tmp_path / "my.lake").live_rows == 0
 
 
 def test_what_lists_the_tasks_may_fail(cluster: Cluster, photos: Path) -> None:
