@@ -33,6 +33,7 @@ THOROUGH = frozenset(
         "indexer/engines",
         "page",
         "search/engine",
+        "test_growing.py",
         "test_landmarks.py",
         "test_on_ray.py",
         "training",
