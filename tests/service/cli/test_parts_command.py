@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from indexer.parts.share import Share
 from service.cli.main import main
 from tests.fakes import ColourEmbedder
 from tests.lakes import RED, live_rows, png, write
@@ -22,11 +23,15 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three of one colour; the model is `ColourEmbedder`."""
+    """Three of one colour, of which each of two parts has one at least, wherever the folder lies;
+    the model is `ColourEmbedder`.
+    """
     monkeypatch.setattr("service.cli.committing.loader", lambda *_: lambda _: ColourEmbedder())
     monkeypatch.chdir(tmp_path)
-    for name in ("a.png", "b.png", "c.png"):
-        write(tmp_path / "photos" / name, png(RED))
+    paths = [tmp_path / "photos" / f"{number}.png" for number in range(100)]
+    shared = [[p for p in paths if Share(k, 2).holds(str(p))] for k in (1, 2)]
+    for path in (*shared[0][:1], *shared[1][:2]):
+        write(path, png(RED))
     write(tmp_path / "photos" / "broken.png", b"no image")
     return tmp_path / "photos"
 
@@ -202,4 +207,4 @@ def test_parts_at_once_in_processes_of_their_own(photos: Path) -> None:
     assert [process.returncode for process in running] == [0, 0, 0], ends
     assert main(["commit", "my.lake"]) == 0
     names = {Path(uri).name for uri in live_rows(Path("my.lake"))}
-    assert names == {"a.png", "b.png", "c.png"}
+    assert names == {path.name for path in photos.glob("[0-9]*.png")}

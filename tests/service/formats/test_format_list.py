@@ -125,6 +125,7 @@ def test_one_more_format_is_a_module_and_an_entry(tmp_path: Path) -> None:
         "writes": "uris from right to left",
         "reads": "uris from right to left",
         "downloads": True,
+        "copies": False,
     }
     assert found["docs"] == (
         "| `backwards` | uris from right to left; 2 to a file | nobody | uris from right to left |"
