@@ -33,7 +33,7 @@ LakeError
 ├── WhereTooSlow        a `where` expression was not answered in the time that a service gives it
 └── BadRequest          any other mistake of the caller: an argument out of range, an empty query
     ├── BadCursor       a page's cursor is not one, or not of this query
-    ├── CannotUndo      an act on tags is not the last one in force, or was taken back already
+    ├── CannotUndo      an act on tags or an answer is not the last, or was taken back
     └── FilterExists    a lake has a filter of this name already
 """
 
@@ -327,6 +327,6 @@ class BadCursor(BadRequest):
 
 
 class CannotUndo(BadRequest):
-    def __init__(self, act: int, reason: str) -> None:
-        super().__init__("act", reason)
-        self.act = act
+    def __init__(self, field: str, number: int, reason: str) -> None:
+        super().__init__(field, reason)
+        self.number = number

@@ -150,8 +150,17 @@ class LabelRequest(Strict):
 
 
 class UndoRequest(Strict):
-    """The last answer: of this row, by this person, or at all; or a person's of each of some."""
+    """These answers, or the last one: of this row, by this person, at all; or of each of some."""
 
+    seqs: list[Annotated[int, Field(ge=1, lt=2**53)]] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_LABELS,
+        fail_fast=True,
+        description="Exactly these answers, by the numbers that `/label` gave, or none: 409 if one was taken back, "
+        "or the same person answered its row since. Of two who say no name, neither takes back what the other said. "
+        "Without rows and act.",
+    )
     row_id: RowId | None = None
     row_ids: list[RowId] | None = Field(
         default=None,
@@ -166,7 +175,7 @@ class UndoRequest(Strict):
         description="True: all that was answered in one request with the last answer; without rows.",
     )
 
-    model_config = _with_examples({"labeller": "ann"}, {"row_id": 12})
+    model_config = _with_examples({"seqs": [7]}, {"labeller": "ann"}, {"row_id": 12})
 
 
 class ApplyRequest(Strict):

@@ -76,6 +76,9 @@ class LabelAnswer(AsJson):
     """What became of answers that were given one by one."""
 
     saved: int
+    seqs: Sequence[int] = field(
+        metadata=told("The numbers of those that were saved, in their order: `undo` takes them.")
+    )
     problems: Sequence[Problem] = field(metadata=told("Labels of no use; the others are saved."))
     passed_over: Sequence[int] = field(
         metadata=told(
@@ -122,10 +125,11 @@ class Undone(AsJson):
     row_id: int
     label: str
     labeller: str
+    seq: int = field(metadata=told("Its number; they count up."))
 
     @classmethod
     def of(cls, record: Record) -> Undone:
-        return cls(record.row_id, record.label, record.labeller)
+        return cls(record.row_id, record.label, record.labeller, record.seq)
 
 
 @dataclass(frozen=True, slots=True)

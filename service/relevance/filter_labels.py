@@ -80,8 +80,8 @@ class Labels:
             until it is taken back (`undo`), and says nothing of how far people agree.
         :raises BadRequest: if both are said.
         """
-        saved, problems, passed = self._labelling().save(labels, only_open=only_open, settle=settle)
-        return LabelAnswer(saved, problems, passed, self.progress())
+        seqs, problems, passed = self._labelling().save(labels, only_open=only_open, settle=settle)
+        return LabelAnswer(len(seqs), seqs, problems, passed, self.progress())
 
     def save_file(
         self,
@@ -149,6 +149,17 @@ class Labels:
         """Take back a labeller's last answer of each of these rows, all of them at once."""
         rows = tuple(Undone.of(record) for record in self.book.undo_all(row_ids, labeller))
         return UndoAnswer(rows[-1] if rows else None, rows, self.progress())
+
+    def undo_answers(self, seqs: Sequence[int], labeller: str | None = None) -> UndoAnswer:
+        """Take back exactly these answers, all or none: of two who say no name, neither takes back
+        what the other said.
+
+        :param seqs: their numbers, as `save` gave them.
+        :param labeller: whose they have to be; None: anybody's.
+        :raises CannotUndo: if one was taken back, or its row was answered again by the same person.
+        """
+        rows = tuple(Undone.of(record) for record in self.book.undo_answers(seqs, labeller))
+        return UndoAnswer(rows[-1], rows, self.progress())
 
     def undo_act(self, labeller: str | None = None) -> UndoAnswer:
         """Take back all that was answered at once with the last answer, of a labeller or at all."""

@@ -169,12 +169,15 @@ class TagBook:
             return
         meant = self._acts.get(wanted)
         if meant is None or meant.rows is None:
-            raise CannotUndo(wanted, f"there is no act {wanted} that gave or took a tag")
+            raise CannotUndo("act", wanted, f"there is no act {wanted} that gave or took a tag")
         if wanted in self._undone:
-            raise CannotUndo(wanted, f"act {wanted} was taken back already")
+            raise CannotUndo("act", wanted, f"act {wanted} was taken back already")
         if last is None or last.seq < wanted:
-            raise CannotUndo(wanted, f"act {wanted} is of {meant.by}, who alone takes it back")
+            raise CannotUndo(
+                "act", wanted, f"act {wanted} is of {meant.by}, who alone takes it back"
+            )
         raise CannotUndo(
+            "act",
             wanted,
             f"act {wanted} is not the last: {last.by} {'gave' if last.is_add else 'took'} the tag "
             f"{last.tag} since, in act {last.seq}; take that back first, or change the tag by a new act",

@@ -249,17 +249,30 @@ def label(request: Request, lake: LakeName, name: FilterName, body: LabelRequest
 @router.post(
     "/{name}/undo",
     response_model=UndoAnswer,
-    responses={**ERRORS, **SENT, **NAMED},
+    responses={
+        **ERRORS,
+        **SENT,
+        **NAMED,
+        409: {
+            "model": ErrorAnswer,
+            "description": "cannot_undo: an answer of these seqs is not the last of its row.",
+        },
+    },
     summary="Take back an answer",
 )
 def undo(request: Request, lake: LakeName, name: FilterName, body: UndoRequest) -> Response:
-    """The last one: of a row, by a labeller, or at all.
+    """Those of these seqs; or the last one: of a row, by a labeller, or at all.
     What that person said of the row before counts again.
     Where keys are asked for, only one's own are taken back: 403 if another labeller is said.
     """
     own = _labeller(request, {body.labeller})
     labels, labeller = filter_of(request, lake, name).labels, own or body.labeller
-    if body.act and (body.row_id is not None or body.row_ids is not None):
+    has_rows = body.row_id is not None or body.row_ids is not None
+    if body.seqs is not None:
+        if has_rows or body.act:
+            raise BadRequest("seqs", "they name the answers; leave row_id, row_ids and act out")
+        return in_json(labels.undo_answers(body.seqs, labeller))
+    if body.act and has_rows:
         raise BadRequest("act", "an act has rows of its own; leave row_id and row_ids out")
     if body.act:
         return in_json(labels.undo_act(labeller))

@@ -208,8 +208,8 @@ def _saved(chosen: Filter, arguments: argparse.Namespace) -> LabelFileAnswer | L
 
 def add_undo(actions: Verbs) -> None:
     parser = add_verb(actions, "undo", "take back the last answer", [
-        "lakesift filter undo my.lake hospital",
         "lakesift filter undo my.lake hospital --row 17 --labeller ann",
+        "lakesift filter undo my.lake hospital --answer 7",
     ])  # fmt: skip
     parser.set_defaults(act=_undo)
     lake_and_name(parser)
@@ -217,16 +217,28 @@ def add_undo(actions: Verbs) -> None:
         "--row", type=positive, metavar="ROW_ID", help="of this row (default: of any)"
     )
     parser.add_argument("--labeller", help="by this person (default: by anybody)")
+    parser.add_argument(
+        "--answer",
+        type=positive,
+        metavar="N",
+        help="only this one, by its number, as `undo` and HTTP tell it (default: whichever is the last)",
+    )
     add_json(parser)
 
 
 def _undo(filters: Filters, arguments: argparse.Namespace) -> int:
-    answer = filters.open(arguments.name).labels.undo(arguments.row, arguments.labeller)
+    labels = filters.open(arguments.name).labels
+    if arguments.answer is None:
+        answer = labels.undo(arguments.row, arguments.labeller)
+    elif arguments.row is None:
+        answer = labels.undo_answers([arguments.answer], arguments.labeller)
+    else:
+        raise BadRequest("--answer", "it names the answer; leave --row out")
     if arguments.json:
         print_json(answer.to_json())
     undone = answer.undone
     told = (
-        f"took back {undone.label} of row {undone.row_id}"
+        f"took back {undone.label} of row {undone.row_id} (answer {undone.seq}, by {undone.labeller})"
         if undone
         else "there is no answer to take back"
     )

@@ -303,6 +303,7 @@ declare namespace Answers {
   }
   interface LabelAnswer {
     saved: number;
+    seqs: number[];
     problems: Problem[];
     passed_over: number[];
     progress: Progress;
@@ -707,6 +708,7 @@ declare namespace Answers {
     row_id: number;
     label: string;
     labeller: string;
+    seq: number;
   }
   interface Usage {
     prompt_tokens?: number;

@@ -3,7 +3,9 @@
 import { thumbnailUrl } from "../common/api.js";
 import { button, byId, elementOf, make } from "../common/dom.js";
 import { message } from "../common/messages.js";
+import { UNNAMED } from "../common/own_answers.js";
 import { count, nameOf } from "../common/words.js";
+import { nothingToTakeBack } from "./filter_words.js";
 import * as filters from "./filters_api.js";
 
 /** @import { Failure, Row } from "../common/api.js" */
@@ -16,7 +18,7 @@ export class Candidates {
   #rows = [];
   /** @type {Set<number>} */
   #wrong = new Set(); // row_ids that are marked
-  /** @type {{rows: Row[], wrong: Set<number>, labeller: string}[]} */
+  /** @type {{rows: Row[], wrong: Set<number>, seqs: number[], labeller: string}[]} */
   #past = []; // batches answered here, the last one last, with the name that they were answered under
   #isBusy = false;
   #run = 0; // counts what was asked for: an answer that comes late is thrown away
@@ -168,7 +170,7 @@ export class Candidates {
       const said = rows.map(({ row_id: rowId }) => ({ row_id: rowId, label: wrong.has(rowId) ? "no" : "yes", labeller }));
       const saved = await filters.labelOpen(this.lake, this.name, said);
       const theirs = new Set(saved.passed_over);
-      this.#past.push({ rows: rows.filter(({ row_id: rowId }) => !theirs.has(rowId)), wrong, labeller });
+      this.#past.push({ rows: rows.filter(({ row_id: rowId }) => !theirs.has(rowId)), wrong, seqs: saved.seqs, labeller });
       this.tell.progress(saved.progress);
       const passed = theirs.size;
       const others = passed === 0 ? "" : passed === 1 ? "1 image was answered by somebody else meanwhile and keeps that answer." : `${count(passed)} images were answered by others meanwhile and keep those answers.`;
@@ -188,9 +190,10 @@ export class Candidates {
     this.#busy(true);
     this.tell.acts();
     try {
-      const { rows, progress } = await filters.undo(this.lake, this.name, this.tell.labeller());
-      this.tell.progress(progress);
-      if (!rows.length) this.tell.note("You have given no answer that could be taken back.");
+      const answer = await filters.undo(this.lake, this.name, this.tell.labeller());
+      if (answer) this.tell.progress(answer.progress);
+      const rows = answer?.rows ?? [];
+      if (!rows.length) this.tell.note(nothingToTakeBack(this.tell.labeller()));
       else this.tell.say(`Took back ${rows.length === 1 ? "1 answer" : `${count(rows.length)} answers`}.`);
       await this.fill();
       this.#focus(0);
@@ -209,8 +212,7 @@ export class Candidates {
     this.#busy(true);
     this.tell.acts();
     try {
-      const rowIds = last.rows.map(({ row_id: rowId }) => rowId);
-      const { rows, progress } = await filters.undoAll(this.lake, this.name, rowIds, last.labeller);
+      const { rows, progress } = await this.#takeBack(last);
       this.#past.pop();
       const taken = new Set(rows.map(({ row_id: rowId }) => rowId));
       this.#show(last.rows.filter(({ row_id: rowId }) => taken.has(rowId)), last.wrong);
@@ -219,8 +221,17 @@ export class Candidates {
       this.#busy(false);
       this.#focus(0);
     } catch (error) {
+      if (filters.isTaken(error)) this.#past.pop();
       this.#busy(false);
       this.tell.failed(error);
     }
+  }
+
+  /** @param {{rows: Row[], seqs: number[], labeller: string}} batch */
+  #takeBack({ rows, seqs, labeller }) {
+    // Without a name, by number: what others said of these images without one is theirs.
+    if (labeller === UNNAMED) return filters.undoAnswers(this.lake, this.name, seqs);
+    const rowIds = rows.map(({ row_id: rowId }) => rowId);
+    return filters.undoAll(this.lake, this.name, rowIds, labeller);
   }
 }

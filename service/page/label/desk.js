@@ -3,11 +3,12 @@
 import { ServerGone, row as rowOf } from "../common/api.js";
 import { byId, isTyping, make } from "../common/dom.js";
 import { message, needed, notice } from "../common/messages.js";
+import { OwnAnswers } from "../common/own_answers.js";
 import { count, explainTerms, lower, nameOf, sentence } from "../common/words.js";
 import { invite } from "./audit_invite.js";
 import { Candidates } from "./candidates.js";
 import { description } from "./describe.js";
-import { asApplied, audited, bounds, brief, counts, decided, inForce, notThis, purposeText, question, refusal, wanted } from "./filter_words.js";
+import { asApplied, audited, bounds, brief, counts, decided, inForce, notThis, nothingToTakeBack, purposeText, question, refusal, wanted } from "./filter_words.js";
 import * as filters from "./filters_api.js";
 import { handOver } from "./hand_over.js";
 import { howMany, offersOf } from "./offers.js";
@@ -98,6 +99,7 @@ export class Desk {
   #team;
 
   begin() {
+    if (!this.filter.progress.labels) new OwnAnswers(this.lake, this.filter.name).forget();
     byId("question").textContent = question(this.filter);
     byId("not-this").textContent = notThis(this.filter);
     byId("wanted").textContent = wanted(this.filter.target);
@@ -179,7 +181,7 @@ export class Desk {
     const undone = await this.#queue.undo((rowId) => rowOf(this.lake, rowId));
     for (const each of undone ?? []) this.#samples.undone(each.row_id);
     if (undone) this.#say(undone.length === 1 ? `Took back ${undone[0].label}.` : `Took back ${count(undone.length)} answers.`);
-    else if (undone === null) this.#note("You have given no answer that could be taken back.");
+    else if (undone === null) this.#note(nothingToTakeBack(this.given.labeller.name));
   }
 
   get #canAnswer() {

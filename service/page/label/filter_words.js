@@ -1,5 +1,6 @@
 /** What a filter asks, wants and promises, in words. Values in, sentences out. */
 
+import { UNNAMED } from "../common/own_answers.js";
 import { count, curators, images, sentence } from "../common/words.js";
 
 /**
@@ -227,3 +228,12 @@ export function inForce(applied) {
  * @param {number} undecided
  */
 export const since = (undecided) => `${images(undecided)} came since: undecided.`;
+
+/**
+ * Why nothing was taken back.
+ * @param {string} labeller
+ */
+export const nothingToTakeBack = (labeller) =>
+  labeller === UNNAMED
+    ? "You have given no answer in this tab that could be taken back. Say your name to find those that you give elsewhere."
+    : "You have given no answer that could be taken back.";

@@ -1,6 +1,7 @@
 /** Asks the server about a lake's filters. Errors are those of api.js. */
 
 import { ask, lakePath } from "../common/api.js";
+import { OwnAnswers, UNNAMED } from "../common/own_answers.js";
 
 /** @param {string} lake */
 const all = (lake) => `${lakePath(lake)}/filters`;
@@ -62,26 +63,36 @@ export const next = (lake, name, wanted) => post(`${one(lake, name)}/next`, want
 /**
  * @param {string} lake
  * @param {string} name
- * @param {{row_id: number, label: string, labeller: string}[]} labels label: yes, no or skip
+ * @param {{row_id: number, label: string, labeller: string}[]} labels all by one person
+ * @param {{only_open?: boolean, settle?: boolean}} more
  * @returns {Promise<Answers.LabelAnswer>}
  */
-export const label = (lake, name, labels) => post(`${one(lake, name)}/label`, { labels });
+async function save(lake, name, labels, more = {}) {
+  const saved = await post(`${one(lake, name)}/label`, { labels, ...more });
+  if (labels[0]?.labeller === UNNAMED) new OwnAnswers(lake, name).add(saved.seqs);
+  return saved;
+}
+
+/**
+ * @param {string} lake
+ * @param {string} name
+ * @param {{row_id: number, label: string, labeller: string}[]} labels label: yes, no or skip
+ */
+export const label = (lake, name, labels) => save(lake, name, labels);
 /**
  * As `label`, but nothing is saved of an image that somebody else has answered: `passed_over` has those.
  * @param {string} lake
  * @param {string} name
  * @param {{row_id: number, label: string, labeller: string}[]} labels
- * @returns {Promise<Answers.LabelAnswer>}
  */
-export const labelOpen = (lake, name, labels) => post(`${one(lake, name)}/label`, { labels, only_open: true });
+export const labelOpen = (lake, name, labels) => save(lake, name, labels, { only_open: true });
 /**
  * Decides images on which people disagree; others are told as problems.
  * @param {string} lake
  * @param {string} name
  * @param {{row_id: number, label: string, labeller: string}[]} labels label: yes or no
- * @returns {Promise<Answers.LabelAnswer>}
  */
-export const settle = (lake, name, labels) => post(`${one(lake, name)}/label`, { labels, settle: true });
+export const settle = (lake, name, labels) => save(lake, name, labels, { settle: true });
 /**
  * @param {string} lake
  * @param {string} name
@@ -104,13 +115,41 @@ export const undoAll = (lake, name, rowIds, labeller) => post(`${one(lake, name)
  */
 export const ranking = async (lake, name) => (await ask("GET", `${one(lake, name)}/ranking`)).answer;
 /**
- * The last answer of this person, with all that were given at once with it.
+ * Takes back exactly these answers, or none.
+ * @param {string} lake
+ * @param {string} name
+ * @param {number[]} seqs their numbers
+ * @returns {Promise<Answers.UndoAnswer>}
+ * @throws {ApiError} isTaken(error): one was taken back already, or its row was answered again
+ */
+export async function undoAnswers(lake, name, seqs) {
+  const own = new OwnAnswers(lake, name);
+  try {
+    const answer = await post(`${one(lake, name)}/undo`, { seqs });
+    own.drop(seqs);
+    return answer;
+  } catch (error) {
+    if (isTaken(error)) own.drop(seqs); // another try would bring the same sentence
+    throw error;
+  }
+}
+
+/** @param {any} error */
+export const isTaken = (error) => error.code === "cannot_undo";
+
+/**
+ * The last answer of this person, with all that were given at once with it: who says no name is known by what was answered in
+ * this tab.
  * @param {string} lake
  * @param {string} name
  * @param {string} labeller
- * @returns {Promise<Answers.UndoAnswer>}
+ * @returns {Promise<?Answers.UndoAnswer>} null: nothing is known
  */
-export const undo = (lake, name, labeller) => post(`${one(lake, name)}/undo`, { labeller, act: true });
+export async function undo(lake, name, labeller) {
+  if (labeller !== UNNAMED) return post(`${one(lake, name)}/undo`, { labeller, act: true });
+  const { last } = new OwnAnswers(lake, name);
+  return last && undoAnswers(lake, name, last);
+}
 /**
  * @param {string} lake
  * @param {string} name

@@ -171,9 +171,10 @@ export class Queue {
    */
   undo(rowOf) {
     return this.#then(async () => {
-      const { undone, rows: all, progress } = await filters.undo(this.lake, this.name, this.tell.labeller());
-      this.tell.progress(progress, null);
-      if (!undone) return null;
+      const answer = await filters.undo(this.lake, this.name, this.tell.labeller());
+      if (answer) this.tell.progress(answer.progress, null);
+      if (!answer?.undone) return null;
+      const { undone, rows: all } = answer;
       const row = this.#past.find(({ row_id: rowId }) => rowId === undone.row_id) ?? (await rowOf(undone.row_id));
       this.#past = this.#past.filter((each) => each !== row);
       for (const { row_id: rowId } of all) this.#answered.delete(rowId);

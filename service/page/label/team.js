@@ -19,8 +19,8 @@ export class Team {
   #photo = new Photo({ seen: () => this.#enable(), gone: () => this.tell.gone() }, byId("dispute-frame"));
   /** @type {Answers.Conflict[]} */
   #disputes = []; // the first one is shown
-  /** @type {number[]} */
-  #past = []; // row_ids that were settled here, the last one last
+  /** @type {{rowId: number, seqs: number[]}[]} */
+  #past = []; // what was settled here, the last one last
   /** @type {?number} */
   #shown = null; // the row_id of the image that is shown
   #isBusy = false;
@@ -162,19 +162,23 @@ export class Team {
     const { row_id: rowId } = this.#disputes[0];
     const said = { row_id: rowId, label, labeller: this.tell.labeller() };
     const saved = await filters.settle(this.lake, this.name, [said]);
-    if (saved.saved) this.#past.push(rowId);
+    if (saved.saved) this.#past.push({ rowId, seqs: saved.seqs });
     this.tell.progress(saved.progress);
     // Somebody else was faster, or they agree by now: it leaves the list all the same.
     this.#tell(saved.saved ? `Settled: ${label}.` : sentence(saved.problems[0]?.message ?? "Nothing was saved"));
   }
 
   async #undo() {
-    const rowId = this.#past.at(-1) ?? 0;
-    const { rows, progress } = await filters.undoAll(this.lake, this.name, [rowId], this.tell.labeller());
+    const last = this.#past.at(-1);
+    if (!last) return;
+    const { rows, progress } = await filters.undoAnswers(this.lake, this.name, last.seqs).catch((error) => {
+      if (filters.isTaken(error)) this.#past.pop();
+      throw error;
+    });
     this.#past.pop();
     this.tell.progress(progress);
-    this.#disputes = [{ row_id: rowId, uri: null, labellers: {} }, ...this.#disputes];
-    this.#tell(rows.length ? `Took back ${rows[0].label}.` : "There was nothing to take back.");
+    this.#disputes = [{ row_id: last.rowId, uri: null, labellers: {} }, ...this.#disputes];
+    this.#tell(`Took back ${rows[0].label}.`);
   }
 
   /** @param {() => Promise<unknown>} does */

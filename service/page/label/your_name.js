@@ -1,7 +1,8 @@
 /** Who labels here: remembered in this browser, sent with every answer; where the service asks for keys, the key's name. */
 
+import { UNNAMED } from "../common/own_answers.js";
+
 const KEPT = "lakesift-labeller";
-const UNNAMED = "unnamed"; // as the server calls who says nothing
 const MOST_CHARS = 64;
 
 const kept = () => {

@@ -3,13 +3,13 @@
 import { ask, lakePath } from "../common/api.js";
 import { make } from "../common/dom.js";
 import { labelHref } from "../common/links.js";
+import { UNNAMED } from "../common/own_answers.js";
 import { within } from "../common/sets.js";
 import { sentence } from "../common/words.js";
 
 /** @import { Within } from "../common/sets.js" */
 
 const CALM_MS = 250; // who steps from image to image wants none of it
-const UNNAMED = "unnamed"; // who labels without saying who it is
 
 /**
  * What is said of an image: its decision, its score by the filter, its label; or why that is not known.

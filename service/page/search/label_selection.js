@@ -3,6 +3,7 @@
 import { ApiError, ask, lakePath } from "../common/api.js";
 import { byId, make } from "../common/dom.js";
 import { labelHref } from "../common/links.js";
+import { OwnAnswers, UNNAMED } from "../common/own_answers.js";
 import { images, sentence } from "../common/words.js";
 
 /** @import { State } from "./state.js" */
@@ -86,6 +87,7 @@ export class LabelSelection {
         /** @type {Answers.LabelAnswer} */
         const answer = (await ask("POST", `${filtersOf(this.#lake)}/${encodeURIComponent(name)}/label`, { body })).answer;
         saved += answer.saved;
+        if ((labeller || UNNAMED) === UNNAMED) new OwnAnswers(this.#lake, name).add(answer.seqs);
         problems.push(...answer.problems);
       }
       this.#choose(name);

@@ -14,10 +14,12 @@ import hashlib
 import json
 import os
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +27,7 @@ from indexer.disk.chain import BrokenChain
 from indexer.disk.chained_log import ChainedLog
 from indexer.disk.filter_checks import LabelsMark
 from indexer.disk.locks import held
-from indexer.errors import BadRequest, LakeDamaged, LakeError
+from indexer.errors import BadRequest, CannotUndo, LakeDamaged, LakeError
 from indexer.fields import Fields
 from indexer.words import quoted
 from service.relevance.definition import LabelsUsed
@@ -234,6 +236,49 @@ class LabelBook:
                     act.append(record)
             # What was brought in by hundreds is no slip of the hand: of that the last one alone.
             return self._take_back(file, act[::-1] if len(act) <= MOST_AT_ONCE else act[:1])
+
+    def undo_answers(self, seqs: Sequence[int], labeller: str | None = None) -> list[Record]:
+        """Take back exactly these labels, all or none: whose they are need not be asked, as it must
+        where several say no name.
+
+        :param seqs: the numbers of the lines, as `add` gave them.
+        :param labeller: whose they have to be; None: anybody's.
+        :returns: the labels taken back, in their order.
+        :raises CannotUndo: if one is not in force, not theirs, or not the last that this labeller
+            said of its row.
+        :raises LakeError: as for `add`.
+        """
+        wanted = sorted(set(seqs))
+        if self._is_empty():
+            raise _no_answer(wanted[0])
+        with self._writing() as file:
+            records = [self._to_undo(seq, frozenset(wanted), labeller) for seq in wanted]
+            return self._take_back(file, records)
+
+    def _to_undo(self, seq: int, wanted: frozenset[int], labeller: str | None) -> Record:
+        """:raises CannotUndo: if it may not be taken back with all that are wanted."""
+        at = bisect_left(self._records, seq, key=attrgetter("seq"))
+        record = self._records[at] if at < len(self._records) else None
+        if record is None or record.seq != seq or record.undo is not None:
+            raise _no_answer(seq)
+        in_force = self._in_force.get(record.row_id, {})
+        if seq not in in_force:
+            raise CannotUndo("seqs", seq, f"answer {seq} was taken back already")
+        if labeller is not None and record.labeller != labeller:
+            raise CannotUndo(
+                "seqs", seq, f"answer {seq} is of {record.labeller}, who alone takes it back"
+            )
+        for later in in_force.values():
+            is_theirs = later.labeller == record.labeller and later.seq > seq
+            if is_theirs and later.seq not in wanted:
+                raise CannotUndo(
+                    "seqs",
+                    seq,
+                    f"answer {seq} is not the last of row {record.row_id}: {later.labeller} said "
+                    f"{later.label} since, in answer {later.seq}; take that back first, or answer "
+                    "the row anew",
+                )
+        return record
 
     def _take_back(self, file: BinaryIO, records: Sequence[Record]) -> list[Record]:
         at = datetime.now().astimezone().isoformat(timespec="milliseconds")
@@ -481,6 +526,10 @@ def _unwritable(path: Path, error: OSError) -> LakeError:
     return LakeError(
         f"{path} cannot be written ({error.strerror}); no label was saved: see to it and try again"
     )
+
+
+def _no_answer(seq: int) -> CannotUndo:
+    return CannotUndo("seqs", seq, f"there is no answer {seq}")
 
 
 def _gone(folder: Path) -> LakeError:

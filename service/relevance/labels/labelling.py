@@ -77,13 +77,14 @@ class Labelling:
         *,
         only_open: bool = False,
         settle: bool = False,
-    ) -> tuple[int, list[Problem], list[int]]:
+    ) -> tuple[list[int], list[Problem], list[int]]:
         """Save answers, each {"row_id" or "uri", "label": yes/no/skip, "labeller"?}.
 
         :param only_open: pass over rows that another labeller has answered.
         :param settle: each decides a row on which people disagree; of another it is of no use.
         :raises BadRequest: if both are said.
-        :returns: how many were saved, what was of no use, and the row_ids passed over.
+        :returns: the numbers of those that were saved, what was of no use, and the row_ids passed
+            over.
         """
         if only_open and settle:
             raise BadRequest("settle", "say settle or only_open, and not both")
@@ -111,7 +112,7 @@ class Labelling:
                 del new[index]
         passed = [each.row_id for each in new.values() if each.row_id not in taken]
         in_order = sorted(problems, key=attrgetter("index"))
-        return len(records), in_order, list(dict.fromkeys(passed))
+        return [record.seq for record in records], in_order, list(dict.fromkeys(passed))
 
     def save_file(
         self, path: str | Path, labeller: str, format: str = "csv", root: str | None = None

@@ -342,7 +342,7 @@ def test_undo_takes_back_one_s_own_last_answer(reds: TestClient) -> None:
     post(reds, "/reds/label", {"labels": [{"row_id": 1, "label": "yes", "labeller": "ann"}]})
     post(reds, "/reds/label", {"labels": [{"row_id": 50, "label": "no", "labeller": "bob"}]})
     undone = post(reds, "/reds/undo", {"labeller": "ann"})
-    assert undone["undone"] == {"row_id": 1, "label": "yes", "labeller": "ann"}
+    assert undone["undone"] == {"row_id": 1, "label": "yes", "labeller": "ann", "seq": 1}
     assert (undone["progress"]["yes"], undone["progress"]["no"]) == (0, 1)
     assert post(reds, "/reds/undo", {"row_id": 50})["undone"]["labeller"] == "bob"
     assert post(reds, "/reds/undo", {})["undone"] is None
@@ -707,6 +707,24 @@ def test_a_download_is_refused_in_words(audited: TestClient) -> None:
     assert (raw.status_code, raw.text) == (200, nothing)
     wrong = error(get(audited, "/reds/export?raw_cells=maybe", 422))
     assert wrong[:2] == ("invalid_request", "raw_cells")
+
+
+def test_of_two_without_a_name_each_takes_back_their_own_by_its_number(reds: TestClient) -> None:
+    first = [{"row_id": 1, "label": "yes"}, {"row_id": 999_999, "label": "no"}]
+    mine = post(reds, "/reds/label", {"labels": [*first, {"row_id": 2, "label": "yes"}]})
+    assert (mine["saved"], mine["seqs"], len(mine["problems"])) == (2, [1, 2], 1)
+    assert post(reds, "/reds/label", {"labels": [{"row_id": 3, "label": "no"}]})["seqs"] == [3]
+    undone = post(reds, "/reds/undo", {"seqs": [2]})
+    assert undone["rows"] == [{"row_id": 2, "label": "yes", "labeller": "unnamed", "seq": 2}]
+    assert (undone["progress"]["yes"], undone["progress"]["no"]) == (1, 1)
+    assert error(post(reds, "/reds/undo", {"seqs": [1, 2]}, 409)) == (
+        "cannot_undo",
+        "seqs",
+        "seqs: answer 2 was taken back already",
+    )
+    code, field, message = error(post(reds, "/reds/undo", {"seqs": [1], "act": True}, 422))
+    assert (code, field) == ("invalid_request", "seqs")
+    assert message == "seqs: they name the answers; leave row_id, row_ids and act out"
 
 
 def test_a_grid_is_answered_at_once_without_a_colleague_s_rows_and_taken_back_at_once(

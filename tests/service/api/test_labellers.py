@@ -81,6 +81,9 @@ def test_only_one_s_own_answers_are_taken_back(reds: Desk, tmp_path: Path) -> No
         other = clients["ann"].post(f"{REDS}/undo", json={"labeller": "ben"})
         assert (other.status_code, other.json()["error"]["code"]) == (403, "labeller_not_yours")
         # The last answer of all is ben's; what ann takes back is hers.
+        theirs = clients["ann"].post(f"{REDS}/undo", json={"seqs": [2]})
+        assert theirs.status_code == 409
+        assert "answer 2 is of ben, who alone takes it back" in theirs.text
         undone = clients["ann"].post(f"{REDS}/undo", json={}).json()["undone"]
         assert (undone["row_id"], undone["label"], undone["labeller"]) == (1, "no", "ann")
     assert labellers(reds) == {1: {"ben": "yes"}}

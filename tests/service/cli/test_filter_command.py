@@ -616,7 +616,11 @@ def test_what_is_there_can_be_seen_copied_and_taken_away(capsys: Capture, lake: 
     found = told(capsys, "next", lake, "cats", "-n", 2)
     label(capsys, lake, found["rows"], set())
     _, said = run(capsys, 0, "undo", lake, "cats")
-    assert said == f"took back no of row {found['rows'][1]['row_id']}\n"
+    assert said == f"took back no of row {found['rows'][1]['row_id']} (answer 2, by unnamed)\n"
+    _, said = run(capsys, 2, "undo", lake, "cats", "--answer", 2)
+    assert said.endswith("answer 2 was taken back already\n")
+    _, said = run(capsys, 2, "undo", lake, "cats", "--answer", 1, "--row", 1)
+    assert said.endswith("--answer: it names the answer; leave --row out\n")
     _, said = run(capsys, 0, "copy", lake, "cats", "kittens")
     assert said == "made filter kittens, like cats\n"
     assert told(capsys, "copy", lake, "cats", "lions", "--labels")["labels"] == 1

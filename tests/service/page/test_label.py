@@ -243,6 +243,41 @@ def test_undo_after_a_reload_takes_back_one_s_own_answer_alone(
     )
 
 
+def test_of_two_without_a_name_neither_takes_back_what_the_other_said(
+    visit: Visit, served: Served, lake: Path
+) -> None:
+    make_filter(lake)
+    visitor = at(visit(served))
+    mine = press(visitor, "y")
+    counted(visitor, 1, "1 yes, 0 no")
+    other = at(visit(served))
+    press(other, "n")
+    counted(other, 2, "1 yes, 1 no")
+    at(visitor)
+    visitor.page.click('[data-answer="undo"]')
+    # Theirs was the later one, and is not taken back: mine is, after a reload as well.
+    counted(visitor, 1, "0 yes, 1 no")
+    expect(visitor.page.locator(".asked")).to_have_attribute("alt", mine)
+    visitor.page.click('[data-answer="undo"]')
+    notices = visitor.page.locator("#notices")
+    expect(notices).to_contain_text("You have given no answer in this tab that could be taken back")
+    counted(visitor, 1, "0 yes, 1 no")
+    # What the other said since of the same image is a sentence, once, and stays.
+    visitor.refusals = {409}
+    press(visitor, "y")
+    counted(visitor, 2, "1 yes, 1 no")
+    row_id = book(lake)[-1].row_id
+    with Lake.open(lake) as opened:
+        Filters(opened).open("animals").label([{"row_id": row_id, "label": "no"}])
+    visitor.page.click('[data-answer="undo"]')
+    expect(notices).to_contain_text(
+        f"is not the last of row {row_id}: unnamed said no since, in answer"
+    )
+    visitor.page.click('[data-answer="undo"]')
+    expect(notices).to_contain_text("You have given no answer in this tab that could be taken back")
+    assert book(lake)[-1].undo is None
+
+
 def test_what_another_has_answered_is_passed_over_by_the_next_batch(
     visit: Visit, served: Served, lake: Path
 ) -> None:

@@ -130,6 +130,7 @@ def test_labels_saved_told_and_taken_back(reds: Filter, desk: Desk, tmp_path: Pa
         reds.label([{"row_id": 3, "label": "yes", "labeller": "ann"}, {"label": "no"}]),
         {
             "saved": 1,
+            "seqs": [1],
             "problems": [{"index": 1, "message": "uri: name a row_id or a uri"}],
             "passed_over": [],
             "progress": one,
@@ -159,7 +160,7 @@ def test_labels_saved_told_and_taken_back(reds: Filter, desk: Desk, tmp_path: Pa
             "unnamed_differ": 0,
         },
     )
-    undone = {"row_id": 2, "label": "no", "labeller": "ben"}
+    undone = {"row_id": 2, "label": "no", "labeller": "ben", "seq": 3}
     two = DRAFT | {"labels": 1, "conflicts": 1, "stage": "teach"}
     same(reds.labels.undo(), {"undone": undone, "rows": [undone], "progress": two})
     same(reds.labels.undo(labeller="cem"), {"undone": None, "rows": [], "progress": two})

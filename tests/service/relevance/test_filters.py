@@ -484,7 +484,7 @@ def test_labels_come_from_a_csv_file_and_can_be_taken_back(lake: Lake, tmp_path:
     assert saved.saved == 3
     assert [problem.line for problem in saved.problems] == [5]
     undone = filter.labels.undo(labeller="ann")
-    assert undone.undone == Undone(rows[2].row_id, "yes", "ann")
+    assert undone.undone == Undone(rows[2].row_id, "yes", "ann", 3)
     assert undone.progress.yes == 2
 
 

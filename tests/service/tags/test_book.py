@@ -156,7 +156,7 @@ def test_the_act_that_is_meant_or_none(book: TagBook) -> None:
         before = book.acts()
         with pytest.raises(CannotUndo) as told:
             book.undo(by, act)
-        assert (told.value.act, book.acts()) == (act, before)
+        assert (told.value.number, book.acts()) == (act, before)
         return str(told.value)
 
     assert refusal(1) == "act: there is no act 1 that gave or took a tag"

@@ -20,11 +20,12 @@ from indexer.disk.chain import mark_of
 from indexer.disk.filter_checks import LabelsMark
 from indexer.disk.layout import Layout
 from indexer.disk.locks import writer
-from indexer.errors import BadRequest, LakeDamaged, LakeError
+from indexer.errors import BadRequest, CannotUndo, LakeDamaged, LakeError
 from service.relevance.decisions.store import FilterStore
 from service.relevance.labels import book as book_module
 from service.relevance.labels.agreement import Agreement
 from service.relevance.labels.book import (
+    UNNAMED,
     Answer,
     LabelBook,
     NewLabel,
@@ -635,6 +636,36 @@ def next_millisecond() -> None:
     before = time.time_ns() // 1_000_000
     while time.time_ns() // 1_000_000 == before:
         pass
+
+
+def test_undo_of_answers_by_number_takes_back_those_or_none(book: LabelBook) -> None:
+    def refusal(*seqs: int, labeller: str | None = None) -> str:
+        before = book.records()
+        with pytest.raises(CannotUndo) as told:
+            book.undo_answers(seqs, labeller)
+        assert book.records() == before
+        return str(told.value)
+
+    assert refusal(1) == "seqs: there is no answer 1"
+    assert not book.path.exists()
+    # Two people who say no name: 1 and 2 are one's, 3 and 4 the other's.
+    book.add([yes(1, UNNAMED), yes(2, UNNAMED)])
+    book.add([no(1, UNNAMED), yes(3, UNNAMED)])
+    assert refusal(2, 1) == (
+        "seqs: answer 1 is not the last of row 1: unnamed said no since, in answer 3; take that "
+        "back first, or answer the row anew"
+    )
+    assert [record.row_id for record in book.undo_answers([2])] == [2]
+    assert said(book) == {1: "no", 3: "yes"}
+    assert refusal(2) == "seqs: answer 2 was taken back already"
+    assert refusal(5) == "seqs: there is no answer 5", "it is the undo's own line"
+    assert refusal(99) == "seqs: there is no answer 99"
+    assert refusal(4, labeller="ann") == "seqs: answer 4 is of unnamed, who alone takes it back"
+    # Another's answer to the row is no hindrance, and both of one person may go at once.
+    book.add([yes(1, "ann")])
+    assert [record.seq for record in book.undo_answers([3, 1, 3], UNNAMED)] == [1, 3]
+    assert said(book) == {1: "yes", 3: "yes"}
+    assert [record.undo for record in book.records()] == [None] * 4 + [2, None, 1, 3]
 
 
 def test_undo_of_an_act_takes_back_what_was_said_at_once(book: LabelBook) -> None:
