@@ -25,7 +25,7 @@ from playwright.sync_api import sync_playwright
 
 from lakesift import Filters, Lake, SourceEntry, Target, load_embedder, sync
 from service.relevance.decisions.answers import AppliedAnswer
-from service.relevance.reporting.costs import Prices
+from service.relevance.promise.prices import Prices
 
 HERE = Path(__file__).parent
 SAMPLES = (("skimage", "data"), ("sklearn", "datasets/images"))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from service import to_pandas as to_pandas
     from service.relevance import Filter as Filter
     from service.relevance import Filters as Filters
+    from service.relevance import Prices as Prices
     from service.relevance import Target as Target
     from service.snapshot.vector_files import export_vectors as export_vectors
 
@@ -47,6 +48,7 @@ _HOMES = {
     "Lake": "service",
     "LakeError": "indexer.errors",
     "Page": "service",
+    "Prices": "service.relevance",
     "PublishReport": "indexer.buckets.publishing",
     "PullReport": "indexer.buckets.pulling",
     "Query": "service",
@@ -75,6 +77,7 @@ __all__ = [
     "Lake",
     "LakeError",
     "Page",
+    "Prices",
     "PublishReport",
     "PullReport",
     "Query",

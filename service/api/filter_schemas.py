@@ -10,6 +10,7 @@ from typing_extensions import TypeAliasType
 from service.api.schemas import MAX_EXAMPLES, RowId, Strict, Text
 from service.formats.format_list import downloads, names
 from service.relevance.decisions.answers import AppliedAnswer, InForce, RefusedAnswer
+from service.relevance.promise.prices import HIGHEST_PRICE
 from service.relevance.promise.progress import Progress, Purpose
 
 MAX_NEXT = 1_000
@@ -17,6 +18,7 @@ MAX_LABELS = 10_000  # of one request
 MAX_LABELLER_CHARS = 64
 
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Price = Annotated[float | None, Field(ge=0, le=HIGHEST_PRICE, allow_inf_nan=False)]
 Labeller = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_LABELLER_CHARS),
@@ -116,9 +118,22 @@ class NextRequest(Strict):
         le=1,
         description="The share of what one other person answered that this labeller is asked, too.",
     )
+    price: Price = Field(
+        default=None,
+        description="Of an annotation. With a price an audit begun now aims at the cheapest line.",
+    )
+    label_price: Price = Field(
+        default=None, description="Of one yes or no; left out: half an annotation."
+    )
+    miss_price: Price = Field(
+        default=None, description="Of a relevant image that is dropped; left out: none."
+    )
 
     model_config = _with_examples(
-        {"n": 20}, {"n": 50, "purpose": "audit"}, {"n": 20, "labeller": "ann", "double": 0.1}
+        {"n": 20},
+        {"n": 50, "purpose": "audit"},
+        {"n": 50, "purpose": "audit", "label_price": 0.03},
+        {"n": 20, "labeller": "ann", "double": 0.1},
     )
 
 
@@ -192,6 +207,15 @@ class ApplyRequest(Strict):
         default=None,
         description="tail: below a line the log-odds of relevance go on falling with the score at least as fast as the "
         "audit shows above it. Left out: nothing is assumed.",
+    )
+    price: Price = Field(
+        default=None,
+        description="Of an annotation. With a price and ask, what is kept is asked about where a look is cheaper.",
+    )
+    label_price: Price = Field(
+        default=None,
+        description="Of one look; left out: half an annotation. Where no price is said, those that the audit was "
+        "begun with count.",
     )
 
     model_config = _with_examples(

@@ -32,6 +32,24 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_prices(parser: argparse.ArgumentParser, *, misses: bool = True) -> None:
+    """:param misses: a price of a miss is of use, too."""
+    flags = {
+        "--price": "of annotating one image (default: 1, and all is counted in annotations)",
+        "--label-price": "of one yes or no (default: half of --price)",
+        "--miss-price": "of a relevant image that is dropped (default: misses are counted, and cost nothing)",
+    }
+    for flag, what in flags.items():
+        if misses or flag != "--miss-price":
+            parser.add_argument(flag, type=float, metavar="PRICE", help=f"the price {what}")
+
+
+def add_currency(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--currency", metavar="TEXT", help="what stands behind prices, as EUR (default: none)"
+    )
+
+
 def add_raw_cells(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--raw-cells",

@@ -33,14 +33,14 @@ from service.relevance.gate.gate import Gate, Gates
 from service.relevance.labels.book import Answer, labels_by_row
 from service.relevance.labels.leases import Leases
 from service.relevance.promise.applying import Applied, Refusal, Standing, apply
-from service.relevance.promise.auditing import Auditing
+from service.relevance.promise.auditing import Auditing, check_prices
 from service.relevance.promise.estimate import Estimate, estimate_of
 from service.relevance.promise.offers import OffersAnswer, offers_of
+from service.relevance.promise.prices import Prices
 from service.relevance.promise.progress import PlanAnswer, Progress, Purpose, stage_of
 from service.relevance.promise.retarget import retargeted
 from service.relevance.promise.sharing import one_in_left
 from service.relevance.promise.tail import check_assumption, together
-from service.relevance.reporting.costs import Prices
 from service.relevance.reporting.document import document
 from service.relevance.reporting.facts import facts
 from service.relevance.reporting.material import Material
@@ -115,6 +115,7 @@ class Filter:
         assume: str | None = None,
         labeller: str | None = None,
         double: float = 0.0,
+        prices: Prices | None = None,
     ) -> NextAnswer:
         """What to label next. An audit is begun by the first call for it, which freezes the scorer.
 
@@ -132,7 +133,11 @@ class Filter:
             out, and these rows are left out for others so long. None or unnamed: neither.
         :param double: 0 to 1, the share of what one other person has answered that is asked of this
             labeller, too: how far people agree shows there alone.
-        :raises BadRequest: if count, purpose, budget, assume or double is out of range.
+        :param prices: an audit begun now aims at the line that is the cheapest by them, goes on
+            while more labels pay by them, and apply with ask uses them. See `prices.py`. None: a
+            label counts half an annotation, and what is kept is annotated.
+        :raises BadRequest: if count, purpose, budget, assume or double is out of range, or there
+            are prices and no audit is begun with them, or not for recall alone.
         """
         turn = Turn(labeller, double)
         if count < 1:
@@ -143,13 +148,15 @@ class Filter:
             raise BadRequest("budget", f"{budget} is not a number of labels; it must be at least 1")
         definition = self.definition
         check_assumption(assume, definition.target)
+        check_prices(prices, definition.target)
         is_teaching = definition.audit is None if purpose is None else purpose == "teach"
         wanted: Purpose = "teach" if is_teaching else "audit"
+        self._check_turn_of(prices, definition, is_teaching=is_teaching, again=again)
         if wanted == "teach":
             asked = self._asking.to_teach(definition, count, turn)
         else:
             if definition.audit is None or again:
-                definition = self._begin_audit(budget, assume, again=again)
+                definition = self._begin_audit(budget, assume, prices, again=again)
             asked = self._asking.to_audit(definition, count, budget, turn)
         rows = rows_to_label(asked.snapshot, asked.rows, asked.scored, asked.calibration)
         progress, others = self.progress(), asked.with_others
@@ -167,7 +174,22 @@ class Filter:
 
     # -- the audit
 
-    def _begin_audit(self, budget: int | None, assume: str | None, *, again: bool) -> Definition:
+    def _check_turn_of(
+        self, prices: Prices | None, definition: Definition, *, is_teaching: bool, again: bool
+    ) -> None:
+        """:raises BadRequest: if prices are said that no audit is begun with."""
+        if prices is None or ((definition.audit is None or again) and not is_teaching):
+            return
+        if is_teaching or self._auditing.of(definition).design.worth != prices.worth:
+            raise BadRequest(
+                "label_price",
+                "prices are fixed when an audit is begun: say them with --purpose audit, and with --again where "
+                "one is under way",
+            )
+
+    def _begin_audit(
+        self, budget: int | None, assume: str | None, prices: Prices | None, *, again: bool
+    ) -> Definition:
         with self._store.lock(self.name), self._store.next_audit(self.name) as number:
             before, snapshot = self.definition, self.lake.snapshot
             if before.audit is not None and not again:  # somebody else has just begun one
@@ -184,6 +206,7 @@ class Filter:
                 budget,
                 assume,
                 self._store.one_in(self.name),
+                None if prices is None else prices.worth,
             )
             self._store.add(definition)
             return definition
@@ -196,9 +219,12 @@ class Filter:
         """Counts of labels, and how far the audit is."""
         return self.labels.progress()
 
-    def plan(self) -> PlanAnswer:
+    def plan(self, prices: Prices | None = None) -> PlanAnswer:
         """The arithmetic, before anybody labels:
         what each cut would drop, and about how many audit labels it takes.
+
+        :param prices: with them each line has a cost, and the cheapest is told; see `prices.py`.
+        :raises BadRequest: if there are prices, and not recall alone is promised.
         """
         snapshot, definition = self.lake.snapshot, self.definition
         taught = self.taught(snapshot)
@@ -212,6 +238,7 @@ class Filter:
             taught.calibration,
             self.labels.said(),
             one_in_left(begun.part),
+            prices,
         )
 
     def offers(self) -> OffersAnswer:
@@ -242,6 +269,7 @@ class Filter:
         recall: float | None = None,
         confidence: float | None = None,
         assume: str | None = None,
+        prices: Prices | None = None,
         progress: Watched | None = None,
     ) -> AppliedAnswer | RefusedAnswer:
         """Decide every row, with the promise; or refuse,
@@ -253,6 +281,9 @@ class Filter:
         :param confidence: likewise, any. See `retarget.py` for what it then means.
         :param assume: "tail": below a line the log-odds of relevance go on falling; see `tail.py`.
             None: nothing.
+        :param prices: with ask, what a look and an annotation cost: what is kept is asked about
+            where a look is cheaper. None: as the audit was begun with; or else a label counts half
+            an annotation.
         :param progress: told as the ledger is worked out; a million rows take some seconds.
         :raises BadRequest: if the audit is not valid for that.
         """
@@ -260,6 +291,11 @@ class Filter:
             definition, answers = self.definition, self.answers()
             wanted = retargeted(definition.target, recall, confidence)
             check_assumption(assume, wanted)
+            check_prices(prices, wanted)
+            if prices is not None and not ask:
+                raise BadRequest(
+                    "ask", "prices decide what is asked about, and nothing is asked: say --ask, too"
+                )
             if definition.audit is None:
                 return self._not_audited(definition)
             audit = self._auditing.of(definition)
@@ -270,6 +306,7 @@ class Filter:
                 ask=ask,
                 wanted=wanted,
                 assume=assume,
+                unseen_from=None if prices is None else prices.worth.unseen_from,
             )
             if isinstance(found, Refusal):
                 return RefusedAnswer.of(definition, found)

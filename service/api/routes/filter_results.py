@@ -14,8 +14,10 @@ from service.api.downloads import download, stream
 from service.api.filter_schemas import MAX_NEXT, Format
 from service.api.routes.one_filter import (
     ERRORS,
+    Currency,
     FilterName,
     LakeName,
+    Price,
     Version,
     filter_of,
     in_json,
@@ -29,7 +31,7 @@ from service.relevance.decisions.one_row import RowDecided
 from service.relevance.decisions.score_counts import BINS, ScoreCounts
 from service.relevance.promise.estimate import Estimate
 from service.relevance.promise.offers import OffersAnswer
-from service.relevance.reporting.costs import HIGHEST_PRICE, MAX_CURRENCY_CHARS, Prices
+from service.relevance.promise.prices import Prices
 from service.search.score_bins import FEWEST_BINS, MOST_BINS
 
 router = APIRouter(prefix="/v1/lakes/{lake}/filters", tags=["filters"])
@@ -76,9 +78,6 @@ SHOWN = {
     "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-popups"
 }
-Price = Annotated[
-    float | None, Query(ge=0, le=HIGHEST_PRICE, allow_inf_nan=False, description="In one currency.")
-]
 
 
 @router.get(
@@ -253,9 +252,7 @@ def report(
     price: Price = None,
     label_price: Price = None,
     miss_price: Price = None,
-    currency: Annotated[
-        str | None, Query(max_length=MAX_CURRENCY_CHARS, description="As EUR.")
-    ] = None,
+    currency: Currency = None,
 ) -> Response:
     """Images, promise or refusal, labels, money saved with what it is at least and at
     most, agreement, conflicts and examples. Without a price all is counted in

@@ -28,8 +28,10 @@ from service.api.filter_schemas import (
 from service.api.forms import checked, json_of, only_fields
 from service.api.routes.one_filter import (
     ERRORS,
+    Currency,
     FilterName,
     LakeName,
+    Price,
     Version,
     filter_of,
     in_json,
@@ -48,6 +50,7 @@ from service.relevance.answers import (
 from service.relevance.definition import ExampleImage, Target
 from service.relevance.gate.answers import DecideAnswer
 from service.relevance.labels.book import UNNAMED
+from service.relevance.promise.prices import Prices
 from service.relevance.promise.progress import PlanAnswer
 from service.relevance.scoring.depth import Ranking
 from service.where.where import Where
@@ -223,6 +226,7 @@ def next_rows(request: Request, lake: LakeName, name: FilterName, body: NextRequ
             assume=body.assume,
             labeller=labeller,
             double=body.double,
+            prices=Prices.said(body.price, body.miss_price, body.label_price),
         )
     )
 
@@ -301,9 +305,20 @@ def audit(request: Request, lake: LakeName, name: FilterName) -> Response:
     responses=ERRORS,
     summary="What each line would cost in labels",
 )
-def plan(request: Request, lake: LakeName, name: FilterName) -> Response:
-    """The arithmetic before anybody labels: a forecast, no promise."""
-    return in_json(filter_of(request, lake, name).plan())
+def plan(
+    request: Request,
+    lake: LakeName,
+    name: FilterName,
+    price: Price = None,
+    label_price: Price = None,
+    miss_price: Price = None,
+    currency: Currency = None,
+) -> Response:
+    """The arithmetic before anybody labels: a forecast, no promise. With a price each line has a
+    cost, beside labelling and annotating everything, and the cheapest is told.
+    """
+    prices = Prices.said(price, miss_price, label_price, currency)
+    return in_json(filter_of(request, lake, name).plan(prices))
 
 
 @router.get(
@@ -344,7 +359,11 @@ def apply(request: Request, lake: LakeName, name: FilterName, body: ApplyRequest
     found = filter_of(request, lake, name)
     return in_json(
         found.apply(
-            ask=body.ask, recall=body.recall, confidence=body.confidence, assume=body.assume
+            ask=body.ask,
+            recall=body.recall,
+            confidence=body.confidence,
+            assume=body.assume,
+            prices=Prices.said(body.price, None, body.label_price),
         )
     )
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from service.api.schemas import ErrorAnswer
 from service.relevance import Filter
 from service.relevance.as_json import AsJson
+from service.relevance.promise.prices import HIGHEST_PRICE, MAX_CURRENCY_CHARS
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorAnswer} for code in (404, 410, 422, 429, 503)
@@ -18,6 +19,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 LakeName = Annotated[str, Path(description="A lake's name, as GET /v1/lakes lists it.")]
 FilterName = Annotated[str, Path(max_length=255, description="A filter's name.")]
+Price = Annotated[
+    float | None, Query(ge=0, le=HIGHEST_PRICE, allow_inf_nan=False, description="In one currency.")
+]
+Currency = Annotated[str | None, Query(max_length=MAX_CURRENCY_CHARS, description="As EUR.")]
 Version = Annotated[int | None, Query(ge=1, lt=2**31, description="Left out: the latest.")]
 
 

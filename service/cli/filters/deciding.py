@@ -16,9 +16,11 @@ from indexer.errors import BadRequest
 from indexer.sources.names import one_line
 from indexer.words import count
 from service.cli.codes import DONE, FAILED, PROBLEMS_SHOWN, REFUSED
+from service.cli.filters.planning import prices_of
 from service.cli.parts import (
     Verbs,
     add_json,
+    add_prices,
     add_raw_cells,
     add_verb,
     lake_and_name,
@@ -64,6 +66,7 @@ def add_apply(actions: Verbs) -> None:
         action="store_true",
         help="leave images between keep and drop to a person (default: every image is kept or dropped)",
     )
+    add_prices(parser, misses=False)
     add_json(parser)
 
 
@@ -76,6 +79,7 @@ def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
             recall=arguments.recall,
             confidence=arguments.confidence,
             assume=arguments.assume,
+            prices=prices_of(arguments),
             progress=progress,
         )
     if arguments.json:

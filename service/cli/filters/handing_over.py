@@ -14,7 +14,9 @@ from indexer.words import count
 from service.cli.codes import DONE, FAILED, PROBLEMS_SHOWN
 from service.cli.parts import (
     Verbs,
+    add_currency,
     add_json,
+    add_prices,
     add_raw_cells,
     add_verb,
     lake_and_name,
@@ -173,23 +175,13 @@ def add_report(actions: Verbs) -> None:
         action="store_true",
         help="replace a file of this name (default: leave it, and say so)",
     )
-    for flag, what in (
-        ("--price", "of annotating one image (default: 1, and all is counted in annotations)"),
-        ("--label-price", "of one yes or no (default: half of --price)"),
-        (
-            "--miss-price",
-            "of a relevant image that is dropped (default: misses are counted, and cost nothing)",
-        ),
-    ):
-        parser.add_argument(flag, type=float, metavar="PRICE", help=f"the price {what}")
-    parser.add_argument(
-        "--currency", metavar="TEXT", help="what stands behind prices, as EUR (default: none)"
-    )
+    add_prices(parser)
+    add_currency(parser)
     add_json(parser)
 
 
 def _report(filters: Filters, arguments: argparse.Namespace) -> int:
-    from service.relevance.reporting.costs import Prices
+    from service.relevance.promise.prices import Prices
     from service.relevance.reporting.file import check_out, write_out
     from service.relevance.reporting.summary import summary
 

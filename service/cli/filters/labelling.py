@@ -1,4 +1,4 @@
-"""Actions that ask people and take their answers: `next`, `label`, `undo`, `plan`."""
+"""Actions that ask people and take their answers: `next`, `label`, `undo`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,25 @@ from indexer.errors import BadRequest
 from indexer.sources.names import one_line
 from indexer.words import count
 from service.cli.codes import DONE, FAILED, PROBLEMS_SHOWN
-from service.cli.parts import Verbs, add_json, add_verb, lake_and_name, positive, print_json
+from service.cli.filters.planning import prices_of
+from service.cli.parts import (
+    Verbs,
+    add_json,
+    add_prices,
+    add_verb,
+    lake_and_name,
+    positive,
+    print_json,
+)
 from service.formats.format_list import FORMATS, names, taken_back
 
+HALF = 0.5
 LITTLE = 0.1  # of the images: who drops less than that is told so
 
 if TYPE_CHECKING:
     from service.relevance import Filter, Filters
     from service.relevance.answers import LabelExportAnswer, LabelFileAnswer
-    from service.relevance.promise.progress import PlanAnswer, Progress
+    from service.relevance.promise.progress import Progress
 
 
 def add_next(actions: Verbs) -> None:
@@ -54,6 +64,7 @@ def add_next(actions: Verbs) -> None:
         choices=["tail"],
         help="share out an audit begun now for apply --assume tail (default: for a promise that assumes nothing)",
     )
+    add_prices(parser)
     parser.add_argument(
         "--labeller",
         help="who will answer: what others were handed in the last ten minutes is left out, and these for others "
@@ -83,6 +94,7 @@ def _next(filters: Filters, arguments: argparse.Namespace) -> int:
         assume=arguments.assume,
         labeller=arguments.labeller,
         double=arguments.double,
+        prices=prices_of(arguments),
     )
     if arguments.json:
         print_json(found.to_json())
@@ -246,42 +258,6 @@ def _undo(filters: Filters, arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def add_plan(actions: Verbs) -> None:
-    parser = add_verb(actions, "plan", "show what each line would drop, and about how many audit labels it takes", [
-        "lakesift filter plan my.lake hospital",
-        "lakesift filter plan my.lake hospital --json",
-    ])  # fmt: skip
-    parser.set_defaults(act=_plan)
-    lake_and_name(parser)
-    add_json(parser)
-
-
-def _relevant(found: PlanAnswer) -> str:
-    if found.at_most is None or found.confidence is None:
-        known = f"{found.at_least:,} of them known to be relevant"
-        return f"{known}; how many are in all is not known before an audit"
-    sure = f"{found.confidence:.4g} sure"
-    return f"between {found.at_least:,} and {found.at_most:,} of them relevant, {sure}"
-
-
-def _plan(filters: Filters, arguments: argparse.Namespace) -> int:
-    found = filters.open(arguments.name).plan()
-    if arguments.json:
-        print_json(found.to_json())
-        return DONE
-    print(f"{count(found.rows, 'image')}, {_relevant(found)}", file=sys.stderr)
-    print(f"{'dropped':>9}  {'kept':>9}  {'recall':>6}  audit labels")
-    for option in found.options:
-        labels = "out of reach" if option.labels is None else f"about {option.labels:,}"
-        print(f"{option.dropped:9,}  {option.kept:9,}  {option.recall:6.3f}  {labels}")
-    print(
-        "a forecast from what the filter was taught; where every number is too large, rank and label the top: "
-        f"lakesift filter next {arguments.lake} {arguments.name} --purpose teach",
-        file=sys.stderr,
-    )
-    return DONE
-
-
 def tell_progress(progress: Progress) -> None:
     counts = {"skipped": progress.skipped, "conflicts": progress.conflicts}
     said = f"{count(progress.labels, 'label')}: {progress.yes:,} yes, {progress.no:,} no"
@@ -298,7 +274,12 @@ def tell_progress(progress: Progress) -> None:
         if audit.drops is not None:
             state = f"the promise holds, {brings(audit.drops, audit.rows, audit.needs_ask)}"
             if more := audit.more:
-                state += f"; {count(more.labels, 'more label')} (half an annotation each) may drop {more.drop:,} more"
+                each = (
+                    "half an annotation"
+                    if audit.label_price == HALF
+                    else f"{audit.label_price:.3g} of an annotation"
+                )
+                state += f"; {count(more.labels, 'more label')} ({each} each) may drop {more.drop:,} more"
         print(f"audit {audit.number}: {audit.answered:,} answered, {state}", file=sys.stderr)
 
 

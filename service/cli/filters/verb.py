@@ -16,7 +16,7 @@ from service.cli.filters.deciding import (
     add_restore,
 )
 from service.cli.filters.handing_over import add_export, add_report, add_samples
-from service.cli.filters.labelling import add_label, add_next, add_plan, add_undo
+from service.cli.filters.labelling import add_label, add_next, add_undo
 from service.cli.filters.making import (
     add_copy,
     add_delete,
@@ -26,6 +26,7 @@ from service.cli.filters.making import (
     add_new,
     add_show,
 )
+from service.cli.filters.planning import add_plan
 from service.cli.filters.team import add_conflicts, add_settle, add_team
 from service.cli.parts import Verbs, add_trust_model, add_verb
 

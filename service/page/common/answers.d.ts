@@ -79,6 +79,13 @@ declare namespace Answers {
     recall_shown: number | null;
     precision_shown: number | null;
     needs_ask: boolean;
+    label_price: number;
+  }
+  interface CheapestLine {
+    dropped: number;
+    labels: number;
+    looks: number;
+    cost: number;
   }
   interface Column {
     name: string;
@@ -413,12 +420,27 @@ declare namespace Answers {
     at_most: number | null;
     confidence: number | null;
     options: PlanOption[];
+    costs: PlanCosts | null;
+  }
+  interface PlanCosts {
+    prices: Prices;
+    annotate_everything: number;
+    label_everything: number;
+    line: CheapestLine | null;
+    cheapest: "line" | "label_everything" | "annotate_everything";
   }
   interface PlanOption {
     dropped: number;
     kept: number;
     recall: number;
     labels: number | null;
+    cost: number | null;
+  }
+  interface Prices {
+    annotation: number;
+    miss: number | null;
+    label: number | null;
+    currency: string;
   }
   interface Problem {
     index: number;

@@ -23,8 +23,9 @@ from service.lake import Lake
 from service.relevance.definition import Definition, Thresholds
 from service.relevance.gate import drift
 from service.relevance.gate.answers import DecideAnswer, DecideCounts, ImageDecided, YesNo
-from service.relevance.promise.applying import likely_cut
+from service.relevance.promise.applying import likely_cut, unseen_from_of
 from service.relevance.promise.audit import Audit
+from service.relevance.promise.counting import line_of
 from service.relevance.scoring.scorer import Scorer
 from service.search.decided import Decision
 from service.snapshot.by_content import contents_of
@@ -247,8 +248,9 @@ def lines_of(definition: Definition, audit: Audit, *, ask: bool) -> Thresholds:
         or applied.drop not in edges
     ):
         return applied
-    keep_cut = min(edges.index(applied.drop) + 1, likely_cut(audit, definition.calibration))
-    return Thresholds(edges[keep_cut - 1], applied.drop)
+    unseen = (definition.measured or {}).get("unseen_from", unseen_from_of(audit))
+    likely = likely_cut(audit, definition.calibration, unseen)
+    return Thresholds(line_of(audit, min(edges.index(applied.drop) + 1, likely)), applied.drop)
 
 
 def _rule(

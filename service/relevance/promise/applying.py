@@ -27,6 +27,7 @@ from service.relevance.promise.martingale import (
     weigh,
     weigh_at,
 )
+from service.relevance.promise.prices import LABEL_PRICE
 from service.relevance.promise.promise import Chain, Known, Spared, chains
 from service.relevance.promise.tail import TAIL, Tail, spared_by_plan, tail_of
 from service.relevance.scoring.calibration import Calibration
@@ -34,8 +35,9 @@ from service.relevance.scoring.calibration import Calibration
 # at least, that more is needed where what is assumed of the tail does not say enough yet
 LABELS_FOR_TAIL = 20
 KEEP, ASK, DROP = 0, 1, 2  # as DECISIONS has their names
-# the probability from which a row is kept unseen, where asking is wanted and only recall promised
-EVEN_ODDS = 0.5
+# the probability from which a row is kept unseen, where asking is wanted, only recall promised, and
+# no prices were said: where a label costs half an annotation
+EVEN_ODDS = 1 - LABEL_PRICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,12 @@ class Standing:
         if self.counted is not None or not self.holds or self.chains[0].kind != "recall":
             return 0, 0
         return plan.worthwhile(
-            self.audit.sizes, self.audit.shares, self.rates, self.chains[0], self.evidence[0]
+            self.audit.sizes,
+            self.audit.shares,
+            self.rates,
+            self.chains[0],
+            self.evidence[0],
+            self.audit.design.worth,
         )
 
     @property
@@ -327,16 +334,19 @@ def apply(
     ask: bool = False,
     wanted: Target | None = None,
     assume: str | None = None,
+    unseen_from: float | None = None,
 ) -> Applied | Refusal:
     """The strictest cut whose promise holds, or why there is none.
 
     :param wanted: as `retargeted` gives it; None: what the audit was planned for.
     :param assume: TAIL, or None for nothing; see `tail.py`.
     :param ask: leave rows between two cuts to a person: where recall and precision need different
-        cuts; or, where only recall is promised, rows below even odds that cannot be dropped.
+        cuts; or, where only recall is promised, rows that cannot be dropped and are less likely
+        relevant than `unseen_from`.
+    :param unseen_from: see `unseen_from_of`; None: by the prices that the audit was begun with.
     """
     standing = stand(audit, answers, calibration, wanted, assume)
-    found = decide(standing, calibration, ask=ask, assume=assume)
+    found = decide(standing, calibration, ask=ask, assume=assume, unseen_from=unseen_from)
     if isinstance(found, Applied):
         return found
     told = []
@@ -367,11 +377,13 @@ def decide(
     *,
     ask: bool = False,
     assume: str | None = None,
+    unseen_from: float | None = None,
 ) -> Applied | Refusal:
     """As `apply`, from what is known to stand."""
     audit = standing.audit
+    unseen = unseen_from_of(audit) if unseen_from is None else unseen_from
     if standing.counted is not None:
-        return _counted(standing, standing.counted, calibration, ask=ask)
+        return _counted(standing, standing.counted, calibration, unseen, ask=ask)
     if not standing.chains:
         return Refusal(_no_cut(audit), None, None)
     if assume == TAIL and (standing.tail is None or standing.tail.is_doubtful):
@@ -390,12 +402,25 @@ def decide(
         )
         return Refusal(reason, _can_promise(standing), None)
     if ask and "precision" not in best:
-        keep_cut = min(drop_cut, likely_cut(audit, calibration))
+        keep_cut = min(drop_cut, likely_cut(audit, calibration, unseen))
+        return _asking(_applied(standing, keep_cut, drop_cut), unseen)
     return _applied(standing, keep_cut, drop_cut)
 
 
+def _asking(applied: Applied, unseen_from: float) -> Applied:
+    """With what was asked about, where prices decided it."""
+    if unseen_from == EVEN_ODDS:
+        return applied
+    return replace(applied, measured={**applied.measured, "unseen_from": round(unseen_from, 6)})
+
+
 def _counted(
-    standing: Standing, counted: Counted, calibration: Calibration | None, *, ask: bool
+    standing: Standing,
+    counted: Counted,
+    calibration: Calibration | None,
+    unseen_from: float,
+    *,
+    ask: bool,
 ) -> Applied | Refusal:
     """As `decide`, where every row is answered: nothing is left to chance."""
     audit, wanted = standing.audit, standing.wanted
@@ -409,8 +434,9 @@ def _counted(
             reason += "; ask a person about those (ask)"
         return Refusal(reason, None, counted.open)
     keep_cut, drop_cut = cuts
-    if ask and wanted.precision is None and len(audit.sizes):
-        keep_cut = min(drop_cut, likely_cut(audit, calibration))
+    asks = ask and wanted.precision is None and len(audit.sizes) > 0
+    if asks:
+        keep_cut = min(drop_cut, likely_cut(audit, calibration, unseen_from))
     thresholds = Thresholds(line_of(audit, keep_cut), line_of(audit, drop_cut))
     measured = {
         **counted.measured(keep_cut, drop_cut, wanted),
@@ -418,7 +444,8 @@ def _counted(
         "audit": audit.design.number,
         "audit_labels": int(audit.sizes.sum()),
     }
-    return Applied(thresholds, _decisions(audit, keep_cut, drop_cut), measured)
+    applied = Applied(thresholds, _decisions(audit, keep_cut, drop_cut), measured)
+    return _asking(applied, unseen_from) if asks else applied
 
 
 def _no_cut(audit: Audit) -> str:
@@ -448,10 +475,17 @@ def _cuts(best: Mapping[str, int | None]) -> tuple[int, int]:
     return recall, min(recall, precision)
 
 
-def likely_cut(audit: Audit, calibration: Calibration | None) -> int:
-    """How many strata are more likely relevant than not, on the whole."""
-    likely = forecast(audit, calibration) >= EVEN_ODDS
-    return max(1, int(likely.argmin()) if not likely.all() else len(likely))
+def unseen_from_of(audit: Audit) -> float:
+    """The share of relevant rows from which a stratum is kept unseen: below it a look is cheaper,
+    by the prices that the audit was begun with.
+    """
+    return EVEN_ODDS if audit.design.worth is None else audit.design.worth.unseen_from
+
+
+def likely_cut(audit: Audit, calibration: Calibration | None, unseen_from: float) -> int:
+    """How many strata are so likely relevant, on the whole, that they are kept unseen; from 0."""
+    likely = forecast(audit, calibration) >= unseen_from
+    return int(likely.argmin()) if not likely.all() else len(likely)
 
 
 def _refuse(standing: Standing, best: Mapping[str, int | None]) -> Refusal:
@@ -484,8 +518,7 @@ def _can_promise(standing: Standing) -> Mapping[str, float] | None:
 def _applied(standing: Standing, keep_cut: int, drop_cut: int) -> Applied:
     audit = standing.audit
     decisions = _decisions(audit, keep_cut, drop_cut)
-    edges = audit.design.edges
-    thresholds = Thresholds(edges[keep_cut - 1], edges[drop_cut - 1])
+    thresholds = Thresholds(line_of(audit, keep_cut), line_of(audit, drop_cut))
     return Applied(thresholds, decisions, _measured(standing, keep_cut, drop_cut))
 
 

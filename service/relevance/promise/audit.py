@@ -28,6 +28,7 @@ from indexer.disk.entries import check_file, create_file, read_file
 from indexer.errors import LakeDamaged, LakeError
 from service.relevance.definition import Target
 from service.relevance.promise.martingale import NO, UNKNOWN, YES, Numbers, Wholes, draw_strata
+from service.relevance.promise.prices import Worth
 from service.relevance.promise.promise import Known, delta_of
 from service.relevance.scoring.scorer import Scored
 
@@ -56,6 +57,14 @@ class Design:
     assume: str | None = None  # what is to be assumed, where draws are shared out for that: "tail"
     one_in: int = 1  # the part of the filter's chance of error that its lake had; see `sharing.py`
     aims: bool = False  # a part of the stakes aims at the budget; see `goal.py`
+    # What a label and a miss cost, in annotations, where a person said so; see `prices.py`.
+    label_price: float | None = None
+    miss_price: float = 0.0
+
+    @property
+    def worth(self) -> Worth | None:
+        """What things cost; None: nobody said so."""
+        return None if self.label_price is None else Worth(self.label_price, self.miss_price)
 
     def delta(self, confidence: float) -> float:
         """The chance of error that a promise of this confidence may take."""
@@ -356,6 +365,7 @@ def with_plan(
     planned: int | None,
     budget: int | None = None,
     assume: str | None = None,
+    worth: Worth | None = None,
 ) -> Audit:
     """The same population, drawn with other shares."""
     numbers_of = tuple(float(share) for share in shares)
@@ -367,6 +377,8 @@ def with_plan(
         budget=budget,
         assume=assume,
         aims=budget is not None,
+        label_price=None if worth is None else worth.label,
+        miss_price=0.0 if worth is None else worth.miss,
     )
     return Audit(design, audit.row_ids, audit.scores, audit.strata, audit.yes_before)
 

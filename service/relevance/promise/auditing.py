@@ -7,14 +7,15 @@ goes back to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from indexer.disk.filter_checks import audit_names, check_file_of
-from service.relevance.definition import Definition, now
+from indexer.errors import BadRequest
+from service.relevance.definition import Definition, Target, now
 from service.relevance.labels.book import Answer, labels_by_row, labels_used
 from service.relevance.promise import audit as audits
 from service.relevance.promise import plan
@@ -22,7 +23,17 @@ from service.relevance.promise.applying import Standing, forecast, stand
 from service.relevance.promise.audit import Audit
 from service.relevance.promise.budget import shares_within
 from service.relevance.promise.estimate import bounds_of_plan
-from service.relevance.promise.progress import PlanAnswer, PlanOption, Progress
+from service.relevance.promise.martingale import Numbers, Wholes
+from service.relevance.promise.plan import Option
+from service.relevance.promise.prices import Prices, Worth
+from service.relevance.promise.progress import (
+    Cheapest,
+    CheapestLine,
+    PlanAnswer,
+    PlanCosts,
+    PlanOption,
+    Progress,
+)
 from service.relevance.promise.promise import Known, chains
 from service.relevance.promise.tail import TAIL, spared_by_plan
 from service.relevance.scoring.calibration import Calibration
@@ -65,6 +76,7 @@ class Auditing:
         budget: int | None,
         assume: str | None,
         one_in: int = 1,
+        worth: Worth | None = None,
     ) -> Definition:
         """Draw and store a new audit; the version that rests on it, which is the caller's to add.
 
@@ -73,11 +85,12 @@ class Auditing:
         :param scored: its rows that the filter's where keeps, by the taught scorer.
         :param budget, assume: as `Filter.next` has them.
         :param one_in: as `FilterStore.one_in` gives it.
+        :param worth: what things cost, where a person said so.
         :raises LakeError: if the folder cannot be written.
         """
         said = labels_by_row(answers)
         fresh = audits.begin(number, snapshot, before.target, scored, said, one_in)
-        planned(fresh, taught.calibration, said, budget, assume).save(self._folder)
+        planned(fresh, taught.calibration, said, budget, assume, worth).save(self._folder)
         return replace(
             before,
             version=before.version + 1,
@@ -124,12 +137,16 @@ class Auditing:
         calibration: Calibration | None,
         said: Mapping[int, str],
         one_in: int = 1,
+        prices: Prices | None = None,
     ) -> PlanAnswer:
         """What each cut would drop, and about how many labels the next
         audit would take for it; nothing is stored.
 
         :param number: of that audit; one_in: as `FilterStore.one_in` gives it.
+        :param prices: what things cost, where a person said so: with them each line has a cost.
+        :raises BadRequest: if there are prices, and not recall alone is promised.
         """
+        check_prices(prices, definition.target)
         audit = audits.begin(number, snapshot, definition.target, scored, said, one_in)
         rates = forecast(audit, calibration)
         delta = audit.design.delta(definition.target.confidence)
@@ -151,9 +168,60 @@ class Auditing:
                     recall=round(option.recall, 4),
                     # Who labels all that is left knows all: no line takes more.
                     labels=None if option.labels == np.inf else min(round(option.labels), left),
+                    cost=_cost(option, audit.sizes, rates, prices),
                 )
                 for option in found
             ),
+            costs=None if prices is None else costs(found, audit.sizes, rates, prices),
+        )
+
+
+def _cost(option: Option, sizes: Wholes, rates: Numbers, prices: Prices | None) -> float | None:
+    """In the prices' currency; None where none are said, or no audit settles the line."""
+    if prices is None or option.labels >= sizes.sum():
+        return None
+    cost = prices.worth.line(sizes, rates, option.cut, option.labels)
+    return round(prices.annotation * cost, 2)
+
+
+def costs(found: Sequence[Option], sizes: Wholes, rates: Numbers, prices: Prices) -> PlanCosts:
+    """The cheapest line beside what needs no audit.
+
+    :param found: as `plan.options` gives it; sizes, rates: (strata,).
+    """
+    worth = prices.worth
+    line = plan.best(found, int(sizes.sum()), cost=plan.by_prices(sizes, rates, worth))
+    every: dict[Cheapest, float] = {
+        "annotate_everything": float(sizes.sum()),
+        "label_everything": worth.label_everything(sizes, rates),
+    }
+    if line is not None:
+        every["line"] = worth.line(sizes, rates, line.cut, line.labels)
+    found_at = {way: round(prices.annotation * cost, 2) for way, cost in every.items()}
+    # Of equal costs the way with the least to do for it.
+    cheapest = min(every, key=lambda way: every[way])
+    return PlanCosts(
+        prices=prices,
+        annotate_everything=found_at["annotate_everything"],
+        label_everything=found_at["label_everything"],
+        line=None
+        if line is None
+        else CheapestLine(
+            dropped=line.dropped,
+            labels=int(np.ceil(line.labels)),
+            looks=worth.looks(sizes, rates, line.cut),
+            cost=found_at["line"],
+        ),
+        cheapest=cheapest,
+    )
+
+
+def check_prices(prices: Prices | None, target: Target) -> None:
+    """:raises BadRequest: if there are prices, and not recall alone is promised."""
+    if prices is not None and (target.recall is None or target.precision is not None):
+        raise BadRequest(
+            "label_price",
+            "prices decide between lines where recall alone is promised; this filter promises precision",
         )
 
 
@@ -163,6 +231,7 @@ def planned(
     said: Mapping[int, str],
     budget: int | None = None,
     assume: str | None = None,
+    worth: Worth | None = None,
 ) -> Audit:
     """The audit with its draws shared out for its target,
     for what will be assumed, and for the labels to be spent.
@@ -175,11 +244,11 @@ def planned(
     if not wanted:
         return audit
     sizes, rates = audit.sizes, forecast(audit, calibration)
-    shares, option = plan.shares_of(sizes, rates, wanted, budget, spared)
+    shares, option = plan.shares_of(sizes, rates, wanted, budget, spared, worth)
     if budget is not None and spared is None and len(wanted) == 1 and wanted[0].kind == "recall":
         shares = shares_within(sizes, rates, wanted[0], budget, safe=shares)
         option = None if option is None else plan.under(option, sizes, shares, rates, wanted[0])
     labels = None if option is None else int(np.ceil(option.labels))
     return audits.with_plan(
-        audit, shares, None if option is None else option.cut, labels, budget, assume
+        audit, shares, None if option is None else option.cut, labels, budget, assume, worth
     )

@@ -4,12 +4,13 @@ Forecasts: a wrong one costs labels, never the promise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from service.relevance.promise.martingale import Claims, Evidence, Numbers, Wholes, growth
+from service.relevance.promise.prices import LABEL_PRICE, Worth
 from service.relevance.promise.promise import Chain, Spared
 
 # of the draws, above the cut: few relevant rows found there say enough (chosen by simulation)
@@ -17,7 +18,6 @@ ABOVE = 0.15
 EVEN = 0.05  # of the draws, wherever they fall: no stratum is left without a chance
 # a stratum is expected to be at least so relevant when draws above the cut are shared out
 LEAST_RATE = 0.003
-LABEL_PRICE = 0.5  # of a yes or no, in units of an annotation: which cut is the cheapest to aim for
 MIXED = 1.0  # what a mixture of stakes costs against the best one, in logs of the capital, about
 SAFE_SHARE = 0.7  # of a budget is planned for: a forecast of labels is an average
 CHECK = 0.05  # of the draws, where next to nothing is assumed to lie
@@ -90,17 +90,34 @@ def _above_only(sizes: Wholes, cut: int) -> Numbers:
     return np.asarray((1 - EVEN) * above + EVEN * even)
 
 
-def best(found: Sequence[Option], rows: int, budget: int | None = None) -> Option | None:
-    """The option with the least work for people,
-    labels and annotation of what is kept; None: none is to be had.
+def by_work(option: Option) -> float:
+    """What an option costs where no prices are said: labels, and annotation of all that is kept."""
+    return LABEL_PRICE * option.labels + option.kept
 
-    :param budget: labels that may be spent; then the strictest cut that they are likely to settle.
+
+def by_prices(sizes: Wholes, rates: Numbers, worth: Worth | None) -> Callable[[Option], float]:
+    """What an option costs, in annotations; None: no prices were said."""
+    if worth is None:
+        return by_work
+    return lambda option: worth.line(sizes, rates, option.cut, option.labels)
+
+
+def best(
+    found: Sequence[Option],
+    rows: int,
+    budget: int | None = None,
+    cost: Callable[[Option], float] = by_work,
+) -> Option | None:
+    """The cheapest option; None: none is to be had.
+
+    :param budget: labels that may be spent; then the strictest cut that they are likely to settle,
+        whatever it costs.
     """
     if budget is not None:
         affordable = [option for option in found if option.labels <= SAFE_SHARE * budget]
         return min(affordable, key=lambda o: o.kept, default=None)
     possible = [option for option in found if option.labels < rows]
-    return min(possible, key=lambda o: (LABEL_PRICE * o.labels + o.kept, o.cut), default=None)
+    return min(possible, key=lambda o: (cost(o), o.cut), default=None)
 
 
 def shares_of(
@@ -109,25 +126,29 @@ def shares_of(
     wanted: Sequence[Chain],
     budget: int | None = None,
     spared: Spared | None = None,
+    worth: Worth | None = None,
 ) -> tuple[Numbers, Option | None]:
     """The shares for all that is promised, and the option aimed for by the first chain.
 
+    :param worth: what things cost, where a person said so; see `prices.py`.
     :param spared: strata that get but a few draws, enough for a check.
     """
     if spared is not None:
         here = np.arange(len(sizes)) < spared.line
-        head, option = shares_of(np.where(here, sizes, 0), rates, wanted, budget)
+        head, option = shares_of(np.where(here, sizes, 0), rates, wanted, budget, worth=worth)
         below = np.where(here, 0, sizes) / max(int(sizes[~here].sum()), 1)
         return np.asarray((1 - CHECK) * head + CHECK * below), option
     rows = int(sizes.sum())
     every, aims = [], []
     for chain in wanted:
         found = options(sizes, rates, chain)
-        aim = best(found, rows, budget)
+        aim = best(found, rows, budget, by_prices(sizes, rates, worth))
         option = aim or min(found, key=lambda o: o.labels, default=None)
         cut = option.cut if option else len(sizes)
         if chain.kind == "recall":
-            hoped = best(options(sizes, _hopeful(sizes, rates), chain), rows, budget)
+            hopeful = _hopeful(sizes, rates)
+            cheap = by_prices(sizes, hopeful, worth)
+            hoped = best(options(sizes, hopeful, chain), rows, budget, cheap)
             true = [each for each in found if each.recall >= chain.levels[-1]]
             strictest = min(true, key=lambda o: o.kept, default=found[0]).cut
             bold = min(hoped.cut if hoped else cut, cut)
@@ -194,19 +215,30 @@ def missing(
 
 
 def worthwhile(
-    sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidence: Evidence
+    sizes: Wholes,
+    shares: Numbers,
+    rates: Numbers,
+    chain: Chain,
+    evidence: Evidence,
+    worth: Worth | None = None,
 ) -> tuple[int, int]:
     """Where a recall chain holds: how many more labels pay,
     and how many more rows they would drop; (0, 0): none do.
 
-    A label counts half an annotation, as in `best`.
+    :param worth: what things cost, where a person said so; else as in `by_work`.
     """
     reached = chain.reached(evidence)
     kept = np.cumsum(sizes)
     now = int(kept[chain.cuts[reached - 1] - 1])
     needed = _until(sizes, shares, rates, chain, evidence)
+    label, saved = LABEL_PRICE, kept.astype(np.float64)
+    if worth is not None:
+        likely = learned(rates, evidence)
+        label = worth.label
+        saved = np.cumsum(sizes * (worth.kept(likely) - worth.miss * likely))
+    at = chain.cuts[reached - 1] - 1
     gains = [
-        (now - int(kept[chain.cuts[number] - 1]) - LABEL_PRICE * needed[number], number)
+        (float(saved[at] - saved[chain.cuts[number] - 1]) - label * needed[number], number)
         for number in range(reached, len(chain.claims))
     ]
     gain, number = max(gains, default=(0.0, 0))

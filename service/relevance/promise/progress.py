@@ -9,6 +9,7 @@ from typing import Literal
 from service.relevance.as_json import AsJson, told
 from service.relevance.definition import Definition
 from service.relevance.promise.applying import Standing
+from service.relevance.promise.prices import LABEL_PRICE, Prices
 
 Purpose = Literal["teach", "audit"]
 Stage = Literal["draft", "teach", "audit", "applied"]
@@ -57,11 +58,15 @@ class AuditProgress(AsJson):
     needs_ask: bool = field(
         metadata=told("Recall and precision hold, but at two lines: apply goes through with ask.")
     )
+    label_price: float = field(
+        metadata=told("What a label counts in `more`, in annotations: the price it was begun with.")
+    )
 
     @classmethod
     def of(cls, standing: Standing, said: Mapping[int, str]) -> AuditProgress:
         """:param said: row_id -> yes, no, skip or conflict."""
         audit, (labels, drop) = standing.audit, standing.more
+        worth = audit.design.worth
         return cls(
             number=audit.design.number,
             answered=len(audit.prefix(said)),
@@ -76,6 +81,7 @@ class AuditProgress(AsJson):
             holds=standing.holds,
             still_needed=standing.still_needed,
             more=More(labels, drop) if labels else None,
+            label_price=LABEL_PRICE if worth is None else round(worth.label, 6),
         )
 
     @property
@@ -129,6 +135,42 @@ class PlanOption(AsJson):
     labels: int | None = field(
         metadata=told("About how many audit labels it takes; null: more than there are images.")
     )
+    cost: float | None = field(
+        metadata=told(
+            "Of labels, looks, annotations and misses, in the prices' currency; null: no prices were "
+            "said, or labelling everything takes no more labels."
+        )
+    )
+
+
+Cheapest = Literal["line", "label_everything", "annotate_everything"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheapestLine(AsJson):
+    """The line that costs least, as forecast."""
+
+    dropped: int
+    labels: int
+    looks: int = field(
+        metadata=told("Kept images that somebody looks at before they are annotated (ask).")
+    )
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCosts(AsJson):
+    """What is still to be spent on images that nobody has answered, in the prices' currency."""
+
+    prices: Prices
+    annotate_everything: float
+    label_everything: float = field(
+        metadata=told("Somebody looks at every image, and what is relevant is annotated.")
+    )
+    line: CheapestLine | None = field(
+        metadata=told("Null: no line is settled by fewer labels than there are images.")
+    )
+    cheapest: Cheapest
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +190,7 @@ class PlanAnswer(AsJson):
         metadata=told("The chance that both bounds hold, at least; null where at_most is.")
     )
     options: tuple[PlanOption, ...]
+    costs: PlanCosts | None = field(metadata=told("Null: no prices were said."))
 
 
 def stage_of(definition: Definition, labels: int) -> Stage:

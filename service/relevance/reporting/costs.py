@@ -23,78 +23,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.errors import BadRequest
 from service.relevance.as_json import AsJson
 from service.relevance.promise.applying import DROP, KEEP
 from service.relevance.promise.martingale import Numbers
-from service.relevance.promise.plan import LABEL_PRICE
-
-MAX_CURRENCY_CHARS = 16
-HIGHEST_PRICE = 1e9
-IN_ANNOTATIONS = "annotations"  # the unit where no price is said
-
-
-@dataclass(frozen=True, slots=True)
-class Prices(AsJson):
-    """What things cost, in one currency.
-
-    :raises BadRequest: if a price is not from 0 to 1e9, an annotation costs nothing, or the
-        currency is over 16 characters, or not printable.
-    """
-
-    annotation: float = 1.0
-    miss: float | None = None  # None: not said; misses are counted, and cost nothing
-    label: float | None = None  # None: half an annotation
-    currency: str = IN_ANNOTATIONS
-
-    def __post_init__(self) -> None:
-        fields = {"price": self.annotation, "miss_price": self.miss, "label_price": self.label}
-        for field, price in fields.items():
-            if price is not None and not 0 <= price <= HIGHEST_PRICE:
-                raise BadRequest(field, f"{price:g} is not a price from 0 to {HIGHEST_PRICE:g}")
-        if not self.annotation:
-            raise BadRequest(
-                "price", "an annotation that costs nothing leaves nothing to save; leave it out"
-            )
-        if len(self.currency) > MAX_CURRENCY_CHARS or not self.currency.isprintable():
-            raise BadRequest(
-                "currency",
-                f"{self.currency!r} is not at most {MAX_CURRENCY_CHARS} printable characters",
-            )
-
-    @classmethod
-    def of(
-        cls,
-        price: float | None = None,
-        miss_price: float | None = None,
-        label_price: float | None = None,
-        currency: str | None = None,
-    ) -> Prices:
-        """As a person says them; without a price all is counted in annotations."""
-        unit = (IN_ANNOTATIONS if price is None else "") if currency is None else currency.strip()
-        return cls(1.0 if price is None else price, miss_price, label_price, unit)
-
-    @property
-    def look(self) -> float:
-        """Of a label, and of a look at an image that is asked about."""
-        return LABEL_PRICE * self.annotation if self.label is None else self.label
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "annotation": self.annotation,
-            "label": self.look,
-            "miss": self.miss,
-            "currency": self.currency,
-        }
-
-    def __getitem__(self, name: str) -> Any:
-        """A price by its name in JSON, as it counts."""
-        return self.to_json()[name]
+from service.relevance.promise.prices import Prices
 
 
 @dataclass(frozen=True, slots=True)

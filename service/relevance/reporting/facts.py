@@ -17,8 +17,9 @@ from service.relevance.definition import Examples
 from service.relevance.labels.book import labels_used
 from service.relevance.labels.spent import labels_spent
 from service.relevance.promise.applying import ASK, Refusal, apply
+from service.relevance.promise.prices import Prices
 from service.relevance.reporting import examples, noise, people, scores
-from service.relevance.reporting.costs import Misses, Prices, Saved, ask_band, most_missed, saved
+from service.relevance.reporting.costs import Misses, Saved, ask_band, most_missed, saved
 from service.relevance.reporting.duplicates import near_duplicates
 from service.relevance.reporting.material import Material
 from service.relevance.reporting.report import (

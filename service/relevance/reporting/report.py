@@ -12,7 +12,8 @@ from service.relevance.as_json import AsJson
 from service.relevance.definition import Target, Thresholds
 from service.relevance.labels.agreement import Conflict, Pair, Settled
 from service.relevance.labels.spent import LabelsSpent
-from service.relevance.reporting.costs import Misses, Prices, Saved
+from service.relevance.promise.prices import Prices
+from service.relevance.reporting.costs import Misses, Saved
 from service.relevance.reporting.duplicates import NearDuplicates
 from service.relevance.reporting.examples import Example
 from service.relevance.reporting.noise import Check

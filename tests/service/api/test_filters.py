@@ -385,6 +385,29 @@ def test_the_arithmetic_is_told_before_anybody_labels(reds: TestClient) -> None:
     assert all(option["dropped"] + option["kept"] == REDS + OTHERS for option in plan["options"])
 
 
+def test_prices_decide_over_http_as_in_python(reds: TestClient) -> None:
+    post(reds, "/reds/label", answered(post(reds, "/reds/next", {"n": 10})["rows"]))
+    plan = get(reds, "/reds/plan?price=2&label_price=0.06&currency=EUR")
+    assert plan["costs"]["prices"] == {
+        "annotation": 2.0,
+        "label": 0.06,
+        "miss": None,
+        "currency": "EUR",
+    }
+    assert plan["costs"]["annotate_everything"] == 2.0 * (REDS + OTHERS - 10)
+    line = plan["costs"]["line"]
+    assert line["cost"] == min(each["cost"] for each in plan["options"] if each["cost"] is not None)
+    assert get(reds, "/reds/plan")["costs"] is None
+    field = error(get(reds, "/reds/plan?label_price=-1", 422))[1]
+    assert field == "label_price"
+    body = {"n": 4, "purpose": "audit", "price": 2, "label_price": 0.06, "miss_price": 4}
+    begun = post(reds, "/reds/next", body)
+    assert begun["progress"]["audit"]["label_price"] == 0.03
+    assert error(post(reds, "/reds/next", {**body, "price": 3}, 422))[1] == "label_price"
+    assert error(post(reds, "/reds/apply", {"label_price": 0.06}, 422))[1] == "ask"
+    assert post(reds, "/reds/apply", {"ask": True, "label_price": 0.06})["refused"] is True
+
+
 def test_the_first_request_for_audit_begins_it_and_repeats_what_is_pending(
     reds: TestClient,
 ) -> None:

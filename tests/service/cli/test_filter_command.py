@@ -17,11 +17,14 @@ from PIL import Image
 
 from service.cli.arguments import parser
 from service.cli.filters.labelling import brings
+from service.cli.filters.planning import recommended
 from service.cli.main import main
 from service.formats.format_list import FORMATS
 from service.lake import Lake
 from service.relevance import Filters
 from service.relevance.definition import Target
+from service.relevance.promise.prices import Prices
+from service.relevance.promise.progress import CheapestLine, PlanAnswer, PlanCosts
 from tests.conftest import sample_folders
 from tests.indexer.sources.containers.test_tar import tar_of
 from tests.lakes import Desk, write
@@ -135,6 +138,50 @@ def test_how_many_are_relevant_is_told_between_bounds(capsys: Capture, lake: Pat
     assert found["at_most"] == found["rows"] - 1 + yes
     out, _ = run(capsys, 0, "estimate", lake, "cats", "--confidence", 0.9)
     assert f" of {found['rows']} images are relevant, 0.9 sure after 1 audit label" in out
+
+
+def test_prices_say_which_way_is_the_cheapest(capsys: Capture, lake: Path) -> None:
+    run(capsys, 0, "new", lake, "cats", "--keep", "a cat", "--recall", 0.5, "--confidence", 0.5)
+    assert "cost" not in run(capsys, 0, "plan", lake, "cats")[0]
+    flags = ["--price", 0.8, "--label-price", 0.02]
+    out, _ = run(capsys, 0, "plan", lake, "cats", *flags, "--currency", "EUR")
+    assert out.splitlines()[0].endswith("audit labels          EUR")
+    costs = told(capsys, "plan", lake, "cats", *flags)["costs"]
+    # With 31 photos no audit takes fewer labels than there are.
+    everything, dearer = costs["label_everything"], costs["annotate_everything"]
+    assert (costs["line"], costs["cheapest"], dearer) == (None, "label_everything", 24.8)
+    assert out.splitlines()[-3:] == [
+        f"cheapest: label everything: {everything:.2f} EUR",
+        f"  annotate everything: {dearer - everything:.2f} EUR more",
+        f"  lakesift filter next {lake} cats --purpose audit --budget 31",
+    ]
+    out, _ = run(capsys, 0, "plan", lake, "cats", "--label-price", 500)
+    assert "cheapest: annotate everything: 31 annotations\n" in out
+    _, err = run(capsys, 2, "plan", lake, "cats", "--label-price", -1)
+    assert "-1 is not a price" in err
+    run(capsys, 0, "next", lake, "cats", "--purpose", "audit", *flags)
+    _, err = run(capsys, 2, "apply", lake, "cats", "--label-price", 0.02)
+    assert "say --ask, too" in err
+
+
+def test_the_cheapest_line_is_told_with_the_commands_for_it() -> None:
+    costs = PlanCosts(
+        prices=Prices.of(2.0, None, 0.06, "EUR"),
+        annotate_everything=20_000.0,
+        label_everything=2_940.0,
+        line=CheapestLine(dropped=4_900, labels=610, looks=5_020, cost=2_786.4),
+        cheapest="line",
+    )
+    plan = PlanAnswer(10_000, 30, None, None, (), costs)
+    words = ["filter", "plan", "my.lake", "ward", "--price", "2", "--label-price", "0.06"]
+    assert list(recommended(plan, costs, parser().parse_args(words))) == [
+        "cheapest: drop 4,900 after about 610 audit labels, look at 5,020 of the kept before they are "
+        "annotated: 2,786 EUR",
+        "  label everything: 154 EUR more",
+        "  annotate everything: 17,214 EUR more",
+        "  lakesift filter next my.lake ward --purpose audit --price 2 --label-price 0.06",
+        "  lakesift filter apply my.lake ward --ask",
+    ]
 
 
 def test_offers_are_promises_that_apply_makes(capsys: Capture, lake: Path) -> None:

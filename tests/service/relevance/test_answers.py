@@ -37,6 +37,7 @@ from service.relevance.definition import LabelsUsed, Thresholds
 from service.relevance.gate.answers import DecideAnswer, DecideCounts, ImageDecided
 from service.relevance.gate.drift import DriftFound
 from service.relevance.promise.applying import Refusal
+from service.relevance.promise.prices import Prices
 from service.relevance.promise.progress import AuditProgress, More, PlanAnswer, Progress
 from service.relevance.scoring.scored_rows import rows_of
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk
@@ -293,7 +294,9 @@ def test_what_was_decided_and_is_promised() -> None:
 
 
 def test_where_an_audit_stands() -> None:
-    audit = AuditProgress(2, 40, 110, True, 0, More(30, 200), 60, 900, 75, 0.96, 0.9, None, False)
+    audit = AuditProgress(
+        2, 40, 110, True, 0, More(30, 200), 60, 900, 75, 0.96, 0.9, None, False, 0.5
+    )
     same(
         Progress(44, 12, 30, 1, 1, "audit", audit, "audit"),
         {
@@ -317,6 +320,7 @@ def test_where_an_audit_stands() -> None:
                 "recall_shown": 0.9,
                 "precision_shown": None,
                 "needs_ask": False,
+                "label_price": 0.5,
             },
             "stage": "audit",
         },
@@ -433,9 +437,15 @@ def test_http_and_the_command_write_what_python_says(
 ) -> None:
     reds.label([{"row_id": 3, "label": "yes"}, {"row_id": 1, "label": "no"}])
     filters, folder = Filters(reds.lake), reds.lake.folder
+    said = "--price 2 --miss-price 9 --label-price 0.06 --currency EUR"
     answers: list[tuple[AsJson, str, tuple[object, ...]]] = [
         (filters.listing(), "GET ", ("list", folder)),
         (reds.plan(), "GET /reds/plan", ("plan", folder, "reds")),
+        (
+            reds.plan(Prices.of(2.0, 9.0, 0.06, "EUR")),
+            "GET /reds/plan?price=2&miss_price=9&label_price=0.06&currency=EUR",
+            ("plan", folder, "reds", *said.split()),
+        ),
         (reds.next(), "POST /reds/next", ("next", folder, "reds")),
         (reds.apply(), "POST /reds/apply", ("apply", folder, "reds")),
     ]

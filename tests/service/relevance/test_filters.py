@@ -24,6 +24,7 @@ from service.relevance import Filter, Filters
 from service.relevance.answers import LabelAnswer, NextAnswer, Undone
 from service.relevance.decisions.answers import AppliedAnswer, Promise
 from service.relevance.definition import Target
+from service.relevance.promise.prices import Prices
 from service.relevance.promise.progress import AuditProgress
 from service.relevance.reporting.summary import summary
 from service.relevance.scoring.scored_rows import RowToLabel
@@ -169,6 +170,45 @@ def test_a_copy_goes_on_counting_the_audits_of_its_source(lake: Lake) -> None:
     filter.next(1, "audit", again=True)
     assert filter.definition.audit == 3
     assert Filters(lake).open("again").apply().refused is True
+
+
+def test_prices_decide_where_an_audit_aims_and_what_is_asked_about(lake: Lake) -> None:
+    filter, prices = red_filter(lake), Prices.of(2, None, 0.06)
+    answer(filter, filter.next(10).rows)
+    plain, priced = filter.plan(), filter.plan(prices)
+    assert (plain.costs, {option.cost for option in plain.options}) == (None, {None})
+    costs = priced.costs
+    assert costs is not None
+    assert costs.annotate_everything == 2 * 110
+    assert [option.dropped for option in priced.options] == [
+        option.dropped for option in plain.options
+    ]
+    known = [option.cost for option in priced.options if option.cost is not None]
+    assert costs.line is not None
+    assert min(known) == costs.line.cost
+    with pytest.raises(BadRequest, match="fixed when an audit is begun"):
+        filter.next(5, "teach", prices=prices)
+    filter.next(5, "audit", prices=prices)
+    assert audit_of(filter).label_price == 0.03
+    filter.next(5, prices=Prices.of(None, None, 0.03))  # the same, in other words
+    with pytest.raises(BadRequest, match="with --again where one is under way"):
+        filter.next(5, prices=Prices.of(None, None, 0.04))
+    while rows := filter.next(40).rows:
+        answer(filter, rows)
+    with pytest.raises(BadRequest, match="say --ask, too"):
+        filter.apply(prices=prices)
+    applied = filter.apply(ask=True)
+    assert applied.refused is False
+    assert applied.measured["unseen_from"] == 0.97
+    again = filter.apply(ask=True, prices=Prices.of(None, None, 0.5))
+    assert again.refused is False
+    assert "unseen_from" not in again.measured
+    filter.next(5, "audit", again=True, prices=Prices.of(None, None, 0.04))
+    assert audit_of(filter).label_price == 0.04
+    precise = Filters(lake).create("precise", keep_texts=["red"], target=Target(None, 0.9))
+    for call in (precise.plan, precise.next):
+        with pytest.raises(BadRequest, match="where recall alone is promised"):
+            call(prices=prices)
 
 
 def test_what_was_answered_is_not_asked_again(lake: Lake) -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,9 @@ def test_the_lines_are_those_that_apply_draws_with_or_without_ask() -> None:
     even_at_70 = Calibration(1.0, -70.0)  # only the best band is more likely relevant than not
     assert lines_of(applied(one, even_at_70), audit, ask=False) == one
     assert lines_of(applied(one, even_at_70), audit, ask=True) == Thresholds(80, 40)
+    # It was applied where a look is dear, so the second band, 48 % likely, is kept unseen, too.
+    dear = replace(applied(one, even_at_70), measured={"unseen_from": 0.4})
+    assert lines_of(dear, audit, ask=True) == Thresholds(60, 40)
     surely = Calibration(1.0, 100.0)
     assert lines_of(applied(one, surely), audit, ask=True) == one
     two = Thresholds(80, 40)

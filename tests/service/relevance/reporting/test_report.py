@@ -17,7 +17,7 @@ from service.pictures.originals import IndexedImage
 from service.relevance import Filter
 from service.relevance.decisions.answers import AppliedAnswer
 from service.relevance.labels.book import Answer
-from service.relevance.reporting.costs import Prices
+from service.relevance.promise.prices import Prices
 from service.relevance.reporting.document import document
 from service.relevance.reporting.file import check_out, write_out
 from service.relevance.reporting.noise import Check, Doubles, agreed_rows, check, seen, warning
