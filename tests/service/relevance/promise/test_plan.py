@@ -7,7 +7,6 @@ import pytest
 
 from service.relevance.definition import Target
 from service.relevance.promise.plan import (
-    LABEL_PRICE,
     SAFE_SHARE,
     Option,
     best,
@@ -15,6 +14,7 @@ from service.relevance.promise.plan import (
     shares_for,
     shares_of,
 )
+from service.relevance.promise.prices import LABEL_PRICE
 from service.relevance.promise.promise import Chain, Known, chains
 
 SIZES = np.array([100, 100, 200])
