@@ -35,6 +35,9 @@ def lay_out(vectors: Vectors, seed: int, advance: Callable[[int], None]) -> Plac
     :param advance: called with how many more steps, of STEPS, are done.
     :raises LakeError: if openTSNE is not installed.
     """
+    if not len(vectors):
+        advance(STEPS)
+        return np.empty((0, 2), np.float32)
     first = main_directions(vectors)
     if len(vectors) < FEWEST:
         advance(STEPS)

@@ -58,6 +58,8 @@ def of_columns(snapshot: Snapshot) -> tuple[Suggestion, ...]:
     numbers, positions = _sample(snapshot)
     own = set(snapshot.manifest.columns)
     fields = [field for field in snapshot.schema if field.name in own]
+    # Of a name that draws nothing, or draws another line, people could not tell what it is.
+    fields = [field for field in fields if field.name.strip() and field.name.isprintable()]
     texts = [field for field in fields if _has_values(field.type)]
     times = [field for field in fields if pa.types.is_timestamp(field.type)]
     taken = [field for field in snapshot.schema if field.name == "captured_at"]

@@ -9,6 +9,22 @@ const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle
 /** @param {number} number */
 export const count = (number) => COUNT.format(number);
 
+/** What draws nothing: spaces of any kind, characters of no width, and none at all. */
+const BLANK = /^[\s\p{Cf}\p{Cc}\u115f\u1160\u2800\u3164\uffa0]*$/u;
+
+/**
+ * A column's name: one that draws nothing would leave nothing to read or to click.
+ * @param {string} name
+ */
+export const columnTitle = (name) =>
+  BLANK.test(name) ? `(blank name of ${name.length === 1 ? "1 character" : `${count(name.length)} characters`})` : name;
+
+/**
+ * A value as one reads it; as above.
+ * @param {unknown} value
+ */
+export const valueTitle = (value) => (value === "" ? "(empty)" : BLANK.test(String(value)) ? "(blank)" : String(value));
+
 /** @param {number} number */
 export const images = (number) => (number === 1 ? "1 image" : `${count(number)} images`);
 

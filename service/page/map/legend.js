@@ -2,6 +2,7 @@
 
 import { byId, make } from "../common/dom.js";
 import { columns } from "../common/api.js";
+import { columnTitle } from "../common/words.js";
 
 /** @import { By, Coloured } from "./points.js" */
 
@@ -62,7 +63,7 @@ export class Legend {
       make("option", { value: "nothing" }, "nothing"),
       tag !== undefined && make("option", { value: "tag" }, tag),
       ...filters.map((name) => make("option", { value: `decision:${name}` }, `decision of ${name}`)),
-      ...names.map((name) => make("option", { value: `column:${name}` }, name)),
+      ...names.map((name) => make("option", { value: `column:${name}` }, columnTitle(name))),
     ].filter((option) => option !== false);
     this.#choice.replaceChildren(...options);
     const has = (/** @type {string} */ value) => options.some((option) => option.value === value);

@@ -1,7 +1,7 @@
 /** What is known of two images, a row each, with a mark where they differ. */
 
 import { make } from "../common/dom.js";
-import { images, nameOf } from "../common/words.js";
+import { columnTitle, images, nameOf } from "../common/words.js";
 import { known } from "./facts.js";
 
 /** @import { Row } from "../common/api.js" */
@@ -45,7 +45,7 @@ function line({ name, of }, rows) {
   return make(
     "tr",
     { class: differs && "differs" },
-    make("th", { scope: "row" }, name, mark),
+    make("th", { scope: "row" }, columnTitle(name), mark),
     ...values.map((value) => make("td", { dir: "auto" }, value)),
   );
 }

@@ -1,7 +1,7 @@
 /** All that is known of a row, as a table. */
 
 import { button, make } from "../common/dom.js";
-import { count, placeOf, size, time } from "../common/words.js";
+import { columnTitle, count, placeOf, size, time } from "../common/words.js";
 
 /** @import { Row } from "../common/api.js" */
 
@@ -52,7 +52,7 @@ export const facts = (row) =>
  * @param {string|Node} value
  */
 const line = (name, value) =>
-  make("tr", {}, make("th", { scope: "row" }, name), make("td", { dir: typeof value === "string" && "auto" }, value));
+  make("tr", {}, make("th", { scope: "row" }, columnTitle(name)), make("td", { dir: typeof value === "string" && "auto" }, value));
 
 /**
  * @param {string} name

@@ -1,6 +1,7 @@
 /** How the grid looks to this reader: how large its images are, and what stands under them. Remembered in this browser. */
 
 import { byId, make } from "../common/dom.js";
+import { columnTitle } from "../common/words.js";
 import { asPanel } from "./panel.js";
 
 const KEPT = "lakesift-looks";
@@ -29,8 +30,8 @@ export class Looks {
 
   /** @param {Answers.Column[]} columns of the lake at hand */
   offer(columns) {
-    const names = columns.filter(({ name, type, stored }) => stored && !NO_TEXT.has(type) && name !== NAME && !name.includes(".")).map(({ name }) => name);
-    const choices = [["", "nothing"], [NAME, "file name"], ...names.map((name) => [name, name])];
+    const names = columns.filter(({ name, type, stored }) => stored && !NO_TEXT.has(type) && name && name !== NAME && !name.includes(".")).map(({ name }) => name);
+    const choices = [["", "nothing"], [NAME, "file name"], ...names.map((name) => [name, columnTitle(name)])];
     if (this.#wanted && !choices.some(([value]) => value === this.#wanted)) choices.push([this.#wanted, this.#wanted]);
     this.#caption.replaceChildren(...choices.map(([value, text]) => make("option", { value }, text)));
     this.#caption.value = this.#wanted;

@@ -2,7 +2,7 @@
 
 import { button, byId, make } from "../common/dom.js";
 import { Redrawn } from "../common/redrawn.js";
-import { images } from "../common/words.js";
+import { columnTitle, images, valueTitle } from "../common/words.js";
 import { chosenRange, chosenValues, withRange, withValues } from "./where_terms.js";
 import { placesSection } from "./where_taken.js";
 
@@ -116,7 +116,7 @@ export class Metadata {
       this.#chosen(withValues(where, facet, others.length < chosen.length ? others : [...chosen, value]));
     };
     const facts = { class: "value", "aria-pressed": String(isChosen), title: String(value), "data-facet": `${facet.name} ${value}` };
-    const told = make("span", { class: "value-name", dir: "auto" }, value === "" ? "(empty)" : String(value));
+    const told = make("span", { class: "value-name", dir: "auto" }, valueTitle(value));
     return button(facts, choose, bar, told, make("span", { class: "value-rows" }, rows.toLocaleString("en")));
   }
 
@@ -173,7 +173,7 @@ export class Metadata {
         min: 0,
         max: bins,
         step: 1,
-        "aria-label": `${facet.name} ${word}`,
+        "aria-label": `${columnTitle(facet.name)} ${word}`,
         "aria-valuetext": brief(edges[value]),
         "data-facet": `${facet.name} ${word}`,
       });
@@ -218,7 +218,7 @@ function framed(facet, ...inside) {
   const apart = facet.kind === "range" ? (facet.values ?? []).map(({ value, rows }) => `${rows.toLocaleString("en")} ${APART[String(value)]}`) : [];
   const told = [...(facet.nulls > 0 ? [`${facet.nulls.toLocaleString("en")} without`] : []), ...apart].join(", ");
   const without = told && make("span", { class: "without" }, ` ${told}`);
-  return make("section", { class: "facet", "aria-label": facet.name }, make("h3", {}, facet.name, without), ...inside);
+  return make("section", { class: "facet", "aria-label": columnTitle(facet.name) }, make("h3", {}, columnTitle(facet.name), without), ...inside);
 }
 
 /**

@@ -1,12 +1,14 @@
 /** The menu of orders: by what the images are sorted, and a button that turns it round, or shuffles anew. */
 
 import { byId, icon, make } from "../common/dom.js";
+import { columnTitle } from "../common/words.js";
 import { directionOf, isUsuallyDown, keyOf, partsOf, sortOf } from "./sort_words.js";
 import { isQuery } from "./state.js";
 
 /** @import { State } from "./state.js" */
 
 const NO_ORDER = new Set(["bytes", "list"]);
+const LONGEST = 990; // the API takes 1,000 characters, with the direction
 
 export class SortMenu {
   #select = byId("sort");
@@ -38,7 +40,10 @@ export class SortMenu {
 
   /** @param {Answers.Column[]} columns of the lake at hand */
   columns(columns) {
-    this.#columns = columns.filter(({ type, stored }) => stored && !NO_ORDER.has(type)).map(({ name }) => keyOf(name));
+    this.#columns = columns
+      .filter(({ type, stored }) => stored && !NO_ORDER.has(type))
+      .map(({ name }) => keyOf(name))
+      .filter((key) => key.length <= LONGEST);
     this.#offer();
   }
 
@@ -49,7 +54,7 @@ export class SortMenu {
     const isKnown = [...first.map(([key]) => key), ...columns].includes(this.#key);
     if (this.#key && !isKnown) columns.push(this.#key); // of a link, before the columns are here
     const words = first.map(([value, text]) => make("option", { value }, text));
-    const group = make("optgroup", { label: "Columns" }, ...columns.map((key) => make("option", { value: key }, plain(key))));
+    const group = make("optgroup", { label: "Columns" }, ...columns.map((key) => make("option", { value: key }, columnTitle(plain(key)))));
     this.#select.replaceChildren(...words, ...(columns.length ? [group] : []));
     this.#select.value = this.#key;
     const direction = directionOf(this.#key, this.#isDown);

@@ -2,7 +2,7 @@
 
 import { button, byId } from "../common/dom.js";
 import { Redrawn } from "../common/redrawn.js";
-import { sentence } from "../common/words.js";
+import { columnTitle, sentence, valueTitle } from "../common/words.js";
 import { columnName, literal } from "./where_terms.js";
 
 /** @import { Value } from "./where_terms.js" */
@@ -145,7 +145,7 @@ export class WherePanel {
    * @param {string} word
    */
   #column({ name, type }, word) {
-    return button({ class: "column", title: `${name}: ${type}` }, () => this.#insert(name, word), name);
+    return button({ class: "column", title: `${columnTitle(name)}: ${type}` }, () => this.#insert(name, word), columnTitle(name));
   }
 
   /**
@@ -169,7 +169,7 @@ export class WherePanel {
    * @param {?string} begun
    */
   #value(value, begun) {
-    const shown = value === "" ? "(empty)" : String(value);
+    const shown = valueTitle(value);
     return button({ class: "column", title: `The value ${shown}` }, () => this.#write(value, begun), shown);
   }
 

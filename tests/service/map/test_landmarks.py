@@ -40,6 +40,7 @@ def test_few_images_lie_by_their_main_directions() -> None:
     assert np.allclose(main_directions(vectors), cross)
     assert np.allclose(lay_out(vectors, 0, lambda n: None), cross)
     assert lay_out(vectors[:1], 0, lambda n: None).tolist() == [[0, 0]]
+    assert lay_out(vectors[:0], 0, lambda n: None).shape == (0, 2)
     assert fitted(np.array([[0.0, 0.0], [4.0, 2.0]])).tolist() == [[-1, -0.5], [1, 0.5]]
 
 

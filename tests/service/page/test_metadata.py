@@ -209,3 +209,31 @@ def test_a_where_is_taken_apart(visit: Visit, served: Served) -> None:
         # Chosen anew, it is written once.
         again = page.evaluate(CHOSEN, [f"{written} AND a = 1", facet, values])
         assert again == [f"a = 1 AND {written}", values]
+
+
+def test_a_column_whose_name_draws_nothing_has_one_to_click(visit: Visit, tmp_path: Path) -> None:
+    """Two spaces, and a character of no width; its values are a space and nothing."""
+    desk = Desk(tmp_path)
+    long = "n" * 1_500
+    for number in range(4):
+        desk.add(f"{number}.png", (255, number, 0), size=(8, 8))
+        facts = {"  ": " " if number < 3 else "", "\u200b": number, long: number}
+        write(desk.photos / f"{number}.json", json.dumps(facts).encode())
+    desk.index()
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        page = visit(served).open("/").page
+        page.get_by_role("button", name="Metadata").click()
+        blank = page.get_by_role("region", name="(blank name of 2 characters)")
+        expect(blank.get_by_role("heading")).to_have_text("(blank name of 2 characters)")
+        expect(blank.get_by_role("button")).to_have_text(["(blank)3", "(empty)1"])
+        blank.get_by_role("button", name="(empty)").click()
+        expect(page.locator("#where")).to_have_value("\"  \" IN ('')")
+        expect(page.locator("#passing")).to_have_text("1 image passes")
+        slider = page.get_by_role("slider", name="(blank name of 1 character) from")
+        expect(slider).to_be_visible()
+        orders = page.locator("#sort optgroup option")
+        expect(orders.filter(has_text="blank name")).to_have_text(
+            ["(blank name of 2 characters)", "(blank name of 1 character)"]
+        )
+        # The API takes no order of so many characters.
+        expect(orders.filter(has_text="nnn")).to_have_count(0)

@@ -34,7 +34,7 @@ def desk(tmp_path: Path) -> Desk:
             own_id=f"id-{number}",
             maker="only",
             at_text=f"2026-01-0{1 + number // 4}T08:00:00Z",
-            **{"odd, name": number % 2 == 0 or number == 1},
+            **{"odd, name": number % 2 == 0 or number == 1, " ": "day" if number < 5 else "night"},
         )
     desk.index()
     return desk
