@@ -74,6 +74,10 @@ def main() -> int:
         from benchmarks.budget import main as budget
 
         return budget(sys.argv[2:])
+    if sys.argv[1:2] == ["groups"]:
+        from benchmarks.groups import main as groups
+
+        return groups(sys.argv[2:])
     if sys.argv[1:2] == ["prices"]:
         from benchmarks.prices import main as prices
 

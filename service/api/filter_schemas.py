@@ -128,6 +128,12 @@ class NextRequest(Strict):
     miss_price: Price = Field(
         default=None, description="Of a relevant image that is dropped; left out: none."
     )
+    every: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1_000,
+        description="A column: an audit begun now is to promise the recall in every group of its values.",
+    )
 
     model_config = _with_examples(
         {"n": 20},

@@ -44,6 +44,15 @@ def add_prices(parser: argparse.ArgumentParser, *, misses: bool = True) -> None:
             parser.add_argument(flag, type=float, metavar="PRICE", help=f"the price {what}")
 
 
+def add_every(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--every",
+        metavar="COLUMN",
+        help="promise the recall in every group of this column's values, as every camera, which takes about as many "
+        "times the labels as there are groups (default: of all images together)",
+    )
+
+
 def add_currency(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--currency", metavar="TEXT", help="what stands behind prices, as EUR (default: none)"

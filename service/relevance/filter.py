@@ -35,6 +35,8 @@ from service.relevance.labels.leases import Leases
 from service.relevance.promise.applying import Applied, Refusal, Standing, apply
 from service.relevance.promise.auditing import Auditing, check_prices
 from service.relevance.promise.estimate import Estimate, estimate_of
+from service.relevance.promise.every import grouped_by
+from service.relevance.promise.groups import check_every
 from service.relevance.promise.offers import OffersAnswer, offers_of
 from service.relevance.promise.prices import Prices
 from service.relevance.promise.progress import PlanAnswer, Progress, Purpose, stage_of
@@ -116,6 +118,7 @@ class Filter:
         labeller: str | None = None,
         double: float = 0.0,
         prices: Prices | None = None,
+        every: str | None = None,
     ) -> NextAnswer:
         """What to label next. An audit is begun by the first call for it, which freezes the scorer.
 
@@ -136,8 +139,10 @@ class Filter:
         :param prices: an audit begun now aims at the line that is the cheapest by them, goes on
             while more labels pay by them, and apply with ask uses them. See `prices.py`. None: a
             label counts half an annotation, and what is kept is annotated.
+        :param every: a column: an audit begun now is to promise the recall in every group of its
+            values. See `groups.py`. None: of all images together.
         :raises BadRequest: if count, purpose, budget, assume or double is out of range, or there
-            are prices and no audit is begun with them, or not for recall alone.
+            are prices or groups and no audit is begun with them, or not for recall alone.
         """
         turn = Turn(labeller, double)
         if count < 1:
@@ -151,12 +156,14 @@ class Filter:
         check_prices(prices, definition.target)
         is_teaching = definition.audit is None if purpose is None else purpose == "teach"
         wanted: Purpose = "teach" if is_teaching else "audit"
-        self._check_turn_of(prices, definition, is_teaching=is_teaching, again=again)
+        check_every(every, definition.target, assume)
+        begins = not is_teaching and (definition.audit is None or again)
+        self._check_fixed(prices, every, definition, begins=begins, is_teaching=is_teaching)
         if wanted == "teach":
             asked = self._asking.to_teach(definition, count, turn)
         else:
             if definition.audit is None or again:
-                definition = self._begin_audit(budget, assume, prices, again=again)
+                definition = self._begin_audit(budget, assume, prices, every, again=again)
             asked = self._asking.to_audit(definition, count, budget, turn)
         rows = rows_to_label(asked.snapshot, asked.rows, asked.scored, asked.calibration)
         progress, others = self.progress(), asked.with_others
@@ -174,21 +181,36 @@ class Filter:
 
     # -- the audit
 
-    def _check_turn_of(
-        self, prices: Prices | None, definition: Definition, *, is_teaching: bool, again: bool
+    def _check_fixed(
+        self,
+        prices: Prices | None,
+        every: str | None,
+        definition: Definition,
+        *,
+        begins: bool,
+        is_teaching: bool,
     ) -> None:
-        """:raises BadRequest: if prices are said that no audit is begun with."""
-        if prices is None or ((definition.audit is None or again) and not is_teaching):
+        """:raises BadRequest: if prices or groups are said that no audit is begun with."""
+        if begins or (prices is None and every is None):
             return
-        if is_teaching or self._auditing.of(definition).design.worth != prices.worth:
-            raise BadRequest(
-                "label_price",
-                "prices are fixed when an audit is begun: say them with --purpose audit, and with --again where "
-                "one is under way",
-            )
+        design = None if is_teaching else self._auditing.of(definition).design
+        when = (
+            "when an audit is begun: say them with --purpose audit, and with --again where one is "
+            "under way"
+        )
+        if prices is not None and (design is None or design.worth != prices.worth):
+            raise BadRequest("label_price", f"prices are fixed {when}")
+        if every is not None and (design is None or design.every != every):
+            raise BadRequest("every", f"groups are fixed {when}")
 
     def _begin_audit(
-        self, budget: int | None, assume: str | None, prices: Prices | None, *, again: bool
+        self,
+        budget: int | None,
+        assume: str | None,
+        prices: Prices | None,
+        every: str | None,
+        *,
+        again: bool,
     ) -> Definition:
         with self._store.lock(self.name), self._store.next_audit(self.name) as number:
             before, snapshot = self.definition, self.lake.snapshot
@@ -196,6 +218,7 @@ class Filter:
                 return before
             taught = self.taught(snapshot)
             scored = score_rows(snapshot, taught.scorer, before.where)
+            grouped = None if every is None else grouped_by(snapshot, scored.row_ids, every)
             definition = self._auditing.begin(
                 number,
                 before,
@@ -207,6 +230,7 @@ class Filter:
                 assume,
                 self._store.one_in(self.name),
                 None if prices is None else prices.worth,
+                grouped,
             )
             self._store.add(definition)
             return definition
@@ -219,16 +243,19 @@ class Filter:
         """Counts of labels, and how far the audit is."""
         return self.labels.progress()
 
-    def plan(self, prices: Prices | None = None) -> PlanAnswer:
+    def plan(self, prices: Prices | None = None, every: str | None = None) -> PlanAnswer:
         """The arithmetic, before anybody labels:
         what each cut would drop, and about how many audit labels it takes.
 
         :param prices: with them each line has a cost, and the cheapest is told; see `prices.py`.
-        :raises BadRequest: if there are prices, and not recall alone is promised.
+        :param every: a column: what a promise of every group of its values takes.
+        :raises BadRequest: if there are prices or groups, and not recall alone is promised.
         """
         snapshot, definition = self.lake.snapshot, self.definition
+        check_every(every, definition.target, None)
         taught = self.taught(snapshot)
         scored = score_rows(snapshot, taught.scorer, definition.where)
+        grouped = None if every is None else grouped_by(snapshot, scored.row_ids, every)
         begun = self._store.copied_from(self.name)
         return self._auditing.plan(
             definition,
@@ -239,6 +266,7 @@ class Filter:
             self.labels.said(),
             one_in_left(begun.part),
             prices,
+            grouped,
         )
 
     def offers(self) -> OffersAnswer:
@@ -292,6 +320,8 @@ class Filter:
             wanted = retargeted(definition.target, recall, confidence)
             check_assumption(assume, wanted)
             check_prices(prices, wanted)
+            if definition.audit is not None and assume is not None:
+                check_every(self._auditing.of(definition).design.every, wanted, assume)
             if prices is not None and not ask:
                 raise BadRequest(
                     "ask", "prices decide what is asked about, and nothing is asked: say --ask, too"

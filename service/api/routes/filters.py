@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
 from indexer.disk.filter_folders import check_name
@@ -227,6 +227,7 @@ def next_rows(request: Request, lake: LakeName, name: FilterName, body: NextRequ
             labeller=labeller,
             double=body.double,
             prices=Prices.said(body.price, body.miss_price, body.label_price),
+            every=body.every,
         )
     )
 
@@ -313,12 +314,20 @@ def plan(
     label_price: Price = None,
     miss_price: Price = None,
     currency: Currency = None,
+    every: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=1_000,
+            description="A column: in every group of its values recall is to hold.",
+        ),
+    ] = None,
 ) -> Response:
     """The arithmetic before anybody labels: a forecast, no promise. With a price each line has a
     cost, beside labelling and annotating everything, and the cheapest is told.
     """
     prices = Prices.said(price, miss_price, label_price, currency)
-    return in_json(filter_of(request, lake, name).plan(prices))
+    return in_json(filter_of(request, lake, name).plan(prices, every))
 
 
 @router.get(

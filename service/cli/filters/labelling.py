@@ -14,6 +14,7 @@ from service.cli.codes import DONE, FAILED, PROBLEMS_SHOWN
 from service.cli.filters.planning import prices_of
 from service.cli.parts import (
     Verbs,
+    add_every,
     add_json,
     add_prices,
     add_verb,
@@ -65,6 +66,7 @@ def add_next(actions: Verbs) -> None:
         help="share out an audit begun now for apply --assume tail (default: for a promise that assumes nothing)",
     )
     add_prices(parser)
+    add_every(parser)
     parser.add_argument(
         "--labeller",
         help="who will answer: what others were handed in the last ten minutes is left out, and these for others "
@@ -95,6 +97,7 @@ def _next(filters: Filters, arguments: argparse.Namespace) -> int:
         labeller=arguments.labeller,
         double=arguments.double,
         prices=prices_of(arguments),
+        every=arguments.every,
     )
     if arguments.json:
         print_json(found.to_json())
@@ -281,6 +284,10 @@ def tell_progress(progress: Progress) -> None:
                 )
                 state += f"; {count(more.labels, 'more label')} ({each} each) may drop {more.drop:,} more"
         print(f"audit {audit.number}: {audit.answered:,} answered, {state}", file=sys.stderr)
+        if audit.groups:
+            holds = sum(group.holds for group in audit.groups)
+            groups = count(len(audit.groups), "group")
+            print(f"of {groups} of {audit.every}, {holds:,} hold by now", file=sys.stderr)
 
 
 def brings(drops: int, rows: int, needs_ask: bool = False) -> str:

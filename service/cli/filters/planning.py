@@ -12,6 +12,7 @@ from service.cli.codes import DONE
 from service.cli.parts import (
     Verbs,
     add_currency,
+    add_every,
     add_json,
     add_prices,
     add_verb,
@@ -47,15 +48,24 @@ def add_plan(actions: Verbs) -> None:
     lake_and_name(parser)
     add_prices(parser)
     add_currency(parser)
+    add_every(parser)
     add_json(parser)
 
 
 def _plan(filters: Filters, arguments: argparse.Namespace) -> int:
-    found = filters.open(arguments.name).plan(prices_of(arguments, arguments.currency))
+    found = filters.open(arguments.name).plan(
+        prices_of(arguments, arguments.currency), arguments.every
+    )
     if arguments.json:
         print_json(found.to_json())
         return DONE
     print(f"{count(found.rows, 'image')}, {_relevant(found)}", file=sys.stderr)
+    if found.groups is not None:
+        print(
+            f"in each of {found.groups:,} groups of {arguments.every}, which takes about as many times the labels; a "
+            "group in which hardly anything is relevant is answered as a whole below the line",
+            file=sys.stderr,
+        )
     heading = "" if found.costs is None else f"  {found.costs.prices.currency or 'cost':>11}"
     print(f"{'dropped':>9}  {'kept':>9}  {'recall':>6}  audit labels{heading}")
     for option in found.options:
@@ -107,12 +117,13 @@ def recommended(
     name = f"{arguments.lake} {arguments.name}"
     if costs.cheapest == "line" and line is not None:
         flags = ("price", "label_price", "miss_price")
+        groups = [] if arguments.every is None else [f"--every {arguments.every}"]
         said = [
             f"--{flag.replace('_', '-')} {getattr(arguments, flag):g}"
             for flag in flags
             if getattr(arguments, flag) is not None
         ]
-        yield f"  lakesift filter next {name} --purpose audit {' '.join(said)}"
+        yield f"  lakesift filter next {name} --purpose audit {' '.join([*said, *groups])}"
         yield f"  lakesift filter apply {name}{' --ask' if line.looks else ''}"
     elif costs.cheapest == "label_everything":
         yield f"  lakesift filter next {name} --purpose audit --budget {found.rows}"

@@ -80,6 +80,8 @@ declare namespace Answers {
     precision_shown: number | null;
     needs_ask: boolean;
     label_price: number;
+    every: string | null;
+    groups: GroupFound[];
   }
   interface CheapestLine {
     dropped: number;
@@ -265,6 +267,12 @@ declare namespace Answers {
     row_ids: number[];
     others: string;
   }
+  interface GroupFound {
+    name: string | null;
+    rows: number;
+    labels: number;
+    holds: boolean;
+  }
   interface GroupsAnswer {
     snapshot: number;
     made: GroupsMadeFacts | null;
@@ -421,6 +429,7 @@ declare namespace Answers {
     confidence: number | null;
     options: PlanOption[];
     costs: PlanCosts | null;
+    groups: number | null;
   }
   interface PlanCosts {
     prices: Prices;
@@ -467,6 +476,7 @@ declare namespace Answers {
     confidence: number;
     assumption: string | null;
     both: number | null;
+    every: string | null;
   }
   interface Ranking {
     filter: string;

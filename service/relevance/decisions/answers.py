@@ -32,6 +32,10 @@ class Promise(AsJson):
             "the tail where this one does not, and nothing where this one does; null: there is no other."
         ),
     )
+    every: str | None = field(
+        default=None,
+        metadata=told("The column in every group of which recall holds; null: of all images."),
+    )
 
     @classmethod
     def wanted(cls, target: Target) -> Promise:
@@ -44,6 +48,8 @@ class Promise(AsJson):
         shares = (("recall", self.recall), ("precision", self.precision))
         parts = [f"{kind} at least {share:g}" for kind, share in shares if share]
         assuming = f", assuming the {self.assumption}" if self.assumption else ""
+        if self.every is not None:
+            parts[0] += f" in every {self.every}"
         said = f"{' and '.join(parts)}, with confidence {self.confidence:g}{assuming}"
         if self.both is None:
             return said
@@ -109,6 +115,7 @@ class AppliedAnswer(AsJson):
                 confidence=measured["confidence"],
                 assumption=assumption["name"] if assumption else None,
                 both=measured.get("both"),
+                every=(measured.get("every") or {}).get("column"),
             ),
             measured=measured,
             labels=None if used is None else AnswersUsed(used.count, used.yes, used.no),

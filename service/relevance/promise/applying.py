@@ -19,6 +19,15 @@ from service.relevance.promise import plan
 from service.relevance.promise.audit import ANSWERED, Audit
 from service.relevance.promise.counting import Counted, count, line_of
 from service.relevance.promise.goal import Goal
+from service.relevance.promise.groups import (
+    NO_VALUE,
+    Group,
+    measured,
+    relevant_left,
+    stand_by_group,
+    together,
+    until,
+)
 from service.relevance.promise.martingale import (
     UNKNOWN,
     Evidence,
@@ -35,6 +44,7 @@ from service.relevance.scoring.calibration import Calibration
 # at least, that more is needed where what is assumed of the tail does not say enough yet
 LABELS_FOR_TAIL = 20
 KEEP, ASK, DROP = 0, 1, 2  # as DECISIONS has their names
+GROUPS_NAMED = 5  # in a sentence
 # the probability from which a row is kept unseen, where asking is wanted, only recall promised, and
 # no prices were said: where a label costs half an annotation
 EVEN_ODDS = 1 - LABEL_PRICE
@@ -72,6 +82,7 @@ class Standing:
     # the first chain, once little is left to doubt about the tail
     hoped: tuple[Chain, Evidence] | None = None
     counted: Counted | None = None  # where every row is answered
+    groups: tuple[Group, ...] = ()  # where something is promised of each
 
     def best_cut(self, chain: Chain, evidence: Evidence) -> int | None:
         """The strictest cut for what is wanted of a chain's kind; None: none holds."""
@@ -119,6 +130,12 @@ class Standing:
         """
         if self.counted is not None or not self.holds or self.chains[0].kind != "recall":
             return 0, 0
+        if self.groups:
+            needed = until(self.audit, self.groups, self.rates).tolist()
+            worth = self.audit.design.worth
+            return plan.paying(
+                self.audit.sizes, self.rates, self.chains[0], self.evidence[0], needed, worth
+            )
         return plan.worthwhile(
             self.audit.sizes,
             self.audit.shares,
@@ -185,6 +202,18 @@ class Standing:
         if self.counted is not None:
             return self.counted.open
         design = self.audit.design
+        if self.groups:
+            drawn = int(self.evidence[0].drawn.sum())
+            if drawn == int(self.audit.sizes.sum()):  # what is not counted yet is open
+                no = sum(int(group.no.sum()) for group in self.groups)
+                return drawn - no - int(self.evidence[0].relevant.sum()) + self.known.withdrawn
+            chain = self.chains[0]
+            first, level = chain.first_of_target(), self.wanted.recall or 0.0
+            last = (
+                chain.cuts.index(design.aim, first) if design.aim in chain.cuts[first:] else first
+            )
+            last = last if level >= chain.levels[-1] else chain.first_of(level)
+            return int(np.ceil(until(self.audit, self.groups, self.rates)[last]))
         pairs = list(zip(self.chains, self.evidence, strict=True))
         if self.hoped is not None:
             pairs[0] = self.hoped
@@ -235,6 +264,15 @@ def stand(
     )
     strata, _ = audit.draws(len(said))
     rates = forecast(audit, calibration)
+    if design.every is not None:
+        groups = stand_by_group(audit, answers, said, rates, delta)
+        counted = count(audit, answers, said)
+        # Counted is what all rows together keep, and each group alone where no row is open.
+        counted = None if counted is None or counted.open else counted
+        found = (together(groups),) if groups else ()
+        return Standing(
+            audit, known, order, found, rates, wanted, counted=counted, groups=tuple(groups)
+        )
     likely = None if tail is None else spared_by_plan(audit, calibration)
     # What goes to which stake is fixed with the audit: it may depend on nothing that was answered
     # since.
@@ -263,6 +301,15 @@ def stand_at(
 
     :param looks: rising; at most as many as the first draws that are answered.
     """
+    if audit.design.every is not None:
+        heard = [audit.draws(look)[1].tolist() for look in looks]
+        before = {
+            row: said for row, said in answers.items() if row not in set(audit.order[1].tolist())
+        }
+        return [
+            stand(audit, before | {row: answers[row] for row in rows}, calibration)
+            for rows in heard
+        ]
     design, known, said = audit.design, audit.known(answers), audit.prefix(answers)
     delta, rates = design.delta(design.target.confidence), forecast(audit, calibration)
     order, frozen = (
@@ -443,6 +490,7 @@ def _counted(
         "confidence": wanted.confidence,
         "audit": audit.design.number,
         "audit_labels": int(audit.sizes.sum()),
+        **_every(standing, drop_cut),
     }
     applied = Applied(thresholds, _decisions(audit, keep_cut, drop_cut), measured)
     return _asking(applied, unseen_from) if asks else applied
@@ -500,8 +548,23 @@ def _refuse(standing: Standing, best: Mapping[str, int | None]) -> Refusal:
         else f"about {missing:,} more may do"
     )
     labels = words.count(answered, "audit label does", "audit labels do")
-    reason = f"{labels} not yet show {wanted} ({failed} is open); {way_out}"
+    failed += " is open"
+    if standing.groups:
+        wanted += f" in every {standing.audit.design.every}"
+        failed = _open_groups(standing.groups, target.recall or 0.0)
+    reason = f"{labels} not yet show {wanted} ({failed}); {way_out}"
     return Refusal(reason, _can_promise(standing), missing)
+
+
+def _open_groups(groups: Sequence[Group], level: float) -> str:
+    """Which groups do not show the recall yet."""
+    claim, goal = groups[0].chain.first_of(level), -np.log(groups[0].chain.delta)
+    names = [each.name or NO_VALUE for each in groups if each.evidence.best[claim] < goal - 1e-12]
+    # The order of claims may be open where no group's last claim is.
+    names = names or [each.name or NO_VALUE for each in groups]
+    some = ", ".join(names[:GROUPS_NAMED])
+    more = f" and {len(names) - GROUPS_NAMED:,} more" if len(names) > GROUPS_NAMED else ""
+    return f"open: {some}{more}"
 
 
 def _can_promise(standing: Standing) -> Mapping[str, float] | None:
@@ -561,6 +624,8 @@ def _measured(standing: Standing, keep_cut: int, drop_cut: int) -> dict[str, Any
     audit, evidence = standing.audit, standing.evidence[0]
     rates = plan.learned(standing.rates, evidence)
     left = (audit.sizes - evidence.drawn) * rates  # expected among the rows that nobody looked at
+    if standing.groups:
+        left = relevant_left(standing.groups, standing.rates)
     yes = standing.known.yes + int(evidence.relevant.sum())
     missed = float(left[drop_cut:].sum())
     relevant = yes + float(left.sum())
@@ -580,7 +645,17 @@ def _measured(standing: Standing, keep_cut: int, drop_cut: int) -> dict[str, Any
             if standing.tail
             else {}
         ),
+        **_every(standing, drop_cut),
     }
+
+
+def _every(standing: Standing, drop_cut: int) -> dict[str, Any]:
+    """What is promised of each group; empty where nothing is."""
+    design, recall = standing.audit.design, standing.wanted.recall
+    if design.every is None or recall is None:
+        return {}
+    groups = measured(standing.groups, standing.rates, recall, drop_cut)
+    return {"every": {"column": design.every, "groups": groups}}
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -41,6 +41,15 @@ ANSWERED = -1  # the stratum of rows that were answered before
 
 
 @dataclass(frozen=True, slots=True)
+class Grouped:
+    """Which group of a column's each row is of."""
+
+    column: str
+    names: tuple[str | None, ...]  # their values; None: rows without one
+    of_row: NDArray[np.int16]  # (n,), of each row: the number of its name
+
+
+@dataclass(frozen=True, slots=True)
 class Design:
     """What is fixed before the first draw."""
 
@@ -60,6 +69,11 @@ class Design:
     # What a label and a miss cost, in annotations, where a person said so; see `prices.py`.
     label_price: float | None = None
     miss_price: float = 0.0
+    # Of every group of this column something is promised; None: of all rows alone. See `groups.py`.
+    every: str | None = None
+    groups: tuple[str | None, ...] = ()  # their values; None: rows without one
+    # The chance of each cell a draw, stratum after stratum, in each group after group.
+    cell_shares: tuple[float, ...] = ()
 
     @property
     def worth(self) -> Worth | None:
@@ -83,6 +97,8 @@ class Design:
                 raise ValueError("it is of another format")
             document["target"] = Target(**document["target"])
             lists = {name: tuple(document[name]) for name in ("edges", "sizes", "shares")}
+            more = ("groups", "cell_shares")
+            lists |= {name: tuple(document[name]) for name in more if name in document}
             if not isinstance(document.get("one_in", 1), int) or document.get("one_in", 1) < 1:
                 raise ValueError("one_in is not a whole number from 1")
             return cls(**{**document, **lists})
@@ -100,17 +116,20 @@ class Audit:
         scores: NDArray[np.float32],
         strata: NDArray[np.int16],
         yes_before: NDArray[np.bool_] | None = None,
+        of_group: NDArray[np.int16] | None = None,
     ) -> None:
         """:param row_ids: int64, (n,), rising; scores:
         (n,); strata: int16, (n,), ANSWERED or from 0.
         :param yes_before: (n,), rows whose answer was yes when the audit began; None: it was not
             written down, as in lakes of early versions.
+        :param of_group: int16, (n,), the number of each row's group; None: there are no groups.
         """
         self.design = design
         self.row_ids = row_ids
         self.scores = scores
         self.strata = strata
         self.yes_before = yes_before
+        self.of_group = of_group
         self._drawn = np.empty(0, np.int64), np.empty(0, np.int64)
 
     @property
@@ -120,6 +139,34 @@ class Audit:
     @property
     def shares(self) -> Numbers:
         return np.array(self.design.shares)
+
+    @cached_property
+    def cell_sizes(self) -> Wholes:
+        """int64, (strata, groups): rows of each cell; without groups each stratum is one."""
+        groups = max(len(self.design.groups), 1)
+        cells = self._cells[self._cells >= 0]
+        count = len(self.design.sizes) * groups
+        return np.bincount(cells, minlength=count).reshape(-1, groups)
+
+    @cached_property
+    def cell_shares(self) -> Numbers:
+        """float64, (strata, groups): the chance of each cell a draw, sum 1."""
+        shares = self.design.cell_shares or self.design.shares
+        return np.array(shares).reshape(self.cell_sizes.shape)
+
+    @cached_property
+    def _cells(self) -> Wholes:
+        """int64, (n,): the number of each row's cell; ANSWERED of those that are not drawn."""
+        strata = self.strata.astype(np.int64)
+        if self.of_group is None:
+            return strata
+        cells = strata * len(self.design.groups) + self.of_group
+        return np.where(strata < 0, ANSWERED, cells)
+
+    def cells_drawn(self, count: int) -> Wholes:
+        """int64, (n,), n <= count: the cells of the first draws."""
+        self.draws(count)
+        return self._drawn[0][:count]
 
     @property
     def order(self) -> tuple[Wholes, Wholes]:
@@ -133,8 +180,8 @@ class Audit:
         total = int(self.sizes.sum())
         if len(self._drawn[0]) < min(count, total):
             self._drawn = self._draw(min(max(count, 2 * len(self._drawn[0]), FIRST_DRAWS), total))
-        strata, rows = self._drawn
-        return strata[:count], rows[:count]
+        cells, rows = self._drawn
+        return cells[:count] // self.cell_sizes.shape[1], rows[:count]
 
     def _draw(self, count: int) -> tuple[Wholes, Wholes]:
         keys, generator = self._keys
@@ -142,16 +189,14 @@ class Audit:
         draws = np.random.PCG64(0)
         draws.state = generator
         uniforms = (draws.random_raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        strata = draw_strata(self.sizes, self.shares, uniforms)
-        rows = np.empty(len(strata), np.int64)
-        for number, wanted in enumerate(
-            np.bincount(strata, minlength=len(self.design.sizes)).tolist()
-        ):
+        cells = draw_strata(self.cell_sizes.ravel(), self.cell_shares.ravel(), uniforms)
+        rows = np.empty(len(cells), np.int64)
+        for number, wanted in enumerate(np.bincount(cells).tolist()):
             if wanted:
-                rows_of = np.flatnonzero(self.strata == number)
+                rows_of = np.flatnonzero(self._cells == number)
                 first = _least(keys[rows_of], wanted)
-                rows[strata == number] = self.row_ids[rows_of[first]]
-        return strata, rows
+                rows[cells == number] = self.row_ids[rows_of[first]]
+        return cells, rows
 
     @cached_property
     def _keys(self) -> tuple[NDArray[np.uint64], Any]:
@@ -192,8 +237,10 @@ class Audit:
             yield from self.draws(count)[1][done:].tolist()
             done = count
 
-    def known(self, answers: Mapping[int, str]) -> Known:
+    def known(self, answers: Mapping[int, str], group: int | None = None) -> Known:
         """The rows answered before the audit, as they are answered now.
+
+        :param group: of this one alone; None: of all.
 
         One counts as yes only where it was yes when the audit began, and is: whoever has seen the
         draws cannot add what speaks for the promise. A yes that came since counts as an answer
@@ -201,6 +248,8 @@ class Audit:
         as no: it speaks for nothing.
         """
         inside = self.strata == ANSWERED
+        if group is not None:
+            inside = inside & (self.of_group == group)
         said = np.array([answers.get(row_id) for row_id in self.row_ids[inside].tolist()], object)
         was_yes = True if self.yes_before is None else self.yes_before[inside]
         yes = int(np.count_nonzero((said == "yes") & was_yes))
@@ -237,6 +286,8 @@ class Audit:
             columns = {"row_id": self.row_ids, "score": self.scores, "stratum": self.strata}
             if self.yes_before is not None:
                 columns["yes_before"] = self.yes_before
+            if self.of_group is not None:
+                columns["of_group"] = self.of_group
             table = pa.table(columns)
             path = folder / f"{self.design.number:06d}.parquet"
             beside = path.with_name(path.name + ".new")
@@ -262,16 +313,22 @@ class Audit:
             path = path.with_suffix(".parquet")
             check_file(path)
             table = pq.read_table(path)
-            columns = [np.asarray(table[name]) for name in ("row_id", "score", "stratum")]
+            rows, scores, strata = (
+                np.asarray(table[name]) for name in ("row_id", "score", "stratum")
+            )
+            yes_before = None
             if "yes_before" in table.column_names:
-                columns.append(np.asarray(table["yes_before"].cast(pa.bool_()), np.bool_))
+                yes_before = np.asarray(table["yes_before"].cast(pa.bool_()), np.bool_)
+            of_group = np.asarray(table["of_group"]) if design.groups else None
         except (OSError, pa.ArrowException, KeyError) as error:
             raise LakeDamaged(str(path), str(error)) from None
-        audit = cls(design, *columns)
+        audit = cls(design, rows, scores, strata, yes_before, of_group)
         if not np.array_equal(
-            np.bincount(columns[2][columns[2] >= 0], minlength=len(design.sizes)), design.sizes
+            np.bincount(strata[strata >= 0], minlength=len(design.sizes)), design.sizes
         ):
             raise LakeDamaged(str(path), "its strata are not those of the design")
+        if of_group is not None and not np.isin(of_group, np.arange(len(design.groups))).all():
+            raise LakeDamaged(str(path), "its groups are not those of the design")
         return audit
 
 
@@ -324,11 +381,13 @@ def begin(
     scored: Scored,
     answers: Mapping[int, str],
     one_in: int = 1,
+    grouped: Grouped | None = None,
 ) -> Audit:
     """The population of a new audit; its shares are even,
     and `planned` by `plan.planned` before it is saved.
 
     :param one_in: the lake's part of the filter's chance of error; see `sharing.py`.
+    :param grouped: of whose groups something is promised; None: of all rows alone.
     :param answers: row_id -> yes, no, skip or conflict; rows answered yes or no are known and not
         drawn.
     """
@@ -353,9 +412,16 @@ def begin(
         budget=None,
         aim=None,
         one_in=one_in,
+        every=None if grouped is None else grouped.column,
+        groups=() if grouped is None else grouped.names,
     )
     is_yes = np.array([answer == "yes" for answer in said], bool)
-    return Audit(design, scored.row_ids, scored.scores, strata, is_yes)
+    if grouped is None:
+        return Audit(design, scored.row_ids, scored.scores, strata, is_yes)
+    audit = Audit(design, scored.row_ids, scored.scores, strata, is_yes, grouped.of_row)
+    even = tuple((audit.cell_sizes.ravel() / total).tolist())
+    audit.design = replace(design, cell_shares=even)
+    return audit
 
 
 def with_plan(
@@ -380,7 +446,9 @@ def with_plan(
         label_price=None if worth is None else worth.label,
         miss_price=0.0 if worth is None else worth.miss,
     )
-    return Audit(design, audit.row_ids, audit.scores, audit.strata, audit.yes_before)
+    return Audit(
+        design, audit.row_ids, audit.scores, audit.strata, audit.yes_before, audit.of_group
+    )
 
 
 def _why(error: OSError) -> str:

@@ -18,9 +18,9 @@ from indexer.errors import BadRequest
 from service.relevance.definition import Definition, Target, now
 from service.relevance.labels.book import Answer, labels_by_row, labels_used
 from service.relevance.promise import audit as audits
-from service.relevance.promise import plan
+from service.relevance.promise import groups, plan
 from service.relevance.promise.applying import Standing, forecast, stand
-from service.relevance.promise.audit import Audit
+from service.relevance.promise.audit import Audit, Grouped
 from service.relevance.promise.budget import shares_within
 from service.relevance.promise.estimate import bounds_of_plan
 from service.relevance.promise.martingale import Numbers, Wholes
@@ -77,6 +77,7 @@ class Auditing:
         assume: str | None,
         one_in: int = 1,
         worth: Worth | None = None,
+        grouped: Grouped | None = None,
     ) -> Definition:
         """Draw and store a new audit; the version that rests on it, which is the caller's to add.
 
@@ -86,10 +87,11 @@ class Auditing:
         :param budget, assume: as `Filter.next` has them.
         :param one_in: as `FilterStore.one_in` gives it.
         :param worth: what things cost, where a person said so.
+        :param grouped: of whose groups something is promised; None: of all rows alone.
         :raises LakeError: if the folder cannot be written.
         """
         said = labels_by_row(answers)
-        fresh = audits.begin(number, snapshot, before.target, scored, said, one_in)
+        fresh = audits.begin(number, snapshot, before.target, scored, said, one_in, grouped)
         planned(fresh, taught.calibration, said, budget, assume, worth).save(self._folder)
         return replace(
             before,
@@ -138,20 +140,24 @@ class Auditing:
         said: Mapping[int, str],
         one_in: int = 1,
         prices: Prices | None = None,
+        grouped: Grouped | None = None,
     ) -> PlanAnswer:
         """What each cut would drop, and about how many labels the next
         audit would take for it; nothing is stored.
 
         :param number: of that audit; one_in: as `FilterStore.one_in` gives it.
         :param prices: what things cost, where a person said so: with them each line has a cost.
+        :param grouped: as `begin` has it.
         :raises BadRequest: if there are prices, and not recall alone is promised.
         """
         check_prices(prices, definition.target)
-        audit = audits.begin(number, snapshot, definition.target, scored, said, one_in)
+        audit = audits.begin(number, snapshot, definition.target, scored, said, one_in, grouped)
         rates = forecast(audit, calibration)
         delta = audit.design.delta(definition.target.confidence)
         wanted = chains(definition.target, audit.sizes, audit.known(said), delta)
         found = plan.options(audit.sizes, rates, wanted[0]) if wanted else []
+        if grouped is not None:
+            found = groups.options(audit, _known_by_group(audit, said), rates, delta)
         left = int(audit.sizes.sum())
         in_force = None if definition.audit is None else self.of(definition)
         confidence = definition.target.confidence
@@ -173,6 +179,7 @@ class Auditing:
                 for option in found
             ),
             costs=None if prices is None else costs(found, audit.sizes, rates, prices),
+            groups=None if grouped is None else len(grouped.names),
         )
 
 
@@ -225,6 +232,10 @@ def check_prices(prices: Prices | None, target: Target) -> None:
         )
 
 
+def _known_by_group(audit: Audit, said: Mapping[int, str]) -> list[Known]:
+    return [audit.known(said, number) for number in range(len(audit.design.groups))]
+
+
 def planned(
     audit: Audit,
     calibration: Calibration | None,
@@ -239,6 +250,9 @@ def planned(
     target = audit.design.target
     known: Known = audit.known(said)
     delta = audit.design.delta(target.confidence)
+    if audit.design.every is not None:
+        rates = forecast(audit, calibration)
+        return groups.planned(audit, _known_by_group(audit, said), rates, delta, budget, worth)
     spared = spared_by_plan(audit, calibration) if assume == TAIL else None
     wanted = chains(target, audit.sizes, known, delta, spared)
     if not wanted:

@@ -60,7 +60,7 @@ def estimate_of(
     """:param audit: the one that the version rests on; None: there is none.
 
     :param said: row_id -> yes, no, skip or conflict.
-    :raises BadRequest: if there is no audit, or confidence is not in (0, 1).
+    :raises BadRequest: if there is no audit of all images together, or confidence is not in (0, 1).
     """
     if not 0 < confidence < 1:
         raise BadRequest("confidence", f"{confidence:g} is not between 0 and 1; 0.95 means 95 %")
@@ -69,6 +69,12 @@ def estimate_of(
             "name",
             f"no image of {definition.name} was drawn at random yet, so nothing is known of how many belong: "
             "begin an audit (purpose audit) and answer what it asks",
+        )
+    if audit.design.every is not None:
+        raise BadRequest(
+            "name",
+            f"the audit in force draws from every {audit.design.every} by itself, which bounds no number of all; "
+            "begin one of all images together (--again)",
         )
     least, most = bounds(audit, said, confidence)
     return Estimate(
@@ -99,7 +105,7 @@ def bounds_of_plan(
     """
     answers = [said.get(row_id) for row_id in row_ids.tolist()] if said else []
     yes, no = answers.count("yes"), answers.count("no")
-    if audit is None or not len(audit.prefix(said)):
+    if audit is None or audit.design.every is not None or not len(audit.prefix(said)):
         return yes, None
     least, most = bounds(audit, said, confidence)
     stayed = len(np.intersect1d(row_ids, audit.row_ids, assume_unique=True))

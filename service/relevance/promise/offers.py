@@ -162,7 +162,7 @@ def _higher_recalls(
 ) -> Iterator[Tighter]:
     """By the plan of a first audit of another filter, to which all answers are known."""
     target = audit.design.target
-    if target.recall is None:
+    if target.recall is None or audit.design.every is not None:
         return
     scored = Scored(audit.row_ids, audit.scores)
     for recall in [each for each in RECALLS if each > target.recall][:TIGHTER_RECALLS]:

@@ -207,7 +207,7 @@ def missing(
         last = chain.first_of(level)
     else:
         last = chain.cuts.index(aim, first) if aim in chain.cuts[first:] else first
-    needed = _until(sizes, shares, rates, chain, evidence)[last]
+    needed = until(sizes, shares, rates, chain, evidence)[last]
     left = int((sizes - evidence.drawn).sum())
     if needed >= left:
         return None if needed == np.inf else left
@@ -227,10 +227,25 @@ def worthwhile(
 
     :param worth: what things cost, where a person said so; else as in `by_work`.
     """
+    needed = until(sizes, shares, rates, chain, evidence)
+    return paying(sizes, rates, chain, evidence, needed, worth)
+
+
+def paying(
+    sizes: Wholes,
+    rates: Numbers,
+    chain: Chain,
+    evidence: Evidence,
+    needed: Sequence[float],
+    worth: Worth | None,
+) -> tuple[int, int]:
+    """As `worthwhile`.
+
+    :param needed: (claims,), labels until each claim holds.
+    """
     reached = chain.reached(evidence)
     kept = np.cumsum(sizes)
     now = int(kept[chain.cuts[reached - 1] - 1])
-    needed = _until(sizes, shares, rates, chain, evidence)
     label, saved = LABEL_PRICE, kept.astype(np.float64)
     if worth is not None:
         likely = learned(rates, evidence)
@@ -247,7 +262,7 @@ def worthwhile(
     return int(np.ceil(needed[number])), now - int(kept[chain.cuts[number] - 1])
 
 
-def _until(
+def until(
     sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, evidence: Evidence
 ) -> list[float]:
     """Forecast labels until each claim, and all before it, hold."""

@@ -9,6 +9,7 @@ from typing import Literal
 from service.relevance.as_json import AsJson, told
 from service.relevance.definition import Definition
 from service.relevance.promise.applying import Standing
+from service.relevance.promise.groups import GroupFound, found_of
 from service.relevance.promise.prices import LABEL_PRICE, Prices
 
 Purpose = Literal["teach", "audit"]
@@ -61,6 +62,10 @@ class AuditProgress(AsJson):
     label_price: float = field(
         metadata=told("What a label counts in `more`, in annotations: the price it was begun with.")
     )
+    every: str | None = field(
+        metadata=told("The column in every group of which recall is wanted; null: of all images.")
+    )
+    groups: tuple[GroupFound, ...]
 
     @classmethod
     def of(cls, standing: Standing, said: Mapping[int, str]) -> AuditProgress:
@@ -82,6 +87,8 @@ class AuditProgress(AsJson):
             still_needed=standing.still_needed,
             more=More(labels, drop) if labels else None,
             label_price=LABEL_PRICE if worth is None else round(worth.label, 6),
+            every=audit.design.every,
+            groups=tuple(found_of(standing.groups, standing.wanted.recall or 0.0)),
         )
 
     @property
@@ -191,6 +198,9 @@ class PlanAnswer(AsJson):
     )
     options: tuple[PlanOption, ...]
     costs: PlanCosts | None = field(metadata=told("Null: no prices were said."))
+    groups: int | None = field(
+        metadata=told("In how many groups recall is to hold; null: of all images together.")
+    )
 
 
 def stage_of(definition: Definition, labels: int) -> Stage:

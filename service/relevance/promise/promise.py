@@ -14,6 +14,7 @@ most generous, likewise.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,6 +116,19 @@ def chains(
     if target.precision is not None:
         found.append(_precision_chain(target.precision, sizes, known, share))
     return found
+
+
+def most_missed(recall: float, above: int, found_below: int, unseen_dropped: int) -> int:
+    """How many relevant images are dropped at most, by a promise of recall: see
+    `reporting/costs.py`.
+
+    :param above: images above the line, or known before the audit, that may be relevant (K at
+        most).
+    :param found_below: images below the line that people answered with yes (u).
+    :param unseen_dropped: dropped images without a yes or no.
+    """
+    bound = math.floor((1 - recall) / recall * above + 1e-9) - found_below
+    return max(0, min(bound, unseen_dropped))
 
 
 def _steps(level: float) -> list[float]:

@@ -15,13 +15,12 @@ answered with no. So with the promise's confidence
 
     m <= (1 - R) / R * K - u,
 
-and never more than the dropped images that nobody answered. Nothing is known of M and P here, and
-nothing rounded.
+and never more than the dropped images that nobody answered (`most_missed`). Nothing is known of M
+and P here, and nothing rounded.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,18 +55,6 @@ class Misses(AsJson):
     # at_most follows from a promise of recall; else it is only that all dropped images may be
     # relevant
     promised: bool
-
-
-def most_missed(recall: float, above: int, found_below: int, unseen_dropped: int) -> int:
-    """The bound of the module's docstring.
-
-    :param above: images above the line, or known before the audit, that may be relevant (K at
-        most).
-    :param found_below: images below the line that people answered with yes (u).
-    :param unseen_dropped: dropped images without a yes or no.
-    """
-    bound = math.floor((1 - recall) / recall * above + 1e-9) - found_below
-    return max(0, min(bound, unseen_dropped))
 
 
 def saved(

@@ -18,8 +18,9 @@ from service.relevance.labels.book import labels_used
 from service.relevance.labels.spent import labels_spent
 from service.relevance.promise.applying import ASK, Refusal, apply
 from service.relevance.promise.prices import Prices
+from service.relevance.promise.promise import most_missed
 from service.relevance.reporting import examples, noise, people, scores
-from service.relevance.reporting.costs import Misses, Saved, ask_band, most_missed, saved
+from service.relevance.reporting.costs import Misses, Saved, ask_band, saved
 from service.relevance.reporting.duplicates import near_duplicates
 from service.relevance.reporting.material import Material
 from service.relevance.reporting.report import (
@@ -117,6 +118,7 @@ def _promise(material: Material) -> Promised | None:
         relevant_estimate=measured.get("relevant_estimate"),
         counted=bool(measured.get("counted")),
         both=measured.get("both"),
+        every=measured.get("every"),
     )
 
 
@@ -233,6 +235,8 @@ def _checks(material: Material, share: float | None) -> list[noise.Check]:
         material.standing is None
         or material.assumption is not None
         or material.standing.counted is not None
+        # of groups, each has draws of its own
+        or material.standing.groups
     ):
         return []
     agreed = noise.agreed_rows(material.answers)

@@ -74,6 +74,8 @@ class Promised(AsJson):
     relevant_estimate: float | None
     counted: bool
     both: float | None  # see `Promise.both`
+    # the column, and of each group of its values what `groups.measured` gives; None: of all images
+    every: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)

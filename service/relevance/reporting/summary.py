@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from indexer.words import count
 from service.relevance.labels.spent import LabelsSpent
+from service.relevance.promise.groups import NO_VALUE
 from service.relevance.reporting.report import Images, Report
 from service.relevance.reporting.words import money, other_promise
 
@@ -15,6 +16,7 @@ def summary(report: Report) -> list[str]:
         f"{report.filter}, version {report.version}, of {report.lake}, snapshot {report.snapshot}",
         _images(report.images),
         _promise(report),
+        *_groups(report),
         *_money(report),
         _labels(report.labels),
         wrong.seen,
@@ -48,6 +50,8 @@ def _promise(report: Report) -> str:
         for kind, share in (("recall", promise.recall), ("precision", promise.precision))
         if share and share["at_least"] is not None
     ]
+    if promise.every is not None:
+        said[0] += f" in every {promise.every['column']}"
     assumption = f"; {promise.assumption}" if promise.assumption else ""
     both = ""
     if promise.both is not None:
@@ -55,6 +59,16 @@ def _promise(report: Report) -> str:
     return (
         f"promised: {' and '.join(said)}, with confidence {promise.confidence:g}{assumption}{both}"
     )
+
+
+def _groups(report: Report) -> list[str]:
+    if report.promise is None or report.promise.every is None:
+        return []
+    return [
+        f"  {group['name'] or NO_VALUE}: {count(group['rows'], 'image')}, {count(group['labels'], 'audit label')}; "
+        f"relevant, yet dropped: about {group['missed_estimate']:,.1f}, at most {group['missed_at_most']:,}"
+        for group in report.promise.every["groups"]
+    ]
 
 
 def _money(report: Report) -> list[str]:

@@ -622,6 +622,7 @@ def test_from_a_prompt_to_a_promise(audited: TestClient) -> None:
         "confidence": 0.95,
         "assumption": None,
         "both": None,
+        "every": None,
     }
     assert get(audited, "")["filters"][0]["stage"] == "applied"
 
@@ -910,6 +911,7 @@ def test_another_promise_is_made_where_the_audit_is_valid_for_it(audited: TestCl
         "confidence": 0.8,
         "assumption": None,
         "both": None,
+        "every": None,
     }
     assert applied["measured"]["recall"]["at_least"] == 0.5
     assert post(audited, "/reds/apply", {})["promise"]["recall"] == 0.9  # the filter's own again

@@ -241,6 +241,7 @@ def test_what_was_decided_and_is_promised() -> None:
         "confidence": 0.95,
         "assumption": {"name": "tail", "says": "it falls"},
         "both": 0.9,
+        "every": None,
         "rows": 120,
         "kept": 82,
         "asked": 0,
@@ -273,6 +274,7 @@ def test_what_was_decided_and_is_promised() -> None:
                 "confidence": 0.95,
                 "assumption": "tail",
                 "both": 0.9,
+                "every": None,
             },
             "measured": measured,
             "labels": {"count": 9, "yes": 5, "no": 3},
@@ -295,7 +297,7 @@ def test_what_was_decided_and_is_promised() -> None:
 
 def test_where_an_audit_stands() -> None:
     audit = AuditProgress(
-        2, 40, 110, True, 0, More(30, 200), 60, 900, 75, 0.96, 0.9, None, False, 0.5
+        2, 40, 110, True, 0, More(30, 200), 60, 900, 75, 0.96, 0.9, None, False, 0.5, None, ()
     )
     same(
         Progress(44, 12, 30, 1, 1, "audit", audit, "audit"),
@@ -321,6 +323,8 @@ def test_where_an_audit_stands() -> None:
                 "precision_shown": None,
                 "needs_ask": False,
                 "label_price": 0.5,
+                "every": None,
+                "groups": [],
             },
             "stage": "audit",
         },

@@ -596,6 +596,7 @@ def test_what_came_since_is_undecided_and_a_smaller_promise_is_explained(tmp_pat
                 "confidence": 0.8,
                 "assumption": None,
                 "both": None,
+                "every": None,
             },
             "smaller": smaller,
             "undecided": 0,

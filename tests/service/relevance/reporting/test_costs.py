@@ -8,7 +8,8 @@ import pytest
 from indexer.errors import BadRequest
 from service.relevance.promise.applying import DROP, KEEP
 from service.relevance.promise.prices import Prices
-from service.relevance.reporting.costs import Misses, ask_band, most_missed, saved
+from service.relevance.promise.promise import most_missed
+from service.relevance.reporting.costs import Misses, ask_band, saved
 
 PRICES = Prices.of(1, miss_price=10, currency="EUR")
 
