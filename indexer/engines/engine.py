@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from indexer.arrays import Positions, Vectors
 from indexer.engines.columns import Cells, EngineColumn
 from indexer.engines.predicate import Predicate
+from indexer.errors import EngineError
 
 NEAREST = (10, 100)  # of how many of the nearest rows recall is told
 
@@ -119,6 +120,7 @@ class Engine(Protocol):
 
     kind: str  # as "pgvector"
     url: str  # without its password
+    most_columns: int  # that it holds of a lake
 
     def pushing(self, lake: str) -> AbstractContextManager[Push]:
         """:raises EngineError: if another process pushes this lake now."""
@@ -154,6 +156,19 @@ class Engine(Protocol):
         """Whether it answers now."""
 
     def close(self) -> None: ...
+
+
+def check_mark(url: str, state: State, mark: LakeMark) -> None:
+    """That what an engine has of a lake is of its model.
+
+    :raises EngineError: if it is another's.
+    """
+    if (state.mark.fingerprint, state.mark.dim) != (mark.fingerprint, mark.dim):
+        raise EngineError(
+            url,
+            f"it has vectors of another model under the name {mark.name}; take them away first: "
+            "lakesift engine drop LAKE ENGINE",
+        )
 
 
 def same_vectors(
