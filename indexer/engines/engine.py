@@ -5,6 +5,7 @@ Every number an engine gives back is a row_id; what it says of scores is never u
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -156,6 +157,13 @@ class Engine(Protocol):
         """Whether it answers now."""
 
     def close(self) -> None: ...
+
+
+def first_version() -> int:
+    """Of the state of a lake that an engine had nothing of: hardly one that a lake of this name,
+    which was dropped, ever had.
+    """
+    return secrets.randbelow(2**40) + 1
 
 
 def check_mark(url: str, state: State, mark: LakeMark) -> None:

@@ -123,6 +123,8 @@ class _Pushing:
             number
             for number, entry in enumerate(self._manifest.segments)
             if entry.id not in held.segments
+            # Somebody may have taken rows away behind our back.
+            or not np.isin(self._row_ids[number], known, assume_unique=True).all()
         ]
         report.kept_segments = len(self._segments) - len(waiting)
         report.columns = len(self._columns)

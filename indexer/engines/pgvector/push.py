@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from indexer.arrays import Positions
 from indexer.engines.columns import EngineColumn, changed, less_whole
-from indexer.engines.engine import Held, LakeMark, Rows, State, check_mark
+from indexer.engines.engine import Held, LakeMark, Rows, State, check_mark, first_version
 from indexer.engines.names import column_of, table_of
 from indexer.engines.pgvector import tables
 from indexer.engines.pgvector.connection import Connection
@@ -53,13 +53,14 @@ class PgPush:
             )
             self._connection.run(
                 "INSERT INTO lakesift_lakes VALUES "
-                "(:lake, :table, :format, :fingerprint, :dim, :columns, 1, 1, false, NULL, NULL)",
+                "(:lake, :table, :format, :fingerprint, :dim, :columns, :first, :first, false, NULL, NULL)",
                 lake=tables.key_of(self._lake),
                 table=table,
                 format=tables.FORMAT,
                 fingerprint=mark.fingerprint,
                 dim=mark.dim,
                 columns=tables.columns_text(columns),
+                first=first_version(),
             )
 
     def _bring_columns(self, state: State, columns: Sequence[EngineColumn]) -> None:
