@@ -167,7 +167,8 @@ def named(engine: Engine, state: State, predicate: Predicate) -> set[int]:
 
 def is_asked_whole(engine: Engine, where: str) -> bool:
     """False: Milvus is asked less than it says, since it would take this otherwise."""
-    odd = ("LIKE" in where and ("_" in where or "\\" in where)) or str(-(2**63)) in where
+    spelt = any(each in where for each in ("_", "\\", "ESCAPE"))
+    odd = ("LIKE" in where and spelt) or str(-(2**63)) in where
     return engine.kind == "pgvector" or not odd
 
 
