@@ -54,6 +54,8 @@ class Held:
     state: State
     row_ids: Positions  # int64, (n,), rising
     segments: frozenset[str]  # whose rows and columns are all there
+    # Whose columns are being written, so that rows which moved there may have theirs already.
+    begun: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,11 +67,11 @@ class Milvus:
             if state is None:
                 return None
             of_lake = Records(self._connection, lake)
-            going, segments = of_lake.going(), of_lake.segments()
+            going, begun, segments = of_lake.going(), of_lake.begun(), of_lake.segments()
             there = np.empty(0, np.int64)
             if self._is_searchable(state.table):
                 there = rows.read_row_ids(self._connection, state.table)
-            held = Held(state, np.setdiff1d(there, going), segments)
+            held = Held(state, np.setdiff1d(there, going), segments, begun)
             # Milvus shows no two collections as of one moment: what was read between two equal
             # states is of neither before nor after.
             state = self.state(lake)

@@ -63,7 +63,8 @@ class MilvusPush:
             delete(self._connection, self._table, self._records.going())
             self._records.remove_going()
             row_ids = read_row_ids(self._connection, self._table)
-            return Held(self._known(), row_ids, self._records.segments())
+            begun = self._records.begun()
+            return Held(self._known(), row_ids, self._records.segments(), begun)
 
     def _make(self, state: State, *, is_there: bool) -> None:
         if is_there:
@@ -85,7 +86,13 @@ class MilvusPush:
 
     def put(self, segment: str, rows: Iterable[Rows], columns: Sequence[EngineColumn]) -> None:
         unfit: set[EngineColumn] = set()
+        is_begun = False
         for some in rows:
+            if not (is_begun or some.is_new.all()):
+                with self._writing():
+                    self._records.add_begun(segment)
+                    self._records.changed(self._known(), is_breaking=True)
+                is_begun = True
             for column, cells in zip(columns, some.cells, strict=True):
                 if not can_hold(cells):
                     unfit.add(column)
@@ -114,6 +121,7 @@ class MilvusPush:
         while not self._is_indexed():
             time.sleep(_LOOK_S)
         with self._writing():
+            self._records.remove_begun()
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             self._records.changed(self._known(), is_complete=True, snapshot=snapshot, pushed_at=now)
         return []

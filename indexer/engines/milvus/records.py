@@ -102,6 +102,16 @@ class Records:
     def remove_segments(self, segments: Iterable[str]) -> None:
         self._remove("segment", segments)
 
+    def begun(self) -> frozenset[str]:
+        """Segments that were being put over rows which were there, and may be still."""
+        return frozenset(name for name, _ in self._every("begun"))
+
+    def add_begun(self, segment: str) -> None:
+        self._write("begun", segment, {})
+
+    def remove_begun(self) -> None:
+        self._remove("begun", self.begun())
+
     def going(self) -> Positions:
         """int64, (n,): of rows that are being removed, which may be there still."""
         found = [np.empty(0, np.int64)]
@@ -132,7 +142,7 @@ class Records:
 
     def remove_all(self) -> None:
         """The state at the very end: until then the lake is known to be there."""
-        for kind in ("segment", "going"):
+        for kind in ("segment", "begun", "going"):
             self._remove(kind, [name for name, _ in self._every(kind)])
         self._remove("state", ["state"])
 
