@@ -15,6 +15,8 @@ import pytest
 from indexer import trust
 from service.cli.main import main
 from service.relevance.promise import audit
+from tests.milvus import milvus as milvus
+from tests.milvus import milvus_database as milvus_database
 from tests.postgres import database as database
 from tests.postgres import postgres as postgres
 from tests.s3 import bucket as bucket

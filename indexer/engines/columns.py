@@ -7,7 +7,7 @@ zones and precision come in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast
 
@@ -20,7 +20,6 @@ from indexer.engines.predicate import Path
 
 Kind: TypeAlias = Literal["whole", "real", "text", "truth"]
 
-MOST_COLUMNS = 1_000  # Postgres holds 1,600 in a table
 _LEFT_OUT = frozenset({"row_id", "path_bytes", "sha256", "phash", "etag", "columns_etag"})
 
 
@@ -55,7 +54,7 @@ class EngineColumn:
 
 
 def engine_columns(schema: pa.Schema) -> list[EngineColumn]:
-    """Those of a lake's columns that an engine gets, in the lake's order, at most MOST_COLUMNS."""
+    """Those of a lake's columns that a `where` compares, in the lake's order."""
     found: list[EngineColumn] = []
     for field in schema:
         if field.name in _LEFT_OUT:
@@ -66,7 +65,7 @@ def engine_columns(schema: pa.Schema) -> list[EngineColumn]:
             type_ = field.type if each is None else each.type
             if (kind := _kind(type_)) is not None:
                 found.append(EngineColumn(path, kind, str(type_)))
-    return found[:MOST_COLUMNS]
+    return found
 
 
 def _kind(type_: pa.DataType) -> Kind | None:
@@ -79,6 +78,33 @@ def _kind(type_: pa.DataType) -> Kind | None:
     if pa.types.is_timestamp(type_):
         return "whole"
     return "whole" if pa.types.is_integer(type_) and type_ != pa.uint64() else None
+
+
+def changed(
+    known: Sequence[EngineColumn], wanted: Iterable[EngineColumn]
+) -> tuple[list[EngineColumn], list[EngineColumn], list[EngineColumn]]:
+    """Columns that came to a lake since, or got another type there.
+
+    :param known: that an engine has; wanted: that it is to have.
+    :returns: of the known ones those that stay and those that go; and those that are new.
+    """
+    new = [each for each in wanted if not any(each.is_same(other) for other in known)]
+    paths = {each.path for each in new}
+    kept = [each for each in known if each.path not in paths]
+    return kept, [each for each in known if each.path in paths], new
+
+
+def less_whole(
+    known: Iterable[EngineColumn], unfit: Collection[EngineColumn]
+) -> list[EngineColumn]:
+    """Those columns, where some are not whole any more.
+
+    :param unfit: of which the engine cannot hold a value.
+    """
+    return [
+        replace(each, is_whole=False) if any(each.is_same(other) for other in unfit) else each
+        for each in known
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Every number an engine gives back is a row_id; what it says of scores is never u
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from indexer.arrays import Positions, Vectors
 from indexer.engines.columns import Cells, EngineColumn
 from indexer.engines.predicate import Predicate
+from indexer.errors import EngineError
 
 NEAREST = (10, 100)  # of how many of the nearest rows recall is told
 
@@ -52,6 +54,8 @@ class Held:
     state: State
     row_ids: Positions  # int64, (n,), rising
     segments: frozenset[str]  # whose rows and columns are all there
+    # Whose columns are being written, so that rows which moved there may have theirs already.
+    begun: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ class Engine(Protocol):
 
     kind: str  # as "pgvector"
     url: str  # without its password
+    most_columns: int  # that it holds of a lake
 
     def pushing(self, lake: str) -> AbstractContextManager[Push]:
         """:raises EngineError: if another process pushes this lake now."""
@@ -154,6 +159,26 @@ class Engine(Protocol):
         """Whether it answers now."""
 
     def close(self) -> None: ...
+
+
+def first_version() -> int:
+    """Of the state of a lake that an engine had nothing of: hardly one that a lake of this name,
+    which was dropped, ever had.
+    """
+    return secrets.randbelow(2**40) + 1
+
+
+def check_mark(url: str, state: State, mark: LakeMark) -> None:
+    """That what an engine has of a lake is of its model.
+
+    :raises EngineError: if it is another's.
+    """
+    if (state.mark.fingerprint, state.mark.dim) != (mark.fingerprint, mark.dim):
+        raise EngineError(
+            url,
+            f"it has vectors of another model under the name {mark.name}; take them away first: "
+            "lakesift engine drop LAKE ENGINE",
+        )
 
 
 def same_vectors(

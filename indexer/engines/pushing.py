@@ -102,7 +102,8 @@ class _Pushing:
         self._manifest, self._engine = manifest, engine
         self._progress, self._should_stop = progress, should_stop
         self._schema = lake_schema(manifest.columns)
-        self._columns = engine_columns(self._schema)
+        found, most = engine_columns(self._schema), engine.most_columns
+        self._columns, self._left_out = found[:most], found[most:]
         dead = dead_positions(layout, manifest)
         self._segments = [Segment(layout, entry) for entry in manifest.segments]
         self._live: list[Positions] = []  # of each segment, the positions of its live rows
@@ -122,9 +123,15 @@ class _Pushing:
             number
             for number, entry in enumerate(self._manifest.segments)
             if entry.id not in held.segments
+            # Somebody may have taken rows away behind our back.
+            or not np.isin(self._row_ids[number], known, assume_unique=True).all()
         ]
         report.kept_segments = len(self._segments) - len(waiting)
         report.columns = len(self._columns)
+        outlived = held.segments - {entry.id for entry in self._manifest.segments}
+        if outlived:
+            # First, so that nobody asks of their rows by columns that are about to become others.
+            push.remove(np.empty(0, np.int64), outlived)
         if waiting:
             rows = sum(len(self._row_ids[number]) for number in waiting)
             self._progress.stage("pushing", rows, "rows")
@@ -138,14 +145,18 @@ class _Pushing:
             report.new_rows += int(np.count_nonzero(is_new))
         live = np.concatenate([np.empty(0, np.int64), *self._row_ids])
         gone = np.setdiff1d(known, live)
-        outlived = held.segments - {entry.id for entry in self._manifest.segments}
-        if len(gone) or outlived:
-            push.remove(gone, outlived)
+        if len(gone):
+            push.remove(gone, ())
         report.removed_rows = len(gone)
         is_same = not (waiting or len(gone) or outlived)
         if not (is_same and held.state.is_complete and held.state.snapshot == report.snapshot):
             self._progress.stage("making the index", None)
             report.notes = push.finish(report.snapshot)
+        if self._left_out:
+            names = ", ".join(".".join(each.path) for each in self._left_out)
+            report.notes.append(
+                f"it holds {len(self._columns)} columns of a lake; a where on {names} is asked here alone"
+            )
         return report
 
     def _rows(self, number: int, is_new: RowMask) -> Iterator[Rows]:

@@ -90,7 +90,7 @@ def _push(arguments: argparse.Namespace) -> int:
 
 def _tell_pushed(report: PushReport) -> None:
     for note in report.notes:
-        print(f"note: the database says: {note}", file=sys.stderr)
+        print(f"note: {note}", file=sys.stderr)
     sent = f"{count(report.new_rows, 'row')} sent, {report.removed_rows:,} removed"
     if report.interrupted:
         print(f"interrupted: {sent}; go on with: the same command", file=sys.stderr)

@@ -36,6 +36,7 @@ class PgVector:
     """May be asked by several threads at once."""
 
     kind = "pgvector"
+    most_columns = 1_000  # Postgres holds 1,600 in a table
 
     def __init__(self, address: Address, patience_s: float = PATIENCE_S) -> None:
         """:param patience_s: for an answer to a search."""

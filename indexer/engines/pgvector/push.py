@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from indexer.arrays import Positions
-from indexer.engines.columns import EngineColumn
-from indexer.engines.engine import Held, LakeMark, Rows, State
+from indexer.engines.columns import EngineColumn, changed, less_whole
+from indexer.engines.engine import Held, LakeMark, Rows, State, check_mark, first_version
+from indexer.engines.names import column_of, table_of
 from indexer.engines.pgvector import tables
 from indexer.engines.pgvector.connection import Connection
 from indexer.engines.pgvector.copying import copied, copied_ids
 from indexer.engines.pgvector.reading import read_row_ids
-from indexer.engines.pgvector.sql import TYPES, column_of, table_of
+from indexer.engines.pgvector.sql import TYPES
 from indexer.errors import EngineError
 
 MOST_DIM = 4_000  # that an HNSW index of half-precision vectors takes
@@ -37,7 +37,7 @@ class PgPush:
         if state is None:
             self._make(mark, columns)
         else:
-            self._check(state, mark)
+            check_mark(self._connection.url, state, mark)
             self._bring_columns(state, columns)
         state = self._known()
         row_ids = read_row_ids(self._connection, state.table)
@@ -53,32 +53,21 @@ class PgPush:
             )
             self._connection.run(
                 "INSERT INTO lakesift_lakes VALUES "
-                "(:lake, :table, :format, :fingerprint, :dim, :columns, 1, 1, false, NULL, NULL)",
+                "(:lake, :table, :format, :fingerprint, :dim, :columns, :first, :first, false, NULL, NULL)",
                 lake=tables.key_of(self._lake),
                 table=table,
                 format=tables.FORMAT,
                 fingerprint=mark.fingerprint,
                 dim=mark.dim,
                 columns=tables.columns_text(columns),
-            )
-
-    def _check(self, state: State, mark: LakeMark) -> None:
-        if (state.mark.fingerprint, state.mark.dim) != (mark.fingerprint, mark.dim):
-            raise EngineError(
-                self._connection.url,
-                f"it has vectors of another model under the name {self._lake}; take them away first: "
-                "lakesift engine drop LAKE ENGINE",
+                first=first_version(),
             )
 
     def _bring_columns(self, state: State, columns: Sequence[EngineColumn]) -> None:
         """Columns that came to the lake since, or got another type there."""
-        known = list(state.columns)
-        new = [each for each in columns if not any(each.is_same(other) for other in known)]
+        kept, gone, new = changed(state.columns, columns)
         if not new:
             return
-        paths = {each.path for each in new}
-        gone = [each for each in known if each.path in paths]
-        kept = [each for each in known if each.path not in paths]
         with self._connection.transaction():
             for each in gone:
                 self._connection.run(
@@ -131,10 +120,7 @@ class PgPush:
                 lake=tables.key_of(self._lake),
                 id=segment,
             )
-            known = [
-                replace(each, is_whole=each.is_whole and each not in self._unfit)
-                for each in state.columns
-            ]
+            known = less_whole(state.columns, self._unfit)
             is_less = any(not new.is_whole for new in known if new not in state.columns)
             self._changed(columns=known, is_breaking=self._rewrites or is_less)
 
@@ -146,7 +132,7 @@ class PgPush:
             self._rewrites |= not rows.is_new.all()
             for column, cells in zip(columns, rows.cells, strict=True):
                 if any(text is not None and "\0" in text for text in cells.texts or ()):
-                    self._unfit.update({column, replace(column, is_whole=True)})
+                    self._unfit.add(column)
             yield rows
 
     def remove(self, row_ids: Positions, segments: Collection[str]) -> None:
@@ -179,7 +165,7 @@ class PgPush:
             f"CREATE INDEX IF NOT EXISTS {state.table}_hnsw "
             f"ON {state.table} USING hnsw (vector halfvec_ip_ops)"
         )
-        notes = [note for note in self._connection.notices() if "already exists" not in note]
+        said = [note for note in self._connection.notices() if "already exists" not in note]
         self._connection.run(f"ANALYZE {state.table}")
         with self._connection.transaction():
             self._connection.run(
@@ -189,7 +175,7 @@ class PgPush:
                 lake=tables.key_of(self._lake),
             )
             self._changed()
-        return notes
+        return [f"the database says: {note}" for note in said]
 
     def _known(self) -> State:
         if self._state is None:

@@ -1,16 +1,9 @@
-"""A predicate as SQL with named values, and the names of tables and columns.
-
-Nothing that a lake says gets into a statement: its name and its columns' names are hashed into
-names of ours, and values are sent beside it.
-"""
+"""A predicate as SQL with named values, which are sent beside it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-
 from indexer.engines.columns import EngineColumn
+from indexer.engines.names import column_of
 from indexer.engines.predicate import (
     Compared,
     Either,
@@ -28,21 +21,6 @@ from indexer.engines.predicate import (
 
 _IS = {True: "IS TRUE", False: "IS FALSE", None: "IS NULL"}
 TYPES = {"whole": "bigint", "real": "double precision", "text": "text", "truth": "boolean"}
-
-
-def table_of(lake: str) -> str:
-    """lakesift_, what is plain of the lake's name, and a hash of the whole: at most 50 characters,
-    none of which needs quotes.
-    """
-    plain = re.sub(r"[^a-z0-9]+", "_", lake.lower()).strip("_")[:30]
-    digest = hashlib.sha256(lake.encode("utf-8", "surrogatepass")).hexdigest()[:10]
-    return f"lakesift_{plain}_{digest}" if plain else f"lakesift_{digest}"
-
-
-def column_of(column: EngineColumn) -> str:
-    """Its name in the table: another one, where its type is another."""
-    said = json.dumps([list(column.path), column.type]).encode()
-    return f"c_{hashlib.sha256(said).hexdigest()[:16]}"
 
 
 class Condition:

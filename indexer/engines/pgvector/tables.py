@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from indexer.engines.columns import EngineColumn
 from indexer.engines.engine import LakeMark, Recalled, State
+from indexer.engines.names import table_of
 from indexer.engines.pgvector.connection import Connection
-from indexer.engines.pgvector.sql import table_of
 from indexer.errors import EngineError
 
 FORMAT = 1

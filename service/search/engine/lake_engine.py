@@ -216,7 +216,11 @@ class LakeEngine:
         for part in snapshot.parts:
             mask = _is_in(part.row_ids, held.row_ids)
             masks.append(mask if part.alive is None else mask & part.alive)
-        pushed = [part.segment.entry.id in held.segments for part in snapshot.parts]
+        own = [part.segment.entry.id for part in snapshot.parts]
+        # A row that moved since has the columns of a segment that this snapshot does not know.
+        # Names of segments rise with the time they are made.
+        is_ahead = bool(own) and max(held.segments | held.begun, default="") > max(own)
+        pushed = [name in held.segments and not is_ahead for name in own]
         beside = Beside(held.state.changes, masks, pushed)
         self._beside[snapshot] = beside
         return beside

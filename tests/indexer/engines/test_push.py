@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from indexer.engines.engine import Engine
+from indexer.engines.names import column_of, table_of
 from indexer.engines.opening import open_engine
 from indexer.engines.pgvector import connection
 from indexer.engines.pgvector.engine import PgVector
 from indexer.engines.pgvector.push import PgPush
-from indexer.engines.pgvector.sql import column_of, table_of
 from indexer.engines.pushing import push_lake
 from indexer.errors import EngineAway, EngineError
 from indexer.run.writing.compact import compact_lake

@@ -16,8 +16,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from indexer.arrays import Vectors
+from indexer.engines.names import table_of
 from indexer.engines.opening import open_engine
-from indexer.engines.pgvector.sql import table_of
 from indexer.engines.pushing import push_lake
 from service.api.app import create_app
 from service.api.config import ServeConfig

@@ -1,4 +1,4 @@
-"""One lake's rows in a real Postgres, beside snapshots that have others."""
+"""One lake's rows in a real Postgres or a real Milvus, beside snapshots that have others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.engines.engine import Held
+from indexer.engines.engine import Engine, Held
 from indexer.engines.opening import open_engine
 from indexer.engines.pgvector.address import Address
 from indexer.engines.pgvector.engine import PgVector
@@ -38,8 +38,15 @@ def maker(tmp_path: Path) -> Maker:
 
 
 @pytest.fixture
-def engine(database: str) -> Iterator[PgVector]:
+def postgres_engine(database: str) -> Iterator[PgVector]:
     engine = PgVector.of(database)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(params=["database", "milvus_database"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    engine = open_engine(request.getfixturevalue(request.param))
     yield engine
     engine.close()
 
@@ -54,7 +61,7 @@ def ids(engine: LakeEngine, lake: Lake, count: int, where: str | None = None) ->
     return [int(row_id) for row_id in found.row_ids]
 
 
-def test_scores_and_order_are_those_of_an_exact_search(maker: Maker, engine: PgVector) -> None:
+def test_scores_and_order_are_those_of_an_exact_search(maker: Maker, engine: Engine) -> None:
     with maker.open() as lake:
         push_lake(lake.folder, engine)
         found, has_more = LakeEngine(engine, "my").near(lake.snapshot, RED, None, 12)
@@ -66,7 +73,7 @@ def test_scores_and_order_are_those_of_an_exact_search(maker: Maker, engine: PgV
 
 
 def test_a_snapshot_before_and_one_after_the_push_find_their_own_rows(
-    maker: Maker, engine: PgVector, postgres: Server, database: str
+    maker: Maker, engine: Engine
 ) -> None:
     with maker.open() as before:
         push_lake(before.folder, engine)
@@ -85,7 +92,7 @@ def test_a_snapshot_before_and_one_after_the_push_find_their_own_rows(
 
 
 def test_rows_that_come_to_the_engine_while_it_is_asked_need_no_second_look(
-    maker: Maker, engine: PgVector, monkeypatch: pytest.MonkeyPatch
+    maker: Maker, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with maker.open() as lake:
         push_lake(lake.folder, engine)
@@ -110,7 +117,7 @@ def test_rows_that_come_to_the_engine_while_it_is_asked_need_no_second_look(
 
 
 def test_rows_that_go_from_the_engine_are_noticed_with_the_next_search(
-    maker: Maker, engine: PgVector
+    maker: Maker, engine: Engine
 ) -> None:
     """A push of a newer snapshot removes what an older one, still searched, has."""
     with maker.open() as lake:
@@ -150,12 +157,12 @@ def test_an_engine_that_hangs_is_left_alone_for_a_while(
 
 
 def test_a_user_who_may_only_read_searches_and_keeps_recall_in_memory(
-    maker: Maker, engine: PgVector, database: str, postgres: Server
+    maker: Maker, postgres_engine: PgVector, database: str, postgres: Server
 ) -> None:
     from indexer.engines.engine import Recalled
 
     with maker.open() as lake:
-        push_lake(lake.folder, engine)
+        push_lake(lake.folder, postgres_engine)
         name = database_of(database)
         postgres.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO outsider", name)
         reader = open_engine(postgres.url(name, user=f"outsider:{PASSWORD}"))
@@ -164,28 +171,30 @@ def test_a_user_who_may_only_read_searches_and_keeps_recall_in_memory(
         for found in (10, 8):
             beside.add_recalled([Recalled("image", 10, found, 10, 1)])
         assert beside.recall == {10: {"image": 0.9}, 100: {}}
-        assert engine.recalled("my") == []
+        assert postgres_engine.recalled("my") == []
         reader.close()
 
 
 def test_an_engine_without_its_index_or_its_table_is_not_asked(
-    maker: Maker, engine: PgVector, database: str, postgres: Server
+    maker: Maker, postgres_engine: PgVector, database: str, postgres: Server
 ) -> None:
     with maker.open() as lake:
-        push_lake(lake.folder, engine)
-        state = engine.state("my")
+        push_lake(lake.folder, postgres_engine)
+        state = postgres_engine.state("my")
         assert state is not None
-        beside = LakeEngine(engine, "my")
+        beside = LakeEngine(postgres_engine, "my")
         postgres.run(f"DROP INDEX {state.table}_hnsw", database_of(database))
         with pytest.raises(EngineError, match="a push was cut short, or its index is gone; push"):
             ids(beside, lake, 2)
-        dropped = engine.state("my")
+        dropped = postgres_engine.state("my")
         assert dropped is not None and not dropped.is_complete
-        push_lake(lake.folder, engine)  # which makes it again, though there are no new rows
-        assert (again := engine.state("my")) is not None and again.is_complete
+        push_lake(
+            lake.folder, postgres_engine
+        )  # which makes it again, though there are no new rows
+        assert (again := postgres_engine.state("my")) is not None and again.is_complete
         beside.look(lake.snapshot)
         assert ids(beside, lake, 2) == [1, 2]
-        engine.drop("my")
+        postgres_engine.drop("my")
         with pytest.raises(EngineError, match="does not exist"):
             ids(beside, lake, 2)
         beside.look(lake.snapshot)
@@ -193,7 +202,7 @@ def test_an_engine_without_its_index_or_its_table_is_not_asked(
 
 
 def test_the_index_is_what_answers_in_a_lake_of_some_size(
-    tmp_path: Path, engine: PgVector, database: str, postgres: Server
+    tmp_path: Path, postgres_engine: PgVector, database: str, postgres: Server
 ) -> None:
     """HNSW finds nearly all: this many rows, and as few dimensions, are easy for it."""
     maker = Maker(tmp_path / "my.lake")
@@ -201,22 +210,22 @@ def test_the_index_is_what_answers_in_a_lake_of_some_size(
     for vector in random.normal(size=(3_000, 3)):
         maker.add(vector, count=1)
     with maker.open() as lake:
-        push_lake(lake.folder, engine)
-        state = engine.state("my")
+        push_lake(lake.folder, postgres_engine)
+        state = postgres_engine.state("my")
         assert state is not None
         plan = postgres.run(
             f"EXPLAIN SELECT row_id FROM {state.table} ORDER BY vector <#> '[1,0,0]' LIMIT 400",
             database_of(database),
         )
         assert f"Index Scan using {state.table}_hnsw" in str(plan)
-        found = ids(LakeEngine(engine, "my"), lake, 400)
+        found = ids(LakeEngine(postgres_engine, "my"), lake, 400)
         exact = Ranking(lake.snapshot, RED, None).top(400).row_ids
         assert np.isin(exact[:100], found).mean() >= 0.99
         assert len(set(found)) == 400
 
 
 def test_searches_of_two_snapshots_are_right_while_others_push_and_remove(
-    maker: Maker, engine: PgVector
+    maker: Maker, engine: Engine
 ) -> None:
     """What is found never depends on what a push has done so far."""
     with maker.open() as before:
