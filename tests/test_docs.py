@@ -63,7 +63,7 @@ LANGUAGES = {"bash", "python", "sql", "json", "text", "{eval-rst}"}
 # Commands that need what a reader lacks here: weights, a bucket, a cluster, PyTorch, an evening.
 # They are parsed, and so are those that never end.
 PARSED = re.compile(
-    r"s3://|postgresql://|open_clip:|open-clip\.lake|my\.model|--watch|--runner ray"
+    r"s3://|postgresql://|milvus://|open_clip:|open-clip\.lake|my\.model|--watch|--runner ray"
     r"|^lakesift (serve|mcp|train|models|doctor)\b"
 )
 # `apply` may refuse. Copies and exports tell what had to be left out, as a GIF for YOLO; `restore`

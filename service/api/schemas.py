@@ -284,8 +284,8 @@ class SearchedFacts(BaseModel):
     recall_at_100: dict[str, float] | None = Field(None, description="The same of the 100 nearest.")
     engine: str | None = Field(
         None,
-        description="What named the candidates, as pgvector; their scores and order are the lake's own. The recalls "
-        "are then what was measured on searches that people did, left out until one was.",
+        description="What named the candidates, pgvector or milvus; their scores and order are the lake's own. "
+        "The recalls are then what was measured on searches that people did, left out until one was.",
     )
     candidates: int | None = Field(None, description="That it was asked for.")
     why: str | None = Field(None, description="Why it was exact, though less was asked for.")

@@ -26,7 +26,7 @@ _VARIABLE = "LAKESIFT_ENGINE"
 
 
 def add_engine(verbs: Verbs) -> None:
-    parser = add_verb(verbs, "engine", "keep a lake's vectors in Postgres, for `serve --engine` to search there", [
+    parser = add_verb(verbs, "engine", "keep a lake's vectors in Postgres or Milvus, where `serve --engine` searches", [
         "lakesift engine push my.lake postgresql://me@db.example/lakes",
         "lakesift engine status my.lake postgresql://me@db.example/lakes",
     ])  # fmt: skip
@@ -52,8 +52,9 @@ def add_engine(verbs: Verbs) -> None:
             "engine",
             nargs="?",
             metavar="ENGINE",
-            help="the database: postgresql://USER@HOST:PORT/DATABASE; its password is better in PGPASSWORD, where no "
-            f"list of processes shows it (default: what {_VARIABLE} says)",
+            help="postgresql://USER@HOST:PORT/DATABASE, milvus://HOST:PORT/DATABASE or milvus+lite://FOLDER.db; its "
+            "password is better in PGPASSWORD, a token in MILVUS_TOKEN, where no list of processes shows it (default: "
+            f"what {_VARIABLE} says)",
         )
         add_json(each)
 
@@ -64,7 +65,9 @@ def _opened(arguments: argparse.Namespace) -> Iterator[Engine]:
 
     url = arguments.engine or os.environ.get(_VARIABLE)
     if not url:
-        raise BadRequest("ENGINE", f"which one? write postgresql://..., or set {_VARIABLE}")
+        raise BadRequest(
+            "ENGINE", f"which one? write postgresql://... or milvus://..., or set {_VARIABLE}"
+        )
     engine = open_engine(url)
     try:
         yield engine

@@ -66,7 +66,8 @@ def add_serve(verbs: Verbs) -> None:
         "--engine",
         metavar="URL",
         help="take the candidates of searches from here, where `lakesift engine push` has brought the lakes: "
-        "postgresql://USER@HOST:PORT/DATABASE, with the password in PGPASSWORD (default: the lakes' own indexes)",
+        "postgresql://USER@HOST:PORT/DATABASE, with the password in PGPASSWORD, or milvus://HOST:PORT/DATABASE "
+        "(default: the lakes' own indexes)",
     )
     parser.add_argument(
         "--engine-candidates",

@@ -1,5 +1,5 @@
-"""A service whose searches take their candidates from a real Postgres: its answers are those of an
-exact search, whatever happens to the engine.
+"""A service whose searches take their candidates from a real Postgres or Milvus: its answers are
+those of an exact search, whatever happens to the engine.
 """
 
 from __future__ import annotations
@@ -123,9 +123,13 @@ def pages(client: TestClient, body: dict[str, Any]) -> tuple[list[Any], list[Any
     raise AssertionError("the pages never end")
 
 
+@pytest.mark.parametrize(
+    ("engine", "kind"), [("database", "pgvector"), ("milvus_database", "milvus")]
+)
 def test_every_page_of_every_query_is_that_of_an_exact_search(
-    tmp_path: Path, database: str
+    tmp_path: Path, request: pytest.FixtureRequest, engine: str, kind: str
 ) -> None:
+    database = request.getfixturevalue(engine)
     maker = lake_of(tmp_path)
     lake = maker.layout.root
     pushed(lake, database)
@@ -150,7 +154,7 @@ def test_every_page_of_every_query_is_that_of_an_exact_search(
         ]
         assert lines[0] == lines[1] and lines[0].count("\n") == ROWS + 2
     # Six conditions are exact by their nature, or pass too few rows for a page.
-    assert on_engine[:9] == ["pgvector"] * 9
+    assert on_engine[:9] == [kind] * 9
     assert on_engine[-4:] == [None] * 4
 
 

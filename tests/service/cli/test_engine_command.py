@@ -69,7 +69,7 @@ def test_a_mistake_is_one_sentence(
 ) -> None:
     monkeypatch.delenv("LAKESIFT_ENGINE", raising=False)
     assert main(["engine", "push", str(desk.lake)]) == 2
-    which = "lakesift: ENGINE: which one? write postgresql://..., or set LAKESIFT_ENGINE\n"
+    which = "lakesift: ENGINE: which one? write postgresql://... or milvus://..., or set LAKESIFT_ENGINE\n"
     assert capsys.readouterr().err == which
     assert main(["engine", "push", str(desk.lake), "postgresql://me:pw@127.0.0.1:1/x"]) == 1
     away = "lakesift: postgresql://me@127.0.0.1:1/x: it cannot be reached (Connection refused)\n"
@@ -77,24 +77,28 @@ def test_a_mistake_is_one_sentence(
 
 
 def test_the_page_s_commands_do_what_it_says(
-    desk: Desk, database: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    desk: Desk,
+    database: str,
+    milvus_database: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(desk.root)
     page = PAGE.read_text().splitlines()
     said = []
     for line in [each for each in page if each.startswith("lakesift engine ")]:
-        words = shlex.split(
-            line.replace("postgresql://me@db.example/lakes", database), comments=True
-        )
-        assert main(words[1:]) == 0, line
+        here = line.replace("postgresql://me@db.example/lakes", database)
+        here = here.replace("milvus://db.example:19530/lakes", milvus_database)
+        assert main(shlex.split(here, comments=True)[1:]) == 0, line
         told = capsys.readouterr()
         said.append((told.out or told.err).splitlines()[-1])
-    pushed, status, dropped = said
-    assert pushed.endswith("of my, 2 images: 2 rows sent, 0 removed")
-    assert (
-        status
-        == "recall: not measured yet; a service with --engine measures one in a hundred searches"
+    unmeasured = (
+        "recall: not measured yet; a service with --engine measures one in a hundred searches"
     )
+    pushed, status, pushed_to_milvus, status_of_milvus, dropped = said
+    for answer in (pushed, pushed_to_milvus):
+        assert answer.endswith("of my, 2 images: 2 rows sent, 0 removed")
+    assert status == status_of_milvus == unmeasured
     assert dropped == f"{database} has nothing of my any more"
 
 
