@@ -113,6 +113,7 @@ LONGEST = (
     "test_crash_codes.py",
     "test_crash_containers.py",
     "parts/test_killed.py",
+    "engine/test_milvus_killed.py",
     "training/test_bridge.py",
     "page",
     "test_videos.py",

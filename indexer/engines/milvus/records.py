@@ -90,8 +90,8 @@ class Records:
 
     def changed(self, state: State, *, is_breaking: bool = False, **news: Any) -> State:
         """Write it with what is new, so that services see that something is."""
-        numbers = {"version": state.version + is_breaking, "changes": state.changes + 1}
-        return self.write_state(replace(state, **numbers, **news))
+        version, changes = state.version + is_breaking, state.changes + 1
+        return self.write_state(replace(state, version=version, changes=changes, **news))
 
     def segments(self) -> frozenset[str]:
         return frozenset(name for name, _ in self._every("segment"))

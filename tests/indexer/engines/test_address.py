@@ -48,5 +48,5 @@ def test_what_is_no_address_is_refused_without_a_word_of_the_password(url: str, 
 
 
 def test_an_address_of_another_engine_is_refused() -> None:
-    with pytest.raises(BadRequest, match="begins with no postgresql://"):
+    with pytest.raises(BadRequest, match="begins with none of postgresql://"):
         open_engine("mysql://me:secret@db/x")

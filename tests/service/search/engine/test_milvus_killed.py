@@ -25,7 +25,7 @@ from tests.fakes import ColourEmbedder
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk
 from tests.service.lakes import unit
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 WRITES = ("create_collection", "drop_collection", "upsert", "delete", "flush")
 
