@@ -86,11 +86,18 @@ def changed(
     """Columns that came to a lake since, or got another type there.
 
     :param known: that an engine has; wanted: that it is to have.
-    :returns: of the known ones those that stay and those that go; and those that are new.
+    :returns: of the known ones those that stay, of which nothing may be asked where they are wanted
+        no more, and those that go; and those that are new.
     """
+    wanted = list(wanted)
     new = [each for each in wanted if not any(each.is_same(other) for other in known)]
     paths = {each.path for each in new}
-    kept = [each for each in known if each.path not in paths]
+    # What no push brings any more rows that come have not.
+    kept = [
+        each if any(each.is_same(other) for other in wanted) else replace(each, is_whole=False)
+        for each in known
+        if each.path not in paths
+    ]
     return kept, [each for each in known if each.path in paths], new
 
 

@@ -20,6 +20,7 @@ from indexer.engines.predicate import Predicate
 from indexer.errors import EngineError
 
 NEAREST = (10, 100)  # of how many of the nearest rows recall is told
+_LOOKED_AT = 32  # rows that tell one lake from another
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +193,17 @@ def same_vectors(
         if row_id in there and not np.array_equal(there[row_id], vector):
             return False
     return True
+
+
+def telling_rows(both: Positions) -> Positions:
+    """Of rows that a lake and an engine have, those few whose vectors tell whether they are of one
+    lake: the last ones, and some of all.
+
+    A lake that goes on from an older copy of itself gives the row_ids after that copy's to other
+    images, so that the last one of both is another's, if any is.
+
+    :param both: int64, (n,), rising.
+    """
+    last = both[-(_LOOKED_AT // 2) :]
+    rest = both[: len(both) - len(last)]
+    return np.concatenate([rest[:: max(1, len(rest) * 2 // _LOOKED_AT)][: _LOOKED_AT // 2], last])

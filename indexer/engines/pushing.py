@@ -25,11 +25,10 @@ from indexer.disk.rows import lake_schema
 from indexer.disk.segment import Segment
 from indexer.disk.tables import dead_positions
 from indexer.engines.columns import cells_of, engine_columns
-from indexer.engines.engine import Engine, Held, LakeMark, Push, Rows, same_vectors
+from indexer.engines.engine import Engine, Held, LakeMark, Push, Rows, same_vectors, telling_rows
 from indexer.errors import EngineError, LakeDamaged
 from indexer.report import Progress, Silent
 
-_LOOKED_AT = 32  # rows that tell one lake from another
 _ROWS_AT_ONCE = 4_096  # 8 MB of vectors on their way, at 512 dimensions
 
 
@@ -187,8 +186,7 @@ class _Pushing:
         if held is None or not len(held.row_ids):
             return
         ids = np.concatenate([np.empty(0, np.int64), *self._row_ids])
-        both = np.intersect1d(ids, held.row_ids)
-        some = both[:: max(1, len(both) // _LOOKED_AT)][:_LOOKED_AT]
+        some = telling_rows(np.intersect1d(ids, held.row_ids))
         there = self._engine.vectors(name, some)
         here = np.concatenate(
             [
@@ -208,6 +206,7 @@ class _Pushing:
             return
         raise EngineError(
             self._engine.url,
-            f"it has rows of another lake under the name {name}, and nothing was changed: rename one of the folders, "
-            "push to another database, or take that one away first with: lakesift engine drop LAKE ENGINE",
+            f"it has rows of another lake under the name {name}, and nothing was changed (one that goes on from an "
+            "older copy of itself is another): rename one of the folders, push to another database, or take that one "
+            "away first with: lakesift engine drop LAKE ENGINE",
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from indexer.errors import EngineAway, EngineError, LakeError
 CONNECT_WITHIN_S = 3.0
 NOT_LOADED = 101  # of a collection that is there, and not in memory
 _NO_CONNECTION = 2
+# Servers have had several codes for it.
+_NO_DATABASE = re.compile(r"^database\b.*\b(not exist|not found)\b", re.IGNORECASE)
 # Of reads and writes alike: what was written before is seen.
 STRONG = "Strong"
 
@@ -144,7 +147,8 @@ class Connection:
             return EngineAway(self.url, "it took too long")
         if code in (_NO_CONNECTION, grpc.StatusCode.UNAVAILABLE):
             return EngineAway(self.url, "it cannot be reached")
-        return _Refused(self.url, f"it refuses: {reason}", code)
+        way_out = "; make it there first" if _NO_DATABASE.search(reason) else ""
+        return _Refused(self.url, f"it refuses: {reason}{way_out}", code)
 
     def _unopened(self, message: str) -> str:
         if self._address.folder is None:

@@ -25,6 +25,7 @@ FORMAT = 1
 LAKES, RECALL = "lakesift_lakes", "lakesift_recall"
 _GOING_AT_ONCE = 3_000  # row_ids in a record; one holds 65,535 bytes
 _RECORDS_AT_ONCE = 500
+_FIELDS = frozenset({"key", "lake", "kind", "name", "said"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +213,17 @@ def has(connection: Connection, collection: str) -> bool:
 
 
 def make(connection: Connection, collection: str) -> None:
-    """Where it is not there yet: a collection of records."""
+    """Where it is not there yet: a collection of records.
+
+    :raises EngineError: if one of this name is somebody else's.
+    """
     if has(connection, collection):
+        found = connection.call("describe_collection", collection)
+        if not {str(field["name"]) for field in found["fields"]} >= _FIELDS:
+            raise EngineError(
+                connection.url,
+                f"it has a collection {collection} that is none of lakesift's; name another database",
+            )
         return
     from pymilvus import DataType, MilvusClient
 

@@ -17,8 +17,32 @@ from indexer.errors import EngineAway, EngineError, LakeError
 CONNECT_WITHIN_S = 3.0
 # Further than the server's own limit, whose refusal leaves the connection as it was.
 _SLACK_S = 2.0
-_SLOW = "57014"
+_SLOW = ("57014", "55P03")  # the server's own limit, and another's lock
 _GONE = ("08", "53", "57")  # classes of errors that pass: no connection, no room, shut down
+# By the server's codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+FULL = "53300"  # of connections
+NOT_OURS = ("42703", "42883")  # no such column, or none that can be compared so
+IS_THERE = "42P07"
+MAY_NOT = "42501"
+_WAYS_OUT = {
+    "3D000": "make it with: createdb NAME",
+    MAY_NOT: "its owner gives rights: who searches needs GRANT SELECT ON ALL TABLES IN SCHEMA public, who pushes "
+    "CREATE on the schema, and to own the tables that are there",
+    "25006": "it takes no writes, as a replica does: push to the primary server",
+    "53100": "its disk is full: give it room, then run the same command again",
+}
+
+
+class Refused(EngineError):
+    """:param code: as Postgres has it."""
+
+    def __init__(self, url: str, reason: str, code: str) -> None:
+        super().__init__(url, reason)
+        self.code = code
+
+
+class NoRoom(EngineAway):
+    """It has as many connections as it takes."""
 
 
 class Connection:
@@ -40,8 +64,7 @@ class Connection:
         self._broken = False
         self.tuned = 0  # hnsw.ef_search, as it was set; 0: not yet
         self._has_password = address.password is not None
-        limits = {} if patience_s is None else {"statement_timeout": str(round(patience_s * 1e3))}
-        started = {**limits, **({} if address.options is None else {"options": address.options})}
+        started = None if address.options is None else {"options": address.options}
         tls = address.tls()
         with self._telling(is_connecting=True):
             self._native: Any = Native(
@@ -57,6 +80,9 @@ class Connection:
                 startup_params=started,
             )
         self.wait(patience_s)
+        if patience_s is not None:
+            # Not as the connection is made: poolers refuse what they do not know there.
+            self.run(f"SET statement_timeout = {round(patience_s * 1e3)}")
 
     def wait(self, patience_s: float | None) -> None:
         """Be so patient from now on, on this side; None: for ever."""
@@ -123,9 +149,10 @@ class Connection:
             raise self._told(error) from None
         except (InterfaceError, ScramException, OSError, struct.error, AttributeError) as error:
             # A server that refuses hangs up, and pg8000 stumbles over that while it says good-bye.
-            if isinstance(refusal := _first_cause(error), DatabaseError):
-                self._broken = True
-                raise self._told(refusal) from None
+            for before in _causes(error):
+                if isinstance(before, DatabaseError):
+                    self._broken = True
+                    raise self._told(before) from None
             # What pg8000 makes of a server that asks for a password, where it has none.
             asks = is_connecting and not self._has_password
             if asks and (isinstance(error, AttributeError) or "password" in str(error)):
@@ -138,18 +165,22 @@ class Connection:
     def _told(self, error: Exception) -> EngineError:
         said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
         code, message = str(said.get("C", "")), str(said.get("M", error))
-        if code == _SLOW:
+        way_out = f"; {_WAYS_OUT[code]}" if code in _WAYS_OUT else ""
+        if code in _SLOW:
             return EngineAway(self.url, f"it took too long ({message})")
         if code.startswith(_GONE):
             self._broken = True
-            return EngineAway(self.url, f"it cannot answer now ({message})")
-        return EngineError(self.url, f"it refuses: {message} ({code})")
+            kind = NoRoom if code == FULL else EngineAway
+            return kind(self.url, f"it cannot answer now ({message}){way_out}")
+        return Refused(self.url, f"it refuses: {message} ({code}){way_out}", code)
 
 
-def _first_cause(error: BaseException) -> BaseException:
-    while (before := error.__cause__ or error.__context__) is not None:
-        error = before
-    return error
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """What led to it, from the last to the first."""
+    before: BaseException | None = error
+    while before is not None:
+        yield before
+        before = before.__cause__ or before.__context__
 
 
 def _reason(error: BaseException) -> str:

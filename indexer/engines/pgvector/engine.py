@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from indexer.arrays import Positions
 from indexer.engines.engine import Candidates, Held, Recalled, State
 from indexer.engines.pgvector import tables
 from indexer.engines.pgvector.address import Address
-from indexer.engines.pgvector.connection import Connection
+from indexer.engines.pgvector.connection import Connection, NoRoom
 from indexer.engines.pgvector.push import PgPush
 from indexer.engines.pgvector.reading import read_row_ids, read_vectors, vector_text
 from indexer.engines.pgvector.sql import Condition
@@ -24,7 +25,8 @@ from indexer.errors import EngineAway
 PATIENCE_S = 5.0  # of a search
 # All row_ids of ten million rows, say.
 LONG_PATIENCE_S = 120.0
-IDLE = 8  # connections kept open
+# Connections of a process: others have a server's hundred, too. Whoever finds them all busy waits.
+MOST_CONNECTIONS = 8
 MOST_EF = 1_000  # of hnsw.ef_search, as pgvector has it
 # Rows that a scan looks at while few of them pass its condition; 20,000 are pgvector's default.
 _SCAN_MOST = 40_000
@@ -36,13 +38,15 @@ class PgVector:
     """May be asked by several threads at once."""
 
     kind = "pgvector"
-    most_columns = 1_000  # Postgres holds 1,600 in a table
+    # Postgres holds 1,600 in a table. A row has 8,160 bytes, of which a long text takes 24.
+    most_columns = 300
 
     def __init__(self, address: Address, patience_s: float = PATIENCE_S) -> None:
         """:param patience_s: for an answer to a search."""
         self._address, self._patience_s = address, patience_s
         self.url = address.url
-        self._idle: queue.LifoQueue[Connection] = queue.LifoQueue(IDLE)
+        self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
+        self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
 
     @classmethod
     def of(cls, url: str) -> PgVector:
@@ -70,6 +74,8 @@ class PgVector:
             with connection.transaction():
                 connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 connection.run(f"SET LOCAL statement_timeout = {round(LONG_PATIENCE_S * 1e3)}")
+                # Much is read for long; nobody waits so for another's lock.
+                connection.run(f"SET LOCAL lock_timeout = {round(self._patience_s * 1e3)}")
                 state = tables.read_state(connection, lake)
                 if state is None:
                     return None
@@ -159,29 +165,45 @@ class PgVector:
         :param patience_s: None: as for a search.
         """
         while True:
-            try:
-                connection, was_idle = self._idle.get_nowait(), True
-            except queue.Empty:
-                connection, was_idle = Connection(self._address, patience_s=self._patience_s), False
-            try:
-                if patience_s is not None:
-                    connection.wait(patience_s)
-                return ask(connection)
-            except EngineAway:
-                if not (was_idle and connection.is_broken):
-                    raise
-            finally:
-                self._give_back(connection)
+            with self._taken() as (connection, was_idle):
+                try:
+                    if patience_s is not None:
+                        connection.wait(patience_s)
+                    return ask(connection)
+                except EngineAway:
+                    if not (was_idle and connection.is_broken):
+                        raise
 
-    def _give_back(self, connection: Connection) -> None:
-        if connection.is_broken:
-            connection.close()
-            return
-        connection.wait(self._patience_s)
+    @contextmanager
+    def _taken(self) -> Iterator[tuple[Connection, bool]]:
+        """A connection for one alone, and whether it lay idle."""
+        if not self._room.acquire(timeout=self._patience_s):
+            raise EngineAway(
+                self.url, f"its {MOST_CONNECTIONS} connections were busy for {self._patience_s:g} s"
+            )
         try:
-            self._idle.put_nowait(connection)
-        except queue.Full:
-            connection.close()
+            connection, was_idle = self._found()
+            try:
+                yield connection, was_idle
+            finally:
+                if connection.is_broken:
+                    connection.close()
+                else:
+                    connection.wait(self._patience_s)
+                    self._idle.put(connection)
+        finally:
+            self._room.release()
+
+    def _found(self) -> tuple[Connection, bool]:
+        with suppress(queue.Empty):
+            return self._idle.get_nowait(), True
+        try:
+            return Connection(self._address, patience_s=self._patience_s), False
+        except NoRoom:
+            # Where others of ours are answered, one of these is free before long.
+            with suppress(queue.Empty):
+                return self._idle.get(timeout=self._patience_s), True
+            raise
 
 
 def _tune(connection: Connection, ef_search: int) -> None:

@@ -9,7 +9,7 @@ from indexer.engines.columns import EngineColumn, changed, less_whole
 from indexer.engines.engine import Held, LakeMark, Rows, State, check_mark, first_version
 from indexer.engines.names import column_of, table_of
 from indexer.engines.pgvector import tables
-from indexer.engines.pgvector.connection import Connection
+from indexer.engines.pgvector.connection import IS_THERE, Connection, Refused
 from indexer.engines.pgvector.copying import copied, copied_ids
 from indexer.engines.pgvector.reading import read_row_ids
 from indexer.engines.pgvector.sql import TYPES
@@ -47,10 +47,19 @@ class PgPush:
         table = table_of(self._lake)
         listed = "".join(f", {column_of(each)} {TYPES[each.kind]}" for each in columns)
         with self._connection.transaction():
-            self._connection.run(
-                f"CREATE TABLE {table} "
-                f"(row_id bigint PRIMARY KEY, vector halfvec({mark.dim}) NOT NULL{listed})"
-            )
+            try:
+                self._connection.run(
+                    f"CREATE TABLE {table} "
+                    f"(row_id bigint PRIMARY KEY, vector halfvec({mark.dim}) NOT NULL{listed})"
+                )
+            except Refused as error:
+                if error.code != IS_THERE:
+                    raise
+                raise EngineError(
+                    self._connection.url,
+                    f"it has a table {table} that no push of {self._lake} is recorded of, as where only some tables "
+                    f"were restored; take it away there, with DROP TABLE {table}, then push again",
+                ) from None
             self._connection.run(
                 "INSERT INTO lakesift_lakes VALUES "
                 "(:lake, :table, :format, :fingerprint, :dim, :columns, :first, :first, false, NULL, NULL)",
@@ -67,6 +76,9 @@ class PgPush:
         """Columns that came to the lake since, or got another type there."""
         kept, gone, new = changed(state.columns, columns)
         if not new:
+            if tuple(kept) != state.columns:
+                with self._connection.transaction():
+                    self._changed(columns=kept, is_breaking=True)
             return
         with self._connection.transaction():
             for each in gone:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from indexer.engines.columns import EngineColumn
 from indexer.engines.engine import LakeMark, Recalled, State
 from indexer.engines.names import table_of
-from indexer.engines.pgvector.connection import Connection
+from indexer.engines.pgvector.connection import MAY_NOT, NOT_OURS, Connection, Refused
 from indexer.errors import EngineError
 
 FORMAT = 1
@@ -82,11 +82,13 @@ def _make_extension(connection: Connection) -> None:
             )
         try:
             connection.run("CREATE EXTENSION vector")
-        except EngineError as error:
+        except Refused as error:
+            if error.code != MAY_NOT:
+                raise
             raise EngineError(
                 connection.url,
                 "the database has no pgvector, and this user may not make it; ask its administrator "
-                f"for: CREATE EXTENSION vector ({error.reason})",
+                "for: CREATE EXTENSION vector",
             ) from None
         found = _version(connection)
     numbers = tuple(int(part) for part in (found or "0").split(".")[:2] if part.isdigit())
@@ -119,13 +121,22 @@ def read_state(connection: Connection, lake: str) -> State | None:
     """
     if not are_made(connection):
         return None
-    found = connection.run(
-        "SELECT format, fingerprint, dim, columns, version, changes, "
-        "is_complete AND to_regclass(rows_in || '_hnsw') IS NOT NULL, snapshot, "
-        "to_char(pushed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') "
-        "FROM lakesift_lakes WHERE name = :lake",
-        lake=key_of(lake),
-    )
+    try:
+        found = connection.run(
+            "SELECT format, fingerprint, dim, columns, version, changes, "
+            "is_complete AND to_regclass(rows_in || '_hnsw') IS NOT NULL, snapshot, "
+            "to_char(pushed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') "
+            "FROM lakesift_lakes WHERE name = :lake",
+            lake=key_of(lake),
+        )
+    except Refused as error:
+        if error.code not in NOT_OURS:
+            raise
+        raise EngineError(
+            connection.url,
+            "it has a table lakesift_lakes that is none of lakesift's; name another database, or a schema by "
+            "?options=-csearch_path%3DNAME",
+        ) from None
     if not found:
         return None
     format_, fingerprint, dim, columns, version, changes, is_complete, snapshot, pushed = found[0]

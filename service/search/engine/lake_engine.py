@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.arrays import Positions, RowMask
-from indexer.engines.engine import NEAREST, Engine, Held, Recalled, same_vectors
+from indexer.engines.engine import NEAREST, Engine, Held, Recalled, same_vectors, telling_rows
 from indexer.engines.predicate import Predicate
 from indexer.engines.pushing import mark_of
 from indexer.errors import EngineError, LakeError
 from service.search.choosing import joined
 from service.search.ranking import Found, Ranking
 from service.search.scored import scores_at
-from service.snapshot.snapshot import Snapshot, hash_row_ids
+from service.snapshot.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from service.where.where import Where
@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 REST_S = 15.0
 CANDIDATES = 400
 _TRIES = 5  # while rows are taken away there
-_LOOKED_AT = 32  # rows that tell one lake from another
+# What an engine has is read once for all who ask; who waits longer searches otherwise.
+_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class LakeEngine:
         for _ in range(_TRIES):
             held = self._held
             if held is None or held is stale:
-                held = self._looked(snapshot, stale)
+                held = self._looked(stale)
             predicate = None if where is None else self._narrowed(snapshot, where, held)
             beside = self._beside_of(snapshot, held)
             found = self._engine.candidates(held.state, vector, count, predicate)
@@ -162,16 +163,20 @@ class LakeEngine:
             state = self._engine.state(self.name)
             held = self._held
             if held is None or state is None or state.changes != held.state.changes:
-                held = self._looked(snapshot, held)
+                held = self._looked(held)
             self._beside_of(snapshot, held)
+        except _Restless:
+            return
         except EngineError as error:
             self._rest(error)
         else:
             self._recovered()
 
-    def _looked(self, snapshot: Snapshot, stale: Held | None) -> Held:
+    def _looked(self, stale: Held | None) -> Held:
         """:param stale: what is known not to be so any more."""
-        with self._looking:
+        if not self._looking.acquire(timeout=_WAIT_S):
+            raise _Restless(self._engine.url, "what it has is still being read")
+        try:
             if self._held is not None and self._held is not stale:
                 return self._held  # somebody else looked meanwhile
             held = self._engine.held(self.name)
@@ -182,21 +187,22 @@ class LakeEngine:
                     "a push was cut short, or its index is gone; push again: "
                     "lakesift engine push LAKE ENGINE"
                 )
-            if held.state.mark != mark_of(self.name, snapshot.manifest):
-                raise self._refused(f"it has vectors of another model under the name {self.name}")
-            self._check_lake(snapshot, held)
             self._recall = {
                 (each.made_of, each.nearest): each for each in self._engine.recalled(self.name)
             }
             self._held = held
             return held
+        finally:
+            self._looking.release()
 
     def _check_lake(self, snapshot: Snapshot, held: Held) -> None:
         """That its rows are this lake's: a row_id never gets another vector."""
-        both = np.intersect1d(snapshot.places[0], held.row_ids)
+        if held.state.mark != mark_of(self.name, snapshot.manifest):
+            raise self._refused(f"it has vectors of another model under the name {self.name}")
+        live = snapshot.places[0]
+        both = live[_is_in(live, held.row_ids)]
         if len(both):
-            some = both[np.argsort(hash_row_ids(both), kind="stable")[:_LOOKED_AT]]
-            row_ids, parts, positions = snapshot.places_of(some)
+            row_ids, parts, positions = snapshot.places_of(telling_rows(both))
             vectors = np.empty((len(row_ids), snapshot.manifest.dim), np.float32)
             for number in np.unique(parts):
                 here = parts == number
@@ -212,6 +218,7 @@ class LakeEngine:
         known = self._beside.get(snapshot)
         if known is not None and known.changes == held.state.changes:
             return known
+        self._check_lake(snapshot, held)
         masks = []
         for part in snapshot.parts:
             mask = _is_in(part.row_ids, held.row_ids)

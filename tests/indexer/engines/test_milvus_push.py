@@ -319,6 +319,23 @@ def test_nobody_there_and_nobody_who_answers_are_away(
     engine.check()
 
 
+def test_no_database_and_a_collection_of_somebody_else_s_are_told_with_the_way_out(
+    desk: Desk, milvus: Server, milvus_database: str
+) -> None:
+    nowhere = open_engine(milvus.url("nowhere"))
+    with pytest.raises(EngineError, match="database 'nowhere' does not exist; make it there first"):
+        push_lake(desk.lake, nowhere)
+    nowhere.close()
+    client = milvus.client(database_of(milvus_database))
+    client.create_collection("lakesift_lakes", dimension=4)
+    client.close()
+    engine = open_engine(milvus_database)
+    says = "it has a collection lakesift_lakes that is none of lakesift's; name another database"
+    with pytest.raises(EngineError, match=says):
+        push_lake(desk.lake, engine)
+    engine.close()
+
+
 def test_a_secret_is_in_no_message(desk: Desk) -> None:
     with pytest.raises(EngineAway) as raised:
         push_lake(desk.lake, open_engine("milvus://me:so-secret@127.0.0.1:1/lakes"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from indexer.errors import EngineAway, EngineError
 from indexer.run.writing.compact import compact_lake
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk
 from tests.postgres import Server, database_of
+from tests.service.lakes import Maker
 
 ROOT = Path(__file__).parents[3]
 
@@ -397,3 +399,102 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.05)
+
+
+def refusal(desk: Desk, url: str) -> str:
+    engine = open_engine(url)
+    try:
+        with pytest.raises(EngineError) as raised:
+            push_lake(desk.lake, engine)
+    finally:
+        engine.close()
+    return str(raised.value).removeprefix(f"{engine.url}: ")
+
+
+def test_what_a_server_refuses_is_told_with_the_way_out(
+    desk: Desk, postgres: Server, database: str
+) -> None:
+    name = database_of(database)
+    assert refusal(desk, postgres.url("nowhere")) == (
+        'it refuses: database "nowhere" does not exist (3D000); make it with: createdb NAME'
+    )
+    postgres.run("CREATE EXTENSION vector", name)
+    assert refusal(desk, postgres.url(name, "outsider:geheim-7")) == (
+        "it refuses: permission denied for schema public (42501); its owner gives rights: who searches needs GRANT "
+        "SELECT ON ALL TABLES IN SCHEMA public, who pushes CREATE on the schema, and to own the tables that are there"
+    )
+    postgres.run(f"CREATE TABLE {table_of('my')} (id int)", name)
+    assert refusal(desk, database) == (
+        f"it has a table {table_of('my')} that no push of my is recorded of, as where only some tables were restored; "
+        f"take it away there, with DROP TABLE {table_of('my')}, then push again"
+    )
+    postgres.run("DROP TABLE lakesift_lakes; CREATE TABLE lakesift_lakes (id int)", name)
+    assert refusal(desk, database) == (
+        "it has a table lakesift_lakes that is none of lakesift's; name another database, or a schema by "
+        "?options=-csearch_path%3DNAME"
+    )
+    postgres.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    assert refusal(desk, database) == (
+        "it refuses: cannot execute CREATE TABLE in a read-only transaction (25006); it takes no writes, as a replica "
+        "does: push to the primary server"
+    )
+
+
+def test_a_schema_that_is_named_in_the_address_holds_all_tables(
+    desk: Desk, postgres: Server, database: str
+) -> None:
+    """As the sentence about a foreign table says."""
+    name = database_of(database)
+    postgres.run("CREATE TABLE lakesift_lakes (id int); CREATE SCHEMA other", name)
+    engine = open_engine(f"{database}&options=-csearch_path%3Dother,public")
+    push_lake(desk.lake, engine)
+    engine.close()
+    found = postgres.run("SELECT tablename FROM pg_tables WHERE schemaname = 'other'", name)
+    assert sorted(row[0] for row in found) == [
+        "lakesift_lakes", table_of("my"), "lakesift_recall", "lakesift_segments",
+    ]  # fmt: skip
+
+
+def test_a_table_of_many_long_texts_fits_into_a_page(
+    desk: Desk, engine: Engine, tmp_path: Path
+) -> None:
+    """Of more columns a row would have more than Postgres's 8,160 bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # That no compression makes short.
+    texts = {f"text_{at:03}": [secrets.token_hex(100)] * 2 for at in range(400)}
+    table = tmp_path / "columns.parquet"
+    pq.write_table(pa.table({"path": ["c-red.png", "a-blue.png"], **texts}), table)
+    desk.index(columns=table)
+    report = push_lake(desk.lake, engine)
+    assert (report.rows, report.columns) == (3, 300)
+    assert report.notes[0].startswith("it holds 300 columns of a lake; a where on text_")
+
+
+def test_columns_that_are_pushed_no_more_are_not_asked(desk: Desk, engine: Engine) -> None:
+    """As those above the most that an earlier version sent."""
+    push_lake(desk.lake, engine)
+    state = engine.state("my")
+    assert state is not None and all(each.is_whole for each in state.columns)
+    with engine.pushing("my") as push:
+        held = push.begin(state.mark, [each for each in state.columns if each.path != ("uri",)])
+    assert [each.path for each in held.state.columns if not each.is_whole] == [("uri",)]
+    assert held.state.version == state.version + 1
+    assert len(held.segments) == 1
+
+
+def test_a_lake_that_goes_on_from_an_older_copy_of_itself_is_refused(
+    tmp_path: Path, engine: Engine
+) -> None:
+    """Its rows 151 and 152 are others than those that were pushed; all before are the same."""
+    for folder, last in (("before", [(1, 1, 0)] * 50), ("restored", [(1, 0, 1)] * 2)):
+        maker = Maker(tmp_path / folder / "my.lake")
+        for vector in [*((200 - number, number, 0) for number in range(150)), *last]:
+            maker.add(vector)
+        maker.open().close()
+    push_lake(tmp_path / "before" / "my.lake", engine)
+    with pytest.raises(EngineError, match="one that goes on from an older copy of itself"):
+        push_lake(tmp_path / "restored" / "my.lake", engine)
+    held = engine.held("my")
+    assert held is not None and len(held.row_ids) == 200

@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 
 from indexer.engines.engine import Engine, Held
+from indexer.engines.names import table_of
 from indexer.engines.opening import open_engine
 from indexer.engines.pgvector.address import Address
 from indexer.engines.pgvector.engine import PgVector
 from indexer.engines.pushing import push_lake
 from indexer.errors import EngineAway, EngineError
 from service import Lake
+from service.search.engine import lake_engine
 from service.search.engine.lake_engine import LakeEngine
 from service.search.ranking import Ranking
 from service.where.where import Where
+from tests.fakes import ColourEmbedder
 from tests.postgres import PASSWORD, Server, database_of
 from tests.service.lakes import Maker, unit
 
@@ -260,3 +263,106 @@ def test_searches_of_two_snapshots_are_right_while_others_push_and_remove(
                 finally:
                     stopping.set()
                 assert all(each.result(60) for each in found)
+
+
+def test_searches_wait_for_a_connection_where_a_server_takes_few(
+    maker: Maker, postgres: Server, database: str, postgres_engine: PgVector
+) -> None:
+    name = database_of(database)
+    postgres.run("CREATE ROLE crowded LOGIN CONNECTION LIMIT 2")
+    try:
+        with maker.open() as lake:
+            push_lake(lake.folder, postgres_engine)
+            postgres.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO crowded", name)
+            engine = PgVector.of(postgres.url(name, "crowded"))
+            beside = LakeEngine(engine, "my")
+            with ThreadPoolExecutor(12) as threads:
+                found = list(threads.map(lambda _: ids(beside, lake, 3), range(60)))
+            assert found == [[1, 2, 3]] * 60
+            # With all its connections taken by others there is nothing to wait for.
+            engine.close()
+            others = [PgVector.of(postgres.url(name, "crowded")) for _ in range(2)]
+            for other in others:
+                other.check()
+            with pytest.raises(EngineAway, match="too many connections for role"):
+                engine.check()
+            for other in others:
+                other.close()
+    finally:
+        postgres.run("DROP OWNED BY crowded", name)
+        postgres.run("DROP ROLE crowded")
+
+
+def test_a_table_that_somebody_locks_is_not_waited_for(
+    maker: Maker, postgres: Server, database: str, postgres_engine: PgVector
+) -> None:
+    """As a VACUUM FULL does, or a REINDEX."""
+    from pg8000.native import Connection
+
+    engine = PgVector(Address.parse(database), patience_s=0.5)
+    with maker.open() as lake:
+        push_lake(lake.folder, postgres_engine)
+        with Connection(
+            "postgres",
+            unix_sock=f"{postgres.socket}/.s.PGSQL.5432",
+            database=database_of(database),
+        ) as other:
+            other.run("BEGIN")
+            other.run(f"LOCK TABLE {table_of('my')}")
+            started = time.monotonic()
+            with pytest.raises(EngineAway, match="it took too long"):
+                ids(LakeEngine(engine, "my"), lake, 3)
+            assert time.monotonic() - started < 20
+            other.run("COMMIT")
+        assert ids(LakeEngine(engine, "my"), lake, 3) == [1, 2, 3]
+    engine.close()
+
+
+def test_a_snapshot_that_is_no_more_of_the_pushed_lake_is_not_asked_for(
+    maker: Maker, engine: Engine, tmp_path: Path
+) -> None:
+    """A service that has read what the engine holds sees a lake put in the old one's place."""
+    beside = LakeEngine(engine, "my")
+    with maker.open() as lake:
+        push_lake(lake.folder, engine)
+        assert ids(beside, lake, 3) == [1, 2, 3]
+    other = Maker(tmp_path / "other" / "my.lake")
+    for number in range(29):
+        other.add((30 - number, number, 0), count=number)
+    other.add((1, 0, 1), count=29)
+    with other.open() as lake, pytest.raises(EngineError, match="it has rows of another lake"):
+        ids(beside, lake, 3)
+    twin = Maker(tmp_path / "twin" / "my.lake", ColourEmbedder(weights="1"))
+    for number in range(30):
+        twin.add((30 - number, number, 0), count=number)
+    beside = LakeEngine(engine, "my")
+    with maker.open() as lake:
+        assert ids(beside, lake, 3) == [1, 2, 3]
+    with twin.open() as lake, pytest.raises(EngineError, match="it has vectors of another model"):
+        ids(beside, lake, 3)
+
+
+def test_searches_that_find_it_being_read_are_done_otherwise(
+    maker: Maker, postgres_engine: PgVector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lake_engine, "_WAIT_S", 0.1)
+    held, begun, go_on = postgres_engine.held, threading.Event(), threading.Event()
+
+    def slow(lake: str) -> Held | None:
+        begun.set()
+        assert go_on.wait(60)
+        return held(lake)
+
+    with maker.open() as lake, ThreadPoolExecutor(1) as threads:
+        push_lake(lake.folder, postgres_engine)
+        monkeypatch.setattr(postgres_engine, "held", slow)
+        beside = LakeEngine(postgres_engine, "my")
+        first = threads.submit(ids, beside, lake, 3)
+        assert begun.wait(60)
+        with pytest.raises(EngineError, match="what it has is still being read"):
+            ids(beside, lake, 3)
+        beside.look(lake.snapshot)
+        # No outage: the next search asks at once.
+        assert beside.trouble is None
+        go_on.set()
+        assert first.result() == [1, 2, 3] == ids(beside, lake, 3)
