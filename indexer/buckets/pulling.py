@@ -54,6 +54,7 @@ _LOCKS = {  # what holds each
     "alike": "groups.lock",
 }
 _LOCK_WAIT_S = 10.0
+_ELSEWHERE = "pull into another folder"
 
 
 @dataclass(slots=True)
@@ -83,10 +84,12 @@ def pull_lake(
     config: IndexConfig | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    way_out: str = _ELSEWHERE,
 ) -> PullReport:
     """Bring a lake on disk to the snapshot of its copy in a bucket; make it, if it is not there.
 
     :param url: of the copy, as `s3://bucket/my.lake`.
+    :param way_out: what is told where both have what the other has not.
     :raises LakeNotFound: if there is no lake in the bucket; LakeLocked: if another writes this one.
     :raises BadRequest: if url names no folder in a bucket.
     :raises BucketError: if the bucket cannot be read or is damaged, or if both have what the other
@@ -100,7 +103,7 @@ def pull_lake(
     with folder_held(layout, config) as first_run:
         clear_staging(layout)
         told = NotedProgress(progress or Silent(), layout)
-        pulling = _Pulling(layout, bucket, first_run, told, should_stop)
+        pulling = _Pulling(layout, bucket, first_run, told, should_stop, way_out)
         for attempt in range(_TRIES):
             try:
                 return pulling.run()
@@ -123,9 +126,10 @@ class _Pulling:
         first_run: FirstRun,
         progress: Progress,
         should_stop: Callable[[], bool],
+        way_out: str,
     ) -> None:
         self._layout, self._bucket, self._first_run = layout, bucket, first_run
-        self._progress, self._should_stop = progress, should_stop
+        self._progress, self._should_stop, self._way_out = progress, should_stop, way_out
         self._stored: Mapping[str, Stored] = {}
 
     def run(self) -> PullReport:
@@ -185,7 +189,7 @@ class _Pulling:
         raise CopiesDiverged(
             url,
             f"neither its snapshot {theirs.snapshot} nor snapshot {ours.snapshot} of {layout.root} goes on from the "
-            "other, so nothing was fetched: pull into another folder",
+            f"other, so nothing was fetched: {self._way_out}",
         )
 
     def _check_said(self, compared: Compared) -> None:
@@ -193,7 +197,7 @@ class _Pulling:
             raise CopiesDiverged(
                 self._bucket.url,
                 f"{named(compared.differ)} there and in {self._layout.root} were both changed, and neither goes on "
-                "from the other; nothing was fetched: pull into another folder",
+                f"from the other; nothing was fetched: {self._way_out}",
             )
 
     # -- files of snapshots

@@ -43,17 +43,40 @@ def bring_working_copy(
     :returns: None where the bucket has no lake yet.
     :raises BucketError: as `pull_lake`, and if the bucket had this lake and has it no more: a lake
         that somebody took away does not come back by itself. If there are other things in its
-        folder.
+        folder, or the folder here is of another lake.
     """
+    bucket, layout = Bucket.open(url), Layout(folder)
+    origins = read_origins(layout)
+    way_out = (
+        f"it is of another lake, or of a run that another machine's came before; name another folder with --work "
+        f"({folder} stays as it is)"
+    )
+    if bucket.url in origins:
+        way_out = (
+            f"another machine published meanwhile; keep what {folder} alone has with `lakesift publish {folder} URL` "
+            "to another folder of the bucket, if you want it, then delete it, and run the same command again"
+        )
     try:
-        return pull_lake(url, folder, config=config, progress=progress, should_stop=should_stop)
+        return pull_lake(
+            url,
+            folder,
+            config=config,
+            progress=progress,
+            should_stop=should_stop,
+            way_out=way_out,
+        )
     except LakeNotFound:
-        bucket, layout = Bucket.open(url), Layout(folder)
-        if layout.manifest.exists() and bucket.url in read_origins(layout):
+        if layout.manifest.exists() and bucket.url in origins:
             raise BucketError(
                 bucket.url,
                 f"the lake is no longer there, and its working copy {folder} still is: `lakesift publish {folder} "
                 f"{url}` brings it back; delete that folder to begin anew",
+            ) from None
+        if layout.manifest.exists() and origins:
+            raise BucketError(
+                bucket.url,
+                f"nothing is there yet, and {folder} is a copy of {min(origins)}: name another folder with --work; "
+                f"`lakesift publish {folder} {url}` begins this lake with what it has",
             ) from None
         check_not_foreign(bucket, bucket.names())
     return None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.errors import BadRequest, LakeError
+from indexer.errors import BadRequest, CopiesDiverged, LakeError
 from indexer.words import count, size
 from service.cli.codes import DONE, INTERRUPTED
 from service.cli.running import StopOnSignal
@@ -119,10 +119,34 @@ def work_on(arguments: argparse.Namespace, lake: InBucket, do: Callable[[Path], 
     if folder is None:
         print("interrupted; go on with: the same command", file=sys.stderr)
         return INTERRUPTED
-    with speaking_of(lake, folder):
-        code = do(folder)
+    before = _snapshot(folder)
+    try:
+        with speaking_of(lake, folder):
+            code = do(folder)
+    except LakeError:
+        if _snapshot(folder) != before:
+            _send_after_all(folder, lake)
+        raise
     sent = send(folder, lake)
     return code if code != DONE else sent
+
+
+def _snapshot(folder: Path) -> bytes | None:
+    """What tells it from all others; None: there is none."""
+    from indexer.disk.layout import Layout
+
+    try:
+        return Layout(folder).manifest.read_bytes()
+    except OSError:
+        return None
+
+
+def _send_after_all(folder: Path, lake: InBucket) -> None:
+    """What was committed before the work failed; why that failed is what is told in the end."""
+    try:
+        send(folder, lake)
+    except LakeError as error:
+        print(f"it was not published: {error}", file=sys.stderr)
 
 
 def send(folder: Path, lake: InBucket) -> int:
@@ -133,11 +157,21 @@ def send(folder: Path, lake: InBucket) -> int:
 
     if not Layout(folder).manifest.exists():
         return DONE
-    with (
-        StopOnSignal("stopping; what is there already is not sent again") as stop,
-        TerminalProgress() as progress,
-    ):
-        report = publish_lake(folder, lake.url, progress=progress, should_stop=stop.asked)
+    try:
+        with (
+            StopOnSignal("stopping; what is there already is not sent again") as stop,
+            TerminalProgress() as progress,
+        ):
+            report = publish_lake(folder, lake.url, progress=progress, should_stop=stop.asked)
+    except CopiesDiverged:
+        raise
+    except LakeError:
+        print(
+            f"what was made stays in {folder}; the same command goes on from it, and `lakesift publish {folder} "
+            f"{lake}` sends it as it is",
+            file=sys.stderr,
+        )
+        raise
     if report.interrupted:
         print(
             f"interrupted: {lake} is as it was; go on with: lakesift publish {folder} {lake}",

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from indexer.buckets.store import Bucket
 from indexer.disk.layout import Layout
 from indexer.disk.manifest import Manifest, publish
+from indexer.errors import BucketError, NotWritten
 from service.cli.main import main
 from tests.lakes import Desk
 
@@ -197,3 +200,118 @@ def test_ctrl_c_publishes_what_is_committed(
     assert 0 < published(said[-1], url) < 6
     assert main(["sync", url]) == 0
     assert published(capsys.readouterr().err.splitlines()[-1], url) == 6
+
+
+def test_a_run_that_fails_half_way_publishes_what_is_committed(
+    photos: Desk,
+    bucket: tuple[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the disk of a pod is full, which goes away with what it has."""
+    url = f"s3://{bucket[0]}/my.lake"
+
+    def publishing(layout: Layout, manifest: Manifest) -> Manifest:
+        if manifest.live_rows > 2:
+            raise NotWritten(str(layout.root), "No space left on device")
+        return publish(layout, manifest)
+
+    arguments = ["index", "photos", "--into", url, "--commit-rows", "2", "--batch-size", "2"]
+    with monkeypatch.context() as full:
+        full.setattr("indexer.run.writing.commits.publish", publishing)
+        assert main(arguments) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith(f"lakesift: {url} cannot be written: No space left on device; ")
+    assert 0 < published(said[-2], url) < 6
+    assert main(["sync", url]) == 0
+    assert published(capsys.readouterr().err.splitlines()[-1], url) == 6
+
+
+def test_a_run_that_changes_nothing_and_fails_sends_nothing(
+    photos: Desk, bucket: tuple[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"s3://{bucket[0]}/my.lake"
+    assert main(["index", "nowhere", "--into", url]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and "nowhere" in said[1]
+    assert bucket[1].ls(bucket[0]) == []
+
+
+def test_keys_that_end_before_all_is_sent_leave_the_work_and_say_where(
+    photos: Desk,
+    bucket: tuple[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    url, work = f"s3://{bucket[0]}/my.lake", tmp_path / "work"
+
+    def refused(self: Bucket, name: str, path: Path) -> None:
+        raise BucketError(self.url, f"{name}: The provided token has expired (ExpiredToken)")
+
+    with monkeypatch.context() as ended:
+        ended.setattr(Bucket, "send", refused)
+        assert main(["index", "photos", "--into", url, "--work", str(work)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[-2] == (
+        f"what was made stays in {work}; the same command goes on from it, and `lakesift publish {work} {url}` sends "
+        "it as it is"
+    )
+    assert "The provided token has expired" in said[-1]
+    assert main(["publish", str(work), url]) == 0
+    assert "6 images" in capsys.readouterr().err
+
+
+def test_a_machine_that_another_s_came_before_is_told_the_way_out_and_it_leads_on(
+    photos: Desk, bucket: tuple[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    url, a, b = f"s3://{bucket[0]}/my.lake", tmp_path / "a", tmp_path / "b"
+    assert main(["index", "photos", "--into", url, "--work", str(a)]) == 0
+    assert main(["sync", url, "--work", str(b)]) == 0
+    photos.add("new.png", (0, 0, 255))
+    # As if it were killed before it publishes, while the other one does all.
+    assert main(["sync", str(b)]) == 0
+    assert main(["sync", url, "--work", str(a)]) == 0
+    capsys.readouterr()
+    assert main(["sync", url, "--work", str(b)]) == 1
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(
+            f"so nothing was fetched: another machine published meanwhile; keep what {b} alone has with `lakesift "
+            f"publish {b} URL` to another folder of the bucket, if you want it, then delete it, and run the same "
+            "command again"
+        )
+    )
+    assert main(["publish", str(b), f"{url}-2"]) == 0
+    shutil.rmtree(b)
+    assert main(["sync", url, "--work", str(b)]) == 0
+    assert published(capsys.readouterr().err.splitlines()[-1], url) == 7
+
+
+def test_the_folder_of_another_lake_is_not_worked_in(
+    photos: Desk, bucket: tuple[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    one, two = f"s3://{bucket[0]}/one.lake", f"s3://{bucket[0]}/two.lake"
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert main(["index", "photos", "--into", one, "--work", str(a)]) == 0
+    snapshot = Layout(a).manifest.read_bytes()
+    capsys.readouterr()
+    # Where nothing is there yet,
+    assert main(["index", "photos", "--into", two, "--work", str(a)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"lakesift: {two}: nothing is there yet, and {a} is a copy of {one}: name another folder with --work; "
+        f"`lakesift publish {a} {two}` begins this lake with what it has"
+    )
+    assert main(["index", "photos", "--into", two, "--work", str(b)]) == 0
+    # and where a lake is.
+    assert main(["sync", two, "--work", str(a)]) == 1
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(
+            "it is of another lake, or of a run that another machine's came before; name another folder with --work "
+            f"({a} stays as it is)"
+        )
+    )
+    assert Layout(a).manifest.read_bytes() == snapshot
