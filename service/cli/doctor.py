@@ -1,5 +1,5 @@
 """What `lakesift doctor` looks at: this machine,
-a lake's files and filters, its rows, its vectors, its model, its sources.
+a lake's files and filters, its rows, its vectors, its model, its sources, its engine.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from indexer.sources.guard import Reach
 from indexer.sources.opening import open_source
 from indexer.vector_files.agreement import LEAST_AGREEMENT
 from indexer.words import count, size
+from service.cli.engine_looked_at import engine_looked_at
 from service.cli.waiting import parts_waiting
 from service.lake import Lake
 from service.map.points import Points
@@ -78,6 +79,8 @@ def examine(
     deep: bool = False,
     precision: str | None = None,
     trust_model: bool = False,
+    engine: str | None = None,
+    candidates: int = 400,
 ) -> Iterator[Finding]:
     """Look at everything in turn; a failure of one thing does not
     keep the rest from being looked at.
@@ -86,6 +89,8 @@ def examine(
     :param deep: True reads every byte of the lake.
     :param precision: also measure what embedding in this precision would change.
     :param trust_model: as `Lake.open` has it.
+    :param engine: the address of one that the lake was pushed to; None: there is none.
+    :param candidates: that a service asks it for at first.
     """
     yield _machine()
     yield _decoder()
@@ -105,6 +110,9 @@ def examine(
         yield _vectors(lake)
         yield from _sources(lake)
         yield from _groups(lake)
+        if engine is not None:
+            for ok, detail in engine_looked_at(lake, engine, candidates):
+                yield Finding("engine", ok, detail)
         yield from _people(lake)
         yield from _near_identical(lake)
         yield from _map(lake)

@@ -119,29 +119,43 @@ def _status(arguments: argparse.Namespace) -> int:
     return DONE if found.is_complete and found.is_same_model else FAILED
 
 
-def _lines(found: Standing) -> Iterator[str]:
+def unfit(found: Standing) -> str | None:
+    """Why the engine cannot search the lake, and the way out; None: it can."""
     push = f"lakesift engine push {found.lake} ENGINE"
     if not found.is_there:
-        yield f"{found.engine} has nothing of {found.name}; push it with: {push}"
-        return
+        return f"{found.engine} has nothing of {found.name}; push it with: {push}"
     if not found.is_same_model:
-        yield (
+        return (
             f"{found.engine} has vectors of another model under the name {found.name}; take them away with: lakesift "
             f"engine drop {found.lake} ENGINE"
         )
-        return
     if not found.is_complete:
         cut = f"{found.engine}: a push of {found.name} was cut short, or its index is gone"
-        yield f"{cut}; go on with: {push}"
+        return f"{cut}; go on with: {push}"
+    return None
+
+
+def behind(found: Standing) -> str:
+    """:param found: is behind."""
+    return (
+        f"the lake is at snapshot {found.snapshot}: {found.missing_rows:,} of its rows are not there, "
+        f"{found.gone_rows:,} there are gone; push again with: lakesift engine push {found.lake} ENGINE"
+    )
+
+
+def pushed(found: Standing) -> str:
+    when = "" if found.pushed_at is None else f", pushed {moment(found.pushed_at)}"
+    return f"{count(found.rows, 'row')}, snapshot {found.pushed_snapshot}{when}"
+
+
+def _lines(found: Standing) -> Iterator[str]:
+    if why := unfit(found):
+        yield why
         return
     yield f"{found.kind} at {found.engine}"
-    pushed = "" if found.pushed_at is None else f", pushed {moment(found.pushed_at)}"
-    yield f"{found.name}: {count(found.rows, 'row')}, snapshot {found.pushed_snapshot}{pushed}"
+    yield f"{found.name}: {pushed(found)}"
     if found.is_behind:
-        yield (
-            f"the lake is at snapshot {found.snapshot}: {found.missing_rows:,} of its rows are not there, "
-            f"{found.gone_rows:,} there are gone; push again with: {push}"
-        )
+        yield behind(found)
     yield f"a where is narrowed there on: {', '.join(found.columns) or 'nothing'}"
     if not found.recall:
         yield "recall: not measured yet; a service with --engine measures one in a hundred searches"

@@ -100,6 +100,7 @@ def add_doctor(verbs: Verbs) -> None:
     parser = add_verb(verbs, "doctor", "check a lake, its filters, its model and this machine", [
         "lakesift doctor my.lake",
         "lakesift doctor my.lake --deep",
+        "lakesift doctor my.lake --engine postgresql://me@db.example/lakes",
     ])  # fmt: skip
     parser.set_defaults(run=_doctor)
     parser.add_argument(
@@ -119,19 +120,36 @@ def add_doctor(verbs: Verbs) -> None:
         choices=["int8", "bf16", "fp16"],
         help="measure on this lake's own photos what this precision would cost (default: do not)",
     )
+    parser.add_argument(
+        "--engine",
+        metavar="URL",
+        help="the engine that this lake was pushed to: say what it has and what searches on it find, beside exact "
+        "ones (default: what LAKESIFT_ENGINE says, or none)",
+    )
+    parser.add_argument(
+        "--engine-candidates",
+        type=positive,
+        metavar="N",
+        help="with --engine: so many rows are asked of it at first, as `serve --engine-candidates` does (default: 400)",
+    )
     add_trust_model(parser)
     add_json(parser)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
+    from service.api.config import ServeConfig
     from service.cli.doctor import examine
 
+    # As a service would have it.
+    serving = ServeConfig.from_env()
     findings = []
     for finding in examine(
         arguments.lake,
         deep=arguments.deep,
         precision=arguments.precision,
         trust_model=bool(arguments.trust_model),
+        engine=arguments.engine or serving.engine or None,
+        candidates=arguments.engine_candidates or serving.engine_candidates,
     ):
         findings.append(finding)
         if not arguments.json:

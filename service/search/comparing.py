@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from service.search.ranking import Ranking
 from service.search.searched import Searched
 from service.search.understood import Understood, understand
 from service.snapshot.snapshot import Snapshot, hash_row_ids
+
+if TYPE_CHECKING:
+    from service.search.engine.lake_engine import LakeEngine
 
 SAMPLE = 40  # queries of each kind
 RECALL = 0.99  # looked at where the lake is not set
@@ -74,10 +78,7 @@ def compare_near(asked: Understood) -> list[Recalled]:
 
 def compare_rows(snapshot: Snapshot, model: Callable[[], Embedder]) -> Compared | None:
     """Rows of the lake as queries; None: they are searched exactly."""
-    ids, _ = snapshot.places
-    chosen = ids[np.argsort(hash_row_ids(ids), kind="stable")[:SAMPLE]].tolist()
-    queries = (Query(row_ids=[(row_id, 1.0)]) for row_id in chosen)
-    return _compared(snapshot, "image", queries, model)
+    return _compared(snapshot, "image", _rows(snapshot), model)
 
 
 def compare_texts(snapshot: Snapshot, model: Callable[[], Embedder]) -> Compared | None:
@@ -85,9 +86,47 @@ def compare_texts(snapshot: Snapshot, model: Callable[[], Embedder]) -> Compared
 
     :raises LakeError: if there is no model to embed them.
     """
+    return _compared(snapshot, "text", _texts(), model)
+
+
+def compare_on_engine(
+    snapshot: Snapshot, kind: Kind, model: Callable[[], Embedder], engine: LakeEngine
+) -> tuple[list[Recalled], int]:
+    """Pages of 100 hits whose candidates an engine names, as a service asks for them, beside exact
+    ones; of those queries alone that the engine could answer.
+
+    :param kind: "image": rows of the lake as queries; "text": plain texts.
+    :returns: what was found of each number of nearest rows, and how many candidates that took.
+    :raises LakeError: if there is no model to embed texts.
+    """
+    candidates = 0
+    most = max(ENGINE_NEAREST)
+    sums = {nearest: Recalled(kind, nearest) for nearest in ENGINE_NEAREST}
+    for query in _texts() if kind == "text" else _rows(snapshot):
+        asked = understand(snapshot, query.with_options({"k": most}), model, engine=engine)
+        if asked.near is None or asked.searched is None:
+            continue
+        candidates = max(candidates, asked.searched.candidates)
+        for new in compare_near(asked):
+            known = sums[new.nearest]
+            sums[new.nearest] = replace(
+                known,
+                found=known.found + new.found,
+                wanted=known.wanted + new.wanted,
+                queries=known.queries + 1,
+            )
+    return list(sums.values()), candidates
+
+
+def _rows(snapshot: Snapshot) -> Iterator[Query]:
+    ids, _ = snapshot.places
+    chosen = ids[np.argsort(hash_row_ids(ids), kind="stable")[:SAMPLE]].tolist()
+    return (Query(row_ids=[(row_id, 1.0)]) for row_id in chosen)
+
+
+def _texts() -> Iterator[Query]:
     texts = wordings()
-    queries = (Query(texts=[(text, 1.0)]) for text in texts[:: len(texts) // SAMPLE][:SAMPLE])
-    return _compared(snapshot, "text", queries, model)
+    return (Query(texts=[(text, 1.0)]) for text in texts[:: len(texts) // SAMPLE][:SAMPLE])
 
 
 def _compared(

@@ -9,12 +9,19 @@ import shlex
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from indexer.engines.engine import Candidates, Engine, State
+from indexer.engines.opening import open_engine
+from indexer.engines.pushing import push_lake
 from service.cli.main import main
 from tests.lakes import BLUE, RED, Desk
+from tests.service.lakes import Maker
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "engines.md"
@@ -100,6 +107,90 @@ def test_the_page_s_commands_do_what_it_says(
         assert answer.endswith("of my, 2 images: 2 rows sent, 0 removed")
     assert status == status_of_milvus == unmeasured
     assert dropped == f"{database} has nothing of my any more"
+
+
+def engine_findings(
+    capsys: pytest.CaptureFixture[str], lake: Path, *options: str
+) -> list[tuple[bool, str]]:
+    main(["doctor", str(lake), "--json", "--trust-model", *options])
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    return [(each["ok"], each["detail"]) for each in findings if each["what"] == "engine"]
+
+
+@pytest.fixture(params=["database", "milvus_database"])
+def address(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
+
+
+def test_the_doctor_says_what_an_engine_holds_and_finds(
+    tmp_path: Path,
+    address: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 150 rows on a quarter of a circle the 100 nearest are known without a search."""
+    maker = Maker(tmp_path / "my.lake")
+    for number in range(150):
+        maker.add((150 - number, number, 0))
+    maker.open().close()
+    lake = maker.layout.root
+    push = f"lakesift engine push {lake} ENGINE"
+    monkeypatch.delenv("LAKESIFT_ENGINE", raising=False)
+    assert engine_findings(capsys, lake) == []
+    assert engine_findings(capsys, lake, "--engine", address) == [
+        (False, f"{address} has nothing of my; push it with: {push}")
+    ]
+
+    with closing(open_engine(address)) as engine:
+        push_lake(lake, engine)
+        state, images, texts = engine_findings(capsys, lake, "--engine", address)
+        assert state[0] and state[1].startswith(
+            f"{engine.kind} at {address}: 150 rows, snapshot 1, pushed 20"
+        )
+        well = "found 1.000 of the 10 nearest and 1.000 of the 100 nearest, of 400 candidates"
+        assert images == (True, f"40 searches by image {well}")
+        assert texts[0] and texts[1].startswith("searches by text were not looked at: ")
+
+        # As a service, which asks for nine times as many where a page needs them.
+        monkeypatch.setenv("LAKESIFT_ENGINE", address)
+        _, images, _ = engine_findings(capsys, lake, "--engine-candidates", "50")
+        assert images == (True, f"40 searches by image {well.replace('400', '450')}")
+
+        # Every other row is gone there, behind the back of the push, and every answer is whole:
+        # what it lacks is searched here.
+        with engine.pushing("my") as pushing:
+            pushing.remove(np.arange(1, 151, 2), [])
+        state, images, _ = engine_findings(capsys, lake)
+        assert state[0] and state[1].endswith(
+            f"the lake is at snapshot 1: 75 of its rows are not there, 0 there are gone; push again with: {push}"
+        )
+        assert images == (True, f"40 searches by image {well}")
+
+        # An engine that does not name the 30 nearest of a query.
+        asked = type(engine).candidates
+
+        def bad(self: Engine, state: State, vector: Any, count: int, where: Any) -> Candidates:
+            found = asked(self, state, -vector, 120, where)
+            return Candidates(found.version, found.row_ids)
+
+        push_lake(lake, engine)
+        monkeypatch.setattr(type(engine), "candidates", bad)
+        _, images, _ = engine_findings(capsys, lake, "--engine-candidates", "800")
+        assert images == (
+            False,
+            "40 searches by image found 0.000 of the 10 nearest and 0.700 of the 100 nearest, of 800 candidates; ask "
+            f"for more: `lakesift serve {lake} --engine ENGINE --engine-candidates 2400`",
+        )
+
+
+def test_the_doctor_tells_an_engine_that_is_away(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = engine_findings(capsys, desk.lake, "--engine", "postgresql://me:pw@127.0.0.1:1/x")
+    away = "postgresql://me@127.0.0.1:1/x: it cannot be reached (Connection refused)"
+    assert found == [(False, away)]
+    assert main(["doctor", str(desk.lake), "--engine", "http://x"]) == 1
+    assert "BAD  engine: ENGINE: its address begins with none of" in capsys.readouterr().out
 
 
 def test_workers_of_a_service_search_on_the_engine(desk: Desk, database: str) -> None:
