@@ -98,7 +98,6 @@ def _grouped(facts: dict[str, Any]) -> str:
 
 def add_doctor(verbs: Verbs) -> None:
     parser = add_verb(verbs, "doctor", "check a lake, its filters, its model and this machine", [
-        "lakesift doctor my.lake",
         "lakesift doctor my.lake --deep",
         "lakesift doctor my.lake --engine postgresql://me@db.example/lakes",
     ])  # fmt: skip
