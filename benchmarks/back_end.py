@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def _beside(
         client.ask(query)
 
     clients = [_Client(server) for server in servers]
-    jobs = [lambda client=client: ask(client) for client in clients]
+    jobs = [partial(ask, client) for client in clients]
     for job in jobs:  # caches fill
         job()
     seconds = in_turn(jobs, 10 if quick else 100)
@@ -147,7 +148,7 @@ def _beside(
     for _ in range(1 if quick else 5):
         for mine, server in zip(rates, servers, strict=True):
             client = _Client(server)
-            mine.append(rate(lambda client=client: ask(client), 1.0 if quick else 4.0))
+            mine.append(rate(partial(ask, client), 1.0 if quick else 4.0))
     ours, theirs = map(statistics.median, rates)
     times = [a / b for a, b in zip(*rates, strict=True)]
     yield Measurement(
