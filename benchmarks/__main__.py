@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.approximate import measure_approximate
 from benchmarks.around import measure_around
+from benchmarks.back_end import measure_back_end
 from benchmarks.codes import measure_codes
 from benchmarks.command import measure_command
 from benchmarks.containers import measure_containers
@@ -58,7 +59,7 @@ NAMES = (
     "containers",
 )
 # Not run unless named.
-LONG = ("ten_million", "page")
+LONG = ("ten_million", "page", "back_end")
 
 
 def main() -> int:
@@ -181,6 +182,7 @@ def _run(name: str, workspace: Path, arguments: argparse.Namespace) -> Iterator[
         "thumbnails": measure_thumbnails,
         "ten_million": measure_ten_million,
         "page": measure_page,
+        "back_end": measure_back_end,
     }
     return measures[name](workspace, quick=quick)
 

@@ -59,7 +59,7 @@ def measure_peers(workspace: Path, *, quick: bool) -> Iterator[Measurement]:
     add_groups(layout, read_manifest(layout)[0], no_model, texts=texts)
     with Lake.open(folder) as lake:
         lake.snapshot.warm()
-        vectors = _all_vectors(lake)
+        vectors = all_vectors(lake)
         random = np.random.default_rng(5)
         asked = {"photo": drawn.photos(QUERIES, random), "text": drawn.texts(QUERIES, random)}
         peers = [
@@ -94,7 +94,7 @@ def _places(lake: Lake, query: Vectors, recall: float | None) -> set[int]:
     return {row_id - 1 for row_id in found_of(lake, query, recall)}
 
 
-def _all_vectors(lake: Lake) -> Vectors:
+def all_vectors(lake: Lake) -> Vectors:
     parts = lake.snapshot.parts
     return np.concatenate([part.vectors.take(np.arange(part.rows)) for part in parts]).astype(
         np.float32

@@ -53,6 +53,7 @@ from service.tags.names import UNNAMED
 if TYPE_CHECKING:
     from indexer.report import Progress
     from service.curate.groups import GroupsMade
+    from service.curate.picking.pick import Picks
     from service.map.making import MapMade
     from service.search.ledgers import LedgersInUse
     from service.search.suggested import Suggested
@@ -518,6 +519,51 @@ class Lake:
         :raises LakeDamaged: if their file is damaged.
         """
         return self.snapshot.alike()
+
+    def pick(
+        self,
+        n: int,
+        *,
+        by: str = "coverage",
+        where: str | None = None,
+        labelled: str | None = None,
+        at_most: Mapping[str, int] | None = None,
+        at_least: Mapping[str, int | float] | None = None,
+        within: float | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Picks:
+        """Pick images to label, and tell how near the lake lies to them. Nothing is written: `tag`
+        keeps them.
+
+        :param n: 1 to 20,000; fewer are picked where no more keep to what is asked.
+        :param by: "coverage": so that each image of the lake is as near as can be to one of them;
+            "diversity": so that they lie far apart, the odd ones first.
+        :param where: pick of these alone, and stand for these alone; as `search` takes it.
+        :param labelled: a where: images that have labels. They count as picked before.
+        :param at_most: a column and how many picks may share a value of it; {"group": 1}: one of a
+            group of near-identical images. Images without a value are not limited.
+        :param at_least: a where and how many picks pass it: a number, or a share as 0.2.
+        :param within: -1 to 1: a cosine; the answer tells which share of the images have a pick
+            within it, too.
+        :param seed: of what is drawn at random.
+        :raises BadRequest: if an argument is out of range, or a column is unknown.
+        :raises WhereError: if a where is not understood.
+        """
+        from service.curate.picking.pick import pick
+
+        return pick(
+            self.snapshot,
+            n,
+            by=by,
+            where=where,
+            labelled=labelled,
+            at_most=at_most,
+            at_least=at_least,
+            within=within,
+            seed=seed,
+            progress=progress,
+        )
 
     def make_map(
         self,

@@ -10,6 +10,7 @@ from indexer.words import count
 from service.cli.codes import DONE
 from service.cli.lakes import add_lake
 from service.cli.parts import Verbs, add_json, add_verb, print_json, whole
+from service.cli.picking import add_pick
 from service.cli.usage import number
 
 if TYPE_CHECKING:
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 
 
 def add_curate(verbs: Verbs) -> None:
-    parser = add_verb(verbs, "curate", "find near-identical images in a whole lake", [
-        "lakesift curate groups my.lake",
+    parser = add_verb(verbs, "curate", "find near-identical images in a whole lake, and pick which images to label", [
         "lakesift curate groups my.lake --tag copy",
+        "lakesift curate pick my.lake -n 200 --tag label",
     ])  # fmt: skip
     inner = parser.add_subparsers(title="verbs", metavar="VERB", required=True, dest="curate_verb")
     _add_groups(inner)
+    add_pick(inner)
 
 
 def _add_groups(verbs: Verbs) -> None:
