@@ -3,9 +3,9 @@
 It is the mean cosine of an image to its nearest pick, which is what `coverage` makes large; and,
 for who names a cosine, the share of the images that have a pick within it. Both are counted over
 images that are drawn at random, whatever was picked: the mean has the usual interval of a sample's
-mean, the share Wilson's (Journal of the American Statistical Association 22, 1927), and both err on the
-safe side where the images drawn are many of the lake's. Over all of them they are facts, and have
-no interval.
+mean, the share Wilson's (Journal of the American Statistical Association 22, 1927), and both err on
+the safe side where the images drawn are many of the lake's. Over all of them they are facts, and
+have no interval.
 """
 
 from __future__ import annotations
