@@ -85,8 +85,11 @@ def _pick(arguments: argparse.Namespace) -> int:
 
     if arguments.tag is not None:
         tag_name(arguments.tag, "--tag")
-    at_most = {column: _whole(text) for text, column in arguments.at_most}
-    at_least = {where: _number_or_share(text) for text, where in arguments.at_least}
+    at_most = {column: _whole(text) for text, column in _each_once(arguments.at_most, "--at-most")}
+    at_least = {
+        where: _number_or_share(text)
+        for text, where in _each_once(arguments.at_least, "--at-least")
+    }
     with Lake.open(arguments.lake) as lake:
         with TerminalProgress(is_passing=True) as progress:
             picks = lake.pick(
@@ -109,12 +112,22 @@ def _pick(arguments: argparse.Namespace) -> int:
         if arguments.tag is None:
             _list(lake, picks)
     _tell(picks, arguments.n)
+    if arguments.labelled is not None and not picks.labelled:
+        _say(f"no image passes --labelled {arguments.labelled}, so none counted as picked before")
     if tagged is not None:
         _say(
             f"tagged {count(tagged.rows, 'image')} {tagged.name}; "
             f"`lakesift tag {arguments.lake} --undo --act {tagged.seq}` takes it back"
         )
     return DONE
+
+
+def _each_once(pairs: list[list[str]], flag: str) -> list[list[str]]:
+    """:raises BadRequest: if two say something of the same: which one is meant nobody knows."""
+    for place, (number_of, what) in enumerate(pairs):
+        if any(what == other for _, other in pairs[:place]):
+            raise BadRequest(flag, f"it says {number_of} of {what}, and another number, too")
+    return pairs
 
 
 def _whole(text: str) -> int:

@@ -59,7 +59,8 @@ class Diversity:
         self._picks: list[Vectors] = []
         if known is None:
             # Above any distance, which is 2 at most: distances never grow.
-            known = -2 - candidates @ candidates.mean(axis=0, dtype=np.float32)
+            mean = candidates.sum(axis=0, dtype=np.float32) / max(1, len(candidates))
+            known = -2 - candidates @ mean
         self._far = 1 - known.astype(np.float64)
         self._compared = np.zeros(len(candidates), np.int64)  # with so many of the picks
 
