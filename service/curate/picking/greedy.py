@@ -6,7 +6,8 @@ The picks are those of looking at all again each time; of a few thousand images 
 are looked at. Source: Minoux, "Accelerated greedy algorithms for maximizing submodular set
 functions", Optimization Techniques, 1978. Of all sets of the same size none has more than
 1 / (1 - 1/e) = 1.58 times the value of the picks of coverage, where nothing limits them (Nemhauser,
-Wolsey and Fisher, Mathematical Programming 14, 1978); of diversity's none lies half as near
+Wolsey and Fisher, Mathematical Programming 14, 1978). Of diversity's no set has every image less
+than half as far from its nearest pick, in Euclidean distance, whose order is that of 1 - cosine
 (Gonzalez, Theoretical Computer Science 38, 1985).
 """
 
