@@ -21,6 +21,7 @@ from indexer.disk.layout import Layout
 from indexer.disk.locks import writer
 from indexer.disk.manifest import check_files, read_manifest
 from indexer.errors import BadRequest, BucketError, LakeDamaged, LakeLocked, LakeNotFound
+from indexer.run.writing.compact import compact_lake
 from service.lake import Lake
 from service.relevance import Filters
 from service.search.saved import SavedSearches
@@ -298,6 +299,72 @@ def test_a_lake_follows_its_copy_until_it_is_told_to_stop(
     assert list(passes) == []
     with pytest.raises(BadRequest, match="at least one second"):
         next(follow(url, copy, interval_s=0.5))
+
+
+def folder_bytes(lake: Path) -> int:
+    return sum(path.stat().st_size for path in lake.rglob("*") if path.is_file())
+
+
+def test_a_folder_that_may_take_so_much_lets_old_snapshots_go_for_a_new_one(
+    desk: Desk, url: str, tmp_path: Path
+) -> None:
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    first = desk.manifest
+    first_bytes = sum(check.length for check in first.checks.values())
+    with pytest.raises(BucketError, match=rf"snapshot {first.snapshot} takes .*--disk-gb"):
+        pull_lake(url, copy, at_most=first_bytes)  # its manifest takes some, too
+    assert not copy.exists()
+    pull_lake(url, copy)
+    note_bytes = 1_000  # who writes the lake, while it is written
+    # Each photo goes and another one comes: two snapshots that share no segment.
+    for turn in range(1, 3):
+        for photo in list(desk.photos.iterdir()):
+            photo.unlink()
+        for number in range(6):
+            desk.add(f"{turn}-{number}.png", (number * 20, turn * 100, 255))
+        desk.sync()
+        compact_lake(desk.lake)
+        publish_lake(desk.lake, url)
+        second = desk.manifest
+        assert not set(first.checks) & {n for n in second.checks if n.startswith("segments/")}
+        most = folder_bytes(copy) + sum(
+            check.length for name, check in second.checks.items() if not (copy / name).exists()
+        )
+        most += 2 * (desk.lake / "manifest.json").stat().st_size
+        if turn == 1:
+            with pytest.raises(BucketError, match=f"where {most - 1:,} are allowed"):
+                pull_lake(url, copy, at_most=most - 1)
+            assert rows_count(copy) == 6 and read_manifest(Layout(copy))[0] == first
+            pull_lake(url, copy, at_most=most + note_bytes)
+            assert Layout(copy).snapshot(first.snapshot).exists()  # it fits, so it stays
+        else:
+            pull_lake(url, copy, at_most=most - 1)
+            assert not Layout(copy).snapshot(first.snapshot).exists()
+            assert not any((copy / n).exists() for n in first.checks if n.startswith("segments/"))
+        assert folder_bytes(copy) <= most + note_bytes
+        whole(copy)
+    with pytest.raises(BadRequest, match="a lake takes more"):
+        pull_lake(url, copy, at_most=0)
+
+
+def test_a_snapshot_that_somebody_has_open_does_not_go_for_a_new_one(
+    desk: Desk, url: str, tmp_path: Path
+) -> None:
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    pull_lake(url, copy)
+    first = desk.manifest
+    with Lake.open(copy):
+        desk.add("new.png", (0, 0, 255))
+        desk.sync()
+        publish_lake(desk.lake, url)
+        pull_lake(url, copy)
+        with pytest.raises(BucketError, match=r"what is in use in .* nothing of it can go"):
+            pull_lake(url, copy, at_most=folder_bytes(copy) - 1)
+        assert all((copy / name).exists() for name in first.checks)
+    assert pull_lake(url, copy, at_most=folder_bytes(copy) + 1).rows == 7
+    whole(copy)
 
 
 def test_a_copy_that_was_taken_back_takes_back_those_that_follow_it(
