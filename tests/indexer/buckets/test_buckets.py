@@ -458,6 +458,36 @@ def test_labels_travel_both_ways_and_are_never_merged_by_guess(
     assert said(desk.lake) == {1: "yes", 2: "no", 4: "yes"}
 
 
+def test_labels_that_were_mended_and_those_in_the_copy_are_both_kept(
+    desk: Desk, url: str, tmp_path: Path
+) -> None:
+    """As the docs say: another folder of the bucket for the one, of the disk for the other."""
+    with Lake.open(desk.lake, desk.model) as opened:
+        reds = Filters(opened)
+        reds.create("reds", keep_texts=["red"])
+        for row_id, label in ((1, "yes"), (2, "no"), (3, "no")):
+            reds.open("reds").label([{"row_id": row_id, "label": label, "labeller": "ann"}])
+    publish_lake(desk.lake, url)
+    labels = desk.lake / "filters" / "reds" / "labels.jsonl"
+    first, *rest = labels.read_bytes().splitlines(keepends=True)
+    labels.write_bytes(b"".join([first.replace(b"yes", b"no "), *rest]))
+    with Lake.open(desk.lake, desk.model) as opened:
+        assert Filters(opened).mend("reds").lost == (1,)
+    for act in (lambda: publish_lake(desk.lake, url), lambda: pull_lake(url, desk.lake)):
+        with pytest.raises(BucketError, match=r"labels\.jsonl"):
+            act()
+
+    def said(lake: Path) -> dict[int, str]:
+        with Lake.open(lake, desk.model) as opened:
+            return {row: each.label for row, each in Filters(opened).open("reds").answers().items()}
+
+    publish_lake(desk.lake, f"{url}-mended")
+    pull_lake(f"{url}-mended", tmp_path / "mended.lake")
+    pull_lake(url, tmp_path / "whole.lake")
+    assert said(tmp_path / "mended.lake") == {2: "no", 3: "no"}
+    assert said(tmp_path / "whole.lake") == {1: "yes", 2: "no", 3: "no"}
+
+
 def test_saved_searches_and_tags_travel(desk: Desk, url: str, tmp_path: Path) -> None:
     with Lake.open(desk.lake, desk.model) as opened:
         opened.tag("night", [1, 2])
