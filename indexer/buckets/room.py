@@ -7,6 +7,9 @@ that is answered from goes only after the new one is here, so for a moment both 
 
 from __future__ import annotations
 
+from contextlib import suppress
+from stat import S_ISREG
+
 from indexer.disk.layout import Layout
 from indexer.disk.manifest import Manifest, read_manifest
 from indexer.errors import BucketError
@@ -55,6 +58,8 @@ def _taken(layout: Layout) -> int:
     taken = 0
     for entry in layout.entries():
         for path in (entry, *entry.rglob("*")) if entry.is_dir() else (entry,):
-            if path.is_file():
-                taken += path.lstat().st_size
+            # A service beside it deletes files meanwhile, as its note of what it reads.
+            with suppress(FileNotFoundError):
+                found = path.lstat()
+                taken += found.st_size if S_ISREG(found.st_mode) else 0
     return taken
