@@ -183,7 +183,7 @@ def weigh_at(
         y = np.where(answer[:, None] == UNKNOWN, worst_answer, answer[:, None] == YES)
         gained = claims.gains[:, there].T * y
         after = known + np.cumsum(gained, axis=0)
-        chances, weights = _chances_at(shares, left)
+        chances, weights = _chances_at(shares if shares.ndim == 1 else shares[block], left)
         ratios = _ratios(claims, after - gained, gained, weights, one)
         logs = capital + np.cumsum(np.log1p(STAKES * ratios[:, :, None]), axis=0)
         sums = _log_sum(logs)  # (draws, claims)
