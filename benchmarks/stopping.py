@@ -34,7 +34,7 @@ def quantile_bound(
     number = lowest(len(found), recall, delta)
     if not number:
         return np.ones(len(scores), bool)
-    kept = scores >= np.sort(scores[found])[number - 1]
+    kept: NDArray[np.bool_] = scores >= np.sort(scores[found])[number - 1]
     kept[found] = True
     return kept
 

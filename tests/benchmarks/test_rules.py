@@ -51,18 +51,21 @@ def test_qbcb_takes_the_lowest_of_twenty_nine_and_none_of_twenty_eight() -> None
 
 
 def test_screening_stops_where_what_is_left_is_unlikely_to_hold_enough() -> None:
-    # 100 relevant rows come first. After 150 rows recall 0.9 would be missed with floor(100 / 0.9 -
-    # 100 + 1) = 12 more among 850; since row 100 none of 50 was one. 888 rows of 900 choose 50:
-    # about (1 - 50 / 900)^12 = 0.50. It is below 0.05 after 250 rows: (1 - 150 / 900)^12 = 0.11 at
-    # 250, (1 - 200 / 900)^12 = 0.049 at 300; without replacement 0.046 there.
+    # 100 relevant rows come first, and none after them. Recall 0.9 would be missed if floor(100 /
+    # 0.9 - 100 + 1) = 12 were among the 900 left. That none of them is among the 150 seen since by
+    # row 250 has about the chance (1 - 150 / 900)^12 = 0.11; among 200 by row 300 (1 - 200 /
+    # 900)^12 = 0.049, and a little less without replacement.
     relevant = SCORES >= 900
     found = stopping.screen(SCORES, relevant, 0.9, 0.05)
     assert (found.rows, found.recall) == (300, 1.0)
 
 
-def test_screening_looks_at_all_rows_where_nothing_is_relevant_until_the_end() -> None:
-    found = stopping.screen(SCORES, SCORES < 1, 0.9, 0.05)
-    assert found.recall in (0.0, 1.0)
+def test_screening_misses_what_comes_last() -> None:
+    # The one relevant row of 2,000 is the last. That it is not among 1,900 at random has the chance
+    # 0.05, among 1,950 half of that.
+    scores = np.arange(2_000, dtype=np.float32)
+    found = stopping.screen(scores, scores < 1, 0.9, 0.04)
+    assert (found.rows, found.recall) == (1_950, 0.0)
 
 
 def test_the_command_tells_a_line_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
