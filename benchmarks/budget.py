@@ -34,11 +34,12 @@ from service.relevance.promise.applying import KEEP, Applied, apply, forecast, o
 from service.relevance.promise.audit import Audit
 from service.relevance.promise.auditing import planned
 from service.relevance.promise.promise import chains
+from service.relevance.promise.replanning import shares_anew
 from service.relevance.scoring.calibration import Calibration
 from service.relevance.scoring.scorer import Scored
 
 Rows = tuple[NDArray[np.bool_], NDArray[np.float32]]  # relevant, scores
-WAYS = ("now", "before", "not told")
+WAYS = ("now", "as planned", "before", "not told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def main(argv: list[str]) -> int:
         broken += int(found.broken.sum())
         print(_line(cell, found), flush=True)
     mean = np.mean(means, axis=0)
-    print(f"| mean | | {' | '.join(f'{each:.3f}' for each in mean)} | {mean[0] - mean[1]:+.3f} |")
+    print(f"| mean | | {' | '.join(f'{each:.3f}' for each in mean)} | {mean[0] - mean[2]:+.3f} |")
     facts = {"hardware": describe_machine(), "runs": arguments.runs, "seed": arguments.seed}
     told = dict(zip(WAYS, mean.round(4).tolist(), strict=True))
     print(json.dumps({**facts, "broken": broken, "mean": told}))
@@ -125,13 +126,12 @@ def _run(cell: Cell, generator: np.random.Generator) -> tuple[list[float], list[
     calibration = Calibration.fit(scores[shown], relevant[shown])
     seed = generator.bytes(32).hex()
     kept, broken = [], []
-    for way in (_now, _before, _not_told):
+    for way in (_now, _as_planned, _before, _not_told):
         with mock.patch.object(audits, "fresh_seed", lambda: seed):
             scored = Scored(np.arange(1, rows + 1), scores)
             fresh = audits.begin(1, 1, Target(cell.recall, None, 0.95), scored, said)
         audit = way(fresh, calibration, said, cell.labels)
-        drawn = audit.draws(cell.labels)[1].tolist()
-        answers = said | {row: "yes" if relevant[row - 1] else "no" for row in drawn}
+        audit, answers = answered(audit, calibration, said, relevant, cell.labels)
         applied = apply(audit, answers, calibration)
         decisions = (
             overruled(audit, applied.decisions, answers) == KEEP
@@ -143,8 +143,37 @@ def _run(cell: Cell, generator: np.random.Generator) -> tuple[list[float], list[
     return kept, broken
 
 
+def answered(
+    audit: Audit,
+    calibration: Calibration | None,
+    said: dict[int, str],
+    relevant: NDArray[np.bool_],
+    labels: int,
+) -> tuple[Audit, dict[int, str]]:
+    """The audit and what is said after so many draws, each answered by the truth before the next;
+    its draws are shared out anew at its looks.
+
+    :param said: row_id -> answer, before the audit; row_ids count from 1.
+    :param relevant: bool, (rows,).
+    """
+    while True:
+        drawn = audit.draws(labels)[1].tolist()
+        answers = said | {row: "yes" if relevant[row - 1] else "no" for row in drawn}
+        if audit.decided >= min(labels, int(audit.sizes.sum())):
+            return audit, answers
+        audit = audit.shared_anew(shares_anew(audit, calibration, answers))
+
+
 def _now(fresh: Audit, calibration: Calibration | None, said: dict[int, str], labels: int) -> Audit:
     return planned(fresh, calibration, said, labels)
+
+
+def _as_planned(
+    fresh: Audit, calibration: Calibration | None, said: dict[int, str], labels: int
+) -> Audit:
+    audit = planned(fresh, calibration, said, labels)
+    audit.design = replace(audit.design, looks=())
+    return audit
 
 
 def _before(
@@ -167,7 +196,7 @@ def _not_told(
 
 def _line(cell: Cell, found: Outcome) -> str:
     mean = found.kept.mean(axis=0)
-    less = found.kept[:, 0] - found.kept[:, 1]
+    less = found.kept[:, WAYS.index("now")] - found.kept[:, WAYS.index("before")]
     error = less.std() / max(len(less), 1) ** 0.5
     shown = " | ".join(f"{each:.3f}" for each in mean)
     return f"| {cell.name} | {cell.labels:,} | {shown} | {less.mean():+.3f} (standard error {error:.3f}) |"

@@ -5,7 +5,10 @@ that makes them visible, and the folder after it.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+
+from ulid import ULID
 
 from indexer.disk.entries import check_entry, create_file
 
@@ -45,6 +48,21 @@ def replace_file(path: Path, data: bytes) -> None:
     beside = path.with_name(path.name + ".new")
     write_file(beside, data)
     beside.replace(path)
+    fsync_folder(path.parent)
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Write a file that must not exist: a reader meets all of it or none.
+
+    :raises FileExistsError: if it exists.
+    """
+    beside = path.with_name(f"{path.name}.{ULID()}.new")
+    write_file(beside, data)
+    try:
+        os.link(beside, path)  # unlike a rename it never replaces
+    finally:
+        with suppress(OSError):
+            beside.unlink()
     fsync_folder(path.parent)
 
 

@@ -22,7 +22,9 @@ from indexer.fields import Fields
 
 FROM_A_BACKUP = "put it back from a backup"
 # A name is part of a path, so it can be no path itself.
-_NAME = re.compile(r"(audits/[0-9]{6,15}\.json)|((audits|ledger)/[0-9]{6,15}\.parquet)")
+_NAME = re.compile(
+    r"(audits/[0-9]{6,15}(\.shares-[0-9]{2})?\.json)|((audits|ledger)/[0-9]{6,15}\.parquet)"
+)
 
 
 def ledger_name(version: int) -> str:
@@ -33,6 +35,16 @@ def ledger_name(version: int) -> str:
 def audit_names(number: int) -> tuple[str, str]:
     """Of an audit's design and its population, in the filter's folder."""
     return f"audits/{number:06d}.json", f"audits/{number:06d}.parquet"
+
+
+def shares_name(number: int, look: int) -> str:
+    """Of how an audit's draws are shared out from its look 1, 2, 3 ... on, in the filter's folder."""
+    return f"audits/{number:06d}.shares-{look:02d}.json"
+
+
+def is_shares_of(number: int, name: str) -> bool:
+    """Whether a file's name is one that `shares_name` gives for an audit."""
+    return name.startswith(f"audits/{number:06d}.shares-")
 
 
 @dataclass(frozen=True, slots=True)

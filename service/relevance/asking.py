@@ -97,8 +97,8 @@ class Asking:
         may_take = budget or audit.design.budget
 
         def choose(busy: Collection[int], n: int) -> Asked:
-            known = {**dict.fromkeys(busy, "skip"), **said}
-            return Asked(snapshot, audit.pending(known, n, may_take), None, None)
+            rows = self._auditing.pending(definition, said, n, may_take, busy)
+            return Asked(snapshot, rows, None, None)
 
         purpose_of = self._auditing.purpose_of(definition, said)
         answers = self._labels.answers()

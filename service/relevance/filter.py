@@ -328,6 +328,7 @@ class Filter:
                 )
             if definition.audit is None:
                 return self._not_audited(definition)
+            self._auditing.catch_up(definition, labels_by_row(answers))
             audit = self._auditing.of(definition)
             found = apply(
                 audit,

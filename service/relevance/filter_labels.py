@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from indexer.errors import LakeError
 from service.lake import Lake
 from service.relevance.answers import (
     ConflictsAnswer,
@@ -81,6 +83,7 @@ class Labels:
         :raises BadRequest: if both are said.
         """
         seqs, problems, passed = self._labelling().save(labels, only_open=only_open, settle=settle)
+        self._catch_up()
         return LabelAnswer(len(seqs), seqs, problems, passed, self.progress())
 
     def save_file(
@@ -94,6 +97,7 @@ class Labels:
         labeller where there are several; root as `read_labels` has it.
         """
         saved, problems = self._labelling().save_file(path, labeller, format, root)
+        self._catch_up()
         return LabelFileAnswer(saved, problems, self.progress())
 
     def save_export(
@@ -114,7 +118,14 @@ class Labels:
         saved, problems, unanswered = self._labelling().save_export(
             Path(path), format, labeller, yes=yes, empty_is_no=empty_is_no, root=root
         )
+        self._catch_up()
         return LabelExportAnswer(saved, problems, unanswered, self.progress())
+
+    def _catch_up(self) -> None:
+        """What was just said may settle how an audit goes on."""
+        # The answers are saved. Whoever asks for more rows, or applies, is told what is the matter.
+        with suppress(LakeError):
+            self._auditing.catch_up(self._versions.latest, self.said())
 
     def restore(self, rows: Sequence[int | str], labeller: str = UNNAMED) -> RestoreAnswer:
         """Bring back rows that were dropped:

@@ -5,9 +5,9 @@ versions that are written once and never changed.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,9 +17,17 @@ from typing import Any
 from ulid import ULID
 
 from indexer.disk.chain import lines_of, mark_of
-from indexer.disk.durable import fsync_folder, make_folder, replace_file, write_file
+from indexer.disk.durable import fsync_folder, make_folder, replace_file, write_once
 from indexer.disk.entries import read_file
-from indexer.disk.filter_checks import FilterChecks, LabelsMark, audit_names, ledger_name, without
+from indexer.disk.filter_checks import (
+    FilterChecks,
+    LabelsMark,
+    audit_names,
+    is_shares_of,
+    ledger_name,
+    shares_name,
+    without,
+)
 from indexer.disk.filter_folders import FilterFolders, version_file, versions_in
 from indexer.disk.layout import Layout
 from indexer.disk.locks import acquire
@@ -102,10 +110,11 @@ class FilterStore:
             if version == 1:
                 make_folder(self._layout.filters)
                 make_folder(folder)
-            checks = FilterChecks.of(folder, rests_on(definition), labels, definition.checks)
+            names = [*rests_on(definition), *_shares_there(folder, definition)]
+            checks = FilterChecks.of(folder, names, labels, definition.checks)
             data = replace(definition, checks=checks).to_json()
             try:
-                _write_once(version_file(folder, version), data)
+                write_once(version_file(folder, version), data)
             except FileExistsError:
                 raise self._taken(definition) from None
         return version_file(folder, version)
@@ -218,7 +227,7 @@ class FilterStore:
             with self._writing():
                 try:
                     make_folder(path.parent)
-                    _write_once(path, lineage.given_document(taken, new_name, into))
+                    write_once(path, lineage.given_document(taken, new_name, into))
                 except FileExistsError:
                     raise LakeDamaged(str(path.parent), "it is no folder of copies") from None
         return replace(before, part=taken)
@@ -427,25 +436,23 @@ def _read(path: Path) -> Definition:
 
 def rests_on(definition: Definition) -> list[str]:
     """The files that a version names, in the filter's folder."""
-    names = [] if definition.audit is None else [*audit_names(definition.audit)]
+    names: list[str] = []
+    if (number := definition.audit) is not None:
+        known = () if definition.checks is None else definition.checks.files
+        names = [*audit_names(number), *(name for name in known if is_shares_of(number, name))]
     return names if definition.thresholds is None else [*names, ledger_name(definition.version)]
+
+
+def _shares_there(folder: Path, definition: Definition) -> Iterator[str]:
+    """Those of the audit that a version rests on: they came after the version that began it."""
+    if definition.audit is None:
+        return
+    for look in itertools.count(1):
+        if not (folder / (name := shares_name(definition.audit, look))).exists():
+            return
+        yield name
 
 
 def _taken(origin: Copied) -> float:
     """The more, the less is left of the chance of error; 0: it is whole."""
     return origin.audits * math.log(5) + math.log(one_in_left(origin.part))
-
-
-def _write_once(path: Path, data: bytes) -> None:
-    """Write a file that must not exist: a reader meets all of it or none.
-
-    :raises FileExistsError: if it exists.
-    """
-    beside = path.with_name(f"{path.name}.{ULID()}.new")
-    write_file(beside, data)
-    try:
-        os.link(beside, path)  # unlike a rename it never replaces
-    finally:
-        with suppress(OSError):
-            beside.unlink()
-    fsync_folder(path.parent)

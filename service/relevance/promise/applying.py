@@ -138,7 +138,7 @@ class Standing:
             )
         return plan.worthwhile(
             self.audit.sizes,
-            self.audit.shares,
+            self.audit.shares_now,
             self.rates,
             self.chains[0],
             self.evidence[0],
@@ -220,7 +220,7 @@ class Standing:
         found = [
             plan.missing(
                 self.audit.sizes,
-                self.audit.shares,
+                self.audit.shares_now,
                 self.rates,
                 chain,
                 evidence,
@@ -279,8 +279,9 @@ def stand(
     frozen = chains(design.target, audit.sizes, Known(0, 0), delta, likely)
     parts = [parts_for(audit.sizes, audit.shares, rates, chain.claims) for chain in frozen]
     goals = goals_of(audit, rates, likely)
+    shares = audit.shares_of(len(said))
     evidence = tuple(
-        weigh(audit.sizes, audit.shares, strata, said, chain.claims, part, goal)
+        weigh(audit.sizes, shares, strata, said, chain.claims, part, goal)
         for chain, part, goal in zip(order, parts, goals, strict=True)
     )
     hoped = None
@@ -288,7 +289,7 @@ def stand(
         chain = chains(design.target, audit.sizes, known, delta, likely)[0]
         hoped = (
             chain,
-            weigh(audit.sizes, audit.shares, strata, said, chain.claims, parts[0], goals[0]),
+            weigh(audit.sizes, shares, strata, said, chain.claims, parts[0], goals[0]),
         )
     counted = count(audit, answers, said)
     return Standing(audit, known, order, evidence, rates, wanted, tail, hoped, counted)
@@ -320,7 +321,7 @@ def stand_at(
         weigh_at(
             looks,
             audit.sizes,
-            audit.shares,
+            audit.shares_of(len(said)),
             strata,
             said,
             chain.claims,

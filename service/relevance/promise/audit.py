@@ -27,9 +27,11 @@ from indexer.disk.durable import fsync_file, fsync_folder, make_folder, replace_
 from indexer.disk.entries import check_file, create_file, read_file
 from indexer.errors import LakeDamaged, LakeError
 from service.relevance.definition import Target
+from service.relevance.promise import shares as shares_on_disk
 from service.relevance.promise.martingale import NO, UNKNOWN, YES, Numbers, Wholes, draw_strata
 from service.relevance.promise.prices import Worth
 from service.relevance.promise.promise import Known, delta_of
+from service.relevance.promise.shares import Shares
 from service.relevance.scoring.scorer import Scored
 
 FORMAT = 1
@@ -74,6 +76,8 @@ class Design:
     groups: tuple[str | None, ...] = ()  # their values; None: rows without one
     # The chance of each cell a draw, stratum after stratum, in each group after group.
     cell_shares: tuple[float, ...] = ()
+    # The draws, rising, from each of which on they may be shared out anew: see `replanning.py`.
+    looks: tuple[int, ...] = ()
 
     @property
     def worth(self) -> Worth | None:
@@ -86,6 +90,8 @@ class Design:
 
     def to_json(self) -> bytes:
         document = {"format": FORMAT, **asdict(self)}
+        if not self.looks:  # as it was written before there were any
+            del document["looks"]
         return (json.dumps(document, indent=1) + "\n").encode()
 
     @classmethod
@@ -97,7 +103,7 @@ class Design:
                 raise ValueError("it is of another format")
             document["target"] = Target(**document["target"])
             lists = {name: tuple(document[name]) for name in ("edges", "sizes", "shares")}
-            more = ("groups", "cell_shares")
+            more = ("groups", "cell_shares", "looks")
             lists |= {name: tuple(document[name]) for name in more if name in document}
             if not isinstance(document.get("one_in", 1), int) or document.get("one_in", 1) < 1:
                 raise ValueError("one_in is not a whole number from 1")
@@ -117,13 +123,16 @@ class Audit:
         strata: NDArray[np.int16],
         yes_before: NDArray[np.bool_] | None = None,
         of_group: NDArray[np.int16] | None = None,
+        later: tuple[Shares, ...] = (),
     ) -> None:
         """:param row_ids: int64, (n,), rising; scores:
         (n,); strata: int16, (n,), ANSWERED or from 0.
         :param yes_before: (n,), rows whose answer was yes when the audit began; None: it was not
             written down, as in lakes of early versions.
         :param of_group: int16, (n,), the number of each row's group; None: there are no groups.
+        :param later: how the draws were shared out anew, look after look.
         """
+        self.later = later
         self.design = design
         self.row_ids = row_ids
         self.scores = scores
@@ -138,7 +147,31 @@ class Audit:
 
     @property
     def shares(self) -> Numbers:
+        """float64, (strata,): up to the first look."""
         return np.array(self.design.shares)
+
+    @property
+    def shares_now(self) -> Numbers:
+        """float64, (strata,): those of the draws to come."""
+        return np.array(self.later[-1].shares if self.later else self.design.shares)
+
+    def shares_of(self, count: int) -> Numbers:
+        """Those that the first so many draws were made with, as `weigh` takes them: (strata,), or
+        (n, strata) where they were shared out anew on the way.
+        """
+        if not self.later:
+            return self.shares
+        ends = [*(later.first for later in self.later), max(count, self.later[-1].first)]
+        lengths = np.diff(np.minimum([0, *ends], count))
+        every = [self.design.shares, *(later.shares for later in self.later)]
+        return np.repeat(np.array(every), lengths, axis=0)
+
+    @property
+    def decided(self) -> int:
+        """How many draws are known: up to the next look, or all."""
+        total = int(self.sizes.sum())
+        looks = self.design.looks[len(self.later) :]
+        return min(looks[0], total) if looks else total
 
     @cached_property
     def cell_sizes(self) -> Wholes:
@@ -170,16 +203,18 @@ class Audit:
 
     @property
     def order(self) -> tuple[Wholes, Wholes]:
-        """int64, (n,) each: the strata of all draws in their order, and the row_ids drawn."""
-        return self.draws(int(self.sizes.sum()))
+        """int64, (n,) each: the strata of all draws that are known, in their order, and the row_ids
+        drawn.
+        """
+        return self.draws(self.decided)
 
     def draws(self, count: int) -> tuple[Wholes, Wholes]:
         """int64, (n,) each, n <= count: the first draws' strata and row_ids.
-        Only what was asked for is worked out.
+        Only what was asked for is worked out, and none beyond a look to come.
         """
-        total = int(self.sizes.sum())
-        if len(self._drawn[0]) < min(count, total):
-            self._drawn = self._draw(min(max(count, 2 * len(self._drawn[0]), FIRST_DRAWS), total))
+        known = self.decided
+        if len(self._drawn[0]) < min(count, known):
+            self._drawn = self._draw(min(max(count, 2 * len(self._drawn[0]), FIRST_DRAWS), known))
         cells, rows = self._drawn
         return cells[:count] // self.cell_sizes.shape[1], rows[:count]
 
@@ -189,7 +224,7 @@ class Audit:
         draws = np.random.PCG64(0)
         draws.state = generator
         uniforms = (draws.random_raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        cells = draw_strata(self.cell_sizes.ravel(), self.cell_shares.ravel(), uniforms)
+        cells = self._cells_by(uniforms)
         rows = np.empty(len(cells), np.int64)
         for number, wanted in enumerate(np.bincount(cells).tolist()):
             if wanted:
@@ -197,6 +232,20 @@ class Audit:
                 first = _least(keys[rows_of], wanted)
                 rows[cells == number] = self.row_ids[rows_of[first]]
         return cells, rows
+
+    def _cells_by(self, uniforms: Numbers) -> Wholes:
+        """int64, (n,): the cell of each draw, from the first on.
+
+        :param uniforms: (n,), in [0, 1), one a draw.
+        """
+        sizes = self.cell_sizes.ravel()
+        found = np.empty(0, np.int64)
+        ends = [*(later.first for later in self.later), len(uniforms)]
+        every = [self.cell_shares.ravel(), *(np.array(later.shares) for later in self.later)]
+        for end, shares in zip(ends, every, strict=True):
+            left = sizes - np.bincount(found, minlength=len(sizes))
+            found = np.concatenate([found, draw_strata(left, shares, uniforms[len(found) : end])])
+        return found
 
     @cached_property
     def _keys(self) -> tuple[NDArray[np.uint64], Any]:
@@ -274,6 +323,18 @@ class Audit:
         here[here] = self.row_ids[at[here]] == said[here]
         return at[here], said[here]
 
+    def shared_anew(self, shares: Shares) -> Audit:
+        """The same audit, with its draws shared out anew from its next look on."""
+        return Audit(
+            self.design,
+            self.row_ids,
+            self.scores,
+            self.strata,
+            self.yes_before,
+            self.of_group,
+            (*self.later, shares),
+        )
+
     # -- on disk
 
     def save(self, folder: Path) -> None:
@@ -322,7 +383,8 @@ class Audit:
             of_group = np.asarray(table["of_group"]) if design.groups else None
         except (OSError, pa.ArrowException, KeyError) as error:
             raise LakeDamaged(str(path), str(error)) from None
-        audit = cls(design, rows, scores, strata, yes_before, of_group)
+        later = shares_on_disk.load(folder, number, design.looks, len(design.sizes))
+        audit = cls(design, rows, scores, strata, yes_before, of_group, later)
         if not np.array_equal(
             np.bincount(strata[strata >= 0], minlength=len(design.sizes)), design.sizes
         ):
@@ -432,6 +494,7 @@ def with_plan(
     budget: int | None = None,
     assume: str | None = None,
     worth: Worth | None = None,
+    looks: tuple[int, ...] = (),
 ) -> Audit:
     """The same population, drawn with other shares."""
     numbers_of = tuple(float(share) for share in shares)
@@ -445,6 +508,7 @@ def with_plan(
         aims=budget is not None,
         label_price=None if worth is None else worth.label,
         miss_price=0.0 if worth is None else worth.miss,
+        looks=looks,
     )
     return Audit(
         design, audit.row_ids, audit.scores, audit.strata, audit.yes_before, audit.of_group

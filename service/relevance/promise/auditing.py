@@ -7,18 +7,19 @@ goes back to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from indexer.disk.filter_checks import audit_names, check_file_of
-from indexer.errors import BadRequest
+from indexer.disk.filter_checks import audit_names, check_file_of, is_shares_of
+from indexer.errors import BadRequest, LakeError
 from service.relevance.definition import Definition, Target, now
 from service.relevance.labels.book import Answer, labels_by_row, labels_used
 from service.relevance.promise import audit as audits
-from service.relevance.promise import groups, plan
+from service.relevance.promise import groups, plan, replanning
+from service.relevance.promise import shares as shares_on_disk
 from service.relevance.promise.applying import Standing, forecast, stand
 from service.relevance.promise.audit import Audit, Grouped
 from service.relevance.promise.budget import shares_within
@@ -35,6 +36,7 @@ from service.relevance.promise.progress import (
     Progress,
 )
 from service.relevance.promise.promise import Known, chains
+from service.relevance.promise.replanning import shares_anew
 from service.relevance.promise.tail import TAIL, spared_by_plan
 from service.relevance.scoring.calibration import Calibration
 from service.relevance.scoring.scorer import Scored
@@ -60,10 +62,64 @@ class Auditing:
         number = definition.audit or 0
         audit = self._kept  # once: another thread may put another version's in its place
         if audit is None or audit.design.number != number:
-            for name in audit_names(number):
-                check_file_of(self._folder.parent, name, definition.checks)
+            known = () if definition.checks is None else definition.checks.files
+            for name in (*audit_names(number), *known):
+                if name in audit_names(number) or is_shares_of(number, name):
+                    check_file_of(self._folder.parent, name, definition.checks)
+            audit = self._kept = Audit.load(self._folder, number)
+        while len(audit.later) < len(audit.design.looks) and shares_on_disk.is_there(
+            self._folder, number, len(audit.later) + 1
+        ):
             audit = self._kept = Audit.load(self._folder, number)
         return audit
+
+    def pending(
+        self,
+        definition: Definition,
+        said: Mapping[int, str],
+        count: int,
+        budget: int | None = None,
+        busy: Collection[int] = (),
+    ) -> list[int]:
+        """The first so many drawn rows that nobody has answered, in their order. Where they lie
+        beyond a look, its draws are shared out anew first, by the answers that are there.
+
+        :param budget: only of the first so many draws; None: of all.
+        :param busy: row_ids that are passed over, too.
+        :raises LakeError: if the folder cannot be written.
+        """
+        passed = {**dict.fromkeys(busy, "skip"), **said}
+        audit = self.of(definition)
+        while True:
+            rows = audit.pending(passed, count, budget)
+            if len(rows) == count or not _has_look(audit, budget):
+                return rows
+            audit = self._share_anew(definition, audit, said)
+
+    def catch_up(self, definition: Definition, said: Mapping[int, str]) -> None:
+        """Share out the draws anew at each look that all draws before are answered of: rows beyond
+        may be answered already, and count from then on.
+
+        :raises LakeError: if the folder cannot be written.
+        """
+        if definition.audit is None:
+            return
+        audit = self.of(definition)
+        while _has_look(audit, audit.design.budget) and len(audit.prefix(said)) == audit.decided:
+            audit = self._share_anew(definition, audit, said)
+
+    def _share_anew(self, definition: Definition, audit: Audit, said: Mapping[int, str]) -> Audit:
+        found = shares_anew(audit, definition.calibration, said)
+        try:
+            found.save(self._folder, audit.design.number)
+        except FileExistsError:  # somebody else was first, and theirs holds
+            pass
+        except OSError as error:
+            raise LakeError(
+                f"{self._folder} cannot be written ({error.strerror or error}); the audit cannot go on past its "
+                f"draw {audit.decided:,}"
+            ) from None
+        return self.of(definition)
 
     def begin(
         self,
@@ -259,10 +315,17 @@ def planned(
         return audit
     sizes, rates = audit.sizes, forecast(audit, calibration)
     shares, option = plan.shares_of(sizes, rates, wanted, budget, spared, worth)
+    looks: tuple[int, ...] = ()
     if budget is not None and spared is None and len(wanted) == 1 and wanted[0].kind == "recall":
         shares = shares_within(sizes, rates, wanted[0], budget, safe=shares)
         option = None if option is None else plan.under(option, sizes, shares, rates, wanted[0])
+        looks = replanning.looks(budget, int(sizes.sum()))
+    cut = None if option is None else option.cut
     labels = None if option is None else int(np.ceil(option.labels))
-    return audits.with_plan(
-        audit, shares, None if option is None else option.cut, labels, budget, assume, worth
-    )
+    return audits.with_plan(audit, shares, cut, labels, budget, assume, worth, looks)
+
+
+def _has_look(audit: Audit, budget: int | None) -> bool:
+    """Whether a look comes before the last draw that is wanted."""
+    total = int(audit.sizes.sum())
+    return audit.decided < (total if budget is None else min(budget, total))

@@ -23,7 +23,11 @@ are. L, m and V are taken half way, where a stratum has lost half of what is dra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from service.relevance.promise.goal import SHARE
 from service.relevance.promise.martingale import Numbers, Wholes
@@ -42,6 +46,21 @@ SAFE = 0.2
 RISK = 0.08  # of the chance that anything is promised, what may be given up against that
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the gamblers of a target's lines, in their order, have before the draws to come."""
+
+    known: Numbers  # (lines,): P, the part of D known by now
+    part: Numbers  # (lines,), in (0, 1): w, of the capital that is wanted
+    holds: NDArray[np.bool_]  # (lines,): it was reached
+
+    @classmethod
+    def at_first(cls, chain: Chain) -> Held:
+        """Before the first draw."""
+        known = chain.claims.constants[chain.first_of_target() :]
+        return cls(known, np.full(len(known), SHARE * chain.delta), np.zeros(len(known), bool))
+
+
 def shares_within(
     sizes: Wholes, rates: Numbers, chain: Chain, budget: int, safe: Numbers
 ) -> Numbers:
@@ -51,15 +70,11 @@ def shares_within(
     :param chain: of recall.
     :param safe: (strata,), sum 1: a part of the draws goes by it, whatever is found.
     """
-    cuts = sorted(set(chain.cuts[chain.first_of_target() :]))
-    some = np.linspace(0, len(cuts) - 1, min(LINES, len(cuts))).round().astype(int)
-    cuts = [cuts[number] for number in some.tolist()]
-    pairs = [(cut, boldest) for cut in cuts for boldest in cuts if boldest <= cut]
     ways = [
         safe,
         *(
             (1 - SAFE) * shares_for(sizes, rates, cut, boldest) + SAFE * safe
-            for cut, boldest in pairs
+            for cut, boldest in pairs(chain)
         ),
     ]
     likely = forecasts(sizes, rates)
@@ -72,11 +87,24 @@ def shares_within(
     return ways[int(np.argmin(kept_by))]
 
 
-def forecasts(sizes: Wholes, rates: Numbers) -> Numbers:
+def pairs(chain: Chain) -> list[tuple[int, int]]:
+    """Two lines each, as `shares_for` takes them, of up to LINES of the target's."""
+    cuts = sorted(set(chain.cuts[chain.first_of_target() :]))
+    some = np.linspace(0, len(cuts) - 1, min(LINES, len(cuts))).round().astype(int)
+    cuts = [cuts[number] for number in some.tolist()]
+    return [(cut, boldest) for cut in cuts for boldest in cuts if boldest <= cut]
+
+
+def forecasts(
+    sizes: Wholes,
+    rates: Numbers,
+    slopes: Sequence[float] = SLOPES,
+    moves: Sequence[float] = MOVES,
+) -> Numbers:
     """float64, (forecasts, strata), in (0, 1)."""
     odds = _log_odds(np.clip(rates, 1e-6, 1 - 1e-6))
     middle = _log_odds(np.clip(np.array(np.average(rates, weights=sizes)), 1e-6, 1 - 1e-6))
-    found = [middle + slope * (odds - middle) + move for slope in SLOPES for move in MOVES]
+    found = [middle + slope * (odds - middle) + move for slope in slopes for move in moves]
     return np.asarray(1 / (1 + np.exp(-np.array(found))))
 
 
@@ -93,17 +121,31 @@ def kept(sizes: Wholes, chain: Chain, arrives: Numbers) -> float:
     return float(np.mean(1 - arrives[:, 0] + stops @ part))
 
 
-def chances(sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, budget: int) -> Numbers:
+def chances(
+    sizes: Wholes,
+    shares: Numbers,
+    rates: Numbers,
+    chain: Chain,
+    budget: int,
+    held: Held | None = None,
+) -> Numbers:
     """float64, (forecasts, lines), in [0, 1], falling: how likely each line of the target is to
     be promised by the last label.
+
+    :param sizes: (strata,), rows left; shares: (strata,), above 0 where there are any.
+    :param budget: labels to come.
+    :param held: by now; None: before the first draw.
     """
     from scipy.special import ndtr, ndtri
 
-    first = chain.first_of_target()
-    gains, constants = chain.claims.gains[first:], chain.claims.constants[first:]
+    held = held or Held.at_first(chain)
+    gains = chain.claims.gains[chain.first_of_target() :]
+    shares = np.where(sizes > 0, shares, 0.0)
+    shares = shares / shares.sum()
     drawn = _drawn(sizes, shares, budget)
-    known = constants + (drawn / 2 * rates) @ gains.T  # (forecasts, lines)
-    jumps = gains * (sizes - drawn / 2) / shares  # (lines, strata)
+    known = held.known + (drawn / 2 * rates) @ gains.T  # (forecasts, lines)
+    # (lines, strata)
+    jumps = gains * np.where(sizes > 0, (sizes - drawn / 2) / np.where(sizes > 0, shares, 1.0), 0.0)
     worst = known + np.minimum(jumps.min(axis=1), 0.0)
     scale = np.where(worst < 0, -worst, np.inf)
     yes = (known[:, :, None] + jumps) / scale[:, :, None]
@@ -112,10 +154,11 @@ def chances(sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain, budget
     won, lost = np.maximum(yes, 0.0), np.maximum(-yes, 0.0)
     brought = (relevant * won).sum(axis=2) + no * (drawn.sum() - relevant.sum(axis=2))
     spread = (relevant * won**2).sum(axis=2) / np.maximum(brought, 1e-9)
-    part = SHARE * chain.delta
-    ahead = 2 * np.sqrt(brought) - 2 * np.sqrt((relevant * lost).sum(axis=2)) + ndtri(part)
-    found = np.where(brought < -np.log(part), 0.0, ndtr(ahead / np.sqrt(1 + spread)))
-    return np.asarray(np.minimum.accumulate(np.where(worst < 0, found, 1.0), axis=1))
+    lacking = -np.log(held.part)
+    ahead = 2 * np.sqrt(brought) - 2 * np.sqrt((relevant * lost).sum(axis=2)) + ndtri(held.part)
+    found = np.where(brought < lacking, 0.0, ndtr(ahead / np.sqrt(1 + spread)))
+    found = np.where((worst < 0) & ~held.holds, found, 1.0)
+    return np.asarray(np.minimum.accumulate(found, axis=1))
 
 
 def _drawn(sizes: Wholes, shares: Numbers, budget: int) -> Numbers:

@@ -123,7 +123,7 @@ def bounds(audit: Audit, said: Mapping[int, str], confidence: float) -> tuple[in
     """
     known, answers = audit.known(said), audit.prefix(said)
     strata, _ = audit.draws(len(answers))
-    sizes, shares = audit.sizes, audit.shares
+    sizes, shares = audit.sizes, audit.shares_of(len(answers))
     delta = audit.design.delta(confidence) / 2
     ones = np.ones(len(sizes))
 
@@ -165,7 +165,7 @@ def _about(audit: Audit, said: Mapping[int, str], calibration: Calibration | Non
     strata, _ = audit.draws(len(answers))
     evidence: Evidence = weigh(
         audit.sizes,
-        audit.shares,
+        audit.shares_of(len(answers)),
         strata,
         answers,
         Claims(np.zeros((0, len(audit.sizes))), np.zeros(0)),

@@ -151,7 +151,8 @@ def weigh_at(
     """The evidence for each claim after so many draws, at every look, in one go.
 
     :param looks: numbers of draws, rising, at most len(answers).
-    :param sizes: (strata,); shares: (strata,), as the draws were made with.
+    :param sizes: (strata,); shares: (strata,), as the draws were made with; or (n, strata), those
+        of each draw, where they were shared out anew on the way.
     :param strata: of the draws, in their order; at least as many as answers.
     :param answers: YES, NO or UNKNOWN of each draw.
     :param parts: (claims, stakes), each claim's sum to 1: of the first capital, what goes to each

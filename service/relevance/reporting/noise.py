@@ -183,7 +183,10 @@ def _checked(
     for_recall = chain.kind == "recall"
     side = strata >= cut if for_recall else strata < cut
     suspects = np.flatnonzero(side & doubted & (answers == (NO if for_recall else YES)))
-    stand_for = (standing.audit.sizes / standing.audit.shares)[strata[suspects]]
+    shares = np.broadcast_to(
+        standing.audit.shares_of(len(answers)), (len(answers), len(standing.audit.sizes))
+    )
+    stand_for = standing.audit.sizes[strata[suspects]] / shares[suspects, strata[suspects]]
     orders = (rows[suspects], rows[suspects[np.argsort(-stand_for, kind="stable")]])
     weighing = _Weighing(standing, chain, cut, said, calibration, orders)
     wrong = None if share is None else math.ceil(share * len(suspects) - 1e-9)
