@@ -38,7 +38,10 @@ def audit_names(number: int) -> tuple[str, str]:
 
 
 def shares_name(number: int, look: int) -> str:
-    """Of how an audit's draws are shared out from its look 1, 2, 3 ... on, in the filter's folder."""
+    """Of how an audit's draws are shared out from its look on, in the filter's folder.
+
+    :param look: its number, from 1.
+    """
     return f"audits/{number:06d}.shares-{look:02d}.json"
 
 

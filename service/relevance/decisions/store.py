@@ -17,7 +17,7 @@ from typing import Any
 from ulid import ULID
 
 from indexer.disk.chain import lines_of, mark_of
-from indexer.disk.durable import fsync_folder, make_folder, replace_file, write_once
+from indexer.disk.durable import fsync_folder, make_folder, replace_file, write_file, write_once
 from indexer.disk.entries import read_file
 from indexer.disk.filter_checks import (
     FilterChecks,

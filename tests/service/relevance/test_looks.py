@@ -1,0 +1,202 @@
+"""An audit with a budget on a lake: its draws are shared out anew at its looks, and stay so."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from indexer.errors import LakeDamaged, LakeError
+from service.lake import Lake
+from service.relevance import Filter, Filters, Target
+from service.relevance.decisions.answers import AppliedAnswer
+from service.relevance.promise.shares import Shares
+from tests.lakes import Desk
+
+REDS, OTHERS = 30, 90
+BUDGET = 60  # looks after 20, 30 and 40 draws
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Rows 1 to 30 are reddish, the others are not."""
+    desk = Desk(tmp_path_factory.mktemp("looks"))
+    for number in range(REDS + OTHERS):
+        is_red = number < REDS
+        desk.add(
+            f"{number:03d}.png",
+            (255, number * 3, 0) if is_red else (150 - number, 0, 160 + number - REDS),
+        )
+    desk.index()
+    return desk
+
+
+@pytest.fixture
+def lake(desk: Desk, tmp_path: Path) -> Lake:
+    shutil.copytree(desk.lake, tmp_path / "my.lake")
+    return Lake.open(tmp_path / "my.lake", desk.model)
+
+
+def anew(lake: Lake) -> Filter:
+    """As another process has it."""
+    return Filters(Lake.open(lake.folder)).open("reds")
+
+
+def reds(lake: Lake) -> Filter:
+    filter = Filters(lake).create("reds", keep_texts=["red"], target=Target(0.9, None, 0.95))
+    answer(filter, [row.row_id for row in filter.next(12).rows])
+    return filter
+
+
+def answer(filter: Filter, rows: Sequence[int], labeller: str = "ann") -> None:
+    filter.label(
+        [
+            {"row_id": row, "label": "yes" if row <= REDS else "no", "labeller": labeller}
+            for row in rows
+        ]
+    )
+
+
+def asked(filter: Filter, count: int, budget: int | None = None) -> list[int]:
+    return [row.row_id for row in filter.next(count, "audit", budget=budget).rows]
+
+
+def folder_of(filter: Filter) -> Path:
+    return filter.labels.book.folder / "audits"
+
+
+def shares(filter: Filter) -> list[str]:
+    return sorted(path.name for path in folder_of(filter).iterdir() if ".shares-" in path.name)
+
+
+def test_who_asks_for_rows_beyond_a_look_has_the_draws_shared_out_by_what_is_answered(
+    lake: Lake,
+) -> None:
+    filter = reds(lake)
+    first = asked(filter, 15, budget=BUDGET)
+    assert (len(first), shares(filter)) == (15, [])
+    answer(filter, first[:12])
+    more = asked(filter, 8)
+    assert (more[:3], len(more), shares(filter)) == (first[12:], 8, [])
+    # The ninth that nobody has answered is the first behind the look.
+    assert asked(filter, 9)[:8] == more
+    assert shares(filter) == ["000001.shares-01.json"]
+    first_shares = folder_of(filter) / "000001.shares-01.json"
+    written = json.loads(first_shares.read_bytes())
+    assert (written["look"], written["first"], written["answers"]) == (1, 20, 12)
+    # A whole page of sixty at once asks for all of them.
+    assert len(asked(filter, 60)) == 48
+    assert shares(filter) == [f"000001.shares-{look:02d}.json" for look in (1, 2, 3)]
+    assert json.loads(first_shares.read_bytes()) == written
+
+
+def test_the_draws_stay_whoever_reads_them_and_whatever_is_taken_back(lake: Lake) -> None:
+    filter = reds(lake)
+    rows: list[int] = []
+    for _ in range(6):
+        rows += (page := asked(filter, 10, budget=BUDGET if not rows else None))
+        answer(filter, page)
+    assert len(set(rows)) == len(rows) == BUDGET
+    assert asked(filter, 10) == []
+    standing = filter.standing()
+    assert standing is not None
+    drawn = standing.audit.draws(BUDGET)[1].tolist()
+    assert drawn == rows
+    other = anew(lake)
+    again = other.standing()
+    assert again is not None
+    assert again.audit.draws(BUDGET)[1].tolist() == rows
+    assert again.evidence[0].best.tolist() == standing.evidence[0].best.tolist()
+    assert again.audit.shares_of(BUDGET).shape == (BUDGET, len(again.audit.sizes))
+    filter.labels.undo(rows[2])
+    assert asked(filter, 10) == [rows[2]]
+    answer(filter, [rows[2]])
+    back = filter.standing()
+    assert back is not None and back.evidence[0].best.tolist() == again.evidence[0].best.tolist()
+
+
+def test_answers_that_were_there_before_a_look_count_once_it_is_reached(lake: Lake) -> None:
+    """As of somebody who fills in a table of every image."""
+    filter = reds(lake)
+    asked(filter, 1, budget=BUDGET)
+    answer(filter, range(1, REDS + OTHERS + 1))
+    audit = filter.progress().audit
+    # Beyond the budget there is no look, and all else is answered too.
+    assert audit is not None and audit.answered == REDS + OTHERS - 12
+    assert shares(filter) == [f"000001.shares-{look:02d}.json" for look in (1, 2, 3)]
+    assert isinstance(filter.apply(), AppliedAnswer)
+
+
+def test_somebody_else_who_was_first_at_a_look_is_followed(lake: Lake) -> None:
+    filter, other = reds(lake), anew(lake)
+    first = asked(filter, 20, budget=BUDGET)
+    theirs: list[int] = []
+
+    def late(*given: Any) -> Shares:
+        """Between the look and the writing down the other one has come, with fewer answers."""
+        racing.stop()
+        theirs.extend(asked(other, 10))
+        return Shares(1, 20, 20, (0.2,) * 5)
+
+    answer(filter, first[:15])
+    racing = patch("service.relevance.promise.auditing.shares_anew", late)
+    racing.start()
+    found = asked(filter, 10)
+    assert len(theirs) == 10 and found == theirs
+    standing = filter.standing()
+    assert standing is not None and len(standing.audit.later) == 1
+
+
+def test_a_disk_that_is_full_at_a_look_is_told_and_loses_no_answer(lake: Lake) -> None:
+    filter = reds(lake)
+    first = asked(filter, 20, budget=BUDGET)
+    full = OSError(28, "No space left on device")
+    with patch("service.relevance.promise.shares.write_once", side_effect=full):
+        answer(filter, first)
+        with pytest.raises(LakeError, match=r"cannot be written \(No space.*past its draw 20"):
+            asked(filter, 5)
+        audit = filter.progress().audit
+        assert audit is not None and audit.answered == 20
+    assert shares(filter) == []
+    assert len(asked(filter, 5)) == 5
+
+
+def test_a_version_that_was_applied_holds_the_shares_to_their_bytes(lake: Lake) -> None:
+    filter = reds(lake)
+    for budget in (BUDGET, None, None):
+        answer(filter, asked(filter, 20, budget=budget))
+    applied = filter.apply()
+    assert isinstance(applied, AppliedAnswer)
+    checks = filter.definition.checks
+    assert checks is not None
+    names = [f"audits/000001.shares-{look:02d}.json" for look in (1, 2, 3)]
+    assert [name for name in checks.files if "shares" in name] == names
+    last = folder_of(filter) / "000001.shares-03.json"
+    kept = last.read_bytes()
+    for spoil in (
+        lambda: last.unlink(),
+        lambda: last.write_bytes(kept.replace(b'"answers": ', b'"answers": 1')),
+    ):
+        spoil()
+        fresh = anew(lake)
+        with pytest.raises(LakeDamaged, match=r"shares-03\.json"):
+            fresh.standing()
+        last.write_bytes(kept)
+    assert anew(lake).standing() is not None
+
+
+def test_without_a_budget_and_for_precision_nothing_is_shared_out_anew(lake: Lake) -> None:
+    filter = reds(lake)
+    asked(filter, 40)
+    standing = filter.standing()
+    assert standing is not None and standing.audit.design.looks == ()
+    assert b"looks" not in (folder_of(filter) / "000001.json").read_bytes()
+    precise = Filters(lake).create("pure", keep_texts=["red"], target=Target(None, 0.8, 0.95))
+    asked(precise, 40, budget=BUDGET)
+    found = precise.standing()
+    assert found is not None and found.audit.design.looks == ()
