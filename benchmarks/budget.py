@@ -24,7 +24,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.coverage import TEACH_ANYWHERE, TEACH_TOP, population
+from benchmarks.coverage import TEACH_ANYWHERE, TEACH_TOP, answered, population
 from benchmarks.machine import describe_machine
 from benchmarks.real_scores import Population, read
 from service.relevance.definition import Target
@@ -34,7 +34,6 @@ from service.relevance.promise.applying import KEEP, Applied, apply, forecast, o
 from service.relevance.promise.audit import Audit
 from service.relevance.promise.auditing import planned
 from service.relevance.promise.promise import chains
-from service.relevance.promise.replanning import shares_anew
 from service.relevance.scoring.calibration import Calibration
 from service.relevance.scoring.scorer import Scored
 
@@ -141,27 +140,6 @@ def _run(cell: Cell, generator: np.random.Generator) -> tuple[list[float], list[
         kept.append(float(decisions.mean()))
         broken.append(bool((decisions & relevant).sum() < cell.recall * relevant.sum() - 1e-9))
     return kept, broken
-
-
-def answered(
-    audit: Audit,
-    calibration: Calibration | None,
-    said: dict[int, str],
-    relevant: NDArray[np.bool_],
-    labels: int,
-) -> tuple[Audit, dict[int, str]]:
-    """The audit and what is said after so many draws, each answered by the truth before the next;
-    its draws are shared out anew at its looks.
-
-    :param said: row_id -> answer, before the audit; row_ids count from 1.
-    :param relevant: bool, (rows,).
-    """
-    while True:
-        drawn = audit.draws(labels)[1].tolist()
-        answers = said | {row: "yes" if relevant[row - 1] else "no" for row in drawn}
-        if audit.decided >= min(labels, int(audit.sizes.sum())):
-            return audit, answers
-        audit = audit.shared_anew(shares_anew(audit, calibration, answers))
 
 
 def _now(fresh: Audit, calibration: Calibration | None, said: dict[int, str], labels: int) -> Audit:

@@ -45,6 +45,7 @@ from service.relevance.promise.applying import (
     stand_at,
 )
 from service.relevance.promise.auditing import planned
+from service.relevance.promise.replanning import shares_anew
 from service.relevance.scoring.calibration import Calibration
 from service.relevance.scoring.scorer import Scored
 
@@ -243,6 +244,7 @@ def run(cell: Cell, target: Target, rows: int, generator: np.random.Generator) -
     row_ids = np.arange(1, len(scores) + 1)
     fresh = audits.begin(1, 1, target, Scored(row_ids, scores), said)
     audit = planned(fresh, calibration, said, cell.budget, cell.assume)
+    audit, _ = answered(audit, calibration, said, relevant, max(cell.looks))
     drawn = audit.draws(max(cell.looks))[1].tolist()
     heard = [
         said | {row: "yes" if relevant[row - 1] else "no" for row in drawn[:look]}
@@ -263,6 +265,27 @@ def run(cell: Cell, target: Target, rows: int, generator: np.random.Generator) -
     chosen = select(proxy, relevant, target.recall or 0, 1 - target.confidence, 1_000, generator)
     cell.supg_broken += recall_of(chosen, relevant) < (target.recall or 0) - 1e-9
     cell.supg_kept.append(float(chosen.mean()))
+
+
+def answered(
+    audit: audits.Audit,
+    calibration: Calibration | None,
+    said: dict[int, str],
+    relevant: NDArray[np.bool_],
+    labels: int,
+) -> tuple[audits.Audit, dict[int, str]]:
+    """The audit and what is said after so many draws, each answered by the truth before the next;
+    its draws are shared out anew at its looks.
+
+    :param said: row_id -> answer, before the audit; row_ids count from 1.
+    :param relevant: bool, (rows,).
+    """
+    while True:
+        drawn = audit.draws(labels)[1].tolist()
+        answers = said | {row: "yes" if relevant[row - 1] else "no" for row in drawn}
+        if audit.decided >= min(labels, int(audit.sizes.sum())):
+            return audit, answers
+        audit = audit.shared_anew(shares_anew(audit, calibration, answers))
 
 
 def _applied(

@@ -70,7 +70,11 @@ class Auditing:
         while len(audit.later) < len(audit.design.looks) and shares_on_disk.is_there(
             self._folder, number, len(audit.later) + 1
         ):
-            audit = self._kept = Audit.load(self._folder, number)
+            design = audit.design
+            later = shares_on_disk.load(self._folder, number, design.looks, len(design.sizes))
+            for each in later[len(audit.later) :]:
+                audit = audit.shared_anew(each)
+            self._kept = audit
         return audit
 
     def pending(
