@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import anyio.to_thread
 from fastapi import FastAPI
@@ -42,6 +43,7 @@ from service.api.routes import (
     lakes,
     map,
     page,
+    pick,
     saved,
     scores,
     search,
@@ -152,6 +154,7 @@ def create_app(
     state.decoders, state.thumbnails = decoders, thumbnails
     state.filters = OpenFilters(hub)
     state.mapped = MappedMemory()
+    state.picking = Lock()  # held while images are picked
     state.recalls = RecallWatch(
         metrics.recalled,
         lambda: metrics.under_way == 0,
@@ -171,6 +174,7 @@ def create_app(
         scores,
         tags,
         groups,
+        pick,
         map,
         saved,
         images,

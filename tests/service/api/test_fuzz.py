@@ -68,6 +68,7 @@ OPERATIONS = (
     "GET /v1/lakes/{lake}/rows/{row_id}/image",
     "GET /v1/lakes/{lake}/rows/{row_id}/thumbnail",
     "GET /v1/lakes/{lake}/groups",
+    "POST /v1/lakes/{lake}/pick",
     "GET /v1/lakes/{lake}/map",
     "POST /v1/lakes/{lake}/map/colours",
     "GET /v1/lakes/{lake}/tags",

@@ -20,6 +20,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from indexer.errors import BadRequest, KeysDamaged
 from service.api.answers import error_response
+from service.api.app import create_app
 from service.api.config import ServeConfig
 from service.api.door.access import NEEDS, Access, Need, scope_needed
 from service.api.door.attempts import Attempts
@@ -28,6 +29,7 @@ from service.api.door.hosts import Host, is_loopback, same_origin
 from service.api.door.sessions import Sessions
 from service.api.routes import session
 from service.api.serving.keys import KeyStore
+from tests.service.api.conftest import four_colours
 
 HOME = "http://localhost:8377"
 OPEN = ServeConfig()
@@ -621,3 +623,53 @@ def test_without_exactly_one_host_nothing_passes(
     }  # fmt: skip
     anyio.run(guard, scope, receive, send)
     assert sent[0]["status"] == (400 if headers else 403)
+
+
+def test_a_key_that_may_read_is_asked_for_no_more_by_what_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    """Every operation that is no GET, by the key it needs: a new one has to be put somewhere."""
+    operations = {
+        (method.upper(), path)
+        for path, each in create_app(four_colours(tmp_path).lake).openapi()["paths"].items()
+        for method in each
+        if method not in ("get", "head")
+    }
+    by_scope = {
+        scope: {pair for pair in operations if scope_needed(*pair) == scope}
+        for scope in ("read", "label", "write", None)
+    }
+    lake, filter = "/v1/lakes/{lake}", "/v1/lakes/{lake}/filters/{name}"
+    assert by_scope[None] == {("POST", "/v1/session"), ("DELETE", "/v1/session")}
+    assert by_scope["read"] == {
+        ("POST", path)
+        for path in (
+            "/knn-service",
+            "/metadata",
+            "/v1/embeddings",
+            "/v1/facets",
+            "/v1/scores",
+            "/v1/scores/upload",
+            "/v1/search",
+            "/v1/search/many",
+            "/v1/search/upload",
+            f"{lake}/map/colours",
+            f"{lake}/pick",
+            f"{filter}/decide",
+        )
+    }
+    assert by_scope["label"] == {
+        ("POST", f"{lake}/tags"),
+        ("POST", f"{lake}/tags/undo"),
+        ("PUT", f"{lake}/searches/{{name}}"),
+        ("DELETE", f"{lake}/searches/{{name}}"),
+        *{("POST", f"{filter}/{what}") for what in ("next", "label", "undo")},
+    }
+    assert by_scope["write"] == {
+        ("POST", f"{lake}/sync"),
+        ("DELETE", f"{lake}/sync"),
+        ("POST", f"{lake}/filters"),
+        ("POST", f"{lake}/filters/upload"),
+        ("DELETE", filter),
+        ("POST", f"{filter}/apply"),
+    }
