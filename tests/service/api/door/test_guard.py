@@ -631,7 +631,7 @@ def test_a_key_that_may_read_is_asked_for_no_more_by_what_changes_nothing(
     """Every operation that is no GET, by the key it needs: a new one has to be put somewhere."""
     operations = {
         (method.upper(), path)
-        for path, each in create_app(four_colours(tmp_path).lake).openapi()["paths"].items()
+        for path, each in create_app([four_colours(tmp_path).lake]).openapi()["paths"].items()
         for method in each
         if method not in ("get", "head")
     }
