@@ -79,6 +79,10 @@ def main() -> int:
         from benchmarks.groups import main as groups
 
         return groups(sys.argv[2:])
+    if sys.argv[1:2] == ["follow"]:
+        from benchmarks.follow import main as follow
+
+        return follow(sys.argv[2:])
     if sys.argv[1:2] == ["prices"]:
         from benchmarks.prices import main as prices
 

@@ -143,6 +143,7 @@ class FilterStore:
             reason=f"copied from version {source.version} of {name}",
             calibration=source.calibration if labels else None,
             audit=None,
+            pieces=0,
             thresholds=None,
             checks=None,
             labels=source.labels if labels else None,
@@ -427,7 +428,10 @@ def _read(path: Path) -> Definition:
 
 def rests_on(definition: Definition) -> list[str]:
     """The files that a version names, in the filter's folder."""
-    names = [] if definition.audit is None else [*audit_names(definition.audit)]
+    names = []
+    if definition.audit is not None:
+        pieces = range(definition.pieces + 1)
+        names = [name for piece in pieces for name in audit_names(definition.audit, piece)]
     return names if definition.thresholds is None else [*names, ledger_name(definition.version)]
 
 
