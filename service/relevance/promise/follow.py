@@ -46,10 +46,11 @@ each only where all before it hold; the first false one of that order has to be 
 false one is, and it is a property of the population, not of the draws (`promise.py`). A promise
 that follows is held to the same order, over the same lines, for the images that are there now:
 every line from the most generous to the one that is named has to reach V >= 1 / delta by the
-product, with the old capital as it is and no credit for having been believed before. Which of
-these lines is the first false one follows from the images that are there now. So the promise is false with at most
-the chance delta, though its line was chosen by the old answers, as long as which images came and
-went does not depend on which rows the dice fell on. (It may depend on anything else.)
+product, with the old capital as it is and no credit for having been believed before. Which of these
+lines is the first false one follows from the images that are there now. So the promise is false
+with at most the chance delta, though its line was chosen by the old answers, as long as which
+images came and went does not depend on which rows the dice fell on. (It may depend on anything
+else.)
 
 Each promise is one statement about one population, with a delta of its own: that the audit's own
 and all that follow it are true together is not promised with 1 - delta. No part is ever drawn anew:
