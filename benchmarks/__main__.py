@@ -7,7 +7,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 from benchmarks.approximate import measure_approximate
@@ -60,62 +61,34 @@ NAMES = (
 )
 # Not run unless named.
 LONG = ("ten_million", "page", "back_end")
+# They take arguments of their own.
+APART = (
+    "quality",
+    "teaching",
+    "budget",
+    "groups",
+    "follow",
+    "prices",
+    "coverage",
+    "rules",
+    "filtering",
+    "hints",
+    "stillness",
+    "curator",
+    "scale",
+)
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["quality"]:
-        from benchmarks.quality import main as quality  # takes arguments of its own
-
-        return quality(sys.argv[2:])
-    if sys.argv[1:2] == ["teaching"]:
-        from benchmarks.teaching import main as teaching
-
-        return teaching(sys.argv[2:])
-    if sys.argv[1:2] == ["budget"]:
-        from benchmarks.budget import main as budget
-
-        return budget(sys.argv[2:])
-    if sys.argv[1:2] == ["groups"]:
-        from benchmarks.groups import main as groups
-
-        return groups(sys.argv[2:])
-    if sys.argv[1:2] == ["follow"]:
-        from benchmarks.follow import main as follow
-
-        return follow(sys.argv[2:])
-    if sys.argv[1:2] == ["prices"]:
-        from benchmarks.prices import main as prices
-
-        return prices(sys.argv[2:])
-    if sys.argv[1:2] == ["coverage"]:
-        from benchmarks.coverage import main as coverage
-
-        return coverage(sys.argv[2:])
-    if sys.argv[1:2] == ["filtering"]:
-        from benchmarks.filtering import main as filtering
-
-        return filtering(sys.argv[2:])
-    if sys.argv[1:2] == ["hints"]:
-        from benchmarks.hints import main as hints
-
-        return hints(sys.argv[2:])
-    if sys.argv[1:2] == ["stillness"]:
-        from benchmarks.stillness import main as stillness
-
-        return stillness(sys.argv[2:])
-    if sys.argv[1:2] == ["curator"]:
-        from benchmarks.curator import main as curator
-
-        return curator(sys.argv[2:])
-    if sys.argv[1:2] == ["scale"]:
-        from benchmarks.scale import main as scale
-
-        return scale(sys.argv[2:])
+    if sys.argv[1:2] and sys.argv[1] in APART:
+        measure: Callable[[list[str]], int] = import_module(f"benchmarks.{sys.argv[1]}").main
+        return measure(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
         epilog="Measured apart, each with --help: how well models find (python -m benchmarks quality), how fast "
-        "filters learn (teaching), whether promises are kept (coverage), what a number of labels buys (budget), "
+        "filters learn (teaching), whether promises are kept (coverage), and what other rules keep (rules), what a "
+        "number of labels buys (budget), whether a promise that follows a lake is kept and what it saves (follow), "
         "a filter on labelled photos (filtering), how often search says wrongly that nothing stands out (hints), "
         "what still scenes look like (stillness), a curator's job on the page, in clicks and seconds (curator), "
         "and what a very large lake would take (scale)",

@@ -203,16 +203,44 @@ def population(
     return relevant, scores.astype(np.float32)
 
 
-def run(cell: Cell, target: Target, rows: int, generator: np.random.Generator) -> None:
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A population, and what 60 answers taught of it.
+
+    :ivar relevant: bool, (rows,); scores: float32, (rows,).
+    :ivar said: the answers, by row id, from 1 on.
+    """
+
+    relevant: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    said: dict[int, str]
+    calibration: Calibration | None
+
+    def proxy(self, real: Population | None) -> NDArray[np.float64]:
+        """float64, (rows,), in [0, 1]: what SUPG goes by."""
+        if real and real.proxy is not None:
+            return real.proxy
+        chances = self.calibration.probability(self.scores) if self.calibration else None
+        return (np.full(len(self.scores), 0.5) if chances is None else chances).astype(np.float64)
+
+
+def teach(cell: Cell, rows: int, generator: np.random.Generator) -> Taught:
     if cell.real:
-        relevant, scores, rows = cell.real.relevant, cell.real.scores, len(cell.real.relevant)
+        relevant, scores = cell.real.relevant, cell.real.scores
     else:
         relevant, scores = population(cell.scorer, cell.prevalence, rows, generator)
-    row_ids = np.arange(1, rows + 1)
     top = np.argsort(-scores, kind="stable")[:TEACH_TOP]
-    shown = np.unique(np.concatenate([top, generator.choice(rows, TEACH_ANYWHERE, replace=False)]))
+    anywhere = generator.choice(len(scores), TEACH_ANYWHERE, replace=False)
+    shown = np.unique(np.concatenate([top, anywhere]))
     said = {int(row) + 1: "yes" if relevant[row] else "no" for row in shown}
-    calibration = Calibration.fit(scores[shown], relevant[shown])
+    return Taught(relevant, scores, said, Calibration.fit(scores[shown], relevant[shown]))
+
+
+def run(cell: Cell, target: Target, rows: int, generator: np.random.Generator) -> None:
+    taught = teach(cell, rows, generator)
+    relevant, scores, said = taught.relevant, taught.scores, taught.said
+    calibration = taught.calibration
+    row_ids = np.arange(1, len(scores) + 1)
     fresh = audits.begin(1, 1, target, Scored(row_ids, scores), said)
     audit = planned(fresh, calibration, said, cell.budget, cell.assume)
     drawn = audit.draws(max(cell.looks))[1].tolist()
@@ -228,16 +256,12 @@ def run(cell: Cell, target: Target, rows: int, generator: np.random.Generator) -
             kept = overruled(audit, found.decisions, answers) == KEEP
             cell.promised[number] += 1
             cell.kept[number].append(float(kept.mean()))
-            is_broken |= _recall(kept, relevant) < (target.recall or 0) - 1e-9
+            is_broken |= recall_of(kept, relevant) < (target.recall or 0) - 1e-9
     cell.runs += 1
     cell.broken += is_broken
-    proxy = cell.real.proxy if cell.real else None
-    if proxy is None:
-        proxy = (calibration.probability(scores) if calibration else np.full(rows, 0.5)).astype(
-            np.float64
-        )
+    proxy = taught.proxy(cell.real)
     chosen = select(proxy, relevant, target.recall or 0, 1 - target.confidence, 1_000, generator)
-    cell.supg_broken += _recall(chosen, relevant) < (target.recall or 0) - 1e-9
+    cell.supg_broken += recall_of(chosen, relevant) < (target.recall or 0) - 1e-9
     cell.supg_kept.append(float(chosen.mean()))
 
 
@@ -258,7 +282,8 @@ def _applied(
     return [decide(standing, calibration) for standing in standings]
 
 
-def _recall(kept: NDArray[np.bool_], relevant: NDArray[np.bool_]) -> float:
+def recall_of(kept: NDArray[np.bool_], relevant: NDArray[np.bool_]) -> float:
+    """1 where nothing is relevant."""
     return float((kept & relevant).sum() / relevant.sum()) if relevant.any() else 1.0
 
 

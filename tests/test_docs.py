@@ -36,7 +36,7 @@ import pytest
 from deltalake import write_deltalake
 from PIL import Image
 
-from benchmarks.__main__ import LONG, NAMES
+from benchmarks.__main__ import APART, LONG, NAMES
 from indexer.config import IndexConfig, ReadLimits
 from indexer.disk.rows import ROW_SCHEMA
 from lakesift import Filter, Filters, Lake, export_vectors
@@ -683,14 +683,7 @@ def test_commands_in_passing_are_ones_that_exist() -> None:
             elif words[0] == "make":
                 _make(command, words)
             else:
-                assert words[3] in {
-                    *NAMES,
-                    *LONG,
-                    "quality",
-                    "teaching",
-                    "coverage",
-                    "filtering",
-                }, f"{page.name}: {command}"
+                assert words[3] in {*NAMES, *LONG, *APART}, f"{page.name}: {command}"
 
 
 # -- the site

@@ -30,6 +30,7 @@ def follow(
     *,
     interval_s: float = INTERVAL_S,
     keep_s: float = KEEP_S,
+    at_most: int | None = None,
     config: IndexConfig | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -43,6 +44,7 @@ def follow(
         pulls fail.
     :param keep_s: once an hour snapshots are deleted that were current longer ago, as `vacuum`
         does: their files take disk.
+    :param at_most: bytes that the lake's folder may take, as for `pull_lake`.
     :raises BadRequest: if interval_s is below 1, or url names no folder in a bucket.
     """
     if interval_s < 1:
@@ -59,7 +61,12 @@ def follow(
                 report = None
             else:
                 report = pull_lake(
-                    url, lake, config=config, progress=progress, should_stop=should_stop
+                    url,
+                    lake,
+                    config=config,
+                    at_most=at_most,
+                    progress=progress,
+                    should_stop=should_stop,
                 )
                 seen, pulled = (None if report.interrupted else there), time.monotonic()
         except LakeError as error:

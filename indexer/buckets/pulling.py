@@ -17,6 +17,7 @@ from ulid import ULID
 
 from indexer.buckets.deleted import as_moved, deleted_here, deleted_there, move
 from indexer.buckets.origins import Origin, checksum_of_snapshot, note_origin, read_origins
+from indexer.buckets.room import make_room
 from indexer.buckets.said import (
     Compared,
     Rule,
@@ -38,7 +39,14 @@ from indexer.disk.layout import Layout
 from indexer.disk.locks import held
 from indexer.disk.manifest import Manifest, read_manifest
 from indexer.disk.writer_note import NotedProgress
-from indexer.errors import BucketError, CopiesDiverged, LakeDamaged, LakeNotFound, NotWritten
+from indexer.errors import (
+    BadRequest,
+    BucketError,
+    CopiesDiverged,
+    LakeDamaged,
+    LakeNotFound,
+    NotWritten,
+)
 from indexer.report import Progress, Silent
 from indexer.run.writing.commits import clear_staging
 from indexer.run.writing.compact import snapshots_named_by_filters
@@ -82,6 +90,7 @@ def pull_lake(
     lake: Path,
     *,
     config: IndexConfig | None = None,
+    at_most: int | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     way_out: str = _ELSEWHERE,
@@ -89,13 +98,17 @@ def pull_lake(
     """Bring a lake on disk to the snapshot of its copy in a bucket; make it, if it is not there.
 
     :param url: of the copy, as `s3://bucket/my.lake`.
+    :param at_most: bytes that the lake's folder may take, above 0; None: as many as it needs. Old
+        snapshots that nobody has open go as soon as a new one would not fit beside them.
     :param way_out: what is told where both have what the other has not.
     :raises LakeNotFound: if there is no lake in the bucket; LakeLocked: if another writes this one.
-    :raises BadRequest: if url names no folder in a bucket.
+    :raises BadRequest: if url names no folder in a bucket, or at_most is below 1.
     :raises BucketError: if the bucket cannot be read or is damaged, or if both have what the other
-        has not; the lake stays as it was.
+        has not, or if the snapshot takes more than at_most; the lake stays as it was.
     :raises NotWritten: if the disk is full.
     """
+    if at_most is not None and at_most < 1:
+        raise BadRequest("at_most", f"it is {at_most:,} bytes; a lake takes more")
     layout, config = Layout(lake), config or IndexConfig.from_env()
     bucket = Bucket.open(url)
     if bucket.read("manifest.json") is None:
@@ -103,7 +116,7 @@ def pull_lake(
     with folder_held(layout, config) as first_run:
         clear_staging(layout)
         told = NotedProgress(progress or Silent(), layout)
-        pulling = _Pulling(layout, bucket, first_run, told, should_stop, way_out)
+        pulling = _Pulling(layout, bucket, first_run, told, should_stop, way_out, at_most)
         for attempt in range(_TRIES):
             try:
                 return pulling.run()
@@ -127,9 +140,11 @@ class _Pulling:
         progress: Progress,
         should_stop: Callable[[], bool],
         way_out: str,
+        at_most: int | None,
     ) -> None:
         self._layout, self._bucket, self._first_run = layout, bucket, first_run
         self._progress, self._should_stop, self._way_out = progress, should_stop, way_out
+        self._at_most = at_most
         self._stored: Mapping[str, Stored] = {}
 
     def run(self) -> PullReport:
@@ -152,13 +167,20 @@ class _Pulling:
         remembered = {} if origin is None else origin.said
         compared = compare(here, bucket, self._stored, remembered)
         self._check_said(compared)
+        fresh = [] if report.is_ahead else compared.made
+        said_there = [*compared.only_there, *compared.further_there, *fresh]
+        if report.is_ahead:
+            self._make_room(theirs, {}, said_there)
+        else:
+            # The old manifest goes once the new one and its copy among the snapshots are there.
+            manifests = 0 if self._has(data) else 2 * len(data)
+            self._make_room(theirs, theirs.checks, said_there, manifests)
         if not report.is_ahead:
             if not self._fetch_files(theirs.checks, report):
                 return report
             self._publish(theirs, data)
-        fresh = [] if report.is_ahead else compared.made
         move(layout, moves, compared.ours, bucket.url)
-        self._take_said([*compared.only_there, *compared.further_there, *fresh], compared, report)
+        self._take_said(said_there, compared, report)
         self._fetch_older(report)
         if not report.interrupted:
             checksum = checksum_of_snapshot(data, bucket.url)
@@ -202,13 +224,33 @@ class _Pulling:
 
     # -- files of snapshots
 
-    def _fetch_files(self, checks: Mapping[str, FileCheck], report: PullReport) -> bool:
-        """:returns: whether all of them are here now."""
-        missing = {
+    def _missing(self, checks: Mapping[str, FileCheck]) -> dict[str, FileCheck]:
+        return {
             name: check
             for name, check in checks.items()
             if find_damage(self._layout.root / name, check, deep=False)
         }
+
+    def _make_room(
+        self,
+        manifest: Manifest,
+        checks: Mapping[str, FileCheck],
+        said: Sequence[str] = (),
+        manifest_bytes: int = 0,
+    ) -> None:
+        """
+        :param checks: the files of the snapshot, those that are here among them.
+        :param said: names of what people said that will be taken.
+        """
+        if self._at_most is None:
+            return
+        coming = sum(check.length for check in self._missing(checks).values())
+        coming += sum(self._stored[name].length for name in said) + manifest_bytes
+        make_room(self._layout, manifest, coming, at_most=self._at_most, url=self._bucket.url)
+
+    def _fetch_files(self, checks: Mapping[str, FileCheck], report: PullReport) -> bool:
+        """:returns: whether all of them are here now."""
+        missing = self._missing(checks)
         report.kept_files += len(checks) - len(missing)
         if not missing:
             return True
@@ -267,10 +309,14 @@ class _Pulling:
         beside.replace(path)
         fsync_folder(path.parent)
 
+    def _has(self, data: bytes) -> bool:
+        manifest = self._layout.manifest
+        return manifest.exists() and read_file(manifest) == data
+
     def _publish(self, manifest: Manifest, data: bytes) -> None:
         """As `indexer.disk.manifest.publish` does, byte by byte the bucket's."""
         layout = self._layout
-        if layout.manifest.exists() and read_file(layout.manifest) == data:
+        if self._has(data):
             return
         write_file(layout.snapshot(manifest.snapshot), data)
         fsync_folder(layout.manifests)
@@ -289,7 +335,10 @@ class _Pulling:
             if found is None:
                 continue
             older = Manifest.from_json(found[0], f"{self._bucket.url}/{name}")
-            if older.snapshot == number and self._fetch_files(older.checks, report):
+            if older.snapshot != number:
+                continue
+            self._make_room(older, older.checks, manifest_bytes=len(found[0]))
+            if self._fetch_files(older.checks, report):
                 write_file(path, found[0])
                 fsync_folder(layout.manifests)
 

@@ -90,8 +90,6 @@ def note_writer(layout: Layout) -> None:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        with suppress(OSError):
-            layout.writer_note.with_name(f"{layout.writer_note.name}.new").unlink()
 
 
 def remove_note(layout: Layout) -> None:
@@ -200,13 +198,18 @@ class NotedProgress:
 def put(path: Path, note: Mapping[str, Any]) -> None:
     """Write a note, whole or not at all.
 
-    :raises OSError: if it cannot be written.
+    :raises OSError: if it cannot be written; then nothing is left of it.
     """
     # always the same name: one that a crash left goes
     beside = path.with_name(f"{path.name}.new")
-    with create_file(beside) as file:
-        file.write(json.dumps(note).encode())
-    beside.replace(path)
+    try:
+        with create_file(beside) as file:
+            file.write(json.dumps(note).encode())
+        beside.replace(path)
+    except OSError:
+        with suppress(OSError):
+            beside.unlink()
+        raise
 
 
 def _stage(noted: Any) -> Stage | None:

@@ -43,6 +43,7 @@ def add_pull(verbs: Verbs) -> None:
     parser = add_verb(verbs, "pull", "bring a lake on disk to the snapshot of its copy in a bucket", [
         "lakesift pull s3://bucket/my.lake my.lake",
         "lakesift pull s3://bucket/my.lake my.lake --watch --interval 1m",
+        "lakesift pull s3://bucket/my.lake my.lake --watch --disk-gb 50",
     ])  # fmt: skip
     parser.set_defaults(run=_pull)
     parser.add_argument("url", metavar="URL", help=_URL)
@@ -65,7 +66,25 @@ def add_pull(verbs: Verbs) -> None:
         help="with --watch: wait so long between two pulls, as 30s or 10m; up to ten times as long while the bucket "
         "cannot be read (default: 30s)",
     )
+    parser.add_argument(
+        "--disk-gb",
+        type=_gigabytes,
+        metavar="GB",
+        help="what the lake's folder may take, in GB of 1,000,000,000 bytes: old snapshots that nobody has open go for "
+        "a new one, and one that does not fit even then is not fetched (default: as much as it needs)",
+    )
     add_json(parser)
+
+
+def _gigabytes(text: str) -> int:
+    """Bytes; argparse tells what is wrong with it."""
+    try:
+        given = float(text)
+    except ValueError:
+        given = 0.0
+    if not 1e-9 <= given < 1e9:
+        raise argparse.ArgumentTypeError(f"{text} is no number of GB above 0, as 50 or 0.5")
+    return int(given * 1e9)
 
 
 def _publish(arguments: argparse.Namespace) -> int:
@@ -120,7 +139,13 @@ def _pull(arguments: argparse.Namespace) -> int:
         StopOnSignal("stopping; what is here already is not fetched again") as stop,
         TerminalProgress() as progress,
     ):
-        report = pull_lake(arguments.url, arguments.lake, progress=progress, should_stop=stop.asked)
+        report = pull_lake(
+            arguments.url,
+            arguments.lake,
+            at_most=arguments.disk_gb,
+            progress=progress,
+            should_stop=stop.asked,
+        )
     if arguments.json:
         print_json(asdict(report))
     _tell_pulled(report)
@@ -138,6 +163,7 @@ def _follow(arguments: argparse.Namespace) -> int:
             arguments.url,
             arguments.lake,
             interval_s=interval_s,
+            at_most=arguments.disk_gb,
             progress=progress,
             should_stop=stop.asked,
         ):

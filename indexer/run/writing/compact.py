@@ -327,12 +327,20 @@ def vacuum_lake(lake: Path, *, keep_s: float = KEEP_S, use_lock: bool = True) ->
         return vacuum(layout, manifest, keep_s=keep_s)
 
 
-def vacuum(layout: Layout, manifest: Manifest, *, keep_s: float = KEEP_S) -> VacuumReport:
+def vacuum(
+    layout: Layout,
+    manifest: Manifest,
+    *,
+    keep_s: float = KEEP_S,
+    coming: Manifest | None = None,
+) -> VacuumReport:
     """Delete the snapshots, segments and files that nothing in use needs.
 
     The caller holds the writer's lock.
     Kept: the current snapshot, those that were current in the last keep_s seconds, those a living
     reader has open, and those a filter or a ledger names.
+
+    :param coming: a snapshot that is being fetched: what is here of it already is kept, too.
     """
     report = VacuumReport()
     read = snapshots_being_read(layout)
@@ -365,6 +373,8 @@ def vacuum(layout: Layout, manifest: Manifest, *, keep_s: float = KEEP_S) -> Vac
         _delete(path, report)
         report.snapshots += 1
     report.kept_snapshots = len(kept)
+    if coming is not None:
+        kept.append(coming)
     _delete_unnamed(layout.segments, {entry.id for m in kept for entry in m.segments}, report)
     codes = {f"{entry.codes.id}.arrow" for m in kept for entry in m.segments if entry.codes}
     _delete_unnamed(layout.codes, codes, report)

@@ -65,7 +65,7 @@ export class TagSelection {
       this.#name.value = name;
       this.#name.focus();
     };
-    return button({ class: "column", title: images(rows) }, choose, name, make("span", { class: "many" }, count(rows)));
+    return button({ class: "column", title: images(rows) }, choose, name, " ", make("span", { class: "many" }, count(rows)));
   }
 
   /** @param {boolean} remove */

@@ -21,6 +21,7 @@ from indexer.disk.layout import Layout
 from indexer.disk.locks import writer
 from indexer.disk.manifest import check_files, read_manifest
 from indexer.errors import BadRequest, BucketError, LakeDamaged, LakeLocked, LakeNotFound
+from indexer.run.writing.compact import compact_lake
 from service.lake import Lake
 from service.relevance import Filters
 from service.search.saved import SavedSearches
@@ -300,6 +301,72 @@ def test_a_lake_follows_its_copy_until_it_is_told_to_stop(
         next(follow(url, copy, interval_s=0.5))
 
 
+def folder_bytes(lake: Path) -> int:
+    return sum(path.stat().st_size for path in lake.rglob("*") if path.is_file())
+
+
+def test_a_folder_that_may_take_so_much_lets_old_snapshots_go_for_a_new_one(
+    desk: Desk, url: str, tmp_path: Path
+) -> None:
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    first = desk.manifest
+    first_bytes = sum(check.length for check in first.checks.values())
+    with pytest.raises(BucketError, match=rf"snapshot {first.snapshot} takes .*--disk-gb"):
+        pull_lake(url, copy, at_most=first_bytes)  # its manifest takes some, too
+    assert not copy.exists()
+    pull_lake(url, copy)
+    note_bytes = 1_000  # who writes the lake, while it is written
+    # Each photo goes and another one comes: two snapshots that share no segment.
+    for turn in range(1, 3):
+        for photo in list(desk.photos.iterdir()):
+            photo.unlink()
+        for number in range(6):
+            desk.add(f"{turn}-{number}.png", (number * 20, turn * 100, 255))
+        desk.sync()
+        compact_lake(desk.lake)
+        publish_lake(desk.lake, url)
+        second = desk.manifest
+        assert not set(first.checks) & {n for n in second.checks if n.startswith("segments/")}
+        most = folder_bytes(copy) + sum(
+            check.length for name, check in second.checks.items() if not (copy / name).exists()
+        )
+        most += 2 * (desk.lake / "manifest.json").stat().st_size
+        if turn == 1:
+            with pytest.raises(BucketError, match=f"where {most - 1:,} are allowed"):
+                pull_lake(url, copy, at_most=most - 1)
+            assert rows_count(copy) == 6 and read_manifest(Layout(copy))[0] == first
+            pull_lake(url, copy, at_most=most + note_bytes)
+            assert Layout(copy).snapshot(first.snapshot).exists()  # it fits, so it stays
+        else:
+            pull_lake(url, copy, at_most=most - 1)
+            assert not Layout(copy).snapshot(first.snapshot).exists()
+            assert not any((copy / n).exists() for n in first.checks if n.startswith("segments/"))
+        assert folder_bytes(copy) <= most + note_bytes
+        whole(copy)
+    with pytest.raises(BadRequest, match="a lake takes more"):
+        pull_lake(url, copy, at_most=0)
+
+
+def test_a_snapshot_that_somebody_has_open_does_not_go_for_a_new_one(
+    desk: Desk, url: str, tmp_path: Path
+) -> None:
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    pull_lake(url, copy)
+    first = desk.manifest
+    with Lake.open(copy):
+        desk.add("new.png", (0, 0, 255))
+        desk.sync()
+        publish_lake(desk.lake, url)
+        pull_lake(url, copy)
+        with pytest.raises(BucketError, match=r"what is in use in .* nothing of it can go"):
+            pull_lake(url, copy, at_most=folder_bytes(copy) - 1)
+        assert all((copy / name).exists() for name in first.checks)
+    assert pull_lake(url, copy, at_most=folder_bytes(copy) + 1).rows == 7
+    whole(copy)
+
+
 def test_a_copy_that_was_taken_back_takes_back_those_that_follow_it(
     desk: Desk, url: str, tmp_path: Path
 ) -> None:
@@ -389,6 +456,36 @@ def test_labels_travel_both_ways_and_are_never_merged_by_guess(
     with pytest.raises(BucketError, match=r"were both changed, and neither goes on"):
         pull_lake(url, desk.lake)
     assert said(desk.lake) == {1: "yes", 2: "no", 4: "yes"}
+
+
+def test_labels_that_were_mended_and_those_in_the_copy_are_both_kept(
+    desk: Desk, url: str, tmp_path: Path
+) -> None:
+    """As the docs say: another folder of the bucket for the one, of the disk for the other."""
+    with Lake.open(desk.lake, desk.model) as opened:
+        reds = Filters(opened)
+        reds.create("reds", keep_texts=["red"])
+        for row_id, label in ((1, "yes"), (2, "no"), (3, "no")):
+            reds.open("reds").label([{"row_id": row_id, "label": label, "labeller": "ann"}])
+    publish_lake(desk.lake, url)
+    labels = desk.lake / "filters" / "reds" / "labels.jsonl"
+    first, *rest = labels.read_bytes().splitlines(keepends=True)
+    labels.write_bytes(b"".join([first.replace(b"yes", b"no "), *rest]))
+    with Lake.open(desk.lake, desk.model) as opened:
+        assert Filters(opened).mend("reds").lost == (1,)
+    for act in (lambda: publish_lake(desk.lake, url), lambda: pull_lake(url, desk.lake)):
+        with pytest.raises(BucketError, match=r"labels\.jsonl"):
+            act()
+
+    def said(lake: Path) -> dict[int, str]:
+        with Lake.open(lake, desk.model) as opened:
+            return {row: each.label for row, each in Filters(opened).open("reds").answers().items()}
+
+    publish_lake(desk.lake, f"{url}-mended")
+    pull_lake(f"{url}-mended", tmp_path / "mended.lake")
+    pull_lake(url, tmp_path / "whole.lake")
+    assert said(tmp_path / "mended.lake") == {2: "no", 3: "no"}
+    assert said(tmp_path / "whole.lake") == {1: "yes", 2: "no", 3: "no"}
 
 
 def test_saved_searches_and_tags_travel(desk: Desk, url: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -180,6 +181,24 @@ def test_a_full_disk_keeps_no_writer_from_its_work(
         progress.stage("embedding", 10)
         progress.advance(3)
     assert seen_writer(layout) is None
+
+
+def test_how_far_it_is_leaves_nothing_behind_where_it_cannot_be_written(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with writer(layout):
+        noted = layout.writer_note.read_bytes()
+        progress = NotedProgress(Silent(), layout)
+
+        def full(path: Path, target: Path) -> None:
+            assert path.name == "writer.json.new" and path.exists()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", full)
+            progress.stage("embedding", 10)
+        assert layout.writer_note.read_bytes() == noted
+        assert not layout.writer_note.with_name("writer.json.new").exists()
 
 
 def test_a_sync_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,29 @@ def test_a_wrong_place_is_one_sentence(
     assert not Path(lake).exists()
 
 
+def test_a_lake_that_takes_more_than_it_may_is_not_pulled(
+    tmp_path: Path, bucket: tuple[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = Desk(tmp_path)
+    desk.add("red.png", (255, 0, 0))
+    desk.index()
+    url, copy = f"s3://{bucket[0]}/my.lake", tmp_path / "copy.lake"
+    assert main(["publish", str(desk.lake), url]) == 0
+    capsys.readouterr()
+    for watch in ([], ["--watch"]):
+        assert main(["pull", url, str(copy), "--disk-gb", "0.000001", *watch]) == 1
+        said = capsys.readouterr().err
+        assert f"{url}: snapshot {desk.manifest.snapshot} takes " in said
+        assert said.endswith("where 1,000 are allowed; it was not fetched. A search reads all vectors, so none of "
+                             "it can be left out: allow more with --disk-gb\n")  # fmt: skip
+        assert not copy.exists()
+    assert main(["pull", url, str(copy), "--disk-gb", "1"]) == 0
+    for wrong in ("0", "-1", "nan", "much"):
+        with pytest.raises(SystemExit):
+            main(["pull", url, str(copy), "--disk-gb", wrong])
+        assert f"{wrong} is no number of GB above 0" in capsys.readouterr().err
+
+
 PARTS = PAGE.with_name("parts.md")
 
 

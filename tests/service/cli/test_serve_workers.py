@@ -300,13 +300,14 @@ def test_a_scrape_tells_of_all_workers(both: list[Caller]) -> None:
             caller.json("POST", "/v1/search", {"vector": RED_VECTOR, "k": 1})
     # A request is counted after its answer was sent, and each worker's count is another's to read.
     until(lambda: counted(first)["searches"] >= before["searches"] + 5)
-    until(lambda: counted(first)["in_flight"] == 1)  # the scrape itself
     for caller in both:
         after = counted(caller)
         assert after["searches"] == before["searches"] + 5
         assert after["timed"] == after["searches"]
-        assert after["in_flight"] == 1
         assert after["lakesift_rows"] in (4, 5)
+        # The scrape itself flies, and for a moment the one before it.
+        assert after["in_flight"] >= 1
+        until(lambda: counted(caller)["in_flight"] == 1)  # noqa: B023 it is called in this turn only
 
 
 def test_labels_of_both_are_kept(both: list[Caller]) -> None:

@@ -239,7 +239,7 @@ def test_images_are_tagged_and_found_by_their_tag(visit: Visit, tmp_path: Path) 
         page.get_by_role("button", name="Add the tag").click()
         expect(page.locator("#tag-done")).to_have_text("2 images tagged Night shift. Undo")
         known = page.get_by_role("group", name="Tags of this lake").get_by_role("button")
-        expect(known).to_have_text(["Night shift2"])
+        expect(known).to_have_text(["Night shift 2"])
         # The panel counts it, too.
         expect(
             page.get_by_role("region", name="tag", exact=True, include_hidden=True)
