@@ -13,15 +13,16 @@ images are the audit's population, part 0, and what came with each later look at
 x_j being the same sum over all of part j, whether its rows went or not, and the loss that sum over
 those that went. A row that went counts at its worst: it was kept and relevant, (1 - R), unless
 people said no to it when the audit asked; one that people said yes to and that was missed gives R
-back. So the loss is known and at least the true one, whichever rows went.
+back. (A skip says nothing.) So the loss is known and at least the true one, whichever rows went.
 
 *The evidence.* Each part has a martingale of its own (`martingale.py`). Let E_j(a) be its capital
 against x_j >= a. For a fixed stake it never rises with a: a draw multiplies it by 1 + k (Z - a) /
 (a - Zmin), and (Z - a) / (a - Zmin) falls with a, since Z >= Zmin. So it is with a mixture of
 stakes, and with any stake that is the same for all a and known before its draw: the goal's stakes
 come from the path at a = 0. (A claim that is certain has an infinite capital.) At the truth,
-E_j(x_j) is a capital of a fair game. The draws of part j + 1 begin when part j has been left as it
-is, so the product
+E_j(x_j) is a capital of a fair game, or of a worse one: an answer that is unknown counts as what
+hurts most, while x_j stays what it is, whoever chose what to skip. The draws of part j + 1 begin
+when part j has been left as it is, so the product
 
     M = E_0(x_0) * E_1(x_1) * ... * E_J(x_J)
 
@@ -84,6 +85,7 @@ from service.relevance.promise.martingale import (
 
 CASH = 0.1  # of each part's capital, unstaked
 POINTS = 96  # of a part's grid
+CLOSE = 1e-9  # sums that differ by less are the same
 CURVE = 1.5  # the grid is finer where more of the allowance is used elsewhere
 MOST_STEPS = 256  # of several parts together
 # Past the most that a part can be its grid goes on by so much: where x_j is that most, to claim no
@@ -135,7 +137,7 @@ class _Path:
     known: Numbers  # (draws + 1,), P before each draw, and after the last
     outcome: Numbers  # (draws,), Z less P
     dearest: Numbers  # (draws,), Zmin less P
-    least: float  # what x is at least, and at most, by now
+    least: float  # what x is at least, and at most, by now, whatever the unknown answers are
     most: float
 
 
@@ -164,9 +166,9 @@ def follow(parts: Sequence[Drawn], stakes: Sequence[Stake], gain: Numbers, loss:
     spans.append(span(unseen, gain, stakes[-1].constant))
     least, most = sum(low for low, _ in spans), sum(high for _, high in spans)
     nothing = Steps(np.zeros(1), np.zeros((1, 1)))
-    if least >= loss - 1e-9:
+    if least >= loss - CLOSE:
         return Followed(np.inf, np.inf, nothing, nothing)
-    if most < loss - 1e-9:  # it cannot be true
+    if most < loss - CLOSE:  # it cannot be true
         return Followed(0.0, 0.0, nothing, nothing)
     low, worth = np.zeros(1), np.zeros(1)
     for part, stake, (bottom, top) in zip(parts[:-1], stakes[:-1], spans[:-1], strict=True):
@@ -180,7 +182,7 @@ def follow(parts: Sequence[Drawn], stakes: Sequence[Stake], gain: Numbers, loss:
     last = steps(parts[-1], gain, stakes[-1], points, is_open=True)
     before = Steps(low, worth[None])
     every = least_product([before, last], loss)
-    if span(parts[-1], gain, stakes[-1].constant)[0] + (least - bottom) >= loss - 1e-9:
+    if span(parts[-1], gain, stakes[-1].constant)[0] + (least - bottom) >= loss - CLOSE:
         every[-1] = np.inf
     return Followed(float(every.max()), float(every[-1]), before, Steps(last.low, last.worth[-1:]))
 
@@ -212,7 +214,7 @@ def least_product(every: Sequence[Steps], loss: float) -> Numbers:
     found = np.full(len(last.worth), np.inf)
     running = np.minimum.accumulate(last.worth, axis=1)
     for each, value in zip(low.tolist(), worth.tolist(), strict=True):
-        reach = int(np.searchsorted(last.low, loss - each, side="left"))
+        reach = int(np.searchsorted(last.low, loss - CLOSE - each, side="left"))
         if reach:
             found = np.minimum(found, value + running[:, reach - 1])
     return found
@@ -254,7 +256,7 @@ def missing(
         return float(few)
     # Once all of them are known the others are to make up for no more than they took.
     expected = known + float((left * rates) @ gain)
-    others = found.before.worth[0][found.before.low < loss - expected]
+    others = found.before.worth[0][found.before.low < loss - CLOSE - expected]
     return float(few) if others.min(initial=np.inf) >= goal else np.inf
 
 
@@ -293,17 +295,21 @@ def _path(part: Drawn, gain: Numbers, constant: float) -> _Path:
     known = constant + np.concatenate([[0.0], np.cumsum(gained)])
     _, weights = chances_at(part.shares, left)
     rest = part.sizes - one.sum(axis=0)
+    # At worst they count in what is known; at best so much more.
+    better = float(np.abs(gain[strata[said == UNKNOWN]]).sum())
     return _Path(
         known=known,
         outcome=gained * weights[one],
         dearest=np.minimum((gain * weights).min(axis=1, initial=0.0), 0.0),
         least=float(known[-1] + rest @ np.minimum(gain, 0.0)),
-        most=float(known[-1] + rest @ np.maximum(gain, 0.0)),
+        most=float(known[-1] + better + rest @ np.maximum(gain, 0.0)),
     )
 
 
 def _stakes_of(part: Drawn, path: _Path, gain: Numbers, goal: Goal | None) -> Numbers | None:
-    """float64, (draws,): the goal's stakes at the shift 0, the same for every shift."""
+    """float64, (draws,): the goal's stakes, the same for every shift: those at the shift 0 of the
+    claim as it was when the audit began, whatever became of earlier answers since.
+    """
     if goal is None:
         return None
     said, strata = np.asarray(part.answers, np.int64), part.strata[: len(part.answers)]
@@ -311,10 +317,11 @@ def _stakes_of(part: Drawn, path: _Path, gain: Numbers, goal: Goal | None) -> Nu
     drawn = np.cumsum(one, axis=0) - one
     yes = one * (said == YES)[:, None]
     chances, weights = chances_at(part.shares, part.sizes - drawn)
-    begun = (path.known[:-1] - path.known[0] + goal.constants[0])[:, None]
+    changed = path.known[0] - goal.constants[0]
+    begun = (path.known[:-1] - changed)[:, None]
     relevant = np.cumsum(yes, axis=0) - yes
     hope = hopes(goal, gain[None], chances, weights, begun, drawn, relevant, first=0)
-    ratios = _ratios(path, np.zeros(1))
+    ratios = _ratios(path, np.array([changed]))
     return stakes_along(np.zeros(1), ratios, hope, goal.wanted)[:, 0]
 
 

@@ -26,6 +26,7 @@ from service.relevance.promise.audit import ANSWERED, Audit, Design, fresh_seed
 from service.relevance.promise.follow import Drawn, Followed, Stake, follow, missing
 from service.relevance.promise.goal import Goal
 from service.relevance.promise.martingale import (
+    UNKNOWN,
     YES,
     Claims,
     Evidence,
@@ -341,8 +342,8 @@ class _Went:
     """The rows of the parts before that are not there any more."""
 
     known: int  # answered before their part began, and yes
-    unseen: Wholes  # (strata,): nobody was asked
-    yes: Wholes  # (strata,): asked, and yes; of the others nothing is given back or taken
+    unseen: Wholes  # (strata,): nobody was asked, or it is not known what was answered
+    yes: Wholes  # (strata,): asked, and yes; of those with a no nothing is given back or taken
 
     @classmethod
     def of(
@@ -359,8 +360,9 @@ class _Went:
             strata, rows = part.own_draws(len(drawn.answers))
             unasked = went & (part.strata != ANSWERED) & ~np.isin(part.row_ids, rows)
             unseen += np.bincount(part.strata[unasked], minlength=many)
-            is_yes = np.asarray(drawn.answers, np.int64) == YES
-            yes += np.bincount(strata[is_yes & ~np.isin(rows, audit.row_ids)], minlength=many)
+            said, lost = np.asarray(drawn.answers, np.int64), ~np.isin(rows, audit.row_ids)
+            unseen += np.bincount(strata[lost & (said == UNKNOWN)], minlength=many)
+            yes += np.bincount(strata[lost & (said == YES)], minlength=many)
         return cls(known, unseen, yes)
 
     def loss(self, gain: Numbers, level: float) -> float:

@@ -45,7 +45,14 @@ def test_what_a_part_can_be() -> None:
 
 
 def test_an_unknown_answer_is_what_hurts_most() -> None:
-    assert span(drawn([1, 1], [0, 1], [UNKNOWN, UNKNOWN]), GAIN, 0.0) == pytest.approx((-0.9, -0.9))
+    # At least: the one above the line is no relevant one, the one below it is; at most the reverse.
+    part = drawn([1, 1], [0, 1], [UNKNOWN, UNKNOWN])
+    assert span(part, GAIN, 0.0) == pytest.approx((-0.9, 0.1))
+    # Against x >= -0.3 both draws lose what they can: Z is 0, then -0.9, of -1.8, then -0.9, at
+    # worst; so (0 + 0.3) / (1.8 - 0.3) is won, and all that is staked is lost.
+    worth = steps(part, GAIN, Stake(0.0, EVEN), np.array([-9.0, -0.3]), is_open=False).worth
+    after = CASH + (1 - CASH) * np.mean((1 + 0.2 * STAKES) * (1 - STAKES))
+    assert worth[0, 0] == pytest.approx(np.log(after))
 
 
 def test_one_draw_by_hand() -> None:
