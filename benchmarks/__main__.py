@@ -67,6 +67,7 @@ APART = (
     "teaching",
     "budget",
     "groups",
+    "follow",
     "prices",
     "coverage",
     "rules",
@@ -87,7 +88,7 @@ def main() -> int:
         description=__doc__,
         epilog="Measured apart, each with --help: how well models find (python -m benchmarks quality), how fast "
         "filters learn (teaching), whether promises are kept (coverage), and what other rules keep (rules), what a "
-        "number of labels buys (budget), "
+        "number of labels buys (budget), whether a promise that follows a lake is kept and what it saves (follow), "
         "a filter on labelled photos (filtering), how often search says wrongly that nothing stands out (hints), "
         "what still scenes look like (stillness), a curator's job on the page, in clicks and seconds (curator), "
         "and what a very large lake would take (scale)",

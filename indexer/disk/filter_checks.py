@@ -23,7 +23,8 @@ from indexer.fields import Fields
 FROM_A_BACKUP = "put it back from a backup"
 # A name is part of a path, so it can be no path itself.
 _NAME = re.compile(
-    r"(audits/[0-9]{6,15}(\.shares-[0-9]{2})?\.json)|((audits|ledger)/[0-9]{6,15}\.parquet)"
+    r"(audits/[0-9]{6,15}(-[0-9]{4,9})?\.(json|parquet))|(audits/[0-9]{6,15}\.shares-[0-9]{2}\.json)"
+    r"|(ledger/[0-9]{6,15}\.parquet)"
 )
 
 
@@ -32,9 +33,13 @@ def ledger_name(version: int) -> str:
     return f"ledger/{version:06d}.parquet"
 
 
-def audit_names(number: int) -> tuple[str, str]:
-    """Of an audit's design and its population, in the filter's folder."""
-    return f"audits/{number:06d}.json", f"audits/{number:06d}.parquet"
+def audit_names(number: int, piece: int = 0) -> tuple[str, str]:
+    """Of an audit's design and its population, in the filter's folder.
+
+    :param piece: from 1, of what follows it when images came and went; 0: of the audit itself.
+    """
+    stem = f"audits/{number:06d}" + (f"-{piece:04d}" if piece else "")
+    return f"{stem}.json", f"{stem}.parquet"
 
 
 def shares_name(number: int, look: int) -> str:

@@ -94,6 +94,11 @@ class NextRequest(Strict):
         "one, which fixes the scorer. Left out: audit once one was begun.",
     )
     again: bool = Field(False, description="True begins a new audit; the one before is over.")
+    follow: bool = Field(
+        False,
+        description="True lets the audit in force follow the lake: its answers go on counting, and images that came "
+        "since are drawn from alone.",
+    )
     budget: int | None = Field(
         None,
         ge=1,

@@ -23,7 +23,7 @@ from service.relevance.as_json import AsJson
 from service.relevance.scoring.calibration import Calibration
 from service.relevance.scoring.scorer import Scorer
 
-FORMAT = 2
+FORMAT = 3
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -151,6 +151,7 @@ class Definition:
     scorer: Scorer
     calibration: Calibration | None = None
     audit: int | None = None  # the number of the audit in force, from 1
+    pieces: int = 0  # that follow it and are in force with it; see `promise/following.py`
     thresholds: Thresholds | None = None
     labels: LabelsUsed | None = None
     measured: Mapping[str, Any] | None = None  # JSON values: quality with bounds
@@ -168,11 +169,13 @@ class Definition:
         """The definition as JSON values, in the order of the fields, without its checks.
 
         Format 2 is a copy's: lakesift that reads up to 1 would count its audits from one, and must
-        not read it.
+        not read it. Format 3 has an audit that follows the lake: lakesift that reads up to 2 would
+        take the first part's population for the whole.
         """
         copied = {} if self.copied is None else {"copied": self.copied.to_json()}
+        pieces = {"pieces": self.pieces} if self.pieces else {}
         return {
-            "format": 2 if copied else 1,
+            "format": 3 if pieces else 2 if copied else 1,
             "name": self.name,
             "version": self.version,
             "created_at": self.created_at,
@@ -187,6 +190,7 @@ class Definition:
             "scorer": self.scorer.to_json(),
             "calibration": None if self.calibration is None else self.calibration.to_json(),
             "audit": self.audit,
+            **pieces,
             "thresholds": None if self.thresholds is None else self.thresholds.to_json(),
             "labels": None if self.labels is None else self.labels.to_json(),
             "measured": None if self.measured is None else dict(self.measured),
@@ -220,7 +224,7 @@ class Definition:
                     path,
                     f"it has format {format_}, this lakesift reads up to {FORMAT}: update lakesift",
                 )
-            return _definition(fields, has_copied=format_ == 2, is_sealed=is_sealed)
+            return _definition(fields, format_=format_, is_sealed=is_sealed)
         except (ValueError, BadRequest) as error:
             raise LakeDamaged(path, str(error)) from None
 
@@ -241,7 +245,8 @@ def _examples_document(examples: Examples) -> dict[str, Any]:
     }
 
 
-def _definition(fields: Fields, *, has_copied: bool, is_sealed: bool) -> Definition:
+def _definition(fields: Fields, *, format_: int, is_sealed: bool) -> Definition:
+    has_copied = format_ == 2 or (format_ == 3 and fields.has("copied"))
     definition = Definition(
         name=fields.text("name"),
         version=fields.whole("version", 1),
@@ -257,6 +262,7 @@ def _definition(fields: Fields, *, has_copied: bool, is_sealed: bool) -> Definit
         scorer=_scorer(fields.take("scorer")),
         calibration=_calibration(fields.maybe_inner("calibration")),
         audit=fields.maybe_whole("audit", 1),
+        pieces=fields.whole("pieces", 1) if format_ == 3 else 0,
         thresholds=_thresholds(fields.maybe_inner("thresholds")),
         labels=_labels(fields.maybe_inner("labels")),
         measured=fields.maybe_mapping("measured"),

@@ -13,6 +13,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from indexer.embed import Embedder
 from indexer.errors import BadRequest, LakeDamaged
 from indexer.report import Progress as Watched
@@ -36,6 +38,7 @@ from service.relevance.promise.applying import Applied, Refusal, Standing, apply
 from service.relevance.promise.auditing import Auditing, check_prices
 from service.relevance.promise.estimate import Estimate, estimate_of
 from service.relevance.promise.every import grouped_by
+from service.relevance.promise.following import check_follow
 from service.relevance.promise.groups import check_every
 from service.relevance.promise.offers import OffersAnswer, offers_of
 from service.relevance.promise.prices import Prices
@@ -119,6 +122,7 @@ class Filter:
         double: float = 0.0,
         prices: Prices | None = None,
         every: str | None = None,
+        follow: bool = False,
     ) -> NextAnswer:
         """What to label next. An audit is begun by the first call for it, which freezes the scorer.
 
@@ -141,6 +145,9 @@ class Filter:
             label counts half an annotation, and what is kept is annotated.
         :param every: a column: an audit begun now is to promise the recall in every group of its
             values. See `groups.py`. None: of all images together.
+        :param follow: let the audit in force follow the lake, where images came or went since: what
+            it has been told counts, and from now on it draws from the images that came alone. See
+            `following.py`. Where nothing changed since it goes on as it is.
         :raises BadRequest: if count, purpose, budget, assume or double is out of range, or there
             are prices or groups and no audit is begun with them, or not for recall alone.
         """
@@ -157,6 +164,10 @@ class Filter:
         is_teaching = definition.audit is None if purpose is None else purpose == "teach"
         wanted: Purpose = "teach" if is_teaching else "audit"
         check_every(every, definition.target, assume)
+        if follow:
+            self._check_follow(
+                definition, is_teaching=is_teaching, begins=again or budget is not None
+            )
         begins = not is_teaching and (definition.audit is None or again)
         self._check_fixed(prices, every, definition, begins=begins, is_teaching=is_teaching)
         if wanted == "teach":
@@ -164,6 +175,8 @@ class Filter:
         else:
             if definition.audit is None or again:
                 definition = self._begin_audit(budget, assume, prices, every, again=again)
+            elif follow:
+                definition = self._follow()
             asked = self._asking.to_audit(definition, count, budget, turn)
         rows = rows_to_label(asked.snapshot, asked.rows, asked.scored, asked.calibration)
         progress, others = self.progress(), asked.with_others
@@ -232,6 +245,35 @@ class Filter:
                 None if prices is None else prices.worth,
                 grouped,
             )
+            self._store.add(definition)
+            return definition
+
+    def _check_follow(self, definition: Definition, *, is_teaching: bool, begins: bool) -> None:
+        """:raises BadRequest: if no audit can follow the lake."""
+        if is_teaching or definition.audit is None:
+            raise BadRequest(
+                "follow",
+                "there is no audit that could follow the lake; begin one with purpose audit",
+            )
+        if begins:
+            raise BadRequest(
+                "follow",
+                "an audit that follows the lake goes on as it was begun: leave again and budget out",
+            )
+        check_follow(self._auditing.of(definition).design)
+
+    def _follow(self) -> Definition:
+        """The version whose audit follows the lake as it is now."""
+        with self._store.lock(self.name):
+            before, snapshot = self.definition, self.lake.snapshot
+            audit = self._auditing.of(before)
+            if audit.design.snapshot >= snapshot.number:
+                return before
+            scored = score_rows(snapshot, before.scorer, before.where)
+            # Somebody may have tagged, and nothing came or went.
+            if np.array_equal(scored.row_ids, audit.row_ids):
+                return before
+            definition = self._auditing.follow(before, snapshot.number, scored, self.answers())
             self._store.add(definition)
             return definition
 
@@ -360,6 +402,7 @@ class Filter:
             for each in map(self.versions.at, self.versions.numbers())
             if each.reason == "applied"
             and each.audit == definition.audit
+            and each.pieces == definition.pieces
             and ("assumption" in (each.measured or {})) != (assume is not None)
             and not (each.measured or {}).get("counted")
         ]

@@ -222,6 +222,7 @@ def next_rows(request: Request, lake: LakeName, name: FilterName, body: NextRequ
             body.n,
             body.purpose,
             again=body.again,
+            follow=body.follow,
             budget=body.budget,
             assume=body.assume,
             labeller=labeller,

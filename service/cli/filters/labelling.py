@@ -54,6 +54,12 @@ def add_next(actions: Verbs) -> None:
         help="begin a new audit, with what was learnt since the last one; that one is over (default: go on with it)",
     )
     parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="let the audit follow the lake: its answers go on counting, and images that came since are drawn from "
+        "alone (default: the images that there were when it was begun)",
+    )
+    parser.add_argument(
         "--budget",
         type=positive,
         metavar="N",
@@ -98,6 +104,7 @@ def _next(filters: Filters, arguments: argparse.Namespace) -> int:
         double=arguments.double,
         prices=prices_of(arguments),
         every=arguments.every,
+        follow=arguments.follow,
     )
     if arguments.json:
         print_json(found.to_json())

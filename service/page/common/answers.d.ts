@@ -82,6 +82,7 @@ declare namespace Answers {
     label_price: number;
     every: string | null;
     groups: GroupFound[];
+    follows: Follows | null;
   }
   interface CheapestLine {
     dropped: number;
@@ -249,6 +250,11 @@ declare namespace Answers {
   interface FiltersAnswer {
     filters: FilterFacts[];
     problems: DamagedFilter[];
+  }
+  interface Follows {
+    came: number;
+    gone: number;
+    labels_before: number;
   }
   interface FormatsAnswer {
     formats: FormatsFormatFacts[];

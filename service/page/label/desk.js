@@ -282,6 +282,16 @@ export class Desk {
     this.#enable();
   }
 
+  /** The check goes on with the answers it has, and draws from what came since. */
+  #extend() {
+    clearTimeout(this.#timer);
+    this.#forgetRefusal();
+    this.#showPurpose("audit");
+    this.#photo.put(make("span"));
+    this.#queue.turnTo("audit", { follow: true });
+    this.#inSight();
+  }
+
   /** Puts the invitation to an audit aside, if that is shown; whether it was. */
   putAside() {
     if (!this.#isInvited) return false;
@@ -398,8 +408,9 @@ export class Desk {
     if (!this.#progress.audit) return byId("offers").replaceChildren();
     try {
       const { name } = this.filter;
-      const [offers, estimate] = await Promise.all([filters.offers(this.lake, name), filters.estimate(this.lake, name)]);
-      byId("offers").replaceChildren(howMany(estimate), ...offersOf(offers, now, take));
+      const [offers, estimate] = await Promise.all([filters.offers(this.lake, name), filters.estimate(this.lake, name).catch(() => null)]);
+      // A check that follows the lake bounds no number of all.
+      byId("offers").replaceChildren(...(estimate ? [howMany(estimate)] : []), ...offersOf(offers, now, take));
     } catch {
       byId("offers").replaceChildren(); // it only helps
     }
@@ -410,7 +421,8 @@ export class Desk {
     const { applied } = this.filter;
     this.#outcome([...decided(answer), ...inForce(applied && { ...applied, undecided: 0 })], "applied");
     const decide = this.#mayLabel ? () => this.#invite() : null;
-    byId("since").replaceChildren(...sinceThen(this.lake, this.filter, decide));
+    const extend = this.#mayLabel ? () => this.#extend() : null;
+    byId("since").replaceChildren(...sinceThen(this.lake, this.filter, decide, extend));
     byId("hand-over").replaceChildren(
       handOver(this.lake, this.filter.name, answer, (error) => this.#refused(error)),
     );

@@ -54,7 +54,7 @@ export function createWithImages(lake, said, keep, drop) {
 /**
  * @param {string} lake
  * @param {string} name
- * @param {{n: number, purpose?: string, again?: boolean, budget?: number, labeller?: string, double?: number}} wanted labeller: what
+ * @param {{n: number, purpose?: string, again?: boolean, follow?: boolean, budget?: number, labeller?: string, double?: number}} wanted labeller: what
  *   others are at is left out; double: the share of what one other answered that is asked, too
  * @returns {Promise<Answers.NextAnswer>}
  */

@@ -76,7 +76,7 @@ export class Queue {
 
   /**
    * Ask for images: the first ones, or again after a failure.
-   * @param {{again?: boolean}} more
+   * @param {{again?: boolean, follow?: boolean}} more
    */
   fill(more = {}) {
     if (this.#isAsking) return;
@@ -97,7 +97,7 @@ export class Queue {
   /**
    * From teaching to auditing, or back.
    * @param {string} purpose
-   * @param {{budget?: ?number, again?: boolean}} [wanted]
+   * @param {{budget?: ?number, again?: boolean, follow?: boolean}} [wanted]
    */
   turnTo(purpose, { budget = null, ...more } = {}) {
     this.#budget = budget;

@@ -7,10 +7,11 @@ import { since } from "./filter_words.js";
 /**
  * @param {string} lake
  * @param {{name: string, where: ?string, applied: ?Answers.InForce}} filter
- * @param {?(() => unknown)} decide begins what takes them in; null: this reader may not
+ * @param {?(() => unknown)} decide begins a check that takes them in; null: this reader may not
+ * @param {?(() => unknown)} extend goes on with the check there is, of what came alone; likewise
  * @returns {Node[]} nothing where nothing came
  */
-export function sinceThen(lake, { name, where, applied }, decide) {
+export function sinceThen(lake, { name, where, applied }, decide, extend) {
   if (!applied?.undecided) return [];
   const set = { filter: name, decision: "undecided" };
   return [
@@ -19,7 +20,14 @@ export function sinceThen(lake, { name, where, applied }, decide) {
       "p",
       { class: "since-ways" },
       make("a", { href: searchHref(lake, null, set, where) }, "Look at them"),
+      extend && canFollow(applied.promise) && button({ class: "strong" }, extend, "Decide them: extend the random check"),
       decide && button({}, decide, "Decide them: a new random check"),
     ),
   ];
 }
+
+/**
+ * Whether its check can go on with the answers it has.
+ * @param {Answers.Promise} promise
+ */
+const canFollow = ({ precision, assumption, every }) => precision === null && assumption === null && every === null;

@@ -43,6 +43,11 @@ class Promise(AsJson):
         return cls(target.recall, target.precision, target.confidence, None)
 
     @property
+    def can_follow(self) -> bool:
+        """Whether its audit can follow the lake; see `promise/following.py`."""
+        return self.precision is None and self.assumption is None and self.every is None
+
+    @property
     def sentence(self) -> str:
         """As in "recall at least 0.95, with confidence 0.95"; and what it assumes, if anything."""
         shares = (("recall", self.recall), ("precision", self.precision))
@@ -149,10 +154,11 @@ class InForce(AsJson):
         if not self.undecided:
             return None
         images = count(self.undecided, "image has", "images have")
-        return (
-            f"{images} no decision: added since version {self.version} was audited; a new audit "
-            f"takes them in: lakesift filter next {lake} {name} --purpose audit --again"
-        )
+        since = f"{images} no decision: added since version {self.version} was audited"
+        ask = f"lakesift filter next {lake} {name} --purpose audit"
+        if self.promise.can_follow:
+            return f"{since}; the same audit takes them in with few labels more: {ask} --follow"
+        return f"{since}; a new audit takes them in: {ask} --again"
 
 
 def _why_smaller(promise: Promise, definition: Definition) -> str | None:

@@ -152,6 +152,7 @@ class FilterStore:
             reason=f"copied from version {source.version} of {name}",
             calibration=source.calibration if labels else None,
             audit=None,
+            pieces=0,
             thresholds=None,
             checks=None,
             labels=source.labels if labels else None,
@@ -439,7 +440,9 @@ def rests_on(definition: Definition) -> list[str]:
     names: list[str] = []
     if (number := definition.audit) is not None:
         known = () if definition.checks is None else definition.checks.files
-        names = [*audit_names(number), *(name for name in known if is_shares_of(number, name))]
+        pieces = range(definition.pieces + 1)
+        names = [name for piece in pieces for name in audit_names(number, piece)]
+        names += [name for name in known if is_shares_of(number, name)]
     return names if definition.thresholds is None else [*names, ledger_name(definition.version)]
 
 

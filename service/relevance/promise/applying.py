@@ -18,6 +18,7 @@ from service.relevance.definition import Target, Thresholds
 from service.relevance.promise import plan
 from service.relevance.promise.audit import ANSWERED, Audit
 from service.relevance.promise.counting import Counted, count, line_of
+from service.relevance.promise.following import Following, followed
 from service.relevance.promise.goal import Goal
 from service.relevance.promise.groups import (
     NO_VALUE,
@@ -83,6 +84,8 @@ class Standing:
     hoped: tuple[Chain, Evidence] | None = None
     counted: Counted | None = None  # where every row is answered
     groups: tuple[Group, ...] = ()  # where something is promised of each
+    # where the audit follows the lake: labels until each claim, and all before it, hold; forecast
+    ahead: tuple[float, ...] = ()
 
     def best_cut(self, chain: Chain, evidence: Evidence) -> int | None:
         """The strictest cut for what is wanted of a chain's kind; None: none holds."""
@@ -130,8 +133,8 @@ class Standing:
         """
         if self.counted is not None or not self.holds or self.chains[0].kind != "recall":
             return 0, 0
-        if self.groups:
-            needed = until(self.audit, self.groups, self.rates).tolist()
+        if self.groups or self.ahead:
+            needed = self.ahead or until(self.audit, self.groups, self.rates).tolist()
             worth = self.audit.design.worth
             return plan.paying(
                 self.audit.sizes, self.rates, self.chains[0], self.evidence[0], needed, worth
@@ -202,6 +205,8 @@ class Standing:
         if self.counted is not None:
             return self.counted.open
         design = self.audit.design
+        if self.ahead:
+            return None if self.ahead[-1] == np.inf else int(self.ahead[-1])
         if self.groups:
             drawn = int(self.evidence[0].drawn.sum())
             if drawn == int(self.audit.sizes.sum()):  # what is not counted yet is open
@@ -264,6 +269,8 @@ def stand(
     )
     strata, _ = audit.draws(len(said))
     rates = forecast(audit, calibration)
+    if isinstance(audit, Following):
+        return _stand_following(audit, answers, calibration, rates, wanted)
     if design.every is not None:
         groups = stand_by_group(audit, answers, said, rates, delta)
         counted = count(audit, answers, said)
@@ -293,6 +300,24 @@ def stand(
         )
     counted = count(audit, answers, said)
     return Standing(audit, known, order, evidence, rates, wanted, tail, hoped, counted)
+
+
+def _stand_following(
+    audit: Following,
+    answers: Mapping[int, str],
+    calibration: Calibration | None,
+    rates: Numbers,
+    wanted: Target,
+) -> Standing:
+    """As `stand`, where an audit follows the lake."""
+    first, delta = audit.first, audit.design.delta(wanted.confidence)
+    begun = forecast(first, calibration)
+    # As it was fixed with the audit that is followed: see `stand`.
+    frozen = chains(first.design.target, first.sizes, Known(0, 0), delta)[0]
+    parts = parts_for(first.sizes, first.shares, begun, frozen.claims)
+    goal = goals_of(first, begun)[0]
+    chain, evidence, ahead = followed(audit, answers, parts, goal, frozen, delta)
+    return Standing(audit, audit.known(answers), (chain,), (evidence,), rates, wanted, ahead=ahead)
 
 
 def stand_at(
@@ -647,7 +672,15 @@ def _measured(standing: Standing, keep_cut: int, drop_cut: int) -> dict[str, Any
             else {}
         ),
         **_every(standing, drop_cut),
+        **_follows(audit),
     }
+
+
+def _follows(audit: Audit) -> dict[str, Any]:
+    """What came and went, where the audit follows the lake; empty where it does not."""
+    if not isinstance(audit, Following):
+        return {}
+    return {"follows": audit.facts}
 
 
 def _every(standing: Standing, drop_cut: int) -> dict[str, Any]:

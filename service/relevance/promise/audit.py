@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from indexer.disk.durable import fsync_file, fsync_folder, make_folder, replace_file
 from indexer.disk.entries import check_file, create_file, read_file
+from indexer.disk.filter_checks import audit_names
 from indexer.errors import LakeDamaged, LakeError
 from service.relevance.definition import Target
 from service.relevance.promise import shares as shares_on_disk
@@ -78,6 +79,12 @@ class Design:
     cell_shares: tuple[float, ...] = ()
     # The draws, rising, from each of which on they may be shared out anew: see `replanning.py`.
     looks: tuple[int, ...] = ()
+    # Of what follows an audit (`following.py`): its number among those, from 1; how many draws
+    # count of each part before it, the audit first; the shares of relevant rows expected, by which
+    # its stakes are shared out. 0, none and none: an audit itself.
+    piece: int = 0
+    counts: tuple[int, ...] = ()
+    rates: tuple[float, ...] = ()
 
     @property
     def worth(self) -> Worth | None:
@@ -92,6 +99,9 @@ class Design:
         document = {"format": FORMAT, **asdict(self)}
         if not self.looks:  # as it was written before there were any
             del document["looks"]
+        if not self.piece:  # likewise
+            for name in ("piece", "counts", "rates"):
+                del document[name]
         return (json.dumps(document, indent=1) + "\n").encode()
 
     @classmethod
@@ -103,7 +113,7 @@ class Design:
                 raise ValueError("it is of another format")
             document["target"] = Target(**document["target"])
             lists = {name: tuple(document[name]) for name in ("edges", "sizes", "shares")}
-            more = ("groups", "cell_shares", "looks")
+            more = ("groups", "cell_shares", "looks", "counts", "rates")
             lists |= {name: tuple(document[name]) for name in more if name in document}
             if not isinstance(document.get("one_in", 1), int) or document.get("one_in", 1) < 1:
                 raise ValueError("one_in is not a whole number from 1")
@@ -212,7 +222,11 @@ class Audit:
         """int64, (n,) each, n <= count: the first draws' strata and row_ids.
         Only what was asked for is worked out, and none beyond a look to come.
         """
-        known = self.decided
+        return self.own_draws(count)
+
+    def own_draws(self, count: int) -> tuple[Wholes, Wholes]:
+        """As `draws`, of those alone that were made with this design."""
+        known = min(self.decided, int(self.cell_sizes.sum()))
         if len(self._drawn[0]) < min(count, known):
             self._drawn = self._draw(min(max(count, 2 * len(self._drawn[0]), FIRST_DRAWS), known))
         cells, rows = self._drawn
@@ -299,6 +313,10 @@ class Audit:
         inside = self.strata == ANSWERED
         if group is not None:
             inside = inside & (self.of_group == group)
+        return self.known_among(inside, answers)
+
+    def known_among(self, inside: NDArray[np.bool_], answers: Mapping[int, str]) -> Known:
+        """As `known`, of some of the rows: bool, (n,)."""
         said = np.array([answers.get(row_id) for row_id in self.row_ids[inside].tolist()], object)
         was_yes = True if self.yes_before is None else self.yes_before[inside]
         yes = int(np.count_nonzero((said == "yes") & was_yes))
@@ -349,8 +367,8 @@ class Audit:
                 columns["yes_before"] = self.yes_before
             if self.of_group is not None:
                 columns["of_group"] = self.of_group
-            table = pa.table(columns)
-            path = folder / f"{self.design.number:06d}.parquet"
+            table = pa.table({**columns, **self._more_columns()})
+            design, path = (folder / Path(name).name for name in self._names)
             beside = path.with_name(path.name + ".new")
             create_file(beside).close()  # what has this name may be a link; Arrow writes into ours
             pq.write_table(
@@ -359,16 +377,26 @@ class Audit:
             fsync_file(beside)
             beside.replace(path)
             fsync_folder(folder)
-            replace_file(folder / f"{self.design.number:06d}.json", self.design.to_json())
+            replace_file(design, self.design.to_json())
         except OSError as error:
             raise LakeError(
                 f"{folder} cannot be written ({_why(error)}); no audit was begun"
             ) from None
 
+    @property
+    def _names(self) -> tuple[str, str]:
+        return audit_names(self.design.number, self.design.piece)
+
+    def _more_columns(self) -> dict[str, Any]:
+        return {}
+
     @classmethod
-    def load(cls, folder: Path, number: int) -> Audit:
-        """:raises LakeDamaged: if a file is missing or not what `save` writes."""
-        path = folder / f"{number:06d}.json"
+    def load(cls, folder: Path, number: int, piece: int = 0) -> Audit:
+        """:raises LakeDamaged: if a file is missing or not what `save` writes.
+
+        :param piece: from 1, of what follows it, as rows and strata alone: see `Following.load`.
+        """
+        path = folder / Path(audit_names(number, piece)[0]).name
         try:
             design = Design.from_json(read_file(path), str(path))
             path = path.with_suffix(".parquet")

@@ -18,12 +18,13 @@ from indexer.errors import BadRequest, LakeError
 from service.relevance.definition import Definition, Target, now
 from service.relevance.labels.book import Answer, labels_by_row, labels_used
 from service.relevance.promise import audit as audits
-from service.relevance.promise import groups, plan, replanning
+from service.relevance.promise import following, groups, plan, replanning
 from service.relevance.promise import shares as shares_on_disk
 from service.relevance.promise.applying import Standing, forecast, stand
 from service.relevance.promise.audit import Audit, Grouped
 from service.relevance.promise.budget import shares_within
 from service.relevance.promise.estimate import bounds_of_plan
+from service.relevance.promise.following import Following
 from service.relevance.promise.martingale import Numbers, Wholes
 from service.relevance.promise.plan import Option
 from service.relevance.promise.prices import Prices, Worth
@@ -59,14 +60,14 @@ class Auditing:
         :raises LakeDamaged: if its files cannot be read, or are not those the version was made
             with.
         """
-        number = definition.audit or 0
+        number, pieces = definition.audit or 0, definition.pieces
         audit = self._kept  # once: another thread may put another version's in its place
-        if audit is None or audit.design.number != number:
+        if audit is None or (audit.design.number, audit.design.piece) != (number, pieces):
             known = () if definition.checks is None else definition.checks.files
-            for name in (*audit_names(number), *known):
-                if name in audit_names(number) or is_shares_of(number, name):
-                    check_file_of(self._folder.parent, name, definition.checks)
-            audit = self._kept = Audit.load(self._folder, number)
+            names = [name for piece in range(pieces + 1) for name in audit_names(number, piece)]
+            for name in (*names, *(each for each in known if is_shares_of(number, each))):
+                check_file_of(self._folder.parent, name, definition.checks)
+            audit = self._kept = Following.load(self._folder, number, pieces)
         while len(audit.later) < len(audit.design.looks) and shares_on_disk.is_there(
             self._folder, number, len(audit.later) + 1
         ):
@@ -125,6 +126,52 @@ class Auditing:
             ) from None
         return self.of(definition)
 
+    def follow(
+        self,
+        before: Definition,
+        snapshot: int,
+        scored: Scored,
+        answers: Mapping[int, Answer],
+    ) -> Definition:
+        """Let the audit in force follow the lake: draw and store what goes on from it; the version
+        that rests on it, which is the caller's to add.
+
+        :param snapshot: the number of the one that was scored.
+        :param scored: its rows that the filter's where keeps, by the version's own scorer.
+        :raises BadRequest: if this audit cannot, or shows nothing yet; LakeError: if the folder
+            cannot be written.
+        """
+        said, audit = labels_by_row(answers), self.of(before)
+        standing = stand(audit, said, before.calibration)
+        evidence = standing.evidence
+        cut = standing.best_cut(standing.chains[0], evidence[0]) if standing.chains else None
+        if cut is None:
+            raise BadRequest(
+                "follow",
+                "the audit in force shows no promise that could follow the lake yet; label what it asks for first, or "
+                "begin another with again",
+            )
+        if not len(scored):
+            raise BadRequest("follow", "no image is left that the filter looks at")
+        rates = plan.learned(standing.rates, evidence[0])
+        begun = following.begin(audit, snapshot, scored, said, cut, rates)
+        ahead = stand(begun, said, before.calibration).missing
+        if ahead is not None:
+            begun.design = replace(begun.design, planned=begun.drawn_before + ahead)
+        begun.save(self._folder)
+        return replace(
+            before,
+            version=before.version + 1,
+            created_at=now(),
+            parent=before.version,
+            reason=f"audit {begun.design.number} follows the lake",
+            snapshot=snapshot,
+            pieces=begun.design.piece,
+            thresholds=None,
+            labels=labels_used(answers),
+            measured=None,
+        )
+
     def begin(
         self,
         number: int,
@@ -163,6 +210,7 @@ class Auditing:
             scorer=taught.scorer,
             calibration=taught.calibration,
             audit=number,
+            pieces=0,
             thresholds=None,
             labels=labels_used(answers),
             measured=dict(taught.facts) or None,

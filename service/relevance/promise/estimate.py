@@ -29,6 +29,7 @@ from service.relevance.definition import Definition
 from service.relevance.promise import plan
 from service.relevance.promise.applying import forecast
 from service.relevance.promise.audit import Audit
+from service.relevance.promise.following import Following
 from service.relevance.promise.martingale import NO, YES, Claims, Evidence, Wholes, weigh
 from service.relevance.scoring.calibration import Calibration
 
@@ -76,6 +77,12 @@ def estimate_of(
             f"the audit in force draws from every {audit.design.every} by itself, which bounds no number of all; "
             "begin one of all images together (--again)",
         )
+    if isinstance(audit, Following):
+        raise BadRequest(
+            "name",
+            "the audit in force follows images that came later and draws from those alone, which bounds no number of "
+            "all; begin one of all images together (--again)",
+        )
     least, most = bounds(audit, said, confidence)
     return Estimate(
         filter=definition.name,
@@ -105,6 +112,8 @@ def bounds_of_plan(
     """
     answers = [said.get(row_id) for row_id in row_ids.tolist()] if said else []
     yes, no = answers.count("yes"), answers.count("no")
+    if isinstance(audit, Following):
+        audit = audit.first
     if audit is None or audit.design.every is not None or not len(audit.prefix(said)):
         return yes, None
     least, most = bounds(audit, said, confidence)

@@ -112,15 +112,21 @@ def run(capital: Numbers, ratios: Numbers, hope: Numbers, wanted: float) -> Numb
     :param ratios: (draws, claims): Z / -Zmin of each draw, from -1.
     :param hope: (draws, claims), as `hopes` gives it.
     """
-    found = np.empty_like(ratios)
+    stakes = stakes_along(capital, ratios, hope, wanted)
+    logs = np.log1p(stakes * np.maximum(ratios, -1.0))
+    return np.asarray(np.cumsum(np.concatenate([capital[None], logs]), axis=0)[1:])
+
+
+def stakes_along(capital: Numbers, ratios: Numbers, hope: Numbers, wanted: float) -> Numbers:
+    """float64, (draws, claims), in [0, BOLDEST]: what is staked on each draw; as `run` has them."""
+    found = np.zeros_like(ratios)
     rows, live = _rows_of(hope), np.flatnonzero((hope > 0).any(axis=1))
     last = int(live[-1]) + 1 if len(live) else 0  # behind it nothing is staked
     for draw in range(last):
         stake = _stakes(rows[draw], capital - np.log(wanted))
         stake[hope[draw] <= 0] = 0.0
         capital = capital + np.log1p(stake * np.maximum(ratios[draw], -1.0))
-        found[draw] = capital
-    found[last:] = capital
+        found[draw] = stake
     return found
 
 

@@ -184,7 +184,7 @@ def weigh_at(
         y = np.where(answer[:, None] == UNKNOWN, worst_answer, answer[:, None] == YES)
         gained = claims.gains[:, there].T * y
         after = known + np.cumsum(gained, axis=0)
-        chances, weights = _chances_at(shares if shares.ndim == 1 else shares[block], left)
+        chances, weights = chances_at(shares if shares.ndim == 1 else shares[block], left)
         ratios = _ratios(claims, after - gained, gained, weights, one)
         logs = capital + np.cumsum(np.log1p(STAKES * ratios[:, :, None]), axis=0)
         sums = _log_sum(logs)  # (draws, claims)
@@ -214,7 +214,7 @@ def _blocks(looks: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield look, look
 
 
-def _chances_at(shares: Numbers, left: Wholes) -> tuple[Numbers, Numbers]:
+def chances_at(shares: Numbers, left: Wholes) -> tuple[Numbers, Numbers]:
     """float64, (draws, strata) each: the chance of each stratum, and its rows left over that.
 
     :param left: (draws, strata), rows before each draw.
@@ -230,7 +230,7 @@ def _ratios(
     """float64, (draws, claims), from -1: Z / -Zmin; 0 where nothing can be lost.
 
     :param known: (draws, claims), before each draw; gained: (draws, claims), by it; weights:
-        (draws, strata), as `_chances_at` gives them; one: (draws, strata), True at the stratum
+        (draws, strata), as `chances_at` gives them; one: (draws, strata), True at the stratum
         drawn.
     """
     dearest = (claims.gains * weights[:, None, :]).min(axis=2)  # (draws, claims)

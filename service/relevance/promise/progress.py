@@ -9,6 +9,7 @@ from typing import Literal
 from service.relevance.as_json import AsJson, told
 from service.relevance.definition import Definition
 from service.relevance.promise.applying import Standing
+from service.relevance.promise.following import Following
 from service.relevance.promise.groups import GroupFound, found_of
 from service.relevance.promise.prices import LABEL_PRICE, Prices
 
@@ -22,6 +23,15 @@ class More(AsJson):
 
     labels: int
     drop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Follows(AsJson):
+    """Of an audit that follows the lake."""
+
+    came: int = field(metadata=told("Images that came since; it draws from them alone."))
+    gone: int = field(metadata=told("Images that went since; each counts as what hurts most."))
+    labels_before: int = field(metadata=told("Answers from before that go on counting."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,9 @@ class AuditProgress(AsJson):
         metadata=told("The column in every group of which recall is wanted; null: of all images.")
     )
     groups: tuple[GroupFound, ...]
+    follows: Follows | None = field(
+        metadata=told("Where it follows the lake, what came and went since; null: it does not.")
+    )
 
     @classmethod
     def of(cls, standing: Standing, said: Mapping[int, str]) -> AuditProgress:
@@ -89,6 +102,7 @@ class AuditProgress(AsJson):
             label_price=LABEL_PRICE if worth is None else round(worth.label, 6),
             every=audit.design.every,
             groups=tuple(found_of(standing.groups, standing.wanted.recall or 0.0)),
+            follows=Follows(**audit.facts) if isinstance(audit, Following) else None,
         )
 
     @property

@@ -237,6 +237,7 @@ def _checks(material: Material, share: float | None) -> list[noise.Check]:
         or material.standing.counted is not None
         # of groups, each has draws of its own
         or material.standing.groups
+        or material.standing.ahead
     ):
         return []
     agreed = noise.agreed_rows(material.answers)

@@ -73,7 +73,9 @@ def _audited(material: Material, edges: Numbers) -> dict[str, tuple[int, ...]]:
     if material.audit is None:
         return {}
     audit, said = material.audit, np.array(material.audit.prefix(material.said), np.int64)
-    at = np.searchsorted(audit.row_ids, audit.order[1][: len(said)])
+    rows = audit.order[1][: len(said)]
+    here = np.isin(rows, audit.row_ids)  # some may have gone, where it follows the lake
+    at, said = np.searchsorted(audit.row_ids, rows[here]), said[here]
     scores = audit.scores[at].astype(np.float64)
     return {
         name: _counts(scores[said == answer], edges)
@@ -101,6 +103,7 @@ def bands(material: Material) -> tuple[Band, ...]:
             above_line=None if line is None else number < line,
         )
         for number, rows in enumerate(inside)
+        if len(rows)
     )
 
 

@@ -297,7 +297,7 @@ def test_what_was_decided_and_is_promised() -> None:
 
 def test_where_an_audit_stands() -> None:
     audit = AuditProgress(
-        2, 40, 110, True, 0, More(30, 200), 60, 900, 75, 0.96, 0.9, None, False, 0.5, None, ()
+        2, 40, 110, True, 0, More(30, 200), 60, 900, 75, 0.96, 0.9, None, False, 0.5, None, (), None
     )
     same(
         Progress(44, 12, 30, 1, 1, "audit", audit, "audit"),
@@ -325,6 +325,7 @@ def test_where_an_audit_stands() -> None:
                 "label_price": 0.5,
                 "every": None,
                 "groups": [],
+                "follows": None,
             },
             "stage": "audit",
         },

@@ -143,6 +143,16 @@ def test_checks_that_are_none_are_damage(checks: Any, reason: str) -> None:
     assert str(damage.value).startswith(f"x.json is damaged: {reason}")
 
 
+def test_an_audit_that_follows_the_lake_makes_it_format_3() -> None:
+    following = replace(FULL, audit=2, pieces=3)
+    document = json.loads(following.to_json())
+    assert (document["format"], document["audit"], document["pieces"]) == (3, 2, 3)
+    assert Definition.from_json(following.to_json(), "x.json") == following
+    copy = replace(following, copied=Copied("hospital", "2026-02-01T12:00:00.000+01:00", 3))
+    assert json.loads(copy.to_json())["format"] == 3
+    assert Definition.from_json(copy.to_json(), "x.json") == copy
+
+
 def test_a_copy_is_of_format_2_and_what_is_none_stays_as_it_was() -> None:
     copy = replace(FULL, copied=Copied("hospital", "2026-02-01T12:00:00.000+01:00", 3))
     document = json.loads(copy.to_json())
@@ -180,7 +190,8 @@ def test_every_cut_of_the_file_is_damage_that_names_it() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        ("format", 3, "it has format 3, this lakesift reads up to 2: update lakesift"),
+        ("format", 4, "it has format 4, this lakesift reads up to 3: update lakesift"),
+        ("format", 3, "it has no field pieces"),
         ("format", 2, "it has no field copied"),
         ("format", "1", "format is not a whole number from 1"),
         ("version", 0, "version is not a whole number from 1"),
