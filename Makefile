@@ -54,6 +54,7 @@ docs: $(VENV)/.test
 # The pictures of README and docs; look at them before they are committed.
 pictures: $(VENV)/.test
 	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/labels.py
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
