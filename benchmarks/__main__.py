@@ -67,6 +67,7 @@ APART = (
     "teaching",
     "budget",
     "groups",
+    "picking",
     "follow",
     "prices",
     "coverage",
@@ -89,6 +90,7 @@ def main() -> int:
         epilog="Measured apart, each with --help: how well models find (python -m benchmarks quality), how fast "
         "filters learn (teaching), whether promises are kept (coverage), and what other rules keep (rules), what a "
         "number of labels buys (budget), whether a promise that follows a lake is kept and what it saves (follow), "
+        "what picks of images to label are worth beside apricot's (picking), "
         "a filter on labelled photos (filtering), how often search says wrongly that nothing stands out (hints), "
         "what still scenes look like (stillness), a curator's job on the page, in clicks and seconds (curator), "
         "and what a very large lake would take (scale)",
