@@ -827,8 +827,8 @@ def test_what_came_since_and_a_smaller_promise_are_told(capsys: Capture, tmp_pat
         "confidence 0.95; apply without a recall or confidence to ask for that"
     ) in shown
     assert (
-        "note: 2 images have no decision: added since version 3 was audited; a new audit takes "
-        f"them in: lakesift filter next {desk.lake} cats --purpose audit --again"
+        "note: 2 images have no decision: added since version 3 was audited; the same audit "
+        f"takes them in: lakesift filter next {desk.lake} cats --purpose audit --follow"
     ) in shown
     document = told(capsys, "show", desk.lake, "cats")["applied"]
     assert (document["version"], document["undecided"]) == (3, 2)
