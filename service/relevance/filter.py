@@ -38,7 +38,7 @@ from service.relevance.promise.applying import Applied, Refusal, Standing, apply
 from service.relevance.promise.auditing import Auditing, check_prices
 from service.relevance.promise.estimate import Estimate, estimate_of
 from service.relevance.promise.every import grouped_by
-from service.relevance.promise.following import check_follow
+from service.relevance.promise.following import check_assumed, check_follow
 from service.relevance.promise.groups import check_every
 from service.relevance.promise.offers import OffersAnswer, offers_of
 from service.relevance.promise.prices import Prices
@@ -166,7 +166,9 @@ class Filter:
         check_every(every, definition.target, assume)
         if follow:
             self._check_follow(
-                definition, is_teaching=is_teaching, begins=again or budget is not None
+                definition,
+                is_teaching=is_teaching,
+                begins=again or budget is not None or assume is not None,
             )
         begins = not is_teaching and (definition.audit is None or again)
         self._check_fixed(prices, every, definition, begins=begins, is_teaching=is_teaching)
@@ -258,7 +260,7 @@ class Filter:
         if begins:
             raise BadRequest(
                 "follow",
-                "an audit that follows the lake goes on as it was begun: leave again and budget out",
+                "an audit that follows the lake goes on as it was begun: leave again, budget and assume out",
             )
         check_follow(self._auditing.of(definition).design)
 
@@ -363,7 +365,9 @@ class Filter:
             check_assumption(assume, wanted)
             check_prices(prices, wanted)
             if definition.audit is not None and assume is not None:
-                check_every(self._auditing.of(definition).design.every, wanted, assume)
+                design = self._auditing.of(definition).design
+                check_every(design.every, wanted, assume)
+                check_assumed(design)
             if prices is not None and not ask:
                 raise BadRequest(
                     "ask", "prices decide what is asked about, and nothing is asked: say --ask, too"

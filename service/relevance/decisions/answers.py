@@ -157,7 +157,7 @@ class InForce(AsJson):
         since = f"{images} no decision: added since version {self.version} was audited"
         ask = f"lakesift filter next {lake} {name} --purpose audit"
         if self.promise.can_follow:
-            return f"{since}; the same audit takes them in with few labels more: {ask} --follow"
+            return f"{since}; the same audit takes them in: {ask} --follow"
         return f"{since}; a new audit takes them in: {ask} --again"
 
 

@@ -86,6 +86,7 @@ class Standing:
     groups: tuple[Group, ...] = ()  # where something is promised of each
     # where the audit follows the lake: labels until each claim, and all before it, hold; forecast
     ahead: tuple[float, ...] = ()
+    open_new: int = 0  # and rows that came and were not drawn yet
 
     def best_cut(self, chain: Chain, evidence: Evidence) -> int | None:
         """The strictest cut for what is wanted of a chain's kind; None: none holds."""
@@ -134,11 +135,16 @@ class Standing:
         if self.counted is not None or not self.holds or self.chains[0].kind != "recall":
             return 0, 0
         if self.groups or self.ahead:
-            needed = self.ahead or until(self.audit, self.groups, self.rates).tolist()
+            if self.groups:
+                needed = until(self.audit, self.groups, self.rates).tolist()
+            else:
+                # Where all that came would have to be known, it is as likely in vain.
+                needed = [each * (2 if each >= self.open_new else 1) for each in self.ahead]
             worth = self.audit.design.worth
-            return plan.paying(
+            labels, dropped = plan.paying(
                 self.audit.sizes, self.rates, self.chains[0], self.evidence[0], needed, worth
             )
+            return (min(labels, self.open_new) if self.ahead else labels), dropped
         return plan.worthwhile(
             self.audit.sizes,
             self.audit.shares,
@@ -259,6 +265,8 @@ def stand(
     """
     design, known = audit.design, audit.known(answers)
     wanted = wanted or design.target
+    if isinstance(audit, Following):
+        return _stand_following(audit, answers, calibration, wanted)
     said, delta = audit.prefix(answers), design.delta(wanted.confidence)
     tail = (
         tail_of(audit, said, calibration, delta / _kinds(design.target)) if assume == TAIL else None
@@ -269,8 +277,6 @@ def stand(
     )
     strata, _ = audit.draws(len(said))
     rates = forecast(audit, calibration)
-    if isinstance(audit, Following):
-        return _stand_following(audit, answers, calibration, rates, wanted)
     if design.every is not None:
         groups = stand_by_group(audit, answers, said, rates, delta)
         counted = count(audit, answers, said)
@@ -305,18 +311,28 @@ def _stand_following(
     audit: Following,
     answers: Mapping[int, str],
     calibration: Calibration | None,
-    rates: Numbers,
     wanted: Target,
 ) -> Standing:
-    """As `stand`, where an audit follows the lake."""
+    """As `stand`, where an audit follows the lake; nothing is assumed then."""
+    rates = forecast(audit, calibration)
     first, delta = audit.first, audit.design.delta(wanted.confidence)
     begun = forecast(first, calibration)
     # As it was fixed with the audit that is followed: see `stand`.
     frozen = chains(first.design.target, first.sizes, Known(0, 0), delta)[0]
     parts = parts_for(first.sizes, first.shares, begun, frozen.claims)
     goal = goals_of(first, begun)[0]
-    chain, evidence, ahead = followed(audit, answers, parts, goal, frozen, delta)
-    return Standing(audit, audit.known(answers), (chain,), (evidence,), rates, wanted, ahead=ahead)
+    chain, evidence, ahead = followed(audit, answers, parts, goal, frozen, delta, rates)
+    drawn = max(0, len(audit.prefix(answers)) - audit.drawn_before)
+    return Standing(
+        audit,
+        audit.known(answers),
+        (chain,),
+        (evidence,),
+        rates,
+        wanted,
+        ahead=ahead,
+        open_new=int(audit.new_sizes.sum()) - drawn,
+    )
 
 
 def stand_at(

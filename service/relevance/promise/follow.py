@@ -88,6 +88,7 @@ POINTS = 96  # of a part's grid
 CLOSE = 1e-9  # sums that differ by less are the same
 CURVE = 1.5  # the grid is finer where more of the allowance is used elsewhere
 MOST_STEPS = 256  # of several parts together
+MIXED = 1.0  # what a mixture of stakes costs against the best one, as in `plan.py`
 # Past the most that a part can be its grid goes on by so much: where x_j is that most, to claim no
 # more than that is certain, and what counts is the capital against a claim that is false.
 BEYOND = 1e-6
@@ -196,8 +197,7 @@ def steps(part: Drawn, gain: Numbers, stake: Stake, points: Numbers, *, is_open:
     """
     path = _path(part, gain, stake.constant)
     aimed = _stakes_of(part, path, gain, stake.goal)
-    logs = _capitals(path, points[1:], stake.parts, aimed)
-    return Steps(points[:-1], logs if is_open else logs[-1:])
+    return Steps(points[:-1], _capitals(path, points[1:], stake.parts, aimed, is_open=is_open))
 
 
 def least_product(every: Sequence[Steps], loss: float) -> Numbers:
@@ -230,7 +230,7 @@ def missing(
     goal: float,
 ) -> float:
     """About how many more labels of the last part until V reaches a goal; infinite: not even once
-    all of them are known.
+    all of them are known, unless they are better than expected.
 
     :param part: the last; constant: what of it is known before its first draw.
     :param rates: (strata,), forecast; goal: a log.
@@ -242,7 +242,8 @@ def missing(
     known = constant + float(gain[part.strata] @ (np.asarray(part.answers, np.int64) == YES))
     low = found.last.low
     claims = Claims(np.tile(gain, (len(low), 1)), known - low)
-    rate = growth(left, part.shares, rates, claims, claims.constants)
+    # What a mixture costs is lost with the labels that are yet to come: see `plan.until`.
+    rate = growth(left, part.shares, rates, claims, claims.constants) * goal / (goal + MIXED)
     few, many = 0, int(left.sum())
     while few < many:
         middle = (few + many) // 2
@@ -254,8 +255,10 @@ def missing(
             few = middle + 1
     if few < int(left.sum()):
         return float(few)
-    # Once all of them are known the others are to make up for no more than they took.
-    expected = known + float((left * rates) @ gain)
+    # Once all of them are known the others are to make up for no more than they took; by chance
+    # that is more than expected as often as less, so a standard deviation is kept in hand.
+    spread = float(np.sqrt((left * rates * (1 - rates)) @ gain**2))
+    expected = known + float((left * rates) @ gain) - spread
     others = found.before.worth[0][found.before.low < loss - CLOSE - expected]
     return float(few) if others.min(initial=np.inf) >= goal else np.inf
 
@@ -334,19 +337,28 @@ def _ratios(path: _Path, shifts: Numbers) -> Numbers:
     return np.asarray(np.maximum(ratio, -1.0))
 
 
-def _capitals(path: _Path, shifts: Numbers, parts: Numbers, aimed: Numbers | None) -> Numbers:
-    """float64, (draws + 1, shifts): the log of the capital after each number of draws."""
+def _capitals(
+    path: _Path, shifts: Numbers, parts: Numbers, aimed: Numbers | None, *, is_open: bool
+) -> Numbers:
+    """float64, (looks, shifts): the log of the capital, as `steps` looks at it."""
     ratios = _ratios(path, shifts)
-    start = np.zeros((1, len(shifts)))
     staked = (1 - CASH) * (1.0 if aimed is None else 1 - SHARE)
-    found = np.full((len(ratios) + 1, len(shifts)), np.log(CASH))
+    found = np.full((len(ratios) + 1 if is_open else 1, len(shifts)), np.log(CASH))
+
+    def add(weight: float, stakes: float | Numbers) -> None:
+        logs = np.log1p(stakes * ratios)
+        if is_open:
+            logs = np.concatenate([np.zeros((1, len(shifts))), np.cumsum(logs, axis=0)])
+        else:
+            logs = logs.sum(axis=0, keepdims=True)
+        np.logaddexp(found, np.log(weight) + logs, out=found)
+
     for stake, weight in zip(STAKES.tolist(), parts.tolist(), strict=True):
-        logs = np.concatenate([start, np.cumsum(np.log1p(stake * ratios), axis=0)])
-        found = np.logaddexp(found, np.log(staked * weight) + logs)
+        add(staked * weight, stake)
     if aimed is not None:
-        logs = np.concatenate([start, np.cumsum(np.log1p(aimed[:, None] * ratios), axis=0)])
-        found = np.logaddexp(found, np.log((1 - CASH) * SHARE) + logs)
+        add((1 - CASH) * SHARE, aimed[:, None])
     # From the first draw at which nothing could be lost, x is at least the shift.
     certain = (path.known[:-1, None] - shifts + path.dearest[:, None]) >= 0
     certain = np.concatenate([certain, np.broadcast_to(path.least >= shifts, (1, len(shifts)))])
-    return np.where(np.logical_or.accumulate(certain, axis=0), np.inf, found)
+    certain = np.logical_or.accumulate(certain, axis=0)
+    return np.where(certain if is_open else certain[-1:], np.inf, found)

@@ -180,6 +180,16 @@ def came(part: Audit) -> NDArray[np.bool_]:
     return part.is_new if isinstance(part, Following) else np.ones(len(part.row_ids), bool)
 
 
+def check_assumed(design: Design) -> None:
+    """:raises BadRequest: if the audit follows the lake, where nothing can be assumed."""
+    if design.piece:
+        raise BadRequest(
+            "assume",
+            "the audit in force follows the lake, where nothing is assumed of the tail: leave it out, or begin "
+            "another audit (again)",
+        )
+
+
 def check_follow(design: Design) -> None:
     """:raises BadRequest: if nothing can follow an audit of this kind."""
     why = None
@@ -264,13 +274,14 @@ def followed(
     goal: Goal | None,
     first: Chain,
     delta: float,
+    rates: Numbers,
 ) -> tuple[Chain, Evidence, tuple[float, ...]]:
     """The lines from the most generous to the one to be held again, what the answers say of each,
     and about how many more it takes until it and all before it hold.
 
     :param first: of the audit that is followed, with `first_parts` (claims, stakes) and `goal` as
         they were fixed with it.
-    :param delta: of this promise.
+    :param delta: of this promise; rates: (strata,), forecast before any label of an audit.
     """
     level, aim = first.levels[-1], audit.design.aim or 1
     start = first.first_of_target()
@@ -295,11 +306,6 @@ def followed(
             every.append(follow(drawn, stakes, gain, loss))
         kept = audit._kept = key, every
     found = kept[1]
-    rates, wanted = np.array(audit.design.rates), float(-np.log(delta))
-    ahead, most = [], 0.0
-    for each, gain, loss in zip(found, gains, losses, strict=True):
-        need = missing(each, drawn[-1], gain, constants[-1], rates, loss, wanted - 1e-12)
-        ahead.append(most := max(most, need))
     strata, rows = audit.draws(len(said))
     here = np.isin(rows, audit.row_ids)
     yes = np.asarray(said, np.int64) == YES
@@ -312,6 +318,11 @@ def followed(
         drawn=np.bincount(strata[here], minlength=many),
         relevant=np.bincount(strata[here & yes], minlength=many),
     )
+    likely, wanted = plan.learned(rates, evidence), float(-np.log(delta))
+    ahead, most = [], 0.0
+    for each, gain, loss in zip(found, gains, losses, strict=True):
+        need = missing(each, drawn[-1], gain, constants[-1], likely, loss, wanted - 1e-12)
+        ahead.append(most := max(most, need))
     claims = Claims(gains, np.full(len(gains), (1 - level) * now.yes))
     chain = Chain("recall", claims, (level,) * len(gains), tuple(cuts), delta)
     return chain, evidence, tuple(ahead)

@@ -22,6 +22,10 @@ given all that came before it, since its draws are its own and what it takes was
 so of all promises of all branches one or more is false with at most the chance delta (the sum of
 these chances, over audits that may be chosen by looking at those before). No lake asks another.
 
+An audit that follows the lake (`follow.py`) takes nothing more: each promise of its is a statement
+about the images of one snapshot, false with at most the chance that the audit took. Not all of them
+together: of what is promised after one `sync` and the next, more than one chance is spent.
+
 What it cannot see: a lake's folder that somebody copies as a whole, or puts back from a backup, has
 one purse twice. A filter that is made anew under another name is another wish, with a purse of its
 own. Copies that were taken into other lakes before parts were written down each count as the whole.

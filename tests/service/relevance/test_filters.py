@@ -611,8 +611,8 @@ def test_what_came_since_is_undecided_and_a_smaller_promise_is_explained(tmp_pat
         assert found is not None
         assert found.undecided == 1
         assert (found.note("my.lake", "reds") or "").startswith(
-            "1 image has no decision: added since version 3 was audited; the same audit takes them in "
-            "with few labels more: lakesift filter next my.lake reds --purpose audit --follow"
+            "1 image has no decision: added since version 3 was audited; the same audit takes them in: "
+            "lakesift filter next my.lake reds --purpose audit --follow"
         )
         filter.next(9, "audit", again=True)  # what was applied still decides
         assert filter.decisions.in_force() == found

@@ -7,13 +7,16 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from indexer.errors import BadRequest, LakeDamaged
 from service.lake import Lake
 from service.relevance import Filter, Filters, Target
 from service.relevance.promise import audit, following
+from service.relevance.promise.audit import Audit, Design
 from service.relevance.promise.following import Following
+from service.relevance.scoring.scorer import Scored
 from tests.lakes import Desk
 
 REDS, OTHERS = 40, 260
@@ -313,13 +316,19 @@ def test_what_cannot_follow_is_told(desk: Desk) -> None:
         filters = Filters(lake)
         filter = filters.open("reds")
         for options, sentence in (
-            ({"again": True}, "leave again and budget out"),
-            ({"budget": 5}, "leave again and budget out"),
+            ({"again": True}, "leave again, budget and assume out"),
+            ({"budget": 5}, "leave again, budget and assume out"),
+            ({"assume": "tail"}, "leave again, budget and assume out"),
         ):
             with pytest.raises(BadRequest, match=sentence):
                 filter.next(1, "audit", follow=True, **options)  # type: ignore[arg-type]
         with pytest.raises(BadRequest, match="no audit that could follow"):
             filter.next(1, "teach", follow=True)
+        filter.next(1, "audit", follow=True)
+        with pytest.raises(
+            BadRequest, match="follows the lake, where nothing is assumed of the tail"
+        ):
+            filter.apply(assume="tail")
         both = filters.create("both", keep_texts=["red"], target=Target(0.5, 0.5, 0.9))
         with pytest.raises(BadRequest, match="no audit that could follow"):
             both.next(1, follow=True)
@@ -352,3 +361,21 @@ def test_an_estimate_says_what_bounds_and_what_does_not(desk: Desk) -> None:
         assert (after.at_least, after.at_most) == (before.at_least, before.at_most)
         with pytest.raises(BadRequest, match="bounds no number of all"):
             filter.estimate()
+
+
+def test_a_skipped_image_that_went_counts_at_its_worst() -> None:
+    """By hand, recall 0.9: above the line two yes and a skip take 0.1 each, below it a yes gives
+    0.9 back, and a skip there might have been a no.
+    """
+    target = Target(0.9, None, 0.9)
+    rows, scores = np.arange(1, 10), np.repeat([0.9, 0.1], [4, 5]).astype(np.float32)
+    design = Design(1, SEED, 1, target, (0.9,), (4, 5), (0.5, 0.5), None, None, 1)
+    strata = np.repeat([0, 1], [4, 5]).astype(np.int16)
+    first = Audit(design, rows, scores, strata, np.zeros(9, bool))
+    told = ["yes", "yes", "skip", "no", "yes", "conflict", "no", "no", "no"]
+    said = dict(enumerate(told, start=1))
+    after = following.begin(first, 2, Scored(rows[3:4], scores[3:4]), said, 1, np.full(2, 0.1))
+    assert after.facts == {"came": 0, "gone": 8, "labels_before": 9}
+    went = following._Went.of(after, after.with_all(after.prefix(said)), said)
+    assert (went.unseen.tolist(), went.yes.tolist(), went.known) == ([1, 1], [2, 1], 0)
+    assert went.loss(np.array([0.1, -0.9]), 0.9) == pytest.approx(3 * 0.1 - 0.9)
