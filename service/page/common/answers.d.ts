@@ -418,6 +418,17 @@ declare namespace Answers {
     agreed: number;
     kappa: number | null;
   }
+  interface PicksAnswer {
+    row_ids: number[];
+    by: string;
+    seed: number;
+    snapshot: number;
+    rows: number;
+    compared: number;
+    labelled: number;
+    wanted: WantedFacts[];
+    reach: ReachFacts | null;
+  }
   interface PlacesFacet {
     latitude: string;
     longitude: string;
@@ -493,6 +504,16 @@ declare namespace Answers {
     history: Depth[];
     advice: "teach" | "check";
     because: string;
+  }
+  interface ReachFacts {
+    mean: number;
+    low: number;
+    high: number;
+    counted: number;
+    random_mean: number;
+    random_needed: number | null;
+    random_tried: number;
+    within: WithinFacts | null;
   }
   interface Ready {
     ready: boolean;
@@ -751,5 +772,17 @@ declare namespace Answers {
   interface Usage {
     prompt_tokens?: number;
     total_tokens?: number;
+  }
+  interface WantedFacts {
+    where: string;
+    count: number;
+    picked: number;
+  }
+  interface WithinFacts {
+    cosine: number;
+    share: number;
+    low: number;
+    high: number;
+    random_share: number;
   }
 }
