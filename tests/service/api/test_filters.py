@@ -920,6 +920,44 @@ def test_another_promise_is_made_where_the_audit_is_valid_for_it(audited: TestCl
     assert "planned for recall 0.9 and shows nothing above it" in str(message)
 
 
+def test_an_audit_follows_the_lake(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for number in range(REDS + OTHERS):
+        colour = (255, number * 3, 0) if number < REDS else (150 - number % 90, 0, 60 + number)
+        desk.add(f"{number:03d}.png", colour)
+    desk.index()
+    keys = KeyStore(tmp_path / "state")
+    app = create_app({"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=keys)
+    with TestClient(app, base_url=HOST, raise_server_exceptions=False) as client:
+        post(client, "", REDS_ASKED, 201)
+        follow = {"n": 50, "purpose": "audit", "follow": True}
+        code, field, message = error(post(client, "/reds/next", follow, 422))
+        assert (code, field) == ("invalid_request", "follow")
+        assert "no audit that could follow the lake" in str(message)
+        while rows := post(client, "/reds/next", {"n": 40, "purpose": "audit"})["rows"]:
+            post(client, "/reds/label", answered(rows))
+        before = post(client, "/reds/apply", {})
+        assert before["refused"] is False
+        # Nothing came: it goes on as it is.
+        assert post(client, "/reds/next", follow)["version"] == before["version"]
+    for number in range(5):
+        desk.add(f"new{number}.png", (9, 9, 200 + number), size=(5, 5))
+    desk.sync()
+    app = create_app({"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=keys)
+    with TestClient(app, base_url=HOST, raise_server_exceptions=False) as client:
+        found = post(client, "/reds/next", follow)
+        assert found["version"] == before["version"] + 1
+        assert found["rows"]
+        assert {row["row_id"] for row in found["rows"]} <= {121, 122, 123, 124, 125}
+        follows = {"came": 5, "gone": 0, "labels_before": before["measured"]["audit_labels"]}
+        assert found["progress"]["audit"]["follows"] == follows
+        post(client, "/reds/label", answered(found["rows"]))
+        after = post(client, "/reds/apply", {})
+        assert (after["refused"], after["rows"]) == (False, 125)
+        assert after["measured"]["follows"] == follows
+        assert after["promise"] == before["promise"]
+
+
 def test_the_tail_is_assumed_by_name_and_refused_where_nothing_is_known_of_it(
     audited: TestClient,
 ) -> None:

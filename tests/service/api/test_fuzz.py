@@ -234,6 +234,7 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         "n": st.integers(1, 30),
         "purpose": st.sampled_from(["teach", "audit", None]),
         "again": st.booleans(),
+        "follow": st.booleans(),
         "budget": st.integers(1, 30),
         "double": st.floats(0, 1),
         "labels": st.lists(
