@@ -321,7 +321,7 @@ def test_what_cannot_follow_is_told(desk: Desk) -> None:
             ({"assume": "tail"}, "leave again, budget and assume out"),
         ):
             with pytest.raises(BadRequest, match=sentence):
-                filter.next(1, "audit", follow=True, **options)  # type: ignore[arg-type]
+                filter.next(1, "audit", follow=True, **options)
         with pytest.raises(BadRequest, match="no audit that could follow"):
             filter.next(1, "teach", follow=True)
         filter.next(1, "audit", follow=True)
