@@ -615,6 +615,38 @@ def test_what_came_since_and_a_smaller_promise_are_told(visit: Visit, tmp_path: 
         visitor.may_be_gone = True
 
 
+def test_a_random_check_is_extended_by_what_came(visit: Visit, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    others = [(100 - number % 100, number % 200, 160 + number % 95) for number in range(30, 300)]
+    for number, colour in enumerate([(255, number * 2, 0) for number in range(30)] + others):
+        desk.add(f"{number:03d}.png", colour)
+    desk.index()
+    with Lake.open(desk.lake, desk.model) as opened:
+        filter = Filters(opened).create("reds", keep_texts=["red"], target=Target(0.8, None, 0.9))
+        while rows := filter.next(40, "audit")["rows"]:
+            filter.label(answers(rows))
+        assert filter.apply().refused is False
+        before = filter.progress().audit
+    for number in range(30):
+        desk.add(f"new{number}.png", (0, number, 255), size=(5, 5))
+    desk.sync()
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served)
+        page = visitor.page
+        page.goto(f"{served.url}/label?lake=my&filter=reds")
+        expect(page.locator("#since")).to_contain_text("30 images came since: undecided.")
+        page.get_by_role("button", name="Decide them: extend the random check").click()
+        assert asked(visitor).startswith("new")
+    with Lake.open(desk.lake, desk.model) as opened:
+        extended = Filters(opened).open("reds")
+        audit = extended.progress().audit
+        assert before is not None
+        assert audit is not None
+        assert audit.follows is not None
+        assert (audit.follows.came, audit.follows.labels_before) == (30, before.answered)
+        assert (extended.definition.audit, extended.definition.pieces) == (1, 1)
+
+
 def answers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """As a person who knows red would answer."""
     return [
