@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from typing import TYPE_CHECKING
 
 from indexer.sources.names import one_line
@@ -16,7 +15,6 @@ from service.search.decided import WANTED
 if TYPE_CHECKING:
     from service.search.facets import Facet
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _BAR = 24  # characters of the longest bar
 _VALUE = 40  # characters of a value before it is cut for people
 
@@ -87,9 +85,7 @@ def _tell(facet: Facet) -> None:
     print(f"{one_line(facet.name)}: {facet.rows:,} with a value{without}")
     lines = [(_plain(each.value), each.rows) for each in facet.values]
     lines += [
-        (f"{_plain(each.low)} to {_plain(each.high)}", each.rows)
-        for each in facet.bins
-        if each.rows
+        (f"{_edge(each.low)} to {_edge(each.high)}", each.rows) for each in facet.bins if each.rows
     ]
     most = max((rows for _, rows in lines), default=0)
     width = max((len(text) for text, _ in lines), default=0)
@@ -100,10 +96,16 @@ def _tell(facet: Facet) -> None:
         print(f"  and {facet.more_values:,} more; --values N shows more of them")
 
 
-def _plain(value: object) -> str:
+def _plain(value: str | bool) -> str:
+    """As a `where` compares it, unless it is cut: a text that is written as a time is a text."""
     if isinstance(value, bool):
         return str(value).lower()
-    text = f"{value:g}" if isinstance(value, float) else one_line(str(value))
-    if _TIME.match(text):
-        text = text[: len("2024-05-01T12:00:00")].replace("T", " ")
+    text = one_line(value)
     return text if len(text) <= _VALUE else f"{text[: _VALUE - 3]}..."
+
+
+def _edge(value: float | str) -> str:
+    """Of a bin: a number, or a time."""
+    if isinstance(value, str):
+        return value[: len("2024-05-01T12:00:00")].replace("T", " ")
+    return f"{value:.12g}"
