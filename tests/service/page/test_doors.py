@@ -160,7 +160,7 @@ def test_what_came_since_is_told_with_what_to_do(visit: Visit, applied: Served) 
     page = visitor.page
     page.goto(applied.url + REDS)
     expect(page.locator("#since")).to_contain_text("1 image came since: undecided.")
-    page.get_by_role("button", name="Decide them").click()
+    page.get_by_role("button", name="Decide them: a new random check").click()
     expect(page.locator(".invite")).to_be_visible()
     page.click("text=Look at them")
     visitor.settled()
