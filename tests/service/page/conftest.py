@@ -297,3 +297,16 @@ def visit(browser: Browser) -> Iterator[Visit]:
 def visitor(visit: Visit, photos: Served) -> Visitor:
     """A visitor of the sample photos, at a desk."""
     return visit(photos)
+
+
+def sync_and_wait(desk: Desk, visitor: Visitor) -> None:
+    """Sync, and wait until the server has seen all of it: it looks every half second, and a sync
+    may be several snapshots.
+    """
+    desk.sync()
+    for _ in range(400):
+        (lake,) = visitor.page.request.get(f"{visitor.url}/v1/lakes").json()["lakes"]
+        if lake["snapshot"] == desk.manifest.snapshot:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the server stays with its old snapshot")

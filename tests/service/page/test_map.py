@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from service.lake import Lake
 from service.map.making import keep_in_step
 from tests.lakes import Desk
-from tests.service.page.conftest import ARGUMENTS, BROWSERS, Served, Visit, serving
+from tests.service.page.conftest import ARGUMENTS, BROWSERS, Served, Visit, serving, sync_and_wait
 from tests.service.page.test_axe import DARK_PHONE, faults
 from tests.service.page.test_page import PHONE
 
@@ -147,16 +147,15 @@ def test_colours_of_a_lake_that_moved_on_bring_its_points_along(
     with Lake.open(desk.lake, desk.model) as lake:
         lake.make_map()
     with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
-        page = visit(served).open("/?view=map").page
+        visitor = visit(served).open("/?view=map")
+        page = visitor.page
         shown(page)
         expect(page.locator("#map-said")).to_have_text("12 images")
         (desk.photos / "03.png").unlink()
         desk.add("12.png", (255, 250, 0), size=(16, 8))
-        desk.sync()
+        sync_and_wait(desk, visitor)
         with Lake.open(desk.lake, desk.model) as lake:
             keep_in_step(lake.snapshot)
-        while page.request.get(f"{served.url}/v1/lakes/my/rows/4").status != 404:
-            page.wait_for_timeout(50)
         with page.expect_response(lambda asked: asked.url.endswith("/map")) as points:
             page.select_option("#map-colour", "column:width_px")
         runs = points.value.body().partition(b"\n")[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from tests.conftest import sample_folders
 from tests.fakes import ColourEmbedder
 from tests.indexer.videos import film
 from tests.lakes import BLUE, GREEN, RED, Desk, png, write
-from tests.service.page.conftest import Served, Visit, Visitor, serving
+from tests.service.page.conftest import Served, Visit, Visitor, serving, sync_and_wait
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 ALL = 31  # sample photos
@@ -924,17 +923,6 @@ def test_two_lakes_can_be_chosen_from(visit: Visit, tmp_path: Path) -> None:
 
 
 COME_BACK = "dispatchEvent(new Event('focus'))"  # to the page, from another window
-
-
-def sync_and_wait(desk: Desk, visitor: Visitor) -> None:
-    """Sync, and wait until the server has seen it, which looks every half second."""
-    desk.sync()
-    for _ in range(100):
-        (lake,) = visitor.page.request.get(f"{visitor.url}/v1/lakes").json()["lakes"]
-        if lake["snapshot"] == desk.manifest.snapshot:
-            return
-        time.sleep(0.05)
-    raise AssertionError("the server stays with its old snapshot")
 
 
 def test_new_images_are_told_and_shown_when_asked_for(visit: Visit, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from service.lake import Lake
 from service.relevance import Filters
 from tests.lakes import BLUE, GREEN, RED, Desk
-from tests.service.page.conftest import Served, Visit, serving
+from tests.service.page.conftest import Served, Visit, serving, sync_and_wait
 
 RED_NAMES = [f"red-{number}.png" for number in range(10)]  # "red" finds them in this order
 
@@ -202,16 +202,15 @@ def test_an_image_that_has_gone_is_not_said_to_be_answered(visit: Visit, tmp_pat
     with Lake.open(desk.lake, desk.model) as lake:
         Filters(lake).create("reds", keep_texts=["red"])
     with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
-        page = visit(served).open("/").page
+        visitor = visit(served).open("/")
+        page = visitor.page
         page.locator(".cell .photo").first.focus()
         page.keyboard.press("x")
         page.keyboard.press("Shift+ArrowRight")
         page.get_by_role("button", name="Yes or no").click()
         expect(page.get_by_label("For the filter")).to_have_value("reds")
         (desk.photos / "a.png").unlink()
-        desk.sync()
-        while page.request.get(f"{served.url}/v1/lakes/my/rows/1").status != 404:
-            page.wait_for_timeout(50)
+        sync_and_wait(desk, visitor)
         page.get_by_role("button", name="Yes, wanted").click()
         expect(page.locator("#label-done")).to_have_text("1 image: yes for reds.")
         expect(page.locator("#label-problem")).to_contain_text("1 image could not be answered: ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.lakes import Desk
-from tests.service.page.conftest import Served, Visit, Visitor, serving
+from tests.service.page.conftest import Served, Visit, Visitor, serving, sync_and_wait
 from tests.service.page.test_axe import DARK_PHONE, faults
 
 KEPT = urlencode({"q": "red", "where": "row_id <= 4"})
@@ -166,13 +165,11 @@ def test_what_was_kept_and_is_wrong_says_so_on_its_side(visit: Visit, served: Se
 def test_both_are_asked_anew_when_the_lake_has_changed(visit: Visit, tmp_path: Path) -> None:
     desk = desk_of_five(tmp_path)
     with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
-        page = visit(served).open("/?q=red&against=q%3Dgreen").page
+        visitor = visit(served).open("/?q=red&against=q%3Dgreen")
+        page = visitor.page
         expect(page.locator("#kept-said")).to_have_text("5 of these 5 in both")
         desk.add("6.png", (0, 255, 0), size=(8, 8))
-        desk.sync()
-        deadline = time.monotonic() + 20
-        while page.request.get(f"{served.url}/v1/lakes").json()["lakes"][0]["rows"] != 6:
-            assert time.monotonic() < deadline, "the server stays with its old snapshot"
+        sync_and_wait(desk, visitor)
         page.evaluate("dispatchEvent(new Event('focus'))")
         page.click("text=Show them")
         expect(page.locator("#kept-said")).to_have_text("6 of these 6 in both")
