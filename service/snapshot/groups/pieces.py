@@ -5,6 +5,7 @@ Knows no bounds and no answers: it multiplies, and fetches what is stored.
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal, TypeAlias
@@ -21,6 +22,10 @@ from service.snapshot.threads import for_each
 # Threads that read many small pieces wait for one another's turn in Python: with two of them 30,000
 # rows took 9.6 ms where one took 7.6 to 8.4, all told, and 50,000 rows as long as with one.
 PARALLEL_FROM_ROWS = 100_000
+# For the same reason searches of few rows take turns at it: on 200,000 rows, with a recall of 0.99
+# and eight clients on two cores, 150 searches were answered a second instead of 128 by photo, 118
+# instead of 104 by text.
+_ONE_AT_A_TIME = threading.Lock()
 _ROWS_A_COLUMN = 64
 
 Half: TypeAlias = Literal["head", "tail"]
@@ -81,7 +86,11 @@ class Pieces:
             found[start:end] *= np.float32(step)
 
         shares = self._shares
-        for_each(multiply, shares, parallel=len(shares) > 1)
+        if len(shares) > 1:
+            for_each(multiply, shares, parallel=True)
+        elif shares:
+            with _ONE_AT_A_TIME:
+                multiply(shares[0])
         return found
 
     def _multiply(
