@@ -29,7 +29,7 @@ from indexer.run.writing.compact import compact
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
 WORDS = (
     "a cat",
     "a street at night",

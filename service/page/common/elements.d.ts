@@ -169,6 +169,16 @@ interface PageElements {
   "only-where": HTMLElement;
   "outcome": HTMLElement;
   "passing": HTMLElement;
+  "pick-by": HTMLSelectElement;
+  "pick-column": HTMLSelectElement;
+  "pick-each": HTMLInputElement;
+  "pick-form": HTMLFormElement;
+  "pick-labelled": HTMLSelectElement;
+  "pick-number": HTMLInputElement;
+  "pick-said": HTMLElement;
+  "pick-tag": HTMLInputElement;
+  "pick-title": HTMLElement;
+  "pick-where": HTMLInputElement;
   "problems": HTMLElement;
   "progress": HTMLProgressElement;
   "purpose-text": HTMLElement;

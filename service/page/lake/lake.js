@@ -12,6 +12,7 @@ import { takeEscape } from "../common/way_back.js";
 import { sentence } from "../common/words.js";
 import { lead } from "./lake_words.js";
 import { formats, madeWith, skipped, snapshots, sources } from "./parts.js";
+import { PickDesk } from "./picks.js";
 import { SyncDesk } from "./sync.js";
 
 /** @import { Failure } from "../common/api.js" */
@@ -20,6 +21,7 @@ class LakePage {
   #banner = new Banner(() => this.begin());
   /** @type {?SyncDesk} */
   #sync = null;
+  #picks = new PickDesk({ gone: () => this.#banner.show() });
 
   async begin() {
     try {
@@ -57,7 +59,7 @@ class LakePage {
       changed: () => (byId("changed").hidden = false),
       said: (text) => (byId("live").textContent = text),
     });
-    await this.#sync.begin(scopes.includes("write"));
+    await Promise.all([this.#sync.begin(scopes.includes("write")), this.#picks.begin(lake, told.rows, scopes.includes("label"))]);
   }
 
   /**

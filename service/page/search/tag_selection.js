@@ -3,8 +3,8 @@
 import { ApiError, ask, lakePath } from "../common/api.js";
 import { actButton, button, byId, make } from "../common/dom.js";
 import { searchHref } from "../common/links.js";
+import { literal } from "../common/sql.js";
 import { count, images, sentence } from "../common/words.js";
-import { literal } from "./where_terms.js";
 
 /** @import { Failure, Row } from "../common/api.js" */
 

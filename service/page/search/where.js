@@ -2,8 +2,8 @@
 
 import { button, byId } from "../common/dom.js";
 import { Redrawn } from "../common/redrawn.js";
+import { columnName, literal } from "../common/sql.js";
 import { columnTitle, sentence, valueTitle } from "../common/words.js";
-import { columnName, literal } from "./where_terms.js";
 
 /** @import { Value } from "./where_terms.js" */
 

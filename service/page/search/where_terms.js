@@ -3,6 +3,8 @@
  * Values in, values out: knows neither the document nor the server.
  */
 
+import { columnName, literal } from "../common/sql.js";
+
 /**
  * @typedef {string|boolean} Value
  * @typedef {{name: string, kind: Answers.Facet["kind"]}} Column
@@ -50,17 +52,6 @@ function endOfQuoted(text, start) {
   return end < 0 ? text.length : end; // a quote in it is written twice: two texts side by side
 }
 
-const PLAIN = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/;
-const KEYWORD = /(^|\.)(and|or|not|in|like|ilike|between|is|null|true|false)(\.|$)/i;
-
-/**
- * A column as SQL names it.
- * @param {string} name
- */
-export const columnName = (name) => (PLAIN.test(name) && !KEYWORD.test(name) ? name : `"${name.replaceAll('"', '""')}"`);
-
-/** @param {Value} value */
-export const literal = (value) => (typeof value === "boolean" ? String(value).toUpperCase() : `'${value.replaceAll("'", "''")}'`);
 /** @param {number|string} value */
 const limit = (value) => {
   if (typeof value === "number") return String(value);
