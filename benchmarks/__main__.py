@@ -24,6 +24,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.measure import Measurement, table
 from benchmarks.memory import measure_memory
 from benchmarks.moments import measure_moments
+from benchmarks.on_ray import measure_on_ray
 from benchmarks.page import measure_page
 from benchmarks.peers import measure_peers
 from benchmarks.resync import measure_resync
@@ -60,7 +61,7 @@ NAMES = (
     "containers",
 )
 # Not run unless named.
-LONG = ("ten_million", "page", "back_end")
+LONG = ("ten_million", "page", "back_end", "on_ray")
 # They take arguments of their own.
 APART = (
     "quality",
@@ -162,6 +163,7 @@ def _run(name: str, workspace: Path, arguments: argparse.Namespace) -> Iterator[
         "ten_million": measure_ten_million,
         "page": measure_page,
         "back_end": measure_back_end,
+        "on_ray": measure_on_ray,
     }
     return measures[name](workspace, quick=quick)
 
