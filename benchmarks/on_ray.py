@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.measure import Measurement
 from benchmarks.photos import make_photos
-from benchmarks.processes import python_command
+from indexer.processes import python_command
 
 WORKERS = 4
 AT_MOST = 1.15  # times the run alone
