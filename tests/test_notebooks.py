@@ -73,6 +73,14 @@ FACTS = {
         "promised": [applied.refused, applied.promise.recall, applied.promise.confidence],
         "handed": [applied.kept, shards.items],
     }""",
+    "picking.ipynb": """{
+        "indexed": report.new,
+        "scenes": sorted(Path(rows[each].uri).stem[:-3] for each in picks.row_ids
+            if Path(rows[each].uri).parent.name == "camera"),
+        "worth_more": [needed > n for n, _, _, needed in lines],
+        "tiny": sum(rows[each].columns["width_px"] < 100 for each in wished.row_ids),
+        "labelled": [len({*picks.row_ids, *later.row_ids}), len(to_label)],
+    }""",
     "shards.ipynb": """{
         "indexed": [len(tiles), report.new, again.new, again.unchanged],
         "cat": row.columns["picture"],
@@ -269,6 +277,16 @@ def check_labelled(facts: dict[str, Any]) -> None:
     }
 
 
+def check_picking(facts: dict[str, Any]) -> None:
+    assert facts == {
+        "indexed": 391,  # 31 photos, four pans of 40, 200 squares
+        "scenes": ["chelsea", "coffee", "motorcycle_left", "rocket"],
+        "worth_more": [True] * 4,
+        "tiny": 6,
+        "labelled": [24, 24],
+    }
+
+
 def check_shards(facts: dict[str, Any]) -> None:
     kept = facts["handed"][0]
     assert facts == {
@@ -341,6 +359,7 @@ CHECKS = {
     "queries.ipynb": check_queries,
     "filters.ipynb": check_filters,
     "labelled.ipynb": check_labelled,
+    "picking.ipynb": check_picking,
     "shards.ipynb": check_shards,
     "tables.ipynb": check_tables,
     "robot_logs.ipynb": check_robot_logs,
