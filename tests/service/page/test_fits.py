@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import expect
+import pytest
+from playwright.sync_api import Route, expect
 
 from tests.service.page.conftest import Served, Visit
 from tests.service.page.test_label import ANIMALS, PHONE, lake, make_filter, served
@@ -35,6 +37,42 @@ def test_the_invitation_to_a_random_check_fits_a_phone_as_a_whole(
     assert begin.evaluate(
         "(each) => each.getBoundingClientRect().bottom <= each.closest('#frame').getBoundingClientRect().bottom"
     )
+
+
+@pytest.mark.parametrize("window", [PHONE, {}])
+def test_what_one_taps_in_the_invitation_stays_where_it_is(
+    visit: Visit, served: Served, lake: Path, window: dict[str, Any]
+) -> None:
+    make_filter(lake)
+    # A forecast of a large lake, as long as one gets: five lines are shown of it.
+    options = [
+        {"dropped": 900_000 + 10_000 * n, "kept": 100_000 - 10_000 * n, "labels": 1000 * (n + 1)}
+        for n in range(7)
+    ]
+    known = {"at_least": 12, "at_most": None, "confidence": None, "options": options}
+    visitor = visit(served, **window)
+    page = visitor.page
+    asked: list[Route] = []
+    page.route("**/plan*", lambda route: asked.append(route))
+    page.goto(served.url + ANIMALS)
+    page.locator(".steps label", has_text="Random check").click()
+    begin = page.locator("#frame").get_by_role("button", name="Begin the random check")
+    tapped = [page.locator("#budget"), begin]
+    expect(page.locator(".plan")).to_contain_text("Working out")
+    expect(begin).to_have_text("Begin the random check")
+    before = [each.bounding_box() for each in tapped]
+    page.evaluate("window.shifts = []")  # a step was chosen, which moved what is below
+    (plan,) = asked
+    plan.fulfill(json={"rows": 1_000_100, "costs": None, "groups": None, **known})
+    # Its table and the number on the button come: below, and within the room that was kept.
+    expect(page.locator(".plan tbody tr")).to_have_count(5)
+    # The least work in all: half of 7,000 labels and 40,000 kept.
+    expect(begin).to_have_text("Begin the random check: about 7,000 answers")
+    assert [each.bounding_box() for each in tapped] == before
+    page.fill("#budget", "1234567")
+    expect(begin).to_have_text("Begin the random check: at most 1,234,567 answers")
+    assert [each.bounding_box() for each in tapped] == before
+    assert visitor.shifted == []
 
 
 def test_steps_keep_their_height_whichever_is_chosen(
