@@ -18,6 +18,15 @@ WIDER = """() => [...document.querySelectorAll("#frame, #frame *")]
   .map((each) => each.outerHTML.slice(0, 80))"""
 HEIGHTS = """() => [...document.querySelectorAll(".steps label")]
   .map((each) => each.getBoundingClientRect().height)"""
+# Where the names of the steps lie, and how wide they are drawn, bold or not.
+NAMES = """() => [...document.querySelectorAll(".steps b")].map((each) => {
+  const drawn = document.createRange();
+  drawn.selectNodeContents(each);
+  return drawn.getBoundingClientRect().toJSON();
+})"""
+# By how many pixels each name runs over its column.
+RUNS_OVER_PX = """() => [...document.querySelectorAll(".steps b")]
+  .map((each) => each.scrollWidth - each.clientWidth)"""
 
 
 def test_the_invitation_to_a_random_check_fits_a_phone_as_a_whole(
@@ -87,6 +96,27 @@ def test_steps_keep_their_height_whichever_is_chosen(
     for step in ("Describe", "Random check", "Teach"):
         page.locator(".steps label", has_text=step).click()
         assert page.evaluate(HEIGHTS) == before, step
+
+
+@pytest.mark.parametrize("window", [PHONE, {}])
+def test_the_step_one_is_at_is_marked_and_no_name_of_a_step_moves(
+    visit: Visit, served: Served, lake: Path, window: dict[str, Any]
+) -> None:
+    make_filter(lake)
+    page = visit(served, **window).page
+    page.goto(served.url + ANIMALS)
+    expect(page.locator("#brought-describe")).not_to_be_empty()
+    lines = "each => getComputedStyle(each).textDecorationLine"
+    left_and_width = None
+    for step in ("Teach", "Describe", "Random check", "Teach"):
+        page.locator(".steps label", has_text=step).click()
+        names = [(name["left"], name["width"]) for name in page.evaluate(NAMES)]
+        assert left_and_width in (None, names), step
+        left_and_width = names
+        assert page.evaluate(RUNS_OVER_PX) == [0, 0, 0, 0], step
+        for name in page.locator(".steps b").all():
+            marked = "underline" if name.inner_text() == step else "none"
+            assert name.evaluate(lines) == marked, (step, name.inner_text())
 
 
 def test_on_a_phone_buttons_stay_where_they_are_in_another_view(visit: Visit, reds: Served) -> None:
