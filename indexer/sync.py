@@ -52,6 +52,13 @@ from indexer.sources.opening import open_source
 from indexer.words import count
 
 LoadEmbedder = Callable[[Manifest | None], Embedder]
+# The types of own columns that become text beside text: in words, and what such a text is like.
+_READ_AS = {
+    "int64": ("whole numbers", "7"),
+    "double": ("numbers", "1.5"),
+    "bool": ("truths", "true"),
+    "timestamp[us]": ("times", "2026-01-31 00:00:00.000000"),
+}
 
 
 def sync(
@@ -210,6 +217,10 @@ class Run:
         if not self._stopped:
             self._recompute(commits, known)
         self._note_joined_names(commits)
+        self.report.notes += [
+            _became_text(name, before, met)
+            for name, (before, met) in commits.met_beside_text.items()
+        ]
         self.context.unread.note(self.report)
         self._wrap_up(commits)
         return self._finish(commits.manifest, counts)
@@ -506,3 +517,23 @@ class Run:
         return [
             f"{what}; `lakesift info {lake} --skipped` says why, and `lakesift sync {lake} --retry-skipped` tries again"
         ]
+
+
+def _became_text(name: str, before: str, met: str) -> str:
+    """What to know of a column that is text, though it held or holds something else.
+
+    :param before: the type it had in the lake.
+    :param met: the type that this run read.
+    """
+    if before == "string":
+        words, form = _READ_AS[met]
+        return (
+            f"the column {name} is text in this lake: the {words} that were read now are written as "
+            f"text, as in '{form}', and a `where` compares them so; to have them as {words}, give "
+            "them a column of another name"
+        )
+    words, came = _READ_AS[before][0], "text" if met == "string" else _READ_AS[met][0]
+    return (
+        f"the column {name} held {words}, and {came} came: all of it is text from now on, and a "
+        f"`where` compares it so; to have {words} again, give what came a column of another name"
+    )

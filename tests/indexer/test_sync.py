@@ -923,6 +923,45 @@ def test_a_lake_among_the_photos_is_told_but_not_the_runs_own(tmp_path: Path) ->
     assert sync(own, no_model, config=IndexConfig(decoders=1)).notes == []
 
 
+@pytest.mark.parametrize(
+    ("came", "is_now", "words", "form"),
+    [
+        ("2024-01-05", "2024-01-05 00:00:00.000000", "times", "2026-01-31 00:00:00.000000"),
+        ("1.50", "1.5", "numbers", "1.5"),
+        ("True", "true", "truths", "true"),
+    ],
+)
+def test_a_table_with_other_values_for_a_column_of_texts_is_told_of(
+    desk: Desk, came: str, is_now: str, words: str, form: str
+) -> None:
+    for name in ("a", "b"):
+        desk.add(f"{name}.png", RED)
+    text = f"path,v\na.png,{came}\nb.png,{{}}\n"
+    assert desk.index(columns=write(desk.root / "1.csv", text.format("x").encode())).notes == []
+    assert [row["v"] for row in desk.rows().values()] == [came, "x"]
+    # Without the text it is a column of something else.
+    report = desk.index(columns=write(desk.root / "2.csv", text.format(came).encode()))
+    assert report.notes == [
+        f"the column v is text in this lake: the {words} that were read now are written as text, as "
+        f"in '{form}', and a `where` compares them so; to have them as {words}, give them a column "
+        "of another name"
+    ]
+    assert [row["v"] for row in desk.rows().values()] == [is_now, is_now]
+    assert desk.idle_sync().notes == []
+
+
+def test_a_column_of_numbers_to_which_a_text_comes_is_told_of(desk: Desk) -> None:
+    for name in ("a", "b"):
+        desk.add(f"{name}.png", RED)
+    desk.index(columns=write(desk.root / "1.csv", b"path,v\na.png,7\nb.png,12\n"))
+    report = desk.index(columns=write(desk.root / "2.csv", b"path,v\na.png,7\nb.png,12 m\n"))
+    assert report.notes == [
+        "the column v held whole numbers, and text came: all of it is text from now on, and a "
+        "`where` compares it so; to have whole numbers again, give what came a column of another name"
+    ]
+    assert {name: row["v"] for name, row in desk.rows().items()} == {"a.png": "7", "b.png": "12 m"}
+
+
 def test_columns_that_differ_in_case_only_are_one_and_told_once(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     for name, colour, text in (

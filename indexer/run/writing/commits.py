@@ -114,6 +114,9 @@ class Commits:
         self._pending = _Pending([], [], [], [])
         self.skipped_keys: set[str] = set()  # of what was skipped in this run
         self._spellings = Spellings(manifest.columns)
+        # Columns that are text, or became it, though rows of this run hold something else:
+        # name -> the type it had in the lake, and the type that was met
+        self.met_beside_text: dict[str, tuple[str, str]] = {}
         self._wait_s = config.first_commit_s
         self._since = time.monotonic()
 
@@ -251,10 +254,16 @@ class Commits:
         writer.add_rows(table)
         writer.add_vectors(vectors)
         entry = writer.finish(self._unsettled_since(rows))
+        found = own_types(table.schema)
+        columns = merge_types(manifest.columns, found)
+        for name, kind in found.items():
+            before = manifest.columns.get(name, kind)
+            if kind != before and columns[name] == "string":
+                self.met_beside_text.setdefault(name, (before, kind))
         return replace(
             manifest,
             segments=(*manifest.segments, entry),
-            columns=merge_types(manifest.columns, own_types(table.schema)),
+            columns=columns,
             next_row_id=max(manifest.next_row_id, max(row["row_id"] for row in rows) + 1),
         )
 

@@ -45,14 +45,10 @@ export function invite(lake, name, isAgain, labels, begin) {
         : "It fixes what the filter has learnt so far and draws images at random. Your answers measure how much would be lost, so that a guarantee can be given.",
     ),
     !labels && make("p", { class: "problem" }, UNTAUGHT),
-    table,
     make("label", { for: "budget" }, "Labels you would spend"),
-    make(
-      "div",
-      { class: "invite-line" },
-      budget,
-      start,
-    ),
+    make("div", { class: "invite-line" }, budget, start),
+    // It comes last, and takes the room it takes: nothing that one taps is beneath it.
+    table,
   );
 }
 

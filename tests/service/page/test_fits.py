@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import expect
+import pytest
+from playwright.sync_api import Route, expect
 
 from tests.service.page.conftest import Served, Visit
 from tests.service.page.test_label import ANIMALS, PHONE, lake, make_filter, served
@@ -16,6 +18,15 @@ WIDER = """() => [...document.querySelectorAll("#frame, #frame *")]
   .map((each) => each.outerHTML.slice(0, 80))"""
 HEIGHTS = """() => [...document.querySelectorAll(".steps label")]
   .map((each) => each.getBoundingClientRect().height)"""
+# Where the names of the steps lie, and how wide they are drawn, bold or not.
+NAMES = """() => [...document.querySelectorAll(".steps b")].map((each) => {
+  const drawn = document.createRange();
+  drawn.selectNodeContents(each);
+  return drawn.getBoundingClientRect().toJSON();
+})"""
+# By how many pixels each name runs over its column.
+RUNS_OVER_PX = """() => [...document.querySelectorAll(".steps b")]
+  .map((each) => each.scrollWidth - each.clientWidth)"""
 
 
 def test_the_invitation_to_a_random_check_fits_a_phone_as_a_whole(
@@ -37,6 +48,42 @@ def test_the_invitation_to_a_random_check_fits_a_phone_as_a_whole(
     )
 
 
+@pytest.mark.parametrize("window", [PHONE, {}])
+def test_what_one_taps_in_the_invitation_stays_where_it_is(
+    visit: Visit, served: Served, lake: Path, window: dict[str, Any]
+) -> None:
+    make_filter(lake)
+    # A forecast of a large lake, as long as one gets: five lines are shown of it.
+    options = [
+        {"dropped": 900_000 + 10_000 * n, "kept": 100_000 - 10_000 * n, "labels": 1000 * (n + 1)}
+        for n in range(7)
+    ]
+    known = {"at_least": 12, "at_most": None, "confidence": None, "options": options}
+    visitor = visit(served, **window)
+    page = visitor.page
+    asked: list[Route] = []
+    page.route("**/plan*", lambda route: asked.append(route))
+    page.goto(served.url + ANIMALS)
+    page.locator(".steps label", has_text="Random check").click()
+    begin = page.locator("#frame").get_by_role("button", name="Begin the random check")
+    tapped = [page.locator("#budget"), begin]
+    expect(page.locator(".plan")).to_contain_text("Working out")
+    expect(begin).to_have_text("Begin the random check")
+    before = [each.bounding_box() for each in tapped]
+    page.evaluate("window.shifts = []")  # a step was chosen, which moved what is below
+    (plan,) = asked
+    plan.fulfill(json={"rows": 1_000_100, "costs": None, "groups": None, **known})
+    # Its table and the number on the button come: below, and within the room that was kept.
+    expect(page.locator(".plan tbody tr")).to_have_count(5)
+    # The least work in all: half of 7,000 labels and 40,000 kept.
+    expect(begin).to_have_text("Begin the random check: about 7,000 answers")
+    assert [each.bounding_box() for each in tapped] == before
+    page.fill("#budget", "1234567")
+    expect(begin).to_have_text("Begin the random check: at most 1,234,567 answers")
+    assert [each.bounding_box() for each in tapped] == before
+    assert visitor.shifted == []
+
+
 def test_steps_keep_their_height_whichever_is_chosen(
     visit: Visit, served: Served, lake: Path
 ) -> None:
@@ -49,6 +96,27 @@ def test_steps_keep_their_height_whichever_is_chosen(
     for step in ("Describe", "Random check", "Teach"):
         page.locator(".steps label", has_text=step).click()
         assert page.evaluate(HEIGHTS) == before, step
+
+
+@pytest.mark.parametrize("window", [PHONE, {}])
+def test_the_step_one_is_at_is_marked_and_no_name_of_a_step_moves(
+    visit: Visit, served: Served, lake: Path, window: dict[str, Any]
+) -> None:
+    make_filter(lake)
+    page = visit(served, **window).page
+    page.goto(served.url + ANIMALS)
+    expect(page.locator("#brought-describe")).not_to_be_empty()
+    lines = "each => getComputedStyle(each).textDecorationLine"
+    left_and_width = None
+    for step in ("Teach", "Describe", "Random check", "Teach"):
+        page.locator(".steps label", has_text=step).click()
+        names = [(name["left"], name["width"]) for name in page.evaluate(NAMES)]
+        assert left_and_width in (None, names), step
+        left_and_width = names
+        assert page.evaluate(RUNS_OVER_PX) == [0, 0, 0, 0], step
+        for name in page.locator(".steps b").all():
+            marked = "underline" if name.inner_text() == step else "none"
+            assert name.evaluate(lines) == marked, (step, name.inner_text())
 
 
 def test_on_a_phone_buttons_stay_where_they_are_in_another_view(visit: Visit, reds: Served) -> None:
