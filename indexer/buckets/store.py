@@ -151,13 +151,13 @@ class Bucket:
             with open_file(path) as file:
                 obstore.put(self._store, name, file, max_concurrency=_PARTS_AT_ONCE)
 
-        self._again(name, sent)
+        self._again_into(name, sent)
 
     def put(self, name: str, data: bytes) -> None:
         """An object, whatever has its name."""
         import obstore
 
-        self._again(name, lambda: obstore.put(self._store, name, data, use_multipart=False))
+        self._again_into(name, lambda: obstore.put(self._store, name, data, use_multipart=False))
 
     def swap(self, name: str, data: bytes, old: Stored | None) -> None:
         """An object in the place of the one that was looked at.
@@ -237,6 +237,13 @@ class Bucket:
         except Changed:
             return
         raise self._unfit("it passes over conditions")
+
+    def _again_into(self, name: str, ask: Callable[[], object]) -> None:
+        """As `_again`, of a put: what is not there can only be the bucket."""
+        try:
+            self._again(name, ask)
+        except FileNotFoundError as error:
+            raise BucketError(self.url, f"{_NO_BUCKET} ({said_by_store(error)})") from None
 
     def _again(self, name: str, ask: Callable[[], T]) -> T:
         """What is asked, from its start again where an answer broke off in its middle: the library

@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 import threading
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ from indexer.buckets.publishing import publish_lake
 from indexer.buckets.pulling import PullReport, pull_lake
 from indexer.buckets.store import Bucket
 from indexer.disk.layout import Layout
-from indexer.disk.locks import writer
+from indexer.disk.locks import Reading, writer
 from indexer.disk.manifest import check_files, read_manifest
 from indexer.errors import BadRequest, BucketError, LakeDamaged, LakeLocked, LakeNotFound
 from indexer.run.writing.compact import compact_lake, vacuum_lake
@@ -808,3 +809,48 @@ def test_a_snapshot_that_a_filter_names_and_that_does_not_fit_is_left_out_and_to
             most = folder_bytes(copy) + sum(desk.manifest.checks[n].length for n in fresh)
             most += 2 * (desk.lake / "manifest.json").stat().st_size + 1_000
     assert pull_lake(url, copy, at_most=most).fetched_files == 0
+
+
+def test_what_a_first_pull_left_that_was_cut_short_makes_room_for_a_later_snapshot(
+    desk: Desk, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the bucket's segments were merged before it was run again."""
+    monkeypatch.setattr("indexer.buckets.pulling.AT_ONCE", 1)
+    publish_lake(desk.lake, url)
+    copy, left = tmp_path / "copy.lake", set(desk.manifest.checks)
+    asked = iter([False, False, False, True])
+    assert pull_lake(url, copy, should_stop=lambda: next(asked, True)).interrupted
+    left = {name for name in left if (copy / name).exists()}
+    assert len(left) == 1
+    for number in range(6):
+        (desk.photos / f"{number}.png").unlink()
+        desk.add(f"new-{number}.png", (0, number * 20, 255))
+    desk.sync()
+    compact_lake(desk.lake)
+    assert not left & set(desk.manifest.checks)
+    publish_lake(desk.lake, url, prune=True)
+    coming = sum(check.length for check in desk.manifest.checks.values())
+    most = coming + 2 * (desk.lake / "manifest.json").stat().st_size + 1_000
+    assert pull_lake(url, copy, at_most=most).rows == 6
+    assert not any((copy / name).exists() for name in left)
+    assert folder_bytes(copy) <= most
+    whole(copy)
+
+
+def test_room_that_cannot_be_made_just_now_is_told_so(desk: Desk, url: str, tmp_path: Path) -> None:
+    """Somebody just opens the lake, and has not said yet what of it."""
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    pull_lake(url, copy)
+    desk.add("new.png", (0, 0, 255))
+    desk.sync()
+    publish_lake(desk.lake, url)
+    with (
+        closing(Reading(Layout(copy))),
+        pytest.raises(
+            BucketError, match=r"since somebody just opens the lake, .* run the same command again"
+        ),
+    ):
+        pull_lake(url, copy, at_most=folder_bytes(copy))
+    assert rows_count(copy) == 6
+    whole(copy)
