@@ -126,7 +126,7 @@ def said_by_store(error: BaseException) -> str:
     if page := _PAGE.search(text):
         return (
             f"a web page came where a store answers in XML or JSON ({page[1].strip()}), as from a proxy on the "
-            "way: see HTTPS_PROXY, NO_PROXY, and the store's address in AWS_ENDPOINT_URL where one is set, then run the "
+            "way: see HTTPS_PROXY, NO_PROXY, and AWS_ENDPOINT_URL where it is set, then run the "
             "same command again"
         )
     if "Received redirect without LOCATION" in line:
