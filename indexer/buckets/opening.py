@@ -133,7 +133,8 @@ def said_by_store(error: BaseException) -> str:
         return "the bucket is in another region: set AWS_REGION to its own"
     if code is None:
         return line
-    said = f"{message[1].strip().rstrip('.')} " if message else ""
+    # Azure's goes on with the request's number, on lines of its own.
+    said = f"{message[1].strip().partition(chr(10))[0].rstrip('.')} " if message else ""
     return f"{said}({code[1]})"
 
 

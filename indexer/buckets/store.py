@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _NO_BUCKET = "there is no such bucket"
+_NO_BUCKET_CODES = ("NoSuchBucket", "ContainerNotFound")  # S3's and Google's, Azure's
 MOST_READ_BYTES = 1 << 30  # of what is read into memory: manifests, labels of millions
 _RETRIED = "max_retries"  # in what the library says once it has asked again and again
 _READ_AT_ONCE = 8 << 20  # bytes
@@ -280,7 +281,7 @@ class Bucket:
         except (AlreadyExistsError, PreconditionError):
             raise
         except FileNotFoundError as error:
-            if "NoSuchBucket" in str(error):
+            if _says_no_bucket(error):
                 raise BucketError(self.url, _NO_BUCKET) from None
             raise
         except (PermissionDeniedError, UnauthenticatedError) as error:
@@ -299,9 +300,13 @@ class Bucket:
                 raise self._unfit("it says no ETags") from None
             if "501 Not Implemented" in text and name.startswith("staging/"):
                 raise self._unfit("it knows no puts on a condition") from None
-            if "NoSuchBucket" in text:
+            if _says_no_bucket(error):
                 raise BucketError(self.url, _NO_BUCKET) from None
             raise BucketError(self.url, f"{name}: {said_by_store(error)}") from None
+
+
+def _says_no_bucket(error: BaseException) -> bool:
+    return any(f"<Code>{code}</Code>" in str(error) for code in _NO_BUCKET_CODES)
 
 
 def _created(path: Path) -> BinaryIO:

@@ -116,6 +116,7 @@ def test_a_store_that_knows_no_conditions_is_refused_at_once(
             "the region 'us-east-1' is wrong; expecting 'eu-west-1'",
             r"expecting 'eu-west-1' \(AuthorizationHeaderMalformed\)",
         ),
+        (400, "InvalidInput", "A header is wrong.\nRequestId:1\nTime:2", r": A header is wrong \(InvalidInput\)$"),
         (301, "PermanentRedirect", "Use the specified endpoint.", "set AWS_REGION"),
     ],
 )  # fmt: skip
@@ -166,13 +167,26 @@ def test_a_gateway_s_page_is_said_once_it_was_asked_for_long_enough(
 
 def test_a_put_to_what_is_not_there_is_told(url: str, faults: Faults, tmp_path: Path) -> None:
     """As where the bucket went while files were sent."""
-    faults.answer = lambda *_: (404, "ContainerNotFound", "The container is not there.")
+    faults.answer = lambda *_: (404, "NotFound", "The container is not there.")
     (tmp_path / "file").write_bytes(b"x")
     said = r"no such bucket \(The container is not there"
     with pytest.raises(BucketError, match=said):
         Bucket.open(url).put("x", b"x")
     with pytest.raises(BucketError, match=said):
         Bucket.open(url).send("x", tmp_path / "file")
+
+
+@pytest.mark.parametrize("code", ["NoSuchBucket", "ContainerNotFound"])
+def test_a_bucket_that_is_not_there_is_no_lake_that_was_not_published(
+    desk: Desk, url: str, faults: Faults, tmp_path: Path, code: str
+) -> None:
+    faults.answer = lambda *_: (404, code, "It does not exist.\nRequestId:64074b50")
+    for act in (
+        lambda: publish_lake(desk.lake, url),
+        lambda: pull_lake(url, tmp_path / "copy.lake"),
+    ):
+        with pytest.raises(BucketError, match=f"^{url}: there is no such bucket$"):
+            act()
 
 
 def test_keys_that_end_half_way_leave_the_old_lake_there_and_the_rest_goes_on(
