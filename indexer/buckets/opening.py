@@ -31,6 +31,10 @@ _BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*")
 _REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in .*? - ")
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
+# Stores answer in XML or JSON.
+_PAGE = re.compile(
+    r"status code: ([0-9]{3}[A-Za-z '-]{0,40}): \s*<(?:!doctype html|html)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +123,18 @@ def said_by_store(error: BaseException) -> str:
     line = text.partition("\n")[0]
     line = _REQUEST.sub("", line).partition(": <?xml")[0].strip().rstrip(".")
     code, message = _CODE.search(text), _MESSAGE.search(text)
+    if page := _PAGE.search(text):
+        return (
+            f"a web page came where a store answers in XML or JSON ({page[1].strip()}), as from a proxy on the "
+            "way: see HTTPS_PROXY, NO_PROXY, and AWS_ENDPOINT_URL where it is set, then run the "
+            "same command again"
+        )
     if "Received redirect without LOCATION" in line:
         return "the bucket is in another region: set AWS_REGION to its own"
     if code is None:
         return line
-    said = f"{message[1].strip().rstrip('.')} " if message else ""
+    # Azure's goes on with the request's number, on lines of its own.
+    said = f"{message[1].strip().partition(chr(10))[0].rstrip('.')} " if message else ""
     return f"{said}({code[1]})"
 
 

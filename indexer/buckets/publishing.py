@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.buckets.deleted import deleted_here
-from indexer.buckets.origins import Origin, checksum_of_snapshot, note_origin, read_origins
+from indexer.buckets.origins import (
+    Origin,
+    Underway,
+    checksum_of_snapshot,
+    note_origin,
+    read_origins,
+    read_underway,
+)
 from indexer.buckets.said import (
     SMALL_BYTES,
     Compared,
@@ -176,7 +183,16 @@ class _Publishing:
         if not self._send(to_send, report):
             report.interrupted = True
             return report
+        checksum = checksum_of_snapshot(data, str(layout.manifest))
         if not is_same:
+            # Whoever dies from here on may have sent it or not; that what is there is an earlier
+            # state of this lake was just seen.
+            if there is not None:
+                origin = Origin(
+                    checksum_of_snapshot(there[0], bucket.url),
+                    {} if origin is None else origin.said,
+                )
+            note_origin(layout, bucket.url, origin, Underway(sent=checksum))
             self._swap("manifest.json", data, None if there is None else there[1])
         self._put_snapshots({**older, manifest.snapshot: data}, stored)
         self._say([name for name in said_new if name.startswith(DELETED)], compared)
@@ -184,7 +200,6 @@ class _Publishing:
         self._say([name for name in said_new if not name.startswith(DELETED)], compared)
         report.removed_files += len(deleted)
         report.sent_files += len(said_new)
-        checksum = checksum_of_snapshot(data, str(layout.manifest))
         note_origin(layout, bucket.url, Origin(checksum, compared.common))
         return report
 
@@ -221,9 +236,11 @@ class _Publishing:
             return
         layout, url = self._layout, self._bucket.url
         theirs = Manifest.from_json(there[0], f"{url}/manifest.json")
-        known = {checksum_of_snapshot(read_file(path), str(path)) for path in layout.snapshots()}
-        if origin is not None:
-            known.add(origin.checksum)
+        known: set[str | None] = {
+            checksum_of_snapshot(read_file(path), str(path)) for path in layout.snapshots()
+        }
+        known.add(None if origin is None else origin.checksum)
+        known.add(read_underway(layout, url).sent)
         if checksum_of_snapshot(there[0], url) in known:
             return
         raise CopiesDiverged(

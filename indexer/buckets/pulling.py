@@ -10,13 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ulid import ULID
 
 from indexer.buckets.deleted import as_moved, deleted_here, deleted_there, move
-from indexer.buckets.origins import Origin, checksum_of_snapshot, note_origin, read_origins
+from indexer.buckets.origins import (
+    Origin,
+    Underway,
+    checksum_of_snapshot,
+    note_origin,
+    read_origins,
+    read_underway,
+)
 from indexer.buckets.room import make_room
 from indexer.buckets.said import (
     Compared,
@@ -79,6 +86,8 @@ class PullReport:
     own: int = 0  # files of what people said that have more here than there
     is_ahead: bool = False  # the lake here goes on from the bucket's
     interrupted: bool = False
+    # sentences worth reading, of which none is a failure
+    notes: list[str] = field(default_factory=list)
 
 
 class _Replaced(Exception):
@@ -158,7 +167,7 @@ class _Pulling:
         stored = bucket.names()
         origin = read_origins(layout).get(bucket.url)
         report = PullReport(str(layout.root), bucket.url, theirs.snapshot, theirs.live_rows)
-        report.is_ahead = self._is_ahead(theirs, data, origin)
+        report.is_ahead = self._is_ahead(theirs, data, origin, stored)
         here = said_in(layout)
         moves = deleted_there(here, bucket, stored)
         here = as_moved(here, moves)
@@ -178,7 +187,7 @@ class _Pulling:
         if not report.is_ahead:
             if not self._fetch_files(theirs.checks, report):
                 return report
-            self._publish(theirs, data)
+            self._publish(theirs, data, {} if origin is None else origin.said)
         move(layout, moves, compared.ours, bucket.url)
         self._take_said(said_there, compared, report)
         self._fetch_older(report)
@@ -188,30 +197,55 @@ class _Pulling:
         report.own = len(compared.only_here) + len(compared.further_here) + len(deleted)
         return report
 
-    def _is_ahead(self, theirs: Manifest, data: bytes, origin: Origin | None) -> bool:
+    def _is_ahead(
+        self,
+        theirs: Manifest,
+        data: bytes,
+        origin: Origin | None,
+        stored: Mapping[str, Stored],
+    ) -> bool:
         """Whether this lake goes on from the bucket's.
 
+        :param stored: names of the bucket.
         :raises BucketError: if neither goes on from the other.
         """
         layout, url = self._layout, self._bucket.url
-        if not layout.manifest.exists() and not layout.snapshots():
+        is_whole = layout.manifest.exists()
+        try:
+            ours, problems = read_manifest(layout)
+        except LakeNotFound:  # what a first pull left that died, if anything
             return False
-        ours, problems = read_manifest(layout)
-        if problems:
+        if problems and is_whole:
             raise LakeDamaged(str(layout.manifest), problems[0])
-        our, their = (
-            checksum_of_snapshot(each, url) for each in (read_file(layout.manifest), data)
-        )
-        if our == their or (origin is not None and our == origin.checksum):
+        path = layout.manifest if is_whole else layout.snapshot(ours.snapshot)
+        our, their = (checksum_of_snapshot(each, url) for each in (read_file(path), data))
+        underway = read_underway(layout, url)
+        common = None if origin is None else origin.checksum
+        if our in (their, common, underway.taken):
             return False
-        if origin is not None and their == origin.checksum:
+        if not is_whole:  # and it was not left so by a first pull, which writes it last
+            raise LakeDamaged(str(layout.manifest), problems[0])
+        if their in (common, underway.sent):
             return True
         if their in {checksum_of_snapshot(read_file(p), str(p)) for p in layout.snapshots()}:
             return True
+        if self._has_been_there(ours, our, stored):
+            return False
         raise CopiesDiverged(
             url,
             f"neither its snapshot {theirs.snapshot} nor snapshot {ours.snapshot} of {layout.root} goes on from the "
             f"other, so nothing was fetched: {self._way_out}",
+        )
+
+    def _has_been_there(self, ours: Manifest, our: str, stored: Mapping[str, Stored]) -> bool:
+        """Whether the bucket has our snapshot among its older ones, so that its newest goes on from
+        that: somebody went on from what a machine sent that died before it noted so.
+        """
+        name = f"manifests/{self._layout.snapshot(ours.snapshot).name}"
+        found = self._bucket.read(name) if name in stored else None
+        return (
+            found is not None
+            and checksum_of_snapshot(found[0], f"{self._bucket.url}/{name}") == our
         )
 
     def _check_said(self, compared: Compared) -> None:
@@ -313,11 +347,20 @@ class _Pulling:
         manifest = self._layout.manifest
         return manifest.exists() and read_file(manifest) == data
 
-    def _publish(self, manifest: Manifest, data: bytes) -> None:
-        """As `indexer.disk.manifest.publish` does, byte by byte the bucket's."""
-        layout = self._layout
+    def _publish(self, manifest: Manifest, data: bytes, remembered: Mapping[str, str]) -> None:
+        """As `indexer.disk.manifest.publish` does, byte by byte the bucket's.
+
+        :param remembered: as `Origin.said`.
+        """
+        layout, url = self._layout, self._bucket.url
         if self._has(data):
             return
+        # Whoever dies from here on has either snapshot, and neither is more than the bucket had.
+        origin = None
+        if layout.manifest.exists():
+            our = checksum_of_snapshot(read_file(layout.manifest), str(layout.manifest))
+            origin = Origin(our, remembered)
+        note_origin(layout, url, origin, Underway(taken=checksum_of_snapshot(data, url)))
         write_file(layout.snapshot(manifest.snapshot), data)
         fsync_folder(layout.manifests)
         replace_file(layout.manifest, data)
@@ -337,7 +380,11 @@ class _Pulling:
             older = Manifest.from_json(found[0], f"{self._bucket.url}/{name}")
             if older.snapshot != number:
                 continue
-            self._make_room(older, older.checks, manifest_bytes=len(found[0]))
+            try:
+                self._make_room(older, older.checks, manifest_bytes=len(found[0]))
+            except BucketError as error:  # the newest is here, and is answered from
+                report.notes.append(f"a filter names an older snapshot: {error}")
+                continue
             if self._fetch_files(older.checks, report):
                 write_file(path, found[0])
                 fsync_folder(layout.manifests)

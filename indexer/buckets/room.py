@@ -12,8 +12,8 @@ from stat import S_ISREG
 
 from indexer.disk.layout import Layout
 from indexer.disk.manifest import Manifest, read_manifest
-from indexer.errors import BucketError
-from indexer.run.writing.compact import vacuum
+from indexer.errors import BucketError, LakeNotFound
+from indexer.run.writing.compact import vacuum, vacuum_beginning
 from indexer.words import size
 
 
@@ -30,13 +30,22 @@ def make_room(
     """
     if _taken(layout) + coming_bytes <= at_most:
         return
-    if layout.manifest.exists():
-        current, problems = read_manifest(layout)
-        if not problems:
-            vacuum(layout, current, keep_s=0.0, coming=coming)
+    try:
+        current, _ = read_manifest(layout)
+    except LakeNotFound:  # only what a first pull fetched before it was cut short
+        is_held = vacuum_beginning(layout, coming).held
+    else:
+        is_held = vacuum(layout, current, keep_s=0.0, coming=coming).held
     taken = _taken(layout)
     if taken + coming_bytes <= at_most:
         return
+    if is_held:
+        raise BucketError(
+            url,
+            f"{layout.root} takes {taken:,} bytes, and {coming_bytes:,} are to come, where {at_most:,} are allowed; "
+            "nothing of it could go, since somebody just opens the lake, or an old snapshot or a filter cannot be "
+            f"read: run the same command again, and if it says so again, see `lakesift doctor {layout.root}`",
+        )
     if not coming_bytes:
         raise BucketError(
             url,

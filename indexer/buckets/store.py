@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _NO_BUCKET = "there is no such bucket"
+_NO_BUCKET_CODES = ("NoSuchBucket", "ContainerNotFound")  # S3's and Google's, Azure's
 MOST_READ_BYTES = 1 << 30  # of what is read into memory: manifests, labels of millions
 _RETRIED = "max_retries"  # in what the library says once it has asked again and again
 _READ_AT_ONCE = 8 << 20  # bytes
@@ -151,13 +152,13 @@ class Bucket:
             with open_file(path) as file:
                 obstore.put(self._store, name, file, max_concurrency=_PARTS_AT_ONCE)
 
-        self._again(name, sent)
+        self._again_into(name, sent)
 
     def put(self, name: str, data: bytes) -> None:
         """An object, whatever has its name."""
         import obstore
 
-        self._again(name, lambda: obstore.put(self._store, name, data, use_multipart=False))
+        self._again_into(name, lambda: obstore.put(self._store, name, data, use_multipart=False))
 
     def swap(self, name: str, data: bytes, old: Stored | None) -> None:
         """An object in the place of the one that was looked at.
@@ -238,6 +239,13 @@ class Bucket:
             return
         raise self._unfit("it passes over conditions")
 
+    def _again_into(self, name: str, ask: Callable[[], object]) -> None:
+        """As `_again`, of a put: what is not there can only be the bucket."""
+        try:
+            self._again(name, ask)
+        except FileNotFoundError as error:
+            raise BucketError(self.url, f"{_NO_BUCKET} ({said_by_store(error)})") from None
+
     def _again(self, name: str, ask: Callable[[], T]) -> T:
         """What is asked, from its start again where an answer broke off in its middle: the library
         repeats only requests that were not answered.
@@ -273,7 +281,7 @@ class Bucket:
         except (AlreadyExistsError, PreconditionError):
             raise
         except FileNotFoundError as error:
-            if "NoSuchBucket" in str(error):
+            if _says_no_bucket(error):
                 raise BucketError(self.url, _NO_BUCKET) from None
             raise
         except (PermissionDeniedError, UnauthenticatedError) as error:
@@ -292,9 +300,13 @@ class Bucket:
                 raise self._unfit("it says no ETags") from None
             if "501 Not Implemented" in text and name.startswith("staging/"):
                 raise self._unfit("it knows no puts on a condition") from None
-            if "NoSuchBucket" in text:
+            if _says_no_bucket(error):
                 raise BucketError(self.url, _NO_BUCKET) from None
             raise BucketError(self.url, f"{name}: {said_by_store(error)}") from None
+
+
+def _says_no_bucket(error: BaseException) -> bool:
+    return any(f"<Code>{code}</Code>" in str(error) for code in _NO_BUCKET_CODES)
 
 
 def _created(path: Path) -> BinaryIO:

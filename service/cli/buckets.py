@@ -193,6 +193,8 @@ def _tell_pulled(report: PullReport) -> None:
             f"{report.lake} has snapshot {report.snapshot:,} of {count(report.rows, 'image')}: {got}",
             file=sys.stderr,
         )
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
     if report.own:
         more = f"{count(report.own, 'file')} of filters, tags or searches"
         print(

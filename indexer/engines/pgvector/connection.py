@@ -1,13 +1,17 @@
 """One connection to Postgres, and its errors as ours. Knows no table.
 
 pg8000 is the driver: BSD, plain Python, with COPY in both directions.
+
+A pooler between here and the server, as PgBouncer, may give each transaction to another of the
+server's own connections. So nothing is kept from one to the next, and whatever takes several
+messages, as a statement with values does, is one transaction.
 """
 
 from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -62,7 +66,7 @@ class Connection:
             ) from None
         self.url = address.url
         self._broken = False
-        self.tuned = 0  # hnsw.ef_search, as it was set; 0: not yet
+        self._patience_s, self._is_within = patience_s, False
         self._has_password = address.password is not None
         started = None if address.options is None else {"options": address.options}
         tls = address.tls()
@@ -80,9 +84,6 @@ class Connection:
                 startup_params=started,
             )
         self.wait(patience_s)
-        if patience_s is not None:
-            # Not as the connection is made: poolers refuse what they do not know there.
-            self.run(f"SET statement_timeout = {round(patience_s * 1e3)}")
 
     def wait(self, patience_s: float | None) -> None:
         """Be so patient from now on, on this side; None: for ever."""
@@ -93,12 +94,25 @@ class Connection:
         return self._broken
 
     def run(self, sql: str, **values: object) -> list[list[Any]]:
-        """:param values: of the :names in the statement."""
+        """
+        Outside of a transaction: a statement with values, or that has a limit of time, is one of
+        its own.
+
+        :param values: of the :names in the statement.
+        """
+        if not self._is_within and (values or self._patience_s is not None):
+            with self.transaction():
+                return self._said(sql, **values)
+        return self._said(sql, **values)
+
+    def _said(self, sql: str, **values: object) -> list[list[Any]]:
         with self._telling():
             return self._native.run(sql, **values) or []
 
     def copy_in(self, sql: str, pieces: Iterable[bytes]) -> None:
-        """What the pieces raise goes on up, and the connection is closed: half a COPY is none."""
+        """Within a transaction. What the pieces raise goes on up, and the connection is closed:
+        half a COPY is none.
+        """
         try:
             with self._telling():
                 self._native.run(sql, stream=pieces)
@@ -109,22 +123,33 @@ class Connection:
             raise
 
     def copy_out(self, sql: str) -> bytes:
+        """Within a transaction."""
         into = io.BytesIO()
         with self._telling():
             self._native.run(sql, stream=into)
         return into.getvalue()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        self.run("BEGIN")
+    def transaction(self, settings: Mapping[str, str | int] | None = None) -> Iterator[None]:
+        """
+        :param settings: of the server's, for this transaction alone.
+        """
+        said = dict(settings or {})
+        if self._patience_s is not None:
+            said.setdefault("statement_timeout", round(self._patience_s * 1e3))
+        local = "".join(f"; SET LOCAL {name} = {value}" for name, value in said.items())
+        self._is_within = True
         try:
+            self._said(f"BEGIN{local}")
             yield
-            self.run("COMMIT")
+            self._said("COMMIT")
         except BaseException:
             if not self._broken:
                 with suppress(LakeError):
-                    self.run("ROLLBACK")
+                    self._said("ROLLBACK")
             raise
+        finally:
+            self._is_within = False
 
     def notices(self) -> list[str]:
         """What the server said since the last call."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
 
 import numpy as np
@@ -55,15 +55,16 @@ class PgVector:
 
     @contextmanager
     def pushing(self, lake: str) -> Iterator[PgPush]:
-        connection = Connection(self._address)
-        try:
-            # So that a push whose process is gone does not go on building an index for nobody.
-            connection.run("SET client_connection_check_interval = '2s'")
+        with (
+            closing(Connection(self._address)) as connection,
+            closing(Connection(self._address)) as keeper,
+        ):
             tables.make_tables(connection)
-            tables.lock_lake(connection, lake)
-            yield PgPush(connection, lake)
-        finally:
-            connection.close()
+            # A lock of the session would stay with a pooler's connection after we are gone; and a
+            # push is many transactions. So one that does nothing else holds it.
+            with keeper.transaction():
+                tables.lock_lake(keeper, lake)
+                yield PgPush(connection, lake, keeper)
 
     def state(self, lake: str) -> State | None:
         return self._asked(lambda connection: tables.read_state(connection, lake))
@@ -71,11 +72,13 @@ class PgVector:
     def held(self, lake: str) -> Held | None:
         def read(connection: Connection) -> Held | None:
             # One moment for all three.
-            with connection.transaction():
+            # Much is read for long; nobody waits so for another's lock.
+            patience = {
+                "statement_timeout": round(LONG_PATIENCE_S * 1e3),
+                "lock_timeout": round(self._patience_s * 1e3),
+            }
+            with connection.transaction(patience):
                 connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                connection.run(f"SET LOCAL statement_timeout = {round(LONG_PATIENCE_S * 1e3)}")
-                # Much is read for long; nobody waits so for another's lock.
-                connection.run(f"SET LOCAL lock_timeout = {round(self._patience_s * 1e3)}")
                 state = tables.read_state(connection, lake)
                 if state is None:
                     return None
@@ -105,14 +108,14 @@ class PgVector:
         values = {} if condition is None else condition.values
 
         def ask(connection: Connection) -> Candidates:
-            _tune(connection, min(max(count, 40), MOST_EF))
-            (found,) = connection.run(
-                sql,
-                lake=tables.key_of(state.mark.name),
-                vector=vector_text(vector),
-                count=count,
-                **values,
-            )
+            with connection.transaction(_tuned(min(max(count, 40), MOST_EF))):
+                (found,) = connection.run(
+                    sql,
+                    lake=tables.key_of(state.mark.name),
+                    vector=vector_text(vector),
+                    count=count,
+                    **values,
+                )
             version, row_ids = found
             return Candidates(-1 if version is None else version, np.array(row_ids, np.int64))
 
@@ -124,8 +127,8 @@ class PgVector:
             state = tables.read_state(connection, lake)
             if state is None:
                 return False
-            tables.lock_lake(connection, lake)
             with connection.transaction():
+                tables.lock_lake(connection, lake)
                 connection.run(f"DROP TABLE IF EXISTS {state.table}")
                 for table, column in (
                     ("lakesift_lakes", "name"),
@@ -206,15 +209,13 @@ class PgVector:
             raise
 
 
-def _tune(connection: Connection, ef_search: int) -> None:
-    """How far a search looks. Kept by the connection, so that most searches need not say it.
+def _tuned(ef_search: int) -> dict[str, str | int]:
+    """How far a search looks.
 
     Source: https://github.com/pgvector/pgvector#iterative-index-scans
     """
-    if connection.tuned == ef_search:
-        return
-    connection.run(
-        f"SET hnsw.ef_search = {ef_search}; SET hnsw.iterative_scan = relaxed_order; "
-        f"SET hnsw.max_scan_tuples = {_SCAN_MOST}"
-    )
-    connection.tuned = ef_search
+    return {
+        "hnsw.ef_search": ef_search,
+        "hnsw.iterative_scan": "relaxed_order",
+        "hnsw.max_scan_tuples": _SCAN_MOST,
+    }

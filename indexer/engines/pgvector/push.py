@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 from indexer.arrays import Positions
 from indexer.engines.columns import EngineColumn, changed, less_whole
@@ -19,10 +20,11 @@ MOST_DIM = 4_000  # that an HNSW index of half-precision vectors takes
 
 
 class PgPush:
-    """A push under way, on a connection that holds the lake's lock."""
+    """A push under way."""
 
-    def __init__(self, connection: Connection, lake: str) -> None:
-        self._connection, self._lake = connection, lake
+    def __init__(self, connection: Connection, lake: str, keeper: Connection) -> None:
+        """:param keeper: the connection that holds the lake's lock."""
+        self._connection, self._lake, self._keeper = connection, lake, keeper
         self._state: State | None = None
         self._unfit: set[EngineColumn] = set()
         self._rewrites = False
@@ -40,13 +42,14 @@ class PgPush:
             check_mark(self._connection.url, state, mark)
             self._bring_columns(state, columns)
         state = self._known()
-        row_ids = read_row_ids(self._connection, state.table)
-        return Held(state, row_ids, tables.read_segments(self._connection, self._lake))
+        with self._transaction():
+            row_ids = read_row_ids(self._connection, state.table)
+            return Held(state, row_ids, tables.read_segments(self._connection, self._lake))
 
     def _make(self, mark: LakeMark, columns: Sequence[EngineColumn]) -> None:
         table = table_of(self._lake)
         listed = "".join(f", {column_of(each)} {TYPES[each.kind]}" for each in columns)
-        with self._connection.transaction():
+        with self._transaction():
             try:
                 self._connection.run(
                     f"CREATE TABLE {table} "
@@ -77,10 +80,10 @@ class PgPush:
         kept, gone, new = changed(state.columns, columns)
         if not new:
             if tuple(kept) != state.columns:
-                with self._connection.transaction():
+                with self._transaction():
                     self._changed(columns=kept, is_breaking=True)
             return
-        with self._connection.transaction():
+        with self._transaction():
             for each in gone:
                 self._connection.run(
                     f"ALTER TABLE {state.table} DROP COLUMN IF EXISTS {column_of(each)}"
@@ -102,7 +105,7 @@ class PgPush:
             f", {name} {TYPES[each.kind]}" for name, each in zip(names, columns, strict=True)
         )
         self._unfit, self._rewrites = set(), False
-        with self._connection.transaction():
+        with self._transaction():
             self._connection.run(
                 "CREATE TEMPORARY TABLE lakesift_incoming "
                 f"(row_id bigint, vector halfvec({state.mark.dim}){typed}) ON COMMIT DROP"
@@ -149,7 +152,7 @@ class PgPush:
 
     def remove(self, row_ids: Positions, segments: Collection[str]) -> None:
         state = self._known()
-        with self._connection.transaction():
+        with self._transaction():
             if len(row_ids):
                 self._connection.run(
                     "CREATE TEMPORARY TABLE lakesift_gone (row_id bigint) ON COMMIT DROP"
@@ -173,13 +176,14 @@ class PgPush:
         state = self._known()
         # Most of a first push is this: in one piece it takes a fraction of what row by row would.
         self._connection.notices()
-        self._connection.run(
-            f"CREATE INDEX IF NOT EXISTS {state.table}_hnsw "
-            f"ON {state.table} USING hnsw (vector halfvec_ip_ops)"
-        )
+        with self._transaction():
+            self._connection.run(
+                f"CREATE INDEX IF NOT EXISTS {state.table}_hnsw "
+                f"ON {state.table} USING hnsw (vector halfvec_ip_ops)"
+            )
         said = [note for note in self._connection.notices() if "already exists" not in note]
         self._connection.run(f"ANALYZE {state.table}")
-        with self._connection.transaction():
+        with self._transaction():
             self._connection.run(
                 "UPDATE lakesift_lakes SET is_complete = true, snapshot = :snapshot, "
                 "pushed_at = now() WHERE name = :lake",
@@ -188,6 +192,12 @@ class PgPush:
             )
             self._changed()
         return [f"the database says: {note}" for note in said]
+
+    def _transaction(self) -> AbstractContextManager[None]:
+        """:raises EngineError: if the lake's lock is lost: another may push by now."""
+        self._keeper.run("SELECT 1")
+        # So that a push whose process is gone does not go on building an index for nobody.
+        return self._connection.transaction({"client_connection_check_interval": 2_000})
 
     def _known(self) -> State:
         if self._state is None:

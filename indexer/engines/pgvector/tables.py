@@ -105,11 +105,16 @@ def _version(connection: Connection) -> str | None:
 
 
 def lock_lake(connection: Connection, lake: str) -> None:
-    """While the connection lives, nobody else pushes this lake.
+    """While the transaction lasts, nobody else pushes this lake. It may wait as long as it likes,
+    whatever the server would have of others.
 
     :raises EngineError: if another does.
     """
-    if not connection.run(f"SELECT pg_try_advisory_lock({_LOCKED})", lake=key_of(lake))[0][0]:
+    connection.run(
+        "SELECT set_config(name, '0', true) FROM pg_settings "
+        "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+    )
+    if not connection.run(f"SELECT pg_try_advisory_xact_lock({_LOCKED})", lake=key_of(lake))[0][0]:
         raise EngineError(
             connection.url, f"another process pushes {lake} just now; wait for it to end"
         )

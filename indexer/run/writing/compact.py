@@ -7,6 +7,7 @@ who holds the lock already.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -356,7 +357,7 @@ def vacuum(
     superseded: list[Path] = []
     until = time.time()  # when the next younger snapshot took over
     for path in layout.snapshots():
-        number, written = int(path.stem), path.lstat().st_mtime
+        number, written = int(path.stem), _written_s(path)
         if number == manifest.snapshot:
             pass
         elif number not in keep and until < time.time() - keep_s:
@@ -375,6 +376,35 @@ def vacuum(
     report.kept_snapshots = len(kept)
     if coming is not None:
         kept.append(coming)
+    _delete_all_but(layout, kept, report)
+    _delete_old_seeks(layout, manifest, report)
+    return report
+
+
+def vacuum_beginning(layout: Layout, coming: Manifest) -> VacuumReport:
+    """Where there is no snapshot yet: delete what was written or fetched for any other than the one
+    that is coming.
+
+    The caller holds the writer's lock.
+    """
+    report = VacuumReport()
+    _delete_all_but(layout, [coming], report)
+    return report
+
+
+def _written_s(path: Path) -> float:
+    """When a snapshot was written, by this machine's clock. One that was set back since would keep
+    it until it comes there again: the file is given the time of now, by when it surely was there.
+    """
+    written, now = path.lstat().st_mtime, time.time()
+    if written <= now:
+        return written
+    os.utime(path, (now, now), follow_symlinks=False)
+    return now
+
+
+def _delete_all_but(layout: Layout, kept: Sequence[Manifest], report: VacuumReport) -> None:
+    """The files that none of these snapshots needs."""
     _delete_unnamed(layout.segments, {entry.id for m in kept for entry in m.segments}, report)
     codes = {f"{entry.codes.id}.arrow" for m in kept for entry in m.segments if entry.codes}
     _delete_unnamed(layout.codes, codes, report)
@@ -385,8 +415,6 @@ def vacuum(
     _delete_unnamed(
         layout.skipped, {f"{entry.id}.parquet" for m in kept for entry in m.skipped}, report
     )
-    _delete_old_seeks(layout, manifest, report)
-    return report
 
 
 def _delete_old_seeks(layout: Layout, manifest: Manifest, report: VacuumReport) -> None:

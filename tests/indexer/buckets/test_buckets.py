@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 import threading
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,10 +19,10 @@ from indexer.buckets.publishing import publish_lake
 from indexer.buckets.pulling import PullReport, pull_lake
 from indexer.buckets.store import Bucket
 from indexer.disk.layout import Layout
-from indexer.disk.locks import writer
+from indexer.disk.locks import Reading, writer
 from indexer.disk.manifest import check_files, read_manifest
 from indexer.errors import BadRequest, BucketError, LakeDamaged, LakeLocked, LakeNotFound
-from indexer.run.writing.compact import compact_lake
+from indexer.run.writing.compact import compact_lake, vacuum_lake
 from service.lake import Lake
 from service.relevance import Filters
 from service.search.saved import SavedSearches
@@ -646,3 +647,210 @@ def test_what_is_not_there_is_said(desk: Desk, url: str, tmp_path: Path, s3_serv
     (tmp_path / "copy.lake").mkdir()
     with writer(Layout(tmp_path / "copy.lake")), pytest.raises(LakeLocked):
         pull_lake(url, tmp_path / "copy.lake")
+
+
+def dies_at(patch: pytest.MonkeyPatch, places: list[str], at: int) -> None:
+    """The call so many of these, and all that follow, raise `Died`.
+
+    :param places: functions, as "module.name".
+    """
+    calls = itertools.count(1)
+    for place in places:
+        module, _, name = place.rpartition(".")
+        real = getattr(importlib.import_module(module), name)
+
+        def call(*given: Any, _real: Any = real, **more: Any) -> Any:
+            if next(calls) >= at:
+                raise Died
+            return _real(*given, **more)
+
+        patch.setattr(place, call)
+
+
+class Died(BaseException):
+    pass
+
+
+_PULLED = [
+    *(
+        f"indexer.buckets.pulling.{name}"
+        for name in ("fsync_file", "fsync_folder", "write_file", "replace_file")
+    ),
+    "indexer.buckets.origins.replace_file",
+]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_pull_that_died_goes_on_when_the_bucket_has_moved_on_twice(
+    desk: Desk, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    """Nothing that the bucket had before is there any more, as after `--prune`."""
+    copy = tmp_path / "copy.lake"
+    sent = [f"{url}-{turn}" for turn in range(4)]  # what one bucket has, one after the other
+    for turn, each in enumerate(sent):
+        desk.add(f"new-{turn}.png", (0, turn * 50, 255))
+        desk.sync()
+        publish_lake(desk.lake, each)
+    there = Bucket.open(url)
+
+    def becomes(turn: int) -> None:
+        there.remove(sorted(there.names()))
+        for name in Bucket.open(sent[turn]).names():
+            found = Bucket.open(sent[turn]).read(name)
+            assert found is not None
+            there.put(name, found[0])
+
+    steps = []
+    for at in itertools.count(1):
+        broken = tmp_path / f"broken-{at}.lake"
+        if not is_first:
+            becomes(0)
+            if not copy.exists():
+                pull_lake(url, copy)
+            shutil.copytree(copy, broken)
+        ends = 0
+        for turn in (1, 2):
+            becomes(turn)
+            with monkeypatch.context() as patch:
+                dies_at(patch, _PULLED, at)
+                try:
+                    pull_lake(url, broken)
+                    ends += 1
+                except Died:
+                    pass
+        becomes(3)
+        assert pull_lake(url, broken).rows == rows_count(broken) == 10
+        whole(broken)
+        steps.append(ends)
+        if ends == 2:
+            break
+    assert len(steps) > 5
+
+
+def test_a_publish_that_died_goes_on_after_its_snapshots_were_vacuumed(
+    desk: Desk, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_lake(desk.lake, url)
+    for at in itertools.count(1):
+        desk.add(f"new-{at}.png", (0, at * 9, 255))
+        desk.sync()
+        with monkeypatch.context() as patch:
+            dies_at(
+                patch, ["obstore.put", "obstore.delete", "indexer.buckets.origins.replace_file"], at
+            )
+            try:
+                publish_lake(desk.lake, url)
+                is_done = True
+            except Died:
+                is_done = False
+        desk.add(f"newer-{at}.png", (0, at * 9, 200))
+        desk.sync()
+        vacuum_lake(desk.lake, keep_s=0.0)
+        assert pull_lake(url, desk.lake).is_ahead
+        publish_lake(desk.lake, url)
+        vacuum_lake(desk.lake, keep_s=0.0)
+        if is_done:
+            break
+    assert at > 6
+    assert pull_lake(url, tmp_path / "copy.lake").rows == len(desk.rows()) == 6 + 2 * at
+
+
+def test_who_published_and_died_follows_those_who_went_on_from_that(
+    desk: Desk, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_lake(desk.lake, url)
+    desk.add("new.png", (0, 0, 255))
+    desk.sync()
+    with monkeypatch.context() as patch:
+        dies_at(patch, ["indexer.buckets.origins.replace_file"], 2)
+        with pytest.raises(Died):
+            publish_lake(desk.lake, url)
+    theirs = Desk(tmp_path / "theirs", desk.model)
+    theirs.root.mkdir()
+    pull_lake(url, theirs.lake)
+    theirs.add("theirs.png", (0, 255, 0))
+    theirs.index()
+    publish_lake(theirs.lake, url)
+    assert pull_lake(url, desk.lake).rows == rows_count(desk.lake) == 8
+    whole(desk.lake)
+
+
+def test_a_snapshot_that_a_filter_names_and_that_does_not_fit_is_left_out_and_told(
+    desk: Desk, url: str, tmp_path: Path
+) -> None:
+    """The newest one is answered from all the same, and a later one still takes its place."""
+    with Lake.open(desk.lake, desk.model) as opened:
+        Filters(opened).create("reds", keep_texts=["red"])
+    first = desk.manifest
+    for photo in list(desk.photos.iterdir()):
+        photo.unlink()
+    for number in range(6):
+        desk.add(f"other-{number}.png", (number * 20, 100, 255))
+    desk.sync()
+    publish_lake(desk.lake, url)
+    roomy = tmp_path / "roomy.lake"
+    assert pull_lake(url, roomy).notes == []
+    assert Layout(roomy).snapshot(first.snapshot).exists()
+    copy, most = tmp_path / "copy.lake", folder_bytes(roomy) - 1
+    for rows in (6, 7):
+        report = pull_lake(url, copy, at_most=most)
+        assert (report.rows, rows_count(copy)) == (rows, rows)
+        (note,) = report.notes
+        assert note.startswith(
+            f"a filter names an older snapshot: {url}: snapshot {first.snapshot}"
+        )
+        assert not Layout(copy).snapshot(first.snapshot).exists()
+        whole(copy)
+        if rows == 6:
+            desk.add("new.png", (0, 0, 255))
+            desk.sync()
+            publish_lake(desk.lake, url)
+            fresh = [n for n in desk.manifest.checks if not (copy / n).exists()]
+            most = folder_bytes(copy) + sum(desk.manifest.checks[n].length for n in fresh)
+            most += 2 * (desk.lake / "manifest.json").stat().st_size + 1_000
+    assert pull_lake(url, copy, at_most=most).fetched_files == 0
+
+
+def test_what_a_first_pull_left_that_was_cut_short_makes_room_for_a_later_snapshot(
+    desk: Desk, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the bucket's segments were merged before it was run again."""
+    monkeypatch.setattr("indexer.buckets.pulling.AT_ONCE", 1)
+    publish_lake(desk.lake, url)
+    copy, left = tmp_path / "copy.lake", set(desk.manifest.checks)
+    asked = iter([False, False, False, True])
+    assert pull_lake(url, copy, should_stop=lambda: next(asked, True)).interrupted
+    left = {name for name in left if (copy / name).exists()}
+    assert len(left) == 1
+    for number in range(6):
+        (desk.photos / f"{number}.png").unlink()
+        desk.add(f"new-{number}.png", (0, number * 20, 255))
+    desk.sync()
+    compact_lake(desk.lake)
+    assert not left & set(desk.manifest.checks)
+    publish_lake(desk.lake, url, prune=True)
+    coming = sum(check.length for check in desk.manifest.checks.values())
+    most = coming + 2 * (desk.lake / "manifest.json").stat().st_size + 1_000
+    assert pull_lake(url, copy, at_most=most).rows == 6
+    assert not any((copy / name).exists() for name in left)
+    assert folder_bytes(copy) <= most
+    whole(copy)
+
+
+def test_room_that_cannot_be_made_just_now_is_told_so(desk: Desk, url: str, tmp_path: Path) -> None:
+    """Somebody just opens the lake, and has not said yet what of it."""
+    publish_lake(desk.lake, url)
+    copy = tmp_path / "copy.lake"
+    pull_lake(url, copy)
+    desk.add("new.png", (0, 0, 255))
+    desk.sync()
+    publish_lake(desk.lake, url)
+    with (
+        closing(Reading(Layout(copy))),
+        pytest.raises(
+            BucketError, match=r"since somebody just opens the lake, .* run the same command again"
+        ),
+    ):
+        pull_lake(url, copy, at_most=folder_bytes(copy))
+    assert rows_count(copy) == 6
+    whole(copy)

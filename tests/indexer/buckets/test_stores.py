@@ -116,6 +116,7 @@ def test_a_store_that_knows_no_conditions_is_refused_at_once(
             "the region 'us-east-1' is wrong; expecting 'eu-west-1'",
             r"expecting 'eu-west-1' \(AuthorizationHeaderMalformed\)",
         ),
+        (400, "InvalidInput", "A header is wrong.\nRequestId:1\nTime:2", r": A header is wrong \(InvalidInput\)$"),
         (301, "PermanentRedirect", "Use the specified endpoint.", "set AWS_REGION"),
     ],
 )  # fmt: skip
@@ -135,6 +136,57 @@ def test_the_store_s_own_words_are_told(
         publish_lake(desk.lake, url)
     assert faults.url not in str(caught.value)  # nor "in 1.9 ms"
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(403, "403 Forbidden"), (407, "407 Proxy Authentication Required")]
+)
+def test_a_proxy_s_page_is_one_sentence(
+    desk: Desk, url: str, faults: Faults, tmp_path: Path, status: int, said: str
+) -> None:
+    faults.answer = lambda *_: (status, "", "Blocked by policy")
+    for act in (
+        lambda: publish_lake(desk.lake, url),
+        lambda: pull_lake(url, tmp_path / "copy.lake"),
+    ):
+        with pytest.raises(
+            BucketError, match=rf"a web page came .* \({said}\).*HTTPS_PROXY"
+        ) as caught:
+            act()
+        assert "<" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_gateway_s_page_is_said_once_it_was_asked_for_long_enough(
+    url: str, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_WAITS_S", ())
+    faults.answer = lambda *_: (502, "", "nginx")
+    with pytest.raises(BucketError, match=r"a web page came .* \(502 Bad Gateway\)"):
+        Bucket.open(url).read("manifest.json")
+
+
+def test_a_put_to_what_is_not_there_is_told(url: str, faults: Faults, tmp_path: Path) -> None:
+    """As where the bucket went while files were sent."""
+    faults.answer = lambda *_: (404, "NotFound", "The container is not there.")
+    (tmp_path / "file").write_bytes(b"x")
+    said = r"no such bucket \(The container is not there"
+    with pytest.raises(BucketError, match=said):
+        Bucket.open(url).put("x", b"x")
+    with pytest.raises(BucketError, match=said):
+        Bucket.open(url).send("x", tmp_path / "file")
+
+
+@pytest.mark.parametrize("code", ["NoSuchBucket", "ContainerNotFound"])
+def test_a_bucket_that_is_not_there_is_no_lake_that_was_not_published(
+    desk: Desk, url: str, faults: Faults, tmp_path: Path, code: str
+) -> None:
+    faults.answer = lambda *_: (404, code, "It does not exist.\nRequestId:64074b50")
+    for act in (
+        lambda: publish_lake(desk.lake, url),
+        lambda: pull_lake(url, tmp_path / "copy.lake"),
+    ):
+        with pytest.raises(BucketError, match=f"^{url}: there is no such bucket$"):
+            act()
 
 
 def test_keys_that_end_half_way_leave_the_old_lake_there_and_the_rest_goes_on(

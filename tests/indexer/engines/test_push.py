@@ -8,22 +8,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from indexer.engines.engine import Engine
+from indexer.engines.engine import Engine, LakeMark, Recalled
 from indexer.engines.names import column_of, table_of
 from indexer.engines.opening import open_engine
 from indexer.engines.pgvector import connection
+from indexer.engines.pgvector.address import Address
+from indexer.engines.pgvector.connection import Connection
 from indexer.engines.pgvector.engine import PgVector
 from indexer.engines.pgvector.push import PgPush
 from indexer.engines.pushing import push_lake
 from indexer.errors import EngineAway, EngineError
 from indexer.run.writing.compact import compact_lake
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk
+from tests.pooler import pooled
 from tests.postgres import Server, database_of
 from tests.service.lakes import Maker
 
@@ -363,11 +368,11 @@ def test_a_column_that_comes_later_is_there_after_the_next_push(
 def test_a_process_that_is_killed_in_the_middle_of_a_segment_leaves_nothing_of_it(
     desk: Desk, engine: Engine, postgres: Server, database: str
 ) -> None:
-    from pg8000.native import Connection
+    from pg8000.native import Connection as Native
 
     with engine.pushing("my"):
         pass  # makes the tables that all lakes share
-    blocker = Connection(
+    blocker = Native(
         "postgres", unix_sock=f"{postgres.socket}/.s.PGSQL.5432", database=database_of(database)
     )
     with blocker:
@@ -498,3 +503,81 @@ def test_a_lake_that_goes_on_from_an_older_copy_of_itself_is_refused(
         push_lake(tmp_path / "restored" / "my.lake", engine)
     held = engine.held("my")
     assert held is not None and len(held.row_ids) == 200
+
+
+@pytest.fixture
+def pooled_engine(postgres: Server, database: str) -> Any:
+    with pooled(postgres.socket, database_of(database)) as url:
+        engine = PgVector(Address.parse(url), patience_s=7.0)
+        yield engine
+        engine.close()
+
+
+def test_behind_a_pooler_all_is_as_without_one(
+    desk: Desk, pooled_engine: PgVector, postgres: Server, database: str
+) -> None:
+    engine = pooled_engine
+    assert push_lake(desk.lake, engine).new_rows == 3
+    assert push_lake(desk.lake, engine).new_rows == 0
+    (desk.photos / "b-green.png").unlink()
+    desk.add("d-yellow.png", YELLOW)
+    desk.sync()
+    report = push_lake(desk.lake, engine)
+    assert (report.new_rows, report.removed_rows) == (1, 1)
+    assert sorted(there(postgres, database)) == [1, 3, 4]
+    state, held = engine.state("my"), engine.held("my")
+    assert state is not None and held is not None and held.row_ids.tolist() == [1, 3, 4]
+    with ThreadPoolExecutor(6) as threads:
+        found = list(
+            threads.map(
+                lambda count: engine.candidates(
+                    state, np.array([1, 0, 0], np.float32), count, None
+                ).row_ids.tolist(),
+                [1, 2, 3] * 20,
+            )
+        )
+    assert found == [[3], [3, 4], [3, 4, 1]] * 20
+    engine.add_recalled("my", [Recalled("text", 10, 9, 10, 1)])
+    assert [each.found for each in engine.recalled("my")] == [9]
+    assert engine.drop("my") and engine.state("my") is None
+
+
+def test_behind_a_pooler_nothing_of_ours_stays_with_the_connections_of_others(
+    desk: Desk, pooled_engine: PgVector, postgres: Server, database: str
+) -> None:
+    engine = pooled_engine
+    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    with engine.pushing("my"):
+        assert postgres.run(locks) == [[1]]
+        with (
+            pytest.raises(EngineError, match="another process pushes my just now"),
+            engine.pushing("my"),
+        ):
+            pass
+        with pytest.raises(EngineError, match="another process pushes my just now"):
+            push_lake(desk.lake, open_engine(database))
+    assert postgres.run(locks) == [[0]]
+    push_lake(desk.lake, engine)
+    state = engine.state("my")
+    assert state is not None
+    engine.candidates(state, np.array([1, 0, 0], np.float32), 100, None)
+    said = []
+    with closing(Connection(Address.parse(engine.url + "?sslmode=disable"))) as other:
+        for _ in range(8):
+            for name in ("statement_timeout", "client_connection_check_interval"):
+                said += other.run(f"SELECT current_setting('{name}')")
+            said += other.run("SELECT current_setting('hnsw.ef_search', true)")
+    assert {value for (value,) in said} <= {"0", "40", "", None}
+
+
+def test_a_push_that_lost_its_lock_goes_no_further(
+    desk: Desk, engine: Engine, postgres: Server, database: str
+) -> None:
+    with pytest.raises(EngineAway), engine.pushing("my") as push:
+        ended = postgres.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+        )
+        assert ended == [[True]]
+        push.begin(LakeMark("my", "{}", 3), [])
+    assert engine.state("my") is None
+    assert push_lake(desk.lake, engine).new_rows == 3

@@ -31,7 +31,8 @@ class Faults:
     fault: Fault = lambda method, path, part: None
     met: list[str] = field(default_factory=list)  # the faults so far
     asked: list[tuple[str, str]] = field(default_factory=list)  # method and path of each request
-    # (method, path, headers) -> an answer of the store's own: status, its code, its message
+    # (method, path, headers) -> an answer of the store's own: status, its code, its message; of a
+    # web page, if the code is ""
     answer: Callable[[str, str, Mapping[str, str]], tuple[int, str, str] | None] = (
         lambda method, path, headers: None
     )
@@ -78,6 +79,8 @@ def faulty(server: str) -> Iterator[Faults]:
                 data = (
                     f"{_XML}<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
                 )
+                if code == "":
+                    data = f"<html>\n<head><title>{message}</title></head>\n</html>".encode()
                 self._send(status, [("Content-Type", "application/xml")], data, len(data))
                 return
             kind = faults.fault(self.command, self.path, self.headers.get("Range") or "")

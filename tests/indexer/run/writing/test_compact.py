@@ -104,6 +104,21 @@ def test_vacuum_keeps_the_current_snapshot_and_what_was_current_in_the_time_give
     assert len(contents(lake)) == 3
 
 
+def test_a_clock_that_was_set_back_keeps_no_snapshot_for_years(lake: Path) -> None:
+    """The hour begins with the first vacuum that sees it."""
+    numbers = [int(path.stem) for path in Layout(lake).snapshots()]
+    in_a_year = time.time() + 365 * 86_400
+    for number in numbers:
+        os.utime(Layout(lake).snapshot(number), (in_a_year, in_a_year))
+    before = time.time()
+    assert vacuum_lake(lake).snapshots == 0
+    for number in numbers:
+        assert before <= Layout(lake).snapshot(number).stat().st_mtime <= time.time()
+        hour_ago = time.time() - 3_700
+        os.utime(Layout(lake).snapshot(number), (hour_ago, hour_ago))  # as an hour later
+    assert vacuum_lake(lake).snapshots == len(numbers) - 1
+
+
 def test_vacuum_is_not_sure_which_snapshot_is_current(lake: Path) -> None:
     (lake / "manifest.json").write_text("{}")
     kept = Layout(lake).snapshots()
