@@ -177,10 +177,14 @@ def check_file_of(
         return
     damage = find_damage(folder / name, check, deep=deep)
     if damage is not None:
-        raise LakeDamaged(str(folder / name), f"{damage}; {_anew(folder, name)}")
+        raise LakeDamaged(str(folder / name), f"{damage}; {anew(folder, name)}")
 
 
-def _anew(folder: Path, name: str) -> str:
+def anew(folder: Path, name: str) -> str:
+    """The way out where a file that a version rests on is missing or damaged.
+
+    :param folder: the filter's; name: in it, of an audit's or a ledger's file.
+    """
     if folder.parent.name == DELETED:
         return f"{FROM_A_BACKUP}, or delete {folder}, if it never has to come back"
     lake, named = folder.parent.parent, folder.name

@@ -78,8 +78,8 @@ class Filter:
         self._embedder = embedder or (lambda: lake.embedder)
         self._gates = Gates(lake)
         self._store = store
-        self._auditing = Auditing(store.folder(name) / "audits")
         book = store.labels(name)
+        self._auditing = Auditing(store.folder(name) / "audits", book)
         self.versions = Versions(lake, store, name)
         self.decisions = Decisions(lake, store, name, book, self._auditing)
         self.labels = Labels(lake, name, self.versions, book, self._auditing, self.decisions)

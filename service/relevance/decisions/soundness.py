@@ -13,6 +13,7 @@ from indexer.errors import LakeDamaged, LakeError
 from service.relevance.decisions.store import FilterStore, read_version, rests_on
 from service.relevance.definition import Definition
 from service.relevance.labels.book import LabelBook
+from service.relevance.promise.auditing import Auditing
 
 
 @dataclass(slots=True)
@@ -51,6 +52,11 @@ def soundness(store: FilterStore, name: str, *, deep: bool) -> Soundness:
     folder = store.folder(name)
     _look_at(folder, lambda version: store.read(name, version), found, deep=deep)
     _look_at_labels(store.labels(name), found)
+    if not found.problems:
+        try:
+            Auditing(folder / "audits", store.labels(name)).check_looks(store.read(name))
+        except LakeDamaged as error:
+            found.problems.append(str(error))
     return found
 
 

@@ -79,6 +79,8 @@ class Design:
     cell_shares: tuple[float, ...] = ()
     # The draws, rising, from each of which on they may be shared out anew: see `replanning.py`.
     looks: tuple[int, ...] = ()
+    # Where there are looks: the number of the last label that was there; None: it has none.
+    labels_before: int | None = None
     # Of what follows an audit (`following.py`): its number among those, from 1; how many draws
     # count of each part before it, the audit first; the shares of relevant rows expected, by which
     # its stakes are shared out. 0, none and none: an audit itself.
@@ -98,7 +100,7 @@ class Design:
     def to_json(self) -> bytes:
         document = {"format": FORMAT, **asdict(self)}
         if not self.looks:  # as it was written before there were any
-            del document["looks"]
+            del document["looks"], document["labels_before"]
         if not self.piece:  # likewise
             for name in ("piece", "counts", "rates"):
                 del document[name]

@@ -8,20 +8,21 @@ goes back to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from indexer.disk.filter_checks import audit_names, check_file_of, is_shares_of
-from indexer.errors import BadRequest, LakeError
+from indexer.errors import BadRequest, LakeDamaged, LakeError
 from service.relevance.definition import Definition, Target, now
-from service.relevance.labels.book import Answer, labels_by_row, labels_used
+from service.relevance.labels.book import Answer, LabelBook, labels_by_row, labels_used
 from service.relevance.promise import audit as audits
 from service.relevance.promise import following, groups, plan, replanning
 from service.relevance.promise import shares as shares_on_disk
 from service.relevance.promise.applying import Standing, forecast, stand
-from service.relevance.promise.audit import Audit, Grouped
+from service.relevance.promise.audit import ANSWERED, Audit, Grouped
 from service.relevance.promise.budget import shares_within
 from service.relevance.promise.estimate import bounds_of_plan
 from service.relevance.promise.following import Following
@@ -49,9 +50,13 @@ ASKED_AHEAD = 1_000  # rows that may have been asked for beyond the first that i
 class Auditing:
     """A filter's audits on disk, the one in force kept open. Safe from several threads."""
 
-    def __init__(self, folder: Path) -> None:
-        """:param folder: of the audits, as `filters/<name>/audits`; the first one makes it."""
+    def __init__(self, folder: Path, book: LabelBook) -> None:
+        """
+        :param folder: of the audits, as `filters/<name>/audits`; the first one makes it.
+        :param book: the filter's.
+        """
         self._folder = folder
+        self._book = book
         self._kept: Audit | None = None
 
     def of(self, definition: Definition) -> Audit:
@@ -91,7 +96,7 @@ class Auditing:
 
         :param budget: only of the first so many draws; None: of all.
         :param busy: row_ids that are passed over, too.
-        :raises LakeError: if the folder cannot be written.
+        :raises LakeError: if the folder cannot be written; LakeDamaged: as for `check_looks`.
         """
         passed = {**dict.fromkeys(busy, "skip"), **said}
         audit = self.of(definition)
@@ -113,7 +118,47 @@ class Auditing:
         while _has_look(audit, audit.design.budget) and len(audit.prefix(said)) == audit.decided:
             audit = self._share_anew(definition, audit, said)
 
+    def check_looks(self, definition: Definition) -> None:
+        """Whether the audit in force has lost how its draws go on from its next look on: people
+        were asked for rows of it that it has not drawn by what is there. To share them out anew
+        would be to choose after seeing what they bring.
+
+        :raises LakeDamaged: if so.
+        """
+        if definition.audit is None:
+            return
+        audit = self.of(definition)
+        design, before = audit.design, audit.design.labels_before
+        if before is None or len(audit.later) == len(design.looks):
+            return
+        asked = {
+            record.row_id
+            for record in self._book.records()
+            if record.purpose == "audit" and record.seq > before
+        }
+        asked &= set(audit.row_ids[audit.strata != ANSWERED].tolist())
+        asked -= set(audit.order[1].tolist())
+        # Somebody may have answered an audit before while this one was begun.
+        if asked and not asked <= self._drawn_by_others(design.number):
+            raise shares_on_disk.lost(
+                self._folder,
+                design.number,
+                len(audit.later) + 1,
+                "it is missing, and images that were drawn by it are answered",
+            )
+
+    def _drawn_by_others(self, number: int) -> set[int]:
+        """The row_ids that other audits than this one have drawn, as far as they can be read."""
+        found: set[int] = set()
+        for other in audits.numbers(self._folder):
+            pieces = len(list(self._folder.glob(f"{other:06d}-*.json")))
+            if other != number:
+                with suppress(LakeDamaged):
+                    found.update(Following.load(self._folder, other, pieces).order[1].tolist())
+        return found
+
     def _share_anew(self, definition: Definition, audit: Audit, said: Mapping[int, str]) -> Audit:
+        self.check_looks(definition)
         found = shares_anew(audit, definition.calibration, said)
         try:
             found.save(self._folder, audit.design.number)
@@ -199,7 +244,12 @@ class Auditing:
         """
         said = labels_by_row(answers)
         fresh = audits.begin(number, snapshot, before.target, scored, said, one_in, grouped)
-        planned(fresh, taught.calibration, said, budget, assume, worth).save(self._folder)
+        audit = planned(fresh, taught.calibration, said, budget, assume, worth)
+        if audit.design.looks:
+            records = self._book.records()
+            last = records[-1].seq if records else 0
+            audit.design = replace(audit.design, labels_before=last)
+        audit.save(self._folder)
         return replace(
             before,
             version=before.version + 1,

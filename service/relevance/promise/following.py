@@ -261,6 +261,7 @@ def begin(
         aims=False,
         aim=cut,
         looks=(),
+        labels_before=None,
         piece=audit.design.piece + 1,
         counts=tuple(counts),
         rates=tuple(rates.tolist()),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from indexer.disk.durable import write_once
 from indexer.disk.entries import read_file
-from indexer.disk.filter_checks import shares_name
+from indexer.disk.filter_checks import anew, shares_name
 from indexer.errors import LakeDamaged
 
 FORMAT = 1
@@ -34,8 +34,8 @@ class Shares:
         return (json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n").encode()
 
     @classmethod
-    def from_json(cls, data: bytes, path: str) -> Shares:
-        """:raises LakeDamaged: if it is not what to_json gives."""
+    def from_json(cls, data: bytes) -> Shares:
+        """:raises ValueError: if it is not what to_json gives."""
         try:
             document = json.loads(data)
             if document.pop("format") != FORMAT:
@@ -43,8 +43,8 @@ class Shares:
             found = cls(**{**document, "shares": tuple(document["shares"])})
             if not math.isclose(sum(found.shares), 1, rel_tol=1e-6) or min(found.shares) <= 0:
                 raise ValueError("they are no chances")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise LakeDamaged(path, f"it is no audit's shares ({error})") from None
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(str(error)) from None
         return found
 
     def save(self, folder: Path, number: int) -> None:
@@ -76,16 +76,27 @@ def load(folder: Path, number: int, looks: Sequence[int], strata: int) -> tuple[
         if not path.exists():
             continue
         if len(found) < look - 1:
-            missing = _path(folder, number, len(found) + 1)
-            raise LakeDamaged(str(missing), "it is missing; put it back from a backup")
+            raise lost(folder, number, len(found) + 1, "it is missing")
         try:
-            shares = Shares.from_json(read_file(path), str(path))
+            shares = Shares.from_json(read_file(path))
+        except ValueError as error:
+            raise lost(folder, number, look, f"it is no audit's shares ({error})") from None
         except OSError as error:
-            raise LakeDamaged(str(path), error.strerror or str(error)) from None
+            raise lost(folder, number, look, error.strerror or str(error)) from None
         if (shares.look, shares.first, len(shares.shares)) != (look, first, strata):
-            raise LakeDamaged(str(path), "it is of another audit, or another look")
+            raise lost(folder, number, look, "it is of another audit, or another look")
         found.append(shares)
     return tuple(found)
+
+
+def lost(folder: Path, number: int, look: int, why: str) -> LakeDamaged:
+    """What there is to say of a look whose shares are missing or damaged: they cannot be worked out
+    again, since they follow from the answers as they were then.
+
+    :param folder: of the audits; number: of the audit.
+    """
+    way_out = anew(folder.parent, shares_name(number, look))
+    return LakeDamaged(str(_path(folder, number, look)), f"{why}; {way_out}")
 
 
 def _path(folder: Path, number: int, look: int) -> Path:

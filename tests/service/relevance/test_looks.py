@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,14 @@ from unittest.mock import patch
 
 import pytest
 
+from indexer.disk.layout import Layout
 from indexer.errors import LakeDamaged, LakeError
 from service.lake import Lake
 from service.relevance import Filter, Filters, Target
 from service.relevance.decisions.answers import AppliedAnswer
+from service.relevance.decisions.soundness import soundness
+from service.relevance.decisions.store import FilterStore
+from service.relevance.labels.book import NewLabel
 from service.relevance.promise.shares import Shares
 from tests.lakes import Desk
 
@@ -72,6 +77,10 @@ def folder_of(filter: Filter) -> Path:
 
 def shares(filter: Filter) -> list[str]:
     return sorted(path.name for path in folder_of(filter).iterdir() if ".shares-" in path.name)
+
+
+def told_by_doctor(lake: Lake) -> list[str]:
+    return soundness(FilterStore(Layout(lake.folder)), "reds", deep=True).problems
 
 
 def test_who_asks_for_rows_beyond_a_look_has_the_draws_shared_out_by_what_is_answered(
@@ -188,6 +197,65 @@ def test_a_version_that_was_applied_holds_the_shares_to_their_bytes(lake: Lake) 
             fresh.standing()
         last.write_bytes(kept)
     assert anew(lake).standing() is not None
+
+
+def test_shares_that_are_lost_before_a_version_knew_them_are_not_chosen_anew(lake: Lake) -> None:
+    """To choose them after rows drawn by them were seen would be to choose by what they bring."""
+    filter = reds(lake)
+    answer(filter, asked(filter, 20, budget=BUDGET))
+    answer(filter, (beyond := asked(filter, 3)))
+    for row in beyond[1:]:
+        filter.labels.undo(row)
+    lost = folder_of(filter) / "000001.shares-01.json"
+    kept = lost.read_bytes()
+    lost.unlink()
+    fresh = anew(lake)
+    # One answer is enough, and it need not be in force any more.
+    for _ in range(2):
+        with pytest.raises(LakeDamaged, match=r"shares-01\.json.* missing, .*--again"):
+            asked(fresh, 5)
+        with pytest.raises(LakeDamaged, match=r"shares-01\.json"):
+            fresh.apply()
+        assert re.search(r"shares-01\.json.* missing", told_by_doctor(lake)[0])
+        fresh.labels.undo(beyond[0])
+    # Answers are saved all the same, and nothing is written.
+    answer(fresh, [beyond[0]])
+    assert (len(fresh.answers()), shares(fresh)) == (12 + 20 + 1, [])
+    lost.write_bytes(kept)
+    assert asked(anew(lake), 2) == beyond[1:]
+    assert told_by_doctor(lake) == []
+
+
+def test_an_audit_begun_after_one_that_lost_its_shares_passes_its_looks(lake: Lake) -> None:
+    """What was skipped, or taken back, was asked for by the audit before."""
+    filter = reds(lake)
+    answer(filter, asked(filter, 20, budget=BUDGET))
+    beyond = asked(filter, 4)
+    answer(filter, beyond)
+    filter.labels.undo(beyond[0])
+    (folder_of(filter) / "000001.shares-01.json").unlink()
+    fresh = anew(lake)
+    page = [row.row_id for row in fresh.next(20, "audit", again=True, budget=BUDGET).rows]
+    answer(fresh, page)
+    answer(fresh, asked(fresh, 5))
+    assert shares(fresh) == ["000002.shares-01.json"]
+    assert told_by_doctor(lake) == []
+
+
+def test_an_answer_to_the_audit_before_that_came_while_one_was_begun_is_no_sign_of_loss(
+    lake: Lake,
+) -> None:
+    filter = reds(lake)
+    late = asked(filter, 30, budget=BUDGET)
+    purpose = filter.labels._labelling()._purpose_of
+    fresh = anew(lake)
+    page = [row.row_id for row in fresh.next(20, "audit", again=True, budget=BUDGET).rows]
+    theirs = [row for row in late if row not in page]
+    assert purpose(theirs[0]) == "audit"
+    fresh.labels.book.add([NewLabel(row, "no", "bob", purpose(row)) for row in theirs[:5]])
+    answer(fresh, page)
+    assert len(asked(fresh, 5)) == 5
+    assert shares(fresh) == ["000001.shares-01.json", "000002.shares-01.json"]
 
 
 def test_without_a_budget_and_for_precision_nothing_is_shared_out_anew(lake: Lake) -> None:
