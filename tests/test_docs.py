@@ -338,7 +338,11 @@ def begin_filtered() -> None:
         assert not hospital.apply().refused
 
 
-BEGINNINGS = {"hand-over": begin_filtered, "models": begin_filtered}
+BEGINNINGS = {
+    "hand-over": begin_filtered,
+    "models": begin_filtered,
+    "picking": begin_filtered,
+}
 
 
 def end_readme(reader: Reader) -> None:

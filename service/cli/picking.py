@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from indexer.errors import BadRequest
@@ -44,6 +45,12 @@ def add_pick(verbs: Verbs) -> None:
     )
     parser.add_argument(
         "--labelled", metavar="SQL", help="images that pass have labels, and count as picked before"
+    )
+    parser.add_argument(
+        "--unsure-of",
+        metavar="FILTER",
+        help="stand for what this filter is unsure of, instead of for all images alike; what people answered for it "
+        "counts as labelled",
     )
     parser.add_argument(
         "--at-most",
@@ -92,7 +99,7 @@ def _pick(arguments: argparse.Namespace) -> int:
     }
     with Lake.open(arguments.lake) as lake:
         with TerminalProgress(is_passing=True) as progress:
-            picks = lake.pick(
+            picks = _picker(lake, arguments.unsure_of)(
                 arguments.n,
                 by=arguments.by,
                 where=arguments.where,
@@ -120,6 +127,15 @@ def _pick(arguments: argparse.Namespace) -> int:
             f"`lakesift tag {arguments.lake} --undo --act {tagged.seq}` takes it back"
         )
     return DONE
+
+
+def _picker(lake: Lake, unsure_of: str | None) -> Callable[..., Picks]:
+    """:raises UnknownFilter: if there is no such filter."""
+    if unsure_of is None:
+        return lake.pick
+    from service.relevance import Filters
+
+    return Filters(lake).open(unsure_of).pick
 
 
 def _each_once(pairs: list[list[str]], flag: str) -> list[list[str]]:
@@ -162,7 +178,11 @@ def _tell(picks: Picks, asked: int) -> None:
     picked = len(picks.row_ids)
     of = f"{picked:,} of {count(picks.rows, 'image')} picked by {picks.by}"
     if picks.compared < picks.rows:
-        of += f"; {picks.compared:,} that were drawn at random stood for all"
+        of += (
+            f"; {picks.compared:,} that were drawn at random stood for all"
+            if picks.unsure_of is None
+            else f"; {picks.compared:,} stood for what filter {picks.unsure_of} is unsure of"
+        )
     _say(of)
     if picked < asked:
         _say(f"{asked:,} were asked for: no more keep to what was asked")
@@ -172,15 +192,16 @@ def _tell(picks: Picks, asked: int) -> None:
                 f"at least {each.count:,} were to pass {each.where}; {each.picked:,} do, and no more could be had"
             )
     if picks.reach is not None:
-        _tell_reach(picks.reach, picked, picks.labelled)
+        _tell_reach(picks.reach, picked, picks)
 
 
-def _tell_reach(reach: Reach, picked: int, labelled: int) -> None:
+def _tell_reach(reach: Reach, picked: int, picks: Picks) -> None:
     half = (reach.high - reach.low) / 2
     surely = f" (-+ {half:.4f}, 95 % sure)" if half else ""
-    nearest = "pick or labelled image" if labelled else "pick"
+    nearest = "pick or labelled image" if picks.labelled else "pick"
+    of = "an image" if picks.unsure_of is None else "what it is unsure of"
     _say(
-        f"mean cosine of an image to its nearest {nearest}: {reach.mean:.4f}{surely}; "
+        f"mean cosine of {of} to its nearest {nearest}: {reach.mean:.4f}{surely}; "
         f"with as many picked at random {reach.random_mean:.4f}"
     )
     if reach.random_needed is None:

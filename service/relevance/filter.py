@@ -20,6 +20,7 @@ from indexer.errors import BadRequest, LakeDamaged
 from indexer.report import Progress as Watched
 from indexer.report import Silent
 from indexer.words import count
+from service.curate.picking.pick import Picks, pick
 from service.lake import Lake
 from service.relevance.answers import FilterFacts, LabelAnswer, NextAnswer
 from service.relevance.asking import Asking, Turn
@@ -29,6 +30,7 @@ from service.relevance.decisions.decisions import Decisions
 from service.relevance.decisions.store import FilterStore
 from service.relevance.decisions.versions import Versions
 from service.relevance.definition import Definition, Target
+from service.relevance.doubts import doubts_of
 from service.relevance.filter_labels import Labels
 from service.relevance.gate.answers import DecideAnswer
 from service.relevance.gate.gate import Gate, Gates
@@ -439,6 +441,22 @@ class Filter:
     ) -> SamplesAnswer:
         """See `Decisions.samples`."""
         return self.decisions.samples(decision, count, order=order, seed=seed, offset=offset)
+
+    # -- images to label elsewhere
+
+    def pick(self, n: int, *, progress: Watched | None = None, **options: Any) -> Picks:
+        """As `Lake.pick` by coverage, so that each image that the filter is unsure of is as near as
+        can be to a pick: each weighs 4 p (1 - p), p its calibrated chance to be relevant. Images
+        that people answered count as labelled.
+
+        :param options: of `Lake.pick`.
+        :raises BadRequest: if the answers do not tell chances apart yet; likewise.
+        """
+        snapshot, said = self.lake.snapshot, self.labels.said()
+        answered = [row_id for row_id, label in said.items() if label in ("yes", "no")]
+        taught = self.teacher.taught(snapshot, said)
+        doubts = doubts_of(self.name, snapshot, self.definition, taught, answered)
+        return pick(snapshot, n, doubts=doubts, progress=progress, **options)
 
     # -- new images
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -13,6 +14,8 @@ from indexer.errors import BadRequest
 from service.api.answers import Refused
 from service.api.schemas import ErrorAnswer, Finite, Strict
 from service.api.serving.hub import ServedLake
+from service.curate.picking.pick import Picks
+from service.relevance import Filter
 from service.where.syntax import MAX_BYTES
 
 MOST_PICKS = 1_000  # of one request: more take minutes
@@ -51,6 +54,13 @@ class PickRequest(Strict):
     where: Where | None = Field(None, description="Pick of these, to stand for these alone.")
     labelled: Where | None = Field(
         None, description="Images that have labels: they count as picked before."
+    )
+    unsure_of: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="A filter: stand for what it is unsure of, instead of for all images alike. What "
+        "people answered for it counts as labelled.",
     )
     at_most: list[AtMostAsked] = Field([], max_length=MOST_LIMITS)
     at_least: list[AtLeastAsked] = Field([], max_length=MOST_LIMITS)
@@ -113,8 +123,13 @@ class PicksAnswer(BaseModel):
     rows: int = Field(description="Images that pass where.")
     compared: int = Field(description="Of these, that stood for all.")
     labelled: int = Field(description="That counted as picked before.")
+    unsure_of: str | None = Field(
+        description="The filter whose doubts they stand for; null: they stand for all images alike."
+    )
     wanted: list[WantedFacts] = Field(description="What came of at_least.")
-    reach: ReachFacts | None = Field(description="Null: nothing was picked.")
+    reach: ReachFacts | None = Field(
+        description="Null: nothing was picked, or there was nothing to stand for."
+    )
 
 
 @router.post(
@@ -134,7 +149,7 @@ def pick(request: Request, lake: LakeName, body: PickRequest) -> Response:
         message = f"images are being picked for somebody else; try again in {WAIT_S} seconds"
         raise Refused(429, "too_busy", message, headers={"Retry-After": str(WAIT_S)})
     try:
-        picks = served.lake.pick(
+        picks = _picker(request, served, body.unsure_of)(
             body.n,
             by=body.by,
             where=body.where,
@@ -147,6 +162,14 @@ def pick(request: Request, lake: LakeName, body: PickRequest) -> Response:
     finally:
         request.app.state.picking.release()
     return Response(orjson.dumps(picks.to_json()), media_type="application/json")
+
+
+def _picker(request: Request, served: ServedLake, unsure_of: str | None) -> Callable[..., Picks]:
+    """:raises UnknownFilter: if there is no such filter."""
+    if unsure_of is None:
+        return served.lake.pick
+    opened: Filter = request.app.state.filters.get(served.name, unsure_of)
+    return opened.pick
 
 
 def _each_once(field: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:

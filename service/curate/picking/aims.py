@@ -1,7 +1,8 @@
 """What picks are to be good at: standing for the lake, or lying far apart.
 
 Both look at cosines of unit vectors. `Coverage` is facility location: the sum, over images that
-stand for the lake, of the cosine to the nearest pick, below 0 counted as 0. `Diversity` is the
+stand for the lake, of the cosine to the nearest pick, below 0 counted as 0, times what each
+image weighs. `Diversity` is the
 k-centre problem: the next pick is the image that lies farthest from all picks.
 """
 
@@ -18,14 +19,22 @@ COMPARED_ROWS = 4_096  # of one matrix product; bounds the memory
 class Coverage:
     """See `service.curate.picking.greedy.Aim`."""
 
-    def __init__(self, lake: Vectors, candidates: Vectors, known: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        lake: Vectors,
+        candidates: Vectors,
+        known: NDArray[np.float32],
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
         """
         :param lake: float32, (m, dim), unit rows: the images that stand for the lake.
         :param candidates: float32, (n, dim), unit rows.
         :param known: float32, (m,): the cosine of each of the lake's to the nearest image that
             counts as picked before.
+        :param weights: (m,), 0 at least: how much each of the lake's counts; None: 1 each.
         """
         self._lake, self._candidates = lake, candidates
+        self._weights = None if weights is None else weights.astype(np.float32)
         # float32, (m,): of each the cosine to the nearest pick
         self._nearest = np.maximum(known, 0)
 
@@ -37,6 +46,8 @@ class Coverage:
             more = self._lake[here] @ asked
             more -= self._nearest[here, None]
             np.maximum(more, 0, out=more)
+            if self._weights is not None:
+                more *= self._weights[here, None]
             gains += more.sum(axis=0, dtype=np.float64)
         return gains
 

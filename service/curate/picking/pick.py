@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.arrays import Positions
 from indexer.errors import BadRequest
@@ -46,6 +47,24 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubts:
+    """What a filter knows of images."""
+
+    name: str  # the filter's
+    answered: Positions  # int64, (n,): row_ids that people answered, which count as labelled
+    row_ids: Positions  # int64, (m,), rising
+    weights: NDArray[np.float64]  # (m,), 0 to 1: 1 at even chances, 0 where it is sure
+
+    def of(self, row_ids: Positions) -> NDArray[np.float64]:
+        """float64, (n,): of these; 0 of those that it does not know, or people answered."""
+        found = np.zeros(len(row_ids), np.float64)
+        is_known = np.isin(row_ids, self.row_ids) & ~np.isin(row_ids, self.answered)
+        at = np.searchsorted(self.row_ids, row_ids[is_known])
+        found[is_known] = self.weights[at]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Picks:
     row_ids: tuple[int, ...]  # in the order they were picked: any first so many are picks, too
     by: str
@@ -54,8 +73,9 @@ class Picks:
     rows: int  # that pass where
     compared: int  # of these, that stood for all
     labelled: int  # that counted as picked before
+    unsure_of: str | None  # the filter whose doubts they stand for; None: they stand for all alike
     wanted: tuple[Wanted, ...]
-    reach: Reach | None  # None: nothing was picked
+    reach: Reach | None  # None: nothing was picked, or there was nothing to stand for
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -66,6 +86,7 @@ class Picks:
             "rows": self.rows,
             "compared": self.compared,
             "labelled": self.labelled,
+            "unsure_of": self.unsure_of,
             "wanted": [each.to_json() for each in self.wanted],
             "reach": None if self.reach is None else self.reach.to_json(),
         }
@@ -82,13 +103,18 @@ def pick(
     at_least: Mapping[str, int | float] | None = None,
     within: float | None = None,
     seed: int = 0,
+    doubts: Doubts | None = None,
     progress: Progress | None = None,
 ) -> Picks:
-    """See `Lake.pick`."""
-    _check(count, by, within, seed)
+    """See `Lake.pick`, and for the doubts `Filter.pick`."""
+    _check(count, by, within, seed, doubts)
     rows = Rows.of(snapshot, passing(snapshot, where).row_ids)
+    if doubts is not None:
+        rows = replace(rows, weights=doubts.of(rows.row_ids))
     none = np.empty(0, np.int64)
     known = none if labelled is None else passing(snapshot, labelled).row_ids
+    if doubts is not None:
+        known = np.union1d(known, np.intersect1d(doubts.answered, snapshot.places[0]))
     before = Rows.of(snapshot, known)
     free = rows.at(np.flatnonzero(~np.isin(rows.row_ids, known)))
     asked = {
@@ -98,7 +124,7 @@ def pick(
     passes = {condition: free.passing(condition) for condition in asked}
     # Three draws of their own: what is asked for changes no other one.
     standing, choosing, counting = (np.random.default_rng([seed, each]) for each in range(3))
-    lake = rows.at(rows.drawn(STAND_FOR_ALL, standing))
+    lake = rows.stand_ins(STAND_FOR_ALL, standing)
     chosen = np.flatnonzero(np.isin(free.row_ids, lake.row_ids))
     for condition, number in asked.items():
         here = np.flatnonzero(passes[condition])
@@ -117,7 +143,7 @@ def pick(
     aim: Aim
     if by == "coverage":
         of_lake = lake.vectors()
-        aim = Coverage(of_lake, vectors, before.nearest_to(of_lake))
+        aim = Coverage(of_lake, vectors, before.nearest_to(of_lake), lake.weights)
     else:
         aim = Diversity(vectors, before.nearest_to(vectors) if len(before) else None)
     picked: Positions = np.array(
@@ -131,19 +157,26 @@ def pick(
         len(rows),
         len(lake),
         len(before),
+        None if doubts is None else doubts.name,
         tuple(
             Wanted(condition, number, int(passes[condition][chosen[picked]].sum()))
             for condition, number in asked.items()
         ),
-        reach_of(rows, vectors[picked], before, within, counting) if len(picked) else None,
+        reach_of(rows, vectors[picked], before, within, counting)
+        if len(picked) and len(lake)
+        else None,
     )
 
 
-def _check(count: int, by: str, within: float | None, seed: int) -> None:
+def _check(count: int, by: str, within: float | None, seed: int, doubts: Doubts | None) -> None:
     if not 1 <= count <= MOST_PICKS:
         raise BadRequest("n", f"{count} is no number of picks; it is 1 to {MOST_PICKS:,}")
     if by not in AIMS:
         raise BadRequest("by", f"images are picked by {' or '.join(AIMS)}, not by {by}")
+    if doubts is not None and by != "coverage":
+        raise BadRequest(
+            "unsure_of", f"what a filter is unsure of is picked by coverage, not by {by}"
+        )
     if within is not None and not -1 <= within <= 1:
         raise BadRequest("within", f"{within:g} is no cosine, which is from -1 to 1")
     if not 0 <= seed < 2**63:

@@ -5,7 +5,7 @@ for who names a cosine, the share of the images that have a pick within it. Both
 images that are drawn at random, whatever was picked: the mean has the usual interval of a sample's
 mean, the share Wilson's (Journal of the American Statistical Association 22, 1927), and both err on
 the safe side where the images drawn are many of the lake's. Over all of them they are facts, and
-have no interval.
+have no interval. Where images weigh unlike, means and shares are of what they weigh.
 """
 
 from __future__ import annotations
@@ -58,45 +58,55 @@ def reach_of(
     rows: Rows, picked: Vectors, before: Rows, cosine: float | None, random: np.random.Generator
 ) -> Reach:
     """
-    :param rows: all that could be picked, or were before.
+    :param rows: all that could be picked, or were before; of one at least the weight is above 0.
     :param picked: float32, (n, dim), n > 0: the picks.
     :param before: rows that count as picked, for these picks and for random ones.
     :param cosine: of `Within`; None: it is not wanted.
     """
-    counted = rows.at(rows.drawn(COUNTED_ROWS, random))
-    vectors, is_all = counted.vectors(), len(counted) == len(rows)
+    counted = rows.stand_ins(COUNTED_ROWS, random)
+    vectors, is_all = counted.vectors(), counted.weights is not None or len(counted) == len(rows)
     known = before.nearest_to(vectors)
     near = np.maximum(known, nearest(vectors, picked))
     order = random.permutation(len(rows))
     order = order[~np.isin(rows.row_ids[order], before.row_ids)]
     tried = rows.at(order[: TIMES_AS_MANY * len(picked)])
     by_chance = np.maximum(known, tried.at(np.arange(len(picked))).nearest_to(vectors))
-    mean = float(near.mean(dtype=np.float64))
+    mean = _mean(near, counted.weights)
     half = 0.0 if is_all else Z_95 * float(near.std(dtype=np.float64)) / math.sqrt(len(near))
     within = None
     if cosine is not None:
-        share = float(np.mean(near >= cosine))
+        share = _mean(near >= cosine, counted.weights)
         low, high = (share, share) if is_all else wilson(share, len(near))
-        within = Within(cosine, share, low, high, float(np.mean(by_chance >= cosine)))
+        within = Within(cosine, share, low, high, _mean(by_chance >= cosine, counted.weights))
     return Reach(
         mean,
         mean - half,
         mean + half,
         len(counted),
-        float(by_chance.mean(dtype=np.float64)),
-        _needed(tried, vectors, known, mean),
+        _mean(by_chance, counted.weights),
+        _needed(tried, vectors, known, mean, counted.weights),
         len(tried),
         within,
     )
 
 
-def _needed(tried: Rows, vectors: Vectors, known: NDArray[np.float32], mean: float) -> int | None:
+def _mean(values: NDArray[Any], weights: NDArray[np.float64] | None) -> float:
+    return float(np.average(values.astype(np.float64), weights=weights))
+
+
+def _needed(
+    tried: Rows,
+    vectors: Vectors,
+    known: NDArray[np.float32],
+    mean: float,
+    weights: NDArray[np.float64] | None,
+) -> int | None:
     """How many of these, in their order, come as near; None: all of them do not."""
     for start in range(0, len(tried), STEP):
         here = np.arange(start, min(start + STEP, len(tried)))
         near = np.maximum.accumulate(vectors @ tried.at(here).vectors().T, axis=1)
         np.maximum(near, known[:, None], out=near)
-        means = near.mean(axis=0, dtype=np.float64)
+        means = np.average(near.astype(np.float64), axis=0, weights=weights)
         if means[-1] >= mean:
             return start + 1 + int(np.argmax(means >= mean))
         known = near[:, -1]

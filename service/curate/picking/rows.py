@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +28,8 @@ class Rows:
     row_ids: Positions  # int64, (n,), rising
     parts: Positions  # int64, (n,)
     positions: Positions  # int64, (n,): in their parts
+    # float64, (n,), 0 to 1: how much each counts; None: all count the same
+    weights: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, snapshot: Snapshot, row_ids: Positions) -> Rows:
@@ -37,13 +39,31 @@ class Rows:
         return len(self.row_ids)
 
     def at(self, some: Positions) -> Rows:
-        return Rows(self.snapshot, self.row_ids[some], self.parts[some], self.positions[some])
+        weights = None if self.weights is None else self.weights[some]
+        return Rows(
+            self.snapshot, self.row_ids[some], self.parts[some], self.positions[some], weights
+        )
 
     def drawn(self, count: int, random: np.random.Generator) -> Positions:
         """int64, (m,), rising: numbers drawn at random, count of them, or all, if that is more."""
         if count >= len(self):
             return np.arange(len(self))
         return np.sort(random.choice(len(self), count, replace=False))
+
+    def stand_ins(self, count: int, random: np.random.Generator) -> Rows:
+        """At most count of them, which stand for all: those drawn in proportion to their weights
+        count the same, since they came so often; all of few keep their weights. Rows of weight 0
+        stand for nothing.
+        """
+        if self.weights is None:
+            return self.at(self.drawn(count, random))
+        some = np.flatnonzero(self.weights)
+        if len(some) <= count:
+            return self.at(some)
+        # Efraimidis and Spirakis, "Weighted random sampling with a reservoir", Information
+        # Processing Letters 97 (2006), in logarithms: the largest of u ** (1 / weight).
+        keys = random.exponential(size=len(some)) / self.weights[some]
+        return replace(self.at(np.sort(some[np.argpartition(keys, count)[:count]])), weights=None)
 
     def vectors(self) -> Vectors:
         """float32, (n, dim), unit rows."""

@@ -426,6 +426,7 @@ declare namespace Answers {
     rows: number;
     compared: number;
     labelled: number;
+    unsure_of: string | null;
     wanted: WantedFacts[];
     reach: ReachFacts | null;
   }

@@ -178,6 +178,7 @@ interface PageElements {
   "pick-said": HTMLElement;
   "pick-tag": HTMLInputElement;
   "pick-title": HTMLElement;
+  "pick-unsure": HTMLSelectElement;
   "pick-where": HTMLInputElement;
   "problems": HTMLElement;
   "progress": HTMLProgressElement;

@@ -8,18 +8,19 @@ import { count, images } from "../common/words.js";
  */
 export function picked({ row_ids: { length }, rows, labelled }) {
   const of = `${images(length)} picked of ${count(rows)}`;
-  return labelled ? `${of}, beside ${count(labelled)} that have the tag.` : `${of}.`;
+  return labelled ? `${of}, beside ${count(labelled)} that are labelled.` : `${of}.`;
 }
 
 /**
  * What the picks are worth: as many images drawn at random as come as near to the lake; "" where nothing was picked.
  * @param {Answers.PicksAnswer} picks
  */
-export function worth({ reach, by, row_ids: { length } }) {
+export function worth({ reach, by, unsure_of, row_ids: { length } }) {
   if (!reach) return "";
   const { random_needed: needed, random_tried: tried } = reach;
-  if (needed === null) return `They stand for the lake better than ${count(tried)} images picked at random.`;
-  const same = `They stand for the lake as well as ${images(needed)} picked at random`;
+  const what = unsure_of === null ? "the lake" : `what ${unsure_of} is unsure of`;
+  if (needed === null) return `They stand for ${what} better than ${count(tried)} images picked at random.`;
+  const same = `They stand for ${what} as well as ${images(needed)} picked at random`;
   return by === "diversity" && needed < length ? `${same}: the odd ones stand for little else.` : `${same}.`;
 }
 

@@ -21,6 +21,7 @@ export class PickDesk {
   #column = byId("pick-column");
   #each = byId("pick-each");
   #labelled = byId("pick-labelled");
+  #unsure = byId("pick-unsure");
   #tag = byId("pick-tag");
   #said = byId("pick-said");
   #lake = "";
@@ -45,6 +46,9 @@ export class PickDesk {
     this.#said.textContent = !rows ? "No image yet." : mayTag ? "" : NO_TAG;
     await this.#act(async () => {
       await this.#offerTags();
+      /** @type {Answers.FiltersAnswer} */
+      const { filters } = (await ask("GET", `${lakePath(lake)}/filters`)).answer;
+      this.#offer(this.#unsure, "all of these alike", filters.map(({ name }) => [name, `what filter ${name} is unsure of`]));
       const columns = (await columnsOf(lake)).filter(({ name, type, stored }) => name && stored && !NO_VALUES.has(type));
       this.#offer(this.#column, "no limit", columns.map(({ name }) => [columnName(name), columnTitle(name)]));
     });
@@ -76,6 +80,7 @@ export class PickDesk {
       by: this.#by.value,
       where: this.#where.value.trim() || null,
       labelled: this.#labelled.value || null,
+      unsure_of: this.#unsure.value || null,
       at_most: column ? [{ column, picks: Number(this.#each.value) }] : [],
     };
     this.#form.setAttribute("aria-busy", "true");

@@ -101,3 +101,11 @@ def test_a_mistake_is_named(
 
 def test_another_lake_is_not_found(client: TestClient) -> None:
     assert client.post("/v1/lakes/nope/pick", json={"n": 1}).status_code == 404
+
+
+def test_what_a_filter_is_unsure_of(client: TestClient) -> None:
+    assert client.post(PICK, json={"n": 1, "unsure_of": "reds"}).status_code == 404
+    made = client.post("/v1/lakes/my/filters", json={"name": "reds", "keep": {"texts": ["red"]}})
+    assert made.status_code == 201
+    status, field, message = refused(client, {"n": 1, "unsure_of": "reds"})
+    assert (status, field) == (422, "unsure_of") and "has learnt too little" in message

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from service.api.config import ServeConfig
 from service.api.serving.keys import KeyStore
 from service.lake import Lake
+from service.relevance import Filters
 from tests.lakes import Desk
 from tests.service.page.conftest import Visit, serving
 from tests.service.page.test_axe import DARK_PHONE, faults
@@ -55,7 +56,7 @@ def test_one_of_each_kind_is_picked_tagged_and_given_back(
         page.fill("#pick-tag", "later")
         page.fill("#pick-where", "row_id <> 8 and row_id <> 7")
         pick(page, 1)
-        expect(said).to_contain_text("1 image picked of 7, beside 3 that have the tag.")
+        expect(said).to_contain_text("1 image picked of 7, beside 3 that are labelled.")
         (later,) = tagged(desk, "later")
         assert later in range(1, 7) and later != green
         said.get_by_role("link", name="Look at what is tagged later").click()
@@ -68,6 +69,30 @@ def test_one_of_each_kind_is_picked_tagged_and_given_back(
         page.get_by_role("button", name="Take the tag back").click()
         expect(said).to_have_text("Taken back.")
         assert tagged(desk, "label") == [green, red, blue]
+
+
+def test_what_a_filter_is_unsure_of(tmp_path: Path, visit: Visit) -> None:
+    desk = Desk(tmp_path)
+    for number in range(64):  # from green to red, which is wanted from the middle on
+        desk.add(f"{number:02}.png", (4 * number, 255 - 4 * number, 0), size=(8, 8))
+    desk.index()
+    with Lake.open(desk.lake, desk.model) as lake:
+        filters = Filters(lake)
+        filters.create("early", keep_texts=["green"])
+        filters.create("reds", keep_texts=["red"]).label(
+            [{"row_id": row, "label": "yes" if row > 32 else "no"} for row in range(1, 65, 2)]
+        )
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served)
+        visitor.refusals = {422}
+        page = visitor.open_lake().page
+        page.select_option("#pick-unsure", "early")
+        pick(page, 2)
+        expect(page.locator("#pick-said.bad")).to_contain_text("early has learnt too little")
+        page.select_option("#pick-unsure", "reds")
+        pick(page, 2)
+        expect(page.locator("#pick-said")).to_contain_text("They stand for what reds is unsure of ")
+        assert {*tagged(desk, "label")} <= {30, 32, 34, 36}
 
 
 def test_at_most_one_of_each_width(desk: Desk, visit: Visit, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from indexer.errors import BadRequest, WhereError
 from service.cli.main import main
 from service.curate.picking import pick as picking
 from service.curate.picking import reach
+from service.curate.picking.pick import Doubts
 from service.curate.picking.reach import wilson
 from service.lake import Lake
 from tests.service.lakes import Maker
@@ -48,6 +49,45 @@ def test_each_cluster_has_its_pick(lake: Lake) -> None:
     # The usual one first, 6 of those round the first axis (its cosines sum to most); then 10, at
     # a right angle to it; then 9, whose cosine with 6 is 0.438 and with 10 0.196 (7: 0.447 and 0).
     assert lake.pick(3, by="diversity").row_ids == (6, 10, 9)
+
+
+def doubts(*weights: float, answered: tuple[int, ...] = ()) -> Doubts:
+    """Of rows 7 to 10."""
+    return Doubts("f", np.array(answered, np.int64), np.arange(7, 11), np.array(weights))
+
+
+def test_picks_stand_for_what_weighs(lake: Lake) -> None:
+    """8 has 2.990 of itself, 7 and 9, and 0.0995 of 10; 9 has 2.976 and 0.196: 0.18 is even."""
+    light = picking.pick(lake.snapshot, 1, doubts=doubts(1, 1, 1, 0.1))
+    assert light.row_ids == (8,)
+    assert (light.rows, light.compared, light.unsure_of) == (10, 4, "f")
+    assert light.reach is not None
+    assert light.reach.mean == pytest.approx((2.990 + 0.1 * 0.0995) / 3.1, abs=1e-3)
+    assert light.reach.low == light.reach.mean
+    assert picking.pick(lake.snapshot, 1, doubts=doubts(1, 1, 1, 0.5)).row_ids == (9,)
+    # What people answered is labelled, and weighs nothing.
+    after = picking.pick(lake.snapshot, 4, doubts=doubts(1, 1, 1, 0.5, answered=(8, 99)))
+    assert after.labelled == 1 and set(after.row_ids) == {7, 9, 10}
+    # Nothing is left to be unsure of; what a condition asks for is picked all the same.
+    none = picking.pick(
+        lake.snapshot, 2, doubts=doubts(0, 0, 0, 0), at_least={"camera = 'front'": 1}
+    )
+    assert none.reach is None and len(none.row_ids) == 2
+    with pytest.raises(BadRequest, match="picked by coverage, not by diversity"):
+        picking.pick(lake.snapshot, 1, by="diversity", doubts=doubts(1, 1, 1, 1))
+
+
+def test_of_many_rows_those_are_drawn_that_weigh(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picking, "STAND_FOR_ALL", 1)
+    drawn = [
+        picking.pick(lake.snapshot, 1, doubts=doubts(1, 0, 0, 3), seed=seed).row_ids
+        for seed in range(400)
+    ]
+    # 10 in three of four draws; the standard error is 0.022.
+    assert set(drawn) == {(7,), (10,)}
+    assert drawn.count((10,)) / 400 == pytest.approx(0.75, abs=0.07)
 
 
 def test_what_is_labelled_counts_as_picked(lake: Lake) -> None:
