@@ -27,9 +27,10 @@ from benchmarks.lakes import PhotoLike, write_synthetic_lake
 from benchmarks.machine import describe_machine
 from indexer.arrays import Vectors
 from indexer.report import Silent
-from service.curate.picking.aims import Coverage, nearest
+from service.curate.picking.aims import Coverage
 from service.curate.picking.greedy import greedy
 from service.curate.picking.limits import Limits
+from service.curate.rows import nearest
 from service.lake import Lake
 
 DIM, SEGMENT_ROWS = 512, 100_000

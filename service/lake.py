@@ -52,6 +52,7 @@ from service.tags.names import UNNAMED
 
 if TYPE_CHECKING:
     from indexer.report import Progress
+    from service.curate.comparing.compare import Comparison
     from service.curate.groups import GroupsMade
     from service.curate.picking.pick import Picks
     from service.map.making import MapMade
@@ -561,6 +562,49 @@ class Lake:
             at_most=at_most,
             at_least=at_least,
             within=within,
+            seed=seed,
+            progress=progress,
+        )
+
+    def compare(
+        self,
+        a: str,
+        b: str | None = None,
+        *,
+        phrases: Sequence[str] = (),
+        one_per: str | None = None,
+        q: float = 0.05,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Comparison:
+        """Whether two sets of images differ, where, and in words; nothing is written.
+
+        At most 10,000 images of each are drawn at random. It is taken for granted that each was
+        drawn by itself: where they are frames of videos, say `one_per`.
+
+        :param a: a where, as `search` takes it; b: likewise, of other images; None: of all others.
+        :param phrases: to name differences by, beside a vocabulary of what photos are often of.
+        :param one_per: a column: of each value one image of each set is taken; "group": of each
+            group of near-identical images.
+        :param q: above 0, up to 1: of the clusters that are told at most this share is expected to
+            be there by chance, and of the phrases.
+        :param seed: of what is drawn at random.
+        :raises BadRequest: if an image passes both, a set has fewer than 20 images, an argument is
+            out of range, or a column is unknown; ModelUnavailable: without its model no words.
+        :raises WhereError: if a where is not understood.
+        """
+        from service.curate.comparing.compare import compare
+        from service.search.vocabulary import VOCABULARY
+
+        names = tuple(dict.fromkeys((*phrases, *VOCABULARY)))
+        return compare(
+            self.snapshot,
+            a,
+            b,
+            phrases=names,
+            embed=lambda texts: self.embedder.embed_texts(texts),  # once the sets are known
+            one_per=one_per,
+            q=q,
             seed=seed,
             progress=progress,
         )

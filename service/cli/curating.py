@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from indexer.words import count
 from service.cli.codes import DONE
+from service.cli.comparing import add_compare
 from service.cli.lakes import add_lake
 from service.cli.parts import Verbs, add_json, add_verb, print_json, whole
 from service.cli.picking import add_pick
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 
 
 def add_curate(verbs: Verbs) -> None:
-    parser = add_verb(verbs, "curate", "find near-identical images in a whole lake, and pick which images to label", [
+    parser = add_verb(verbs, "curate", "find near-identical images, pick which images to label, compare two sets", [
         "lakesift curate groups my.lake --tag copy",
         "lakesift curate pick my.lake -n 200 --tag label",
+        "lakesift curate compare my.lake --a \"captured_at < '2026-06-01'\"",
     ])  # fmt: skip
     inner = parser.add_subparsers(title="verbs", metavar="VERB", required=True, dest="curate_verb")
     _add_groups(inner)
     add_pick(inner)
+    add_compare(inner)
 
 
 def _add_groups(verbs: Verbs) -> None:

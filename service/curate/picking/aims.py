@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.arrays import Positions, Vectors
-
-COMPARED_ROWS = 4_096  # of one matrix product; bounds the memory
+from service.curate.rows import COMPARED_ROWS, nearest
 
 
 class Coverage:
@@ -87,14 +86,3 @@ class Diversity:
     def take(self, candidate: int) -> None:
         self._picks.append(self._candidates[candidate][None])
         self._far[candidate] = 0
-
-
-def nearest(vectors: Vectors, to: Vectors) -> NDArray[np.float32]:
-    """float32, (n,): of each vector the largest cosine with one of `to`, -1 where that is empty."""
-    found = np.full(len(vectors), -1, np.float32)
-    for start in range(0, len(to), COMPARED_ROWS):
-        others = to[start : start + COMPARED_ROWS].T
-        for first in range(0, len(vectors), COMPARED_ROWS):
-            here = slice(first, first + COMPARED_ROWS)
-            np.maximum(found[here], (vectors[here] @ others).max(axis=1), out=found[here])
-    return found

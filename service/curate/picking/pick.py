@@ -23,7 +23,7 @@ from service.curate.picking.aims import Coverage, Diversity
 from service.curate.picking.greedy import Aim, greedy
 from service.curate.picking.limits import AtLeast, AtMost, Limits
 from service.curate.picking.reach import Reach, reach_of
-from service.curate.picking.rows import Rows
+from service.curate.rows import Rows
 from service.search.browse import passing
 from service.snapshot.snapshot import Snapshot
 

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.arrays import Vectors
-from service.curate.picking.aims import nearest
-from service.curate.picking.rows import Rows
+from service.curate.rows import Rows, nearest
 
 COUNTED_ROWS = 10_000
 TIMES_AS_MANY = 16  # as many random picks are tried as would reach as far

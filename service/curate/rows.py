@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from indexer.arrays import Positions, Vectors
 from indexer.errors import BadRequest
-from service.curate.picking.aims import nearest
 from service.search.browse import passing
 from service.search.ranking import Found, vectors_of
 from service.snapshot.snapshot import Snapshot
 from service.tags.names import beside
 
 READ_ROWS = 16_384  # vectors at once
+COMPARED_ROWS = 4_096  # of one matrix product; bounds the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,35 +87,47 @@ class Rows:
         """
         return np.isin(self.row_ids, passing(self.snapshot, where).row_ids)
 
-    def values(self, column: str) -> Positions:
+    def values(self, column: str, option: str = "at_most") -> Positions:
         """int64, (n,): each row's value as a number from 0, -1 where it has none.
 
+        :param option: that names the column; errors name it.
         :raises BadRequest: if there is no such column, or its values are lists or bytes.
         """
         group = beside("group", self.snapshot.schema.names)
         if column == group:
-            return self._groups()
+            return self._groups(option)
         kinds = {field.name: field.type for field in self.snapshot.schema}
         if column not in kinds:
             raise BadRequest(
-                "at_most",
+                option,
                 f"there is no column {column}; there are {group}, {', '.join(sorted(kinds))}",
             )
         kind = kinds[column]
         if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            raise BadRequest("at_most", f"{column} holds {kind}, and no values that images share")
+            raise BadRequest(option, f"{column} holds {kind}, and no values that images share")
         read = self.snapshot.rows(self.parts, self.positions, [column])[column]
         numbers = pc.dictionary_encode(read.combine_chunks()).indices
         return np.asarray(pc.fill_null(numbers, -1)).astype(np.int64)
 
-    def _groups(self) -> Positions:
+    def _groups(self, option: str) -> Positions:
         groups = self.snapshot.alike()
         if groups is None:
             raise BadRequest(
-                "at_most",
+                option,
                 f"this lake has no groups of near-identical images yet; `lakesift curate groups "
                 f"{self.snapshot.layout.root}` makes them",
             )
         (middles, is_null), _, _ = groups.columns(self.row_ids)
         numbers = np.unique(middles, return_inverse=True)[1].astype(np.int64)
         return np.where(is_null, -1, numbers)
+
+
+def nearest(vectors: Vectors, to: Vectors) -> NDArray[np.float32]:
+    """float32, (n,): of each vector the largest cosine with one of `to`, -1 where that is empty."""
+    found = np.full(len(vectors), -1, np.float32)
+    for start in range(0, len(to), COMPARED_ROWS):
+        others = to[start : start + COMPARED_ROWS].T
+        for first in range(0, len(vectors), COMPARED_ROWS):
+            here = slice(first, first + COMPARED_ROWS)
+            np.maximum(found[here], (vectors[here] @ others).max(axis=1), out=found[here])
+    return found
