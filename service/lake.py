@@ -594,15 +594,13 @@ class Lake:
         :raises WhereError: if a where is not understood.
         """
         from service.curate.comparing.compare import compare
-        from service.search.vocabulary import VOCABULARY
 
-        names = tuple(dict.fromkeys((*phrases, *VOCABULARY)))
         return compare(
             self.snapshot,
             a,
             b,
-            phrases=names,
             embed=lambda texts: self.embedder.embed_texts(texts),  # once the sets are known
+            phrases=phrases,
             one_per=one_per,
             q=q,
             seed=seed,

@@ -31,6 +31,7 @@ from service.api.metrics import Measured, Metrics
 from service.api.routes import (
     about,
     clip_retrieval,
+    compare,
     docs,
     embeddings,
     facets,
@@ -155,6 +156,7 @@ def create_app(
     state.filters = OpenFilters(hub)
     state.mapped = MappedMemory()
     state.picking = Lock()  # held while images are picked
+    state.comparing = Lock()  # held while sets are compared
     state.recalls = RecallWatch(
         metrics.recalled,
         lambda: metrics.under_way == 0,
@@ -175,6 +177,7 @@ def create_app(
         tags,
         groups,
         pick,
+        compare,
         map,
         saved,
         images,

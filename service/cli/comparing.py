@@ -100,7 +100,7 @@ def _list(title: str, differences: Sequence[Difference], before: str) -> None:
     print(title if differences else f"{title} none")
     for each in differences:
         more = "B" if each.counts.share_b > each.counts.share_a else "A"
-        words = f"{before} {each.words}".strip() if each.words else "images"
+        words = f"{before} {each.words}".strip()
         rows = ", ".join(f"{row_id}" for row_id in each.examples[:3])
         print(
             f"  {more} has more {words}: {each.counts.share_a:.1%} of A, {each.counts.share_b:.1%} of B; "

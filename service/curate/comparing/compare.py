@@ -30,6 +30,7 @@ from service.curate.comparing.apart import Apart, told_apart
 from service.curate.comparing.counts import Counts, q_values
 from service.curate.rows import Rows
 from service.search.browse import passing
+from service.search.vocabulary import VOCABULARY
 from service.snapshot.snapshot import Snapshot
 
 DRAWN = 10_000  # images a set, at most
@@ -39,6 +40,7 @@ MOST_CLUSTERS = 40
 COUNTED_PHRASES = 20  # in the second half, at most
 WORTH_COUNTING = 0.05  # p in the first half, at most
 EXAMPLES = 9
+TEXTS_AT_ONCE = 16  # so that somebody's search need not wait for all of them
 Q = 0.05
 
 Embed = Callable[[Sequence[str]], Vectors]
@@ -58,7 +60,7 @@ class Side:
 class Difference:
     """Something that one set has more of, counted in the second half."""
 
-    words: str | None  # of a cluster, what its images match more than others do; None: nothing
+    words: str  # a phrase; of a cluster, the one that its images match more than others do
     counts: Counts
     p: float
     q: float
@@ -112,8 +114,8 @@ def compare(
     a: str,
     b: str | None,
     *,
-    phrases: Sequence[str],
     embed: Embed,
+    phrases: Sequence[str] = (),
     one_per: str | None = None,
     q: float = Q,
     seed: int = 0,
@@ -121,7 +123,7 @@ def compare(
 ) -> Comparison:
     """See `Lake.compare`.
 
-    :param phrases: to name differences by, each once.
+    :param phrases: to name differences by, beside the vocabulary.
     :param embed: texts to float32, (n, dim), unit rows.
     """
     if not 0 < q <= 1:
@@ -150,7 +152,7 @@ def compare(
     is_second = halving.permutation(len(vectors)) % 2 == 1
     apart = told_apart(vectors, is_b, is_second, mixing)
     progress.advance(1)
-    named = _Named(phrases, embed(phrases) if phrases else np.empty((0, vectors.shape[1])))
+    named = _Named.of(tuple(dict.fromkeys((*phrases, *VOCABULARY))), embed)
     halves = _Halves(row_ids, vectors, is_b, is_second)
     clusters, clusters_counted = _clusters(halves, named, q, seed)
     progress.advance(1)
@@ -174,10 +176,16 @@ class _Named:
     phrases: Sequence[str]
     vectors: NDArray[np.floating[Any]]  # (phrases, dim)
 
-    def best(self, direction: NDArray[np.floating[Any]]) -> str | None:
+    @classmethod
+    def of(cls, phrases: Sequence[str], embed: Embed) -> _Named:
+        starts = range(0, len(phrases), TEXTS_AT_ONCE)
+        return cls(
+            phrases,
+            np.concatenate([embed(phrases[start : start + TEXTS_AT_ONCE]) for start in starts]),
+        )
+
+    def best(self, direction: NDArray[np.floating[Any]]) -> str:
         """What lies farthest along a direction."""
-        if not len(self.phrases):
-            return None
         return self.phrases[int(np.argmax(self.vectors @ direction))]
 
 
@@ -267,8 +275,6 @@ def _clusters(
 
 def _in_words(halves: _Halves, named: _Named, q: float) -> tuple[tuple[Difference, ...], int]:
     """Phrases that differ, and how many were counted."""
-    if not len(named.phrases):
-        return (), 0
     likeness = halves.vectors @ named.vectors.T  # (images, phrases)
     first = likeness[~halves.is_second]
     # By how much more than the first half's images an image matches a phrase; it is said of the

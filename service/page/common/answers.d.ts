@@ -50,6 +50,11 @@ declare namespace Answers {
     yes: number;
     no: number;
   }
+  interface ApartFacts {
+    auc: number;
+    p: number;
+    permutations: number;
+  }
   interface AppliedAnswer {
     refused: false;
     filter: string;
@@ -99,6 +104,17 @@ declare namespace Answers {
     snapshot: number;
     columns: Column[];
   }
+  interface ComparisonAnswer {
+    snapshot: number;
+    seed: number;
+    a: SideFacts;
+    b: SideFacts;
+    apart: ApartFacts;
+    clusters: DifferenceFacts[];
+    clusters_counted: number;
+    phrases: DifferenceFacts[];
+    phrases_counted: number;
+  }
   interface Conflict {
     row_id: number;
     uri: string | null;
@@ -141,6 +157,18 @@ declare namespace Answers {
     low: number;
     high: number;
     relevant: number;
+  }
+  interface DifferenceFacts {
+    words: string;
+    in_a: number;
+    of_a: number;
+    in_b: number;
+    of_b: number;
+    share_a: number;
+    share_b: number;
+    p: number;
+    q: number;
+    examples: number[];
   }
   interface DriftFound {
     warning: boolean;
@@ -657,6 +685,11 @@ declare namespace Answers {
     weight: number;
     cosine: number;
     share: number;
+  }
+  interface SideFacts {
+    where: string | null;
+    rows: number;
+    drawn: number;
   }
   interface SkippedFacts {
     files: number;

@@ -31,6 +31,7 @@ from service.api.app import create_app
 from service.api.config import ServeConfig
 from service.api.serving.keys import KeyStore
 from service.api.serving.syncs import Syncs
+from service.curate.comparing import compare as comparing
 from service.lake import Lake
 from service.relevance import Filters, Target
 from tests.fakes import ColourEmbedder
@@ -69,6 +70,7 @@ OPERATIONS = (
     "GET /v1/lakes/{lake}/rows/{row_id}/thumbnail",
     "GET /v1/lakes/{lake}/groups",
     "POST /v1/lakes/{lake}/pick",
+    "POST /v1/lakes/{lake}/compare",
     "GET /v1/lakes/{lake}/map",
     "POST /v1/lakes/{lake}/map/colours",
     "GET /v1/lakes/{lake}/tags",
@@ -161,7 +163,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]:
     _, KEY["key"] = keys.add("fuzz", "read")
     app = create_app({"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=keys)
     app.state.syncs = BegunAndEnded(root / "state")
-    with running(app) as url:
+    with running(app) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparing, "FEWEST", 4)  # the lake is small
         yield from_url(f"{url}/openapi.json")
 
 
@@ -252,6 +255,10 @@ def steer(case: Case, data: st.DataObject, label: str) -> None:
         "decision": st.sampled_from(["keep", "ask", "drop"]),
         "version": st.integers(1, 4),
         "lake": st.just("my"),
+        "a": st.sampled_from(["row_id < 9", "nope = 1"]),
+        "b": st.sampled_from(["row_id >= 9", "row_id > 2", None]),
+        "phrases": st.lists(st.text(min_size=1, max_size=9), max_size=2),
+        "one_per": st.sampled_from(["width_px", "nope", None, None, None]),
         "row_id": st.integers(1, 4),
         "where": st.sampled_from(
             ["width_px = 4", "camera LIKE '%x%' OR row_id < 3", "place.latitude > 1", "nope = 1"]

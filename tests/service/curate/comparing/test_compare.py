@@ -20,6 +20,12 @@ from tests.service.lakes import Maker
 AXES = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1)}
 
 
+@pytest.fixture(autouse=True)
+def colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vocabulary is the three colours."""
+    monkeypatch.setattr(comparing, "VOCABULARY", tuple(AXES))
+
+
 def lake_of(folder: Path, *sites: tuple[str, dict[str, int]], seed: int = 0) -> Lake:
     """So many images round each axis, for each site."""
     maker, random = Maker(folder / "my.lake"), np.random.default_rng(seed)
@@ -32,12 +38,10 @@ def lake_of(folder: Path, *sites: tuple[str, dict[str, int]], seed: int = 0) -> 
 
 
 def compared(lake: Lake, a: str, b: str | None = None, **options: object) -> Comparison:
-    """In the words of the three colours."""
     return compare(
         lake.snapshot,
         a,
         b,
-        phrases=tuple(AXES),
         embed=lambda texts: np.array([AXES[text] for text in texts], np.float32),
         **options,  # type: ignore[arg-type]  # as they are said
     )
@@ -149,14 +153,21 @@ def test_the_command_tells_and_prints_a_document(
 ) -> None:
     lake = lake_of(tmp_path, ("a", {"red": 60}), ("b", {"red": 30, "blue": 30}))
     model = lake.embedder
-    monkeypatch.setattr("service.search.vocabulary.VOCABULARY", ("red", "green"))
     monkeypatch.setattr("service.lake.load_model_of", lambda *_, **__: model)
-    command = ["curate", "compare", str(lake.folder), "--a", "site = 'a'", "--phrase", "blue"]
+    command = [
+        "curate",
+        "compare",
+        str(lake.folder),
+        "--a",
+        "site = 'a'",
+        "--phrase",
+        "a dark blue",
+    ]
     assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["A: 60 images: site = 'a'", "B: 60 images: all others"]
     assert "p 0.001: they differ" in lines[2]
-    assert any(line.startswith("  B has more blue: 0.0% of A, ") for line in lines)
+    assert any(line.startswith("  B has more a dark blue: 0.0% of A, ") for line in lines)
     assert main([*command, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document == lake.compare("site = 'a'", phrases=["blue"]).to_json()
+    assert document == lake.compare("site = 'a'", phrases=["a dark blue"]).to_json()
