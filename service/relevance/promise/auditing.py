@@ -313,7 +313,7 @@ class Auditing:
         rates = forecast(audit, calibration)
         delta = audit.design.delta(definition.target.confidence)
         wanted = chains(definition.target, audit.sizes, audit.known(said), delta)
-        found = plan.options(audit.sizes, rates, wanted[0]) if wanted else []
+        found = plan.options_of_all(audit.sizes, rates, wanted) if wanted else []
         if grouped is not None:
             found = groups.options(audit, _known_by_group(audit, said), rates, delta)
         left = int(audit.sizes.sum())
