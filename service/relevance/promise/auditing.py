@@ -77,7 +77,9 @@ class Auditing:
             self._folder, number, len(audit.later) + 1
         ):
             design = audit.design
-            later = shares_on_disk.load(self._folder, number, design.looks, len(design.sizes))
+            later = shares_on_disk.load(
+                self._folder, number, design.seed, design.looks, len(design.sizes)
+            )
             for each in later[len(audit.later) :]:
                 audit = audit.shared_anew(each)
             self._kept = audit
