@@ -11,7 +11,7 @@ import pytest
 from indexer.buckets import publishing, pulling
 from indexer.buckets.publishing import publish_lake
 from indexer.buckets.pulling import pull_lake
-from indexer.buckets.said import compare
+from indexer.buckets.said import compare, said_in
 from indexer.buckets.store import Bucket
 from indexer.disk.layout import Layout
 from indexer.errors import BucketError
@@ -145,7 +145,7 @@ def test_labels_are_published_with_what_they_rest_on_whenever_they_are_given(
 ) -> None:
     create(desk, desk.lake, "reds")
     label(desk, desk.lake, "reds", 1)
-    said_in, calls = publishing.said_in, [2, 3]
+    calls = [2, 3]
 
     def then_answered(layout: Layout) -> dict[str, Path]:
         """One answer comes after the files were listed, one after the lines were read."""
