@@ -33,7 +33,7 @@ from indexer.buckets.said import (
     named,
     rule_of,
     said_in,
-    whole_lines,
+    that_lines_rest_on,
 )
 from indexer.buckets.store import Bucket, Changed, Stored
 from indexer.disk.checks import FileCheck, find_damage
@@ -165,6 +165,9 @@ class _Publishing:
         said_there = {name: each for name, each in stored.items() if name not in deleted}
         compared = compare(here, bucket, said_there, {} if origin is None else origin.said)
         self._check_said(compared)
+        # Lines that were read may speak of what somebody wrote since it was listed.
+        late = [name for name in that_lines_rest_on(said_in(layout)) if name not in here]
+        compared.only_here += late
         older = {number: read_file(layout.snapshot(number)) for number in kept}
         for each in (manifest, *(Manifest.from_json(d, str(n)) for n, d in older.items())):
             self._needed.update(each.checks)
@@ -306,9 +309,7 @@ class _Publishing:
             if is_once and path.stat().st_size > SMALL_BYTES:
                 self._bucket.send(name, path)
                 continue
-            data = read_file(path)
-            if rule is Rule.LOG:
-                data = whole_lines(data)
+            data = compared.logs[name] if rule is Rule.LOG else read_file(path)
             if rule is Rule.MADE:
                 self._bucket.put(name, data)
             else:

@@ -438,6 +438,9 @@ class _Pulling:
         if found is None:
             return 0
         data = found[0]
+        if rule_of(name) is Rule.LOG:
+            # Lines that came since it was listed may rest on what was not listed.
+            data = data[: self._stored[name].length]
         with self._changing(name):
             # Somebody may have answered since it was compared.
             ours = read_file(path) if path.exists() else None

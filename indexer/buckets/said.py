@@ -76,6 +76,11 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=_place)
 
 
+def that_lines_rest_on(names: Iterable[str]) -> list[str]:
+    """Those files that are there before lines of labels that speak of them: of audits."""
+    return [name for name in names if rule_of(name) is Rule.ONCE and not _place(name)[0]]
+
+
 def _place(name: str) -> tuple[bool, str]:
     is_once = rule_of(name) is Rule.ONCE and name.endswith(".json")
     return is_once and name.count("/") == name.count(".deleted/") + 2, name
@@ -93,6 +98,8 @@ class Compared:
     made: list[str] = field(default_factory=list)  # differ, and follow from the rows
     versions: dict[str, Stored] = field(default_factory=dict)  # as they were read there
     ours: dict[str, str] = field(default_factory=dict)  # name -> mark of what was read here
+    # name -> the lines here as they were compared: others may be added at any time
+    logs: dict[str, bytes] = field(default_factory=dict)
     # name -> mark of what both have, of files that are replaced as a whole
     common: dict[str, str] = field(default_factory=dict)
 
@@ -111,6 +118,9 @@ def compare(
     :raises BucketError: if one cannot be read.
     """
     found = Compared(common=dict(remembered))
+    for name, path in here.items():
+        if rule_of(name) is Rule.LOG:
+            found.logs[name] = whole_lines(read_file(path))
     there = {name for name in stored if rule_of(name) is not None}
     found.only_here = [name for name in here if name not in there]
     found.only_there = in_order(name for name in there if name not in here)
@@ -130,7 +140,7 @@ def _compare_one(name: str, path: Path, bucket: Bucket, there: Stored, found: Co
     theirs = read_whole(bucket, name, there)
     if theirs is not None:
         found.versions[name] = theirs[1]
-    ours = whole_lines(read_file(path)) if rule is Rule.LOG else read_file(path)
+    ours = found.logs[name] if rule is Rule.LOG else read_file(path)
     found.ours[name] = mark_of(ours)
     if theirs is None:
         return

@@ -413,7 +413,7 @@ class Audit:
             of_group = np.asarray(table["of_group"]) if design.groups else None
         except (OSError, pa.ArrowException, KeyError) as error:
             raise LakeDamaged(str(path), str(error)) from None
-        later = shares_on_disk.load(folder, number, design.looks, len(design.sizes))
+        later = shares_on_disk.load(folder, number, design.seed, design.looks, len(design.sizes))
         audit = cls(design, rows, scores, strata, yes_before, of_group, later)
         if not np.array_equal(
             np.bincount(strata[strata >= 0], minlength=len(design.sizes)), design.sizes

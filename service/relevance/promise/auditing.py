@@ -77,7 +77,9 @@ class Auditing:
             self._folder, number, len(audit.later) + 1
         ):
             design = audit.design
-            later = shares_on_disk.load(self._folder, number, design.looks, len(design.sizes))
+            later = shares_on_disk.load(
+                self._folder, number, design.seed, design.looks, len(design.sizes)
+            )
             for each in later[len(audit.later) :]:
                 audit = audit.shared_anew(each)
             self._kept = audit
@@ -313,7 +315,7 @@ class Auditing:
         rates = forecast(audit, calibration)
         delta = audit.design.delta(definition.target.confidence)
         wanted = chains(definition.target, audit.sizes, audit.known(said), delta)
-        found = plan.options(audit.sizes, rates, wanted[0]) if wanted else []
+        found = plan.options_of_all(audit.sizes, rates, wanted) if wanted else []
         if grouped is not None:
             found = groups.options(audit, _known_by_group(audit, said), rates, delta)
         left = int(audit.sizes.sum())

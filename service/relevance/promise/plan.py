@@ -73,15 +73,37 @@ def options(sizes: Wholes, rates: Numbers, chain: Chain) -> list[Option]:
     first = chain.first_of_target()
     for number in range(first, len(chain.claims)):
         cut = chain.cuts[number]
-        shares = (
-            shares_for(sizes, rates, cut) if chain.kind == "recall" else _above_only(sizes, cut)
-        )
+        shares = _shares_alone(sizes, rates, chain, cut)
         one = _claim(chain.claims, number)
         rate = float(growth(sizes, shares, rates, one, one.constants)[0])
         labels = _labels(-np.log(chain.delta) + MIXED, rate)
         recall = float(relevant[cut] / relevant[-1]) if relevant[-1] else 1.0
         found.append(Option(cut, int(kept[cut]), int(kept[-1] - kept[cut]), recall, labels))
     return found
+
+
+def options_of_all(sizes: Wholes, rates: Numbers, wanted: Sequence[Chain]) -> list[Option]:
+    """As `options` of the first chain, with the labels that show all that is wanted at that cut,
+    the draws shared out for all of it.
+
+    :param wanted: at least one.
+    """
+    found = options(sizes, rates, wanted[0])
+    if len(wanted) == 1:
+        return found
+    shares = [
+        np.mean([_shares_alone(sizes, rates, chain, each.cut) for chain in wanted], axis=0)
+        for each in found
+    ]
+    return [
+        replace(each, labels=max(under(each, sizes, by, rates, chain).labels for chain in wanted))
+        for each, by in zip(found, shares, strict=True)
+    ]
+
+
+def _shares_alone(sizes: Wholes, rates: Numbers, chain: Chain, cut: int) -> Numbers:
+    """float64, (strata,), sum 1: for one cut of one chain."""
+    return shares_for(sizes, rates, cut) if chain.kind == "recall" else _above_only(sizes, cut)
 
 
 def _above_only(sizes: Wholes, cut: int) -> Numbers:

@@ -154,7 +154,10 @@ class PlanOption(AsJson):
     kept: int
     recall: float
     labels: int | None = field(
-        metadata=told("About how many audit labels it takes; null: more than there are images.")
+        metadata=told(
+            "About how many audit labels it takes to show all that is wanted; null: more than there "
+            "are images."
+        )
     )
     cost: float | None = field(
         metadata=told(

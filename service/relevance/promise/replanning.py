@@ -38,7 +38,7 @@ from service.relevance.promise.budget import Held, chances, forecasts, kept, pai
 from service.relevance.promise.martingale import Evidence, Numbers, Wholes, parts_for, weigh
 from service.relevance.promise.plan import shares_for
 from service.relevance.promise.promise import Chain, Known, chains
-from service.relevance.promise.shares import Shares
+from service.relevance.promise.shares import Shares, mark_of
 from service.relevance.scoring.calibration import Calibration
 
 # Of the labels granted, where draws are shared out anew.
@@ -86,7 +86,11 @@ def shares_anew(
         rates = _learnt(audit, calibration, answers, rows, drawn, relevant)
         shares = _chosen(audit, calibration, answers, rates, shares)
     return Shares(
-        len(audit.later) + 1, first, int(drawn.sum()), tuple(float(share) for share in shares)
+        look=len(audit.later) + 1,
+        first=first,
+        answers=int(drawn.sum()),
+        shares=tuple(float(share) for share in shares),
+        of=mark_of(design.seed, audit.later),
     )
 
 

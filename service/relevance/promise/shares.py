@@ -7,6 +7,7 @@ has the shares up to the first look. `replanning.py` chooses them.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ class Shares:
     first: int  # the draw, from 0, from which on they hold
     answers: int  # yes and no, of the draws before, that they were worked out from
     shares: tuple[float, ...]  # the chance of each stratum a draw, while it lasts; above 0, sum 1
+    of: str  # the audit and the looks before that they go on from: see `mark_of`
 
     def to_json(self) -> bytes:
         return (json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n").encode()
@@ -63,11 +65,23 @@ def is_there(folder: Path, number: int, look: int) -> bool:
     return _path(folder, number, look).exists()
 
 
-def load(folder: Path, number: int, looks: Sequence[int], strata: int) -> tuple[Shares, ...]:
+def mark_of(seed: str, before: Sequence[Shares]) -> str:
+    """What tells what shares go on from: two copies of a lake may go on in different ways, and an
+    audit's number may come again.
+
+    :param seed: of the audit's draws; before: of its earlier looks.
+    """
+    every = b"".join([bytes.fromhex(seed), *(each.to_json() for each in before)])
+    return hashlib.sha256(every).hexdigest()[:32]
+
+
+def load(
+    folder: Path, number: int, seed: str, looks: Sequence[int], strata: int
+) -> tuple[Shares, ...]:
     """All that are there, look after look.
 
     :param folder: of the audits; number: of the audit.
-    :param looks: the draw of each look, as the design has them.
+    :param seed, looks: of its draws, and the draw of each look, as the design has them.
     :raises LakeDamaged: if one cannot be read, is not of this audit, or lacks one before it.
     """
     found: list[Shares] = []
@@ -83,7 +97,8 @@ def load(folder: Path, number: int, looks: Sequence[int], strata: int) -> tuple[
             raise lost(folder, number, look, f"it is no audit's shares ({error})") from None
         except OSError as error:
             raise lost(folder, number, look, error.strerror or str(error)) from None
-        if (shares.look, shares.first, len(shares.shares)) != (look, first, strata):
+        goes_on = shares.of == mark_of(seed, found)
+        if not goes_on or (shares.look, shares.first, len(shares.shares)) != (look, first, strata):
             raise lost(folder, number, look, "it is of another audit, or another look")
         found.append(shares)
     return tuple(found)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from indexer.buckets import pulling
+from indexer.buckets import publishing, pulling
 from indexer.buckets.publishing import publish_lake
 from indexer.buckets.pulling import pull_lake
-from indexer.buckets.said import compare
+from indexer.buckets.said import compare, said_in
 from indexer.buckets.store import Bucket
+from indexer.disk.layout import Layout
 from indexer.errors import BucketError
 from service.lake import Lake
 from service.relevance import Filters
@@ -123,6 +124,64 @@ def test_searches_come_to_a_lake_that_is_ahead_and_go_back_from_it(
     publish_lake(desk.lake, url)
     pull_lake(url, copy)
     assert saved(copy) == ["mine", "theirs", "warm"]
+
+
+def answer_and_write(desk: Desk, lake: Path, row_id: int) -> None:
+    """As an audit that goes past a look: what its draws follow, then an answer."""
+    audits = lake / "filters" / "reds" / "audits"
+    audits.mkdir(exist_ok=True)
+    (audits / f"000001.shares-{row_id:02d}.json").write_bytes(b"{}")
+    label(desk, lake, "reds", row_id)
+
+
+def rests(desk: Desk, lake: Path) -> tuple[set[int], list[str]]:
+    """The rows that have an answer, and what lies in the audits' folder."""
+    names = sorted(path.name for path in (lake / "filters" / "reds").glob("audits/*"))
+    return filters(desk, lake)["reds"], names
+
+
+def test_labels_are_published_with_what_they_rest_on_whenever_they_are_given(
+    desk: Desk, url: str, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(desk, desk.lake, "reds")
+    label(desk, desk.lake, "reds", 1)
+    calls = [2, 3]
+
+    def then_answered(layout: Layout) -> dict[str, Path]:
+        """One answer comes after the files were listed, one after the lines were read."""
+        found = said_in(layout)
+        answer_and_write(desk, desk.lake, calls.pop(0))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "said_in", then_answered)
+        publish_lake(desk.lake, url)
+    pull_lake(url, copy)
+    assert rests(desk, copy) == ({1, 2}, ["000001.shares-02.json"])
+    publish_lake(desk.lake, url)
+    pull_lake(url, copy)
+    assert rests(desk, copy) == ({1, 2, 3}, ["000001.shares-02.json", "000001.shares-03.json"])
+
+
+def test_labels_that_come_to_a_bucket_while_it_is_pulled_are_brought_by_the_next_pull(
+    desk: Desk, url: str, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(desk, desk.lake, "reds")
+    label(desk, desk.lake, "reds", 1)
+    publish_lake(desk.lake, url)
+
+    def then_published(*given: Any) -> Any:
+        found = compare(*given)
+        answer_and_write(desk, desk.lake, 2)
+        publish_lake(desk.lake, url)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pulling, "compare", then_published)
+        pull_lake(url, copy)
+    assert rests(desk, copy) == ({1}, [])
+    pull_lake(url, copy)
+    assert rests(desk, copy) == ({1, 2}, ["000001.shares-02.json"])
 
 
 def test_a_version_of_a_filter_that_is_made_while_it_is_pulled_stays(

@@ -150,7 +150,7 @@ def test_somebody_else_who_was_first_at_a_look_is_followed(lake: Lake) -> None:
         """Between the look and the writing down the other one has come, with fewer answers."""
         racing.stop()
         theirs.extend(asked(other, 10))
-        return Shares(1, 20, 20, (0.2,) * 5)
+        return Shares(1, 20, 20, (0.2,) * 5, "")
 
     answer(filter, first[:15])
     racing = patch("service.relevance.promise.auditing.shares_anew", late)

@@ -11,6 +11,7 @@ from service.relevance.promise.plan import (
     Option,
     best,
     options,
+    options_of_all,
     shares_for,
     shares_of,
 )
@@ -91,3 +92,22 @@ def test_the_labels_planned_are_those_of_the_shares_that_serve_other_cuts_too() 
     assert alone.labels <= aim.labels < 1.5 * alone.labels
     # Draws a row rise with every stratum below the boldest cut, never fall.
     assert (np.diff(shares[3:] / sizes[3:]) >= -1e-12).all()
+
+
+def test_a_line_where_two_things_are_wanted_takes_the_labels_that_show_both() -> None:
+    sizes, rates = np.array([1_000, 1_000, 2_000]), np.array([0.95, 0.05, 0.001])
+    recall, precision = both = chains(Target(0.9, 0.8, 0.95), sizes, Known(0, 0), 0.04)
+    strict, generous = options_of_all(sizes, rates, both)[::-1]
+    # 950 of 1,000 kept are relevant, and 950 of 1,002 relevant ones are kept.
+    assert strict.kept == 1_000
+    assert strict.recall == pytest.approx(950 / 1_002)
+    alone = [
+        next(each.labels for each in options(sizes, rates, chain) if each.cut == strict.cut)
+        for chain in both
+    ]
+    # Each gets half of the draws: the dearer one takes up to twice as many.
+    assert max(alone) < strict.labels < 2 * max(alone) < np.inf
+    # Of 2,000 kept ones 1,000 are relevant: that it is 80 % no labels show.
+    assert (generous.kept, generous.labels) == (2_000, np.inf)
+    assert options_of_all(sizes, rates, [recall]) == options(sizes, rates, recall)
+    assert options_of_all(sizes, rates, [precision]) == options(sizes, rates, precision)

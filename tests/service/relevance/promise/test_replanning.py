@@ -15,16 +15,18 @@ from service.relevance.promise.audit import Audit, begin
 from service.relevance.promise.auditing import planned
 from service.relevance.promise.martingale import NO, YES, Claims, weigh
 from service.relevance.promise.replanning import looks, shares_anew
-from service.relevance.promise.shares import Shares, load
+from service.relevance.promise.shares import Shares, load, mark_of
 from service.relevance.scoring.calibration import Calibration
 from service.relevance.scoring.scorer import Scored
+
+SEED = "07" * 32
 
 
 def begun(first: tuple[float, ...] = (0.2,) * 5, at: tuple[int, ...] = (20, 50)) -> Audit:
     """A hundred rows in five bands of twenty; row 1 has the best score."""
     scores = np.linspace(1, 0, 100, dtype=np.float32)
     audit = begin(1, 1, Target(0.9, None, 0.95), Scored(np.arange(1, 101), scores), {})
-    audit.design = replace(audit.design, seed="07" * 32, shares=first, looks=at, budget=90)
+    audit.design = replace(audit.design, seed=SEED, shares=first, looks=at, budget=90)
     return audit
 
 
@@ -42,18 +44,18 @@ def test_no_draw_is_known_before_its_shares_are() -> None:
     answers = dict.fromkeys(range(1, 101), "no")
     assert len(audit.prefix(answers)) == 20
     assert audit.pending({}, 90) == audit.draws(20)[1].tolist()
-    later = audit.shared_anew(Shares(1, 20, 20, (0.2,) * 5))
+    later = audit.shared_anew(Shares(1, 20, 20, (0.2,) * 5, ""))
     assert later.decided == 50
     # The shares are those of before, and so are the draws: the first 50 of an audit without looks.
     plain = begun(at=())
     assert later.draws(90)[1].tolist() == plain.draws(50)[1].tolist()
-    assert later.shared_anew(Shares(2, 50, 50, (0.2,) * 5)).decided == 100
+    assert later.shared_anew(Shares(2, 50, 50, (0.2,) * 5, "")).decided == 100
 
 
 def test_draws_go_on_by_the_new_shares_and_those_before_stay() -> None:
     audit = begun(at=(20,))
     tiny = 1e-9
-    later = audit.shared_anew(Shares(1, 20, 20, (tiny, tiny, 1 - 4 * tiny, tiny, tiny)))
+    later = audit.shared_anew(Shares(1, 20, 20, (tiny, tiny, 1 - 4 * tiny, tiny, tiny), ""))
     before, (strata, rows) = audit.draws(20), later.draws(100)
     assert rows[:20].tolist() == before[1].tolist()
     # What is left of the third band comes first, then all the others.
@@ -68,7 +70,9 @@ def test_each_draw_is_weighed_with_the_shares_that_it_was_made_with() -> None:
     audit = begun()
     first, second, third = (0.2,) * 5, (0.1, 0.1, 0.2, 0.3, 0.3), (0.3, 0.3, 0.2, 0.1, 0.1)
     assert audit.shares_of(3).tolist() == list(first)
-    later = audit.shared_anew(Shares(1, 20, 20, second)).shared_anew(Shares(2, 50, 50, third))
+    later = audit.shared_anew(Shares(1, 20, 20, second, "")).shared_anew(
+        Shares(2, 50, 50, third, "")
+    )
     assert later.shares_of(3).tolist() == [list(first)] * 3
     assert later.shares_of(21).tolist() == [list(first)] * 20 + [list(second)]
     assert later.shares_of(52).tolist() == (
@@ -113,7 +117,7 @@ def good(prevalence: float) -> tuple[Audit, Calibration | None, dict[int, str], 
     calibration = Calibration.fit(scores[shown], relevant[shown])
     scored = Scored(np.arange(1, 5_001), scores)
     audit = begin(1, 1, Target(0.9, None, 0.95), scored, said)
-    audit.design = replace(audit.design, seed="07" * 32)
+    audit.design = replace(audit.design, seed=SEED)
     return planned(audit, calibration, said, 1_000), calibration, said, relevant
 
 
@@ -153,23 +157,36 @@ def test_a_line_far_from_reach_by_the_plan_is_reached_by_what_was_learnt() -> No
 def test_shares_on_disk_are_written_once_and_one_that_is_lost_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "audits"
     folder.mkdir()
-    one, two = Shares(1, 20, 19, (0.25, 0.75)), Shares(2, 50, 48, (0.5, 0.5))
+    one = Shares(1, 20, 19, (0.25, 0.75), mark_of(SEED, ()))
+    two = Shares(2, 50, 48, (0.5, 0.5), mark_of(SEED, (one,)))
     one.save(folder, 7)
     assert sorted(path.name for path in folder.iterdir()) == ["000007.shares-01.json"]
-    assert load(folder, 7, (20, 50), 2) == (one,)
+    assert load(folder, 7, SEED, (20, 50), 2) == (one,)
     with pytest.raises(FileExistsError):
         replace(one, shares=(0.5, 0.5)).save(folder, 7)
-    assert load(folder, 7, (20, 50), 2) == (one,)
-    assert load(folder, 7, (), 2) == ()
+    assert load(folder, 7, SEED, (20, 50), 2) == (one,)
+    assert load(folder, 7, SEED, (), 2) == ()
     two.save(folder, 7)
-    assert load(folder, 7, (20, 50), 2) == (one, two)
-    for of_another in ((21, 50), 2), ((20, 50), 3):
+    assert load(folder, 7, SEED, (20, 50), 2) == (one, two)
+    for of_another in (SEED, (21, 50), 2), (SEED, (20, 50), 3), ("08" * 32, (20, 50), 2):
         with pytest.raises(LakeDamaged, match=r"of another audit.*--again"):
             load(folder, 7, *of_another)
     (folder / "000007.shares-01.json").unlink()
     with pytest.raises(LakeDamaged, match=r"shares-01\.json.*missing"):
-        load(folder, 7, (20, 50), 2)
+        load(folder, 7, SEED, (20, 50), 2)
     for bad in (b"", b"[]", b'{"format": 2}', one.to_json().replace(b"0.75", b"0.85")):
         (folder / "000007.shares-01.json").write_bytes(bad)
         with pytest.raises(LakeDamaged, match=r"no audit's shares .*--again"):
-            load(folder, 7, (20, 50), 2)
+            load(folder, 7, SEED, (20, 50), 2)
+
+
+def test_shares_that_go_on_from_other_ones_are_refused(tmp_path: Path) -> None:
+    """As where two copies of a lake went on, and files of both came together."""
+    folder = tmp_path / "audits"
+    folder.mkdir()
+    mine = Shares(1, 20, 19, (0.25, 0.75), mark_of(SEED, ()))
+    theirs = replace(mine, answers=18)
+    Shares(2, 50, 48, (0.5, 0.5), mark_of(SEED, (theirs,))).save(folder, 7)
+    mine.save(folder, 7)
+    with pytest.raises(LakeDamaged, match=r"shares-02\.json.* of another audit, or another look"):
+        load(folder, 7, SEED, (20, 50), 2)
