@@ -67,6 +67,7 @@ APART = (
     "teaching",
     "budget",
     "groups",
+    "scenes",
     "picking",
     "follow",
     "prices",

@@ -403,7 +403,7 @@ export class Desk {
 
   /** @param {?Decided} applied what is in force, as `apply` gave it; null: it was refused */
   async #offer(applied) {
-    const now = applied && { recall: applied.promise.recall, confidence: applied.promise.confidence, dropped: applied.dropped };
+    const now = applied && { recall: applied.promise.scenes ?? applied.promise.recall, confidence: applied.promise.confidence, dropped: applied.dropped };
     const take = this.#mayApply ? (/** @type {Answers.Offer} */ offer) => this.#apply(offer) : null;
     if (!this.#progress.audit) return byId("offers").replaceChildren();
     try {
