@@ -405,11 +405,13 @@ export class Desk {
   async #offer(applied) {
     const now = applied && { recall: applied.promise.scenes ?? applied.promise.recall, confidence: applied.promise.confidence, dropped: applied.dropped };
     const take = this.#mayApply ? (/** @type {Answers.Offer} */ offer) => this.#apply(offer) : null;
-    if (!this.#progress.audit) return byId("offers").replaceChildren();
+    const { audit } = this.#progress;
+    if (!audit) return byId("offers").replaceChildren();
+    // Of groups, of scenes, and where it follows the lake, a check bounds no number of all.
+    const isBounded = [audit.every, audit.scene, audit.follows].every((each) => each === null);
     try {
       const { name } = this.filter;
-      const [offers, estimate] = await Promise.all([filters.offers(this.lake, name), filters.estimate(this.lake, name).catch(() => null)]);
-      // A check that follows the lake bounds no number of all.
+      const [offers, estimate] = await Promise.all([filters.offers(this.lake, name), isBounded ? filters.estimate(this.lake, name).catch(() => null) : null]);
       byId("offers").replaceChildren(...(estimate ? [howMany(estimate)] : []), ...offersOf(offers, now, take));
     } catch {
       byId("offers").replaceChildren(); // it only helps

@@ -249,6 +249,12 @@ def test_the_command_and_http_take_it(
     said = capsys.readouterr()
     assert "a relevant image kept of at least 0.9 of all relevant scenes (sequence)" in said.err
     assert "nothing is promised of images" in said.err
+    assert main(["filter", "show", folder, "reds"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(
+        line.startswith("scenes: column sequence, scenes 82, at_least 0.9") for line in lines
+    )
+    assert not any(line.startswith("recall:") for line in lines)
     app = create_app({"my": lake.folder}, ServeConfig(), embedder=desk.model)
     with TestClient(app, base_url=HOST) as client:
         url = "/v1/lakes/my/filters/reds"
