@@ -662,7 +662,7 @@ def test_a_check_of_scenes_is_told_as_one_and_a_yes_passes_over_the_rest(
     with Lake.open(desk.lake, desk.model) as opened:
         filter = Filters(opened).create("reds", keep_texts=["red"], target=Target(0.9, None, 0.95))
         filter.next(12, "audit", scene="sequence")
-    seen = []
+    seen: list[int] = []
     with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
         visitor = visit(served)
         page = visitor.page
