@@ -68,6 +68,7 @@ APART = (
     "teaching",
     "budget",
     "groups",
+    "scenes",
     "picking",
     "follow",
     "prices",

@@ -139,6 +139,13 @@ class NextRequest(Strict):
         max_length=1_000,
         description="A column: an audit begun now is to promise the recall in every group of its values.",
     )
+    scene: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1_000,
+        description="A column, or group: an audit begun now draws scenes, the images of one value of it, and is to "
+        "promise the share of relevant scenes that keep a relevant image. It asks for whole scenes.",
+    )
 
     model_config = _with_examples(
         {"n": 20},

@@ -53,6 +53,16 @@ def add_every(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_scene(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scene",
+        metavar="COLUMN",
+        help="promise that of all scenes (the images of one value of this column, as sequence; group: of "
+        "near-identical images) in which something relevant is to be seen so many keep a relevant image; each is "
+        "looked at once (default: of images)",
+    )
+
+
 def add_currency(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--currency", metavar="TEXT", help="what stands behind prices, as EUR (default: none)"

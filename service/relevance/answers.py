@@ -63,6 +63,12 @@ class NextAnswer(AsJson):
         metadata=told("Empty: nothing is left to ask, but for what is with others.")
     )
     progress: Progress
+    scenes: Sequence[int] | None = field(
+        metadata=told(
+            "Of each row the number of its scene: one yes answers a scene, and so does a no to each of "
+            "its rows. Null: no scenes are drawn."
+        )
+    )
     with_others: int = field(
         metadata=told(
             "Images that others were handed in the last ten minutes and have not answered; 0 where "

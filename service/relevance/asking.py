@@ -126,7 +126,8 @@ class Asking:
             part = math.ceil(turn.double * count)
             asked = choose(busy, count - len(free[:part]))
             rows = [*free[:part], *asked.rows]
-            rows += free[part : part + count - len(rows)]
+            # A scene is asked about as a whole, so there may be more than were wanted.
+            rows += free[part : part + max(count - len(rows), 0)]
             if asked.scored is not None:
                 seen = set(asked.scored.row_ids[np.isin(asked.scored.row_ids, rows)].tolist())
                 rows = [row_id for row_id in rows if row_id in seen]

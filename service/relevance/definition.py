@@ -23,7 +23,7 @@ from service.relevance.as_json import AsJson
 from service.relevance.scoring.calibration import Calibration
 from service.relevance.scoring.scorer import Scorer
 
-FORMAT = 3
+FORMAT = 4
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -152,6 +152,7 @@ class Definition:
     calibration: Calibration | None = None
     audit: int | None = None  # the number of the audit in force, from 1
     pieces: int = 0  # that follow it and are in force with it; see `promise/following.py`
+    scene: str | None = None  # the column whose values it draws; see `promise/scenes.py`
     thresholds: Thresholds | None = None
     labels: LabelsUsed | None = None
     measured: Mapping[str, Any] | None = None  # JSON values: quality with bounds
@@ -170,12 +171,14 @@ class Definition:
 
         Format 2 is a copy's: lakesift that reads up to 1 would count its audits from one, and must
         not read it. Format 3 has an audit that follows the lake: lakesift that reads up to 2 would
-        take the first part's population for the whole.
+        take the first part's population for the whole. Format 4 has an audit of scenes: to lakesift
+        that reads up to 3 its promise would be one of rows.
         """
         copied = {} if self.copied is None else {"copied": self.copied.to_json()}
         pieces = {"pieces": self.pieces} if self.pieces else {}
+        scene = {} if self.scene is None else {"scene": self.scene}
         return {
-            "format": 3 if pieces else 2 if copied else 1,
+            "format": 4 if scene else 3 if pieces else 2 if copied else 1,
             "name": self.name,
             "version": self.version,
             "created_at": self.created_at,
@@ -191,6 +194,7 @@ class Definition:
             "calibration": None if self.calibration is None else self.calibration.to_json(),
             "audit": self.audit,
             **pieces,
+            **scene,
             "thresholds": None if self.thresholds is None else self.thresholds.to_json(),
             "labels": None if self.labels is None else self.labels.to_json(),
             "measured": None if self.measured is None else dict(self.measured),
@@ -246,7 +250,7 @@ def _examples_document(examples: Examples) -> dict[str, Any]:
 
 
 def _definition(fields: Fields, *, format_: int, is_sealed: bool) -> Definition:
-    has_copied = format_ == 2 or (format_ == 3 and fields.has("copied"))
+    has_copied = format_ == 2 or (format_ > 2 and fields.has("copied"))
     definition = Definition(
         name=fields.text("name"),
         version=fields.whole("version", 1),
@@ -263,6 +267,7 @@ def _definition(fields: Fields, *, format_: int, is_sealed: bool) -> Definition:
         calibration=_calibration(fields.maybe_inner("calibration")),
         audit=fields.maybe_whole("audit", 1),
         pieces=fields.whole("pieces", 1) if format_ == 3 else 0,
+        scene=fields.text("scene") if format_ == 4 else None,
         thresholds=_thresholds(fields.maybe_inner("thresholds")),
         labels=_labels(fields.maybe_inner("labels")),
         measured=fields.maybe_mapping("measured"),

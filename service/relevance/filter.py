@@ -46,6 +46,8 @@ from service.relevance.promise.offers import OffersAnswer, offers_of
 from service.relevance.promise.prices import Prices
 from service.relevance.promise.progress import PlanAnswer, Progress, Purpose, stage_of
 from service.relevance.promise.retarget import retargeted
+from service.relevance.promise.scene_column import scenes_by
+from service.relevance.promise.scenes import check_scene
 from service.relevance.promise.sharing import one_in_left
 from service.relevance.promise.tail import check_assumption, together
 from service.relevance.reporting.document import document
@@ -124,6 +126,7 @@ class Filter:
         double: float = 0.0,
         prices: Prices | None = None,
         every: str | None = None,
+        scene: str | None = None,
         follow: bool = False,
     ) -> NextAnswer:
         """What to label next. An audit is begun by the first call for it, which freezes the scorer.
@@ -147,6 +150,10 @@ class Filter:
             label counts half an annotation, and what is kept is annotated.
         :param every: a column: an audit begun now is to promise the recall in every group of its
             values. See `groups.py`. None: of all images together.
+        :param scene: a column, or `group`: an audit begun now draws scenes, the images of one value
+            of it, and is to promise the recall of scenes: of all in which something relevant is to
+            be seen so many keep a relevant image. See `scenes.py`. It asks for whole scenes, until
+            there are `count` images. None: of images.
         :param follow: let the audit in force follow the lake, where images came or went since: what
             it has been told counts, and from now on it draws from the images that came alone. See
             `following.py`. Where nothing changed since it goes on as it is.
@@ -166,6 +173,7 @@ class Filter:
         is_teaching = definition.audit is None if purpose is None else purpose == "teach"
         wanted: Purpose = "teach" if is_teaching else "audit"
         check_every(every, definition.target, assume)
+        check_scene(scene, definition.target, every=every, assume=assume, prices=prices)
         if follow:
             self._check_follow(
                 definition,
@@ -173,18 +181,21 @@ class Filter:
                 begins=again or budget is not None or assume is not None,
             )
         begins = not is_teaching and (definition.audit is None or again)
-        self._check_fixed(prices, every, definition, begins=begins, is_teaching=is_teaching)
+        self._check_fixed(prices, every, scene, definition, begins=begins, is_teaching=is_teaching)
         if wanted == "teach":
             asked = self._asking.to_teach(definition, count, turn)
         else:
             if definition.audit is None or again:
-                definition = self._begin_audit(budget, assume, prices, every, again=again)
+                definition = self._begin_audit(budget, assume, prices, every, scene, again=again)
             elif follow:
                 definition = self._follow()
             asked = self._asking.to_audit(definition, count, budget, turn)
         rows = rows_to_label(asked.snapshot, asked.rows, asked.scored, asked.calibration)
         progress, others = self.progress(), asked.with_others
-        return NextAnswer(self.name, definition.version, wanted, rows, progress, others)
+        of_scene = None
+        if wanted == "audit" and definition.scene is not None:
+            of_scene = self._auditing.scenes_of(definition, [row.row_id for row in rows])
+        return NextAnswer(self.name, definition.version, wanted, rows, progress, of_scene, others)
 
     def label(
         self,
@@ -202,13 +213,14 @@ class Filter:
         self,
         prices: Prices | None,
         every: str | None,
+        scene: str | None,
         definition: Definition,
         *,
         begins: bool,
         is_teaching: bool,
     ) -> None:
-        """:raises BadRequest: if prices or groups are said that no audit is begun with."""
-        if begins or (prices is None and every is None):
+        """:raises BadRequest: if prices, groups or scenes are said that no audit is begun with."""
+        if begins or (prices is None and every is None and scene is None):
             return
         design = None if is_teaching else self._auditing.of(definition).design
         when = (
@@ -219,6 +231,8 @@ class Filter:
             raise BadRequest("label_price", f"prices are fixed {when}")
         if every is not None and (design is None or design.every != every):
             raise BadRequest("every", f"groups are fixed {when}")
+        if scene is not None and (design is None or design.scene != scene):
+            raise BadRequest("scene", f"scenes are fixed {when}")
 
     def _begin_audit(
         self,
@@ -226,6 +240,7 @@ class Filter:
         assume: str | None,
         prices: Prices | None,
         every: str | None,
+        scene: str | None,
         *,
         again: bool,
     ) -> Definition:
@@ -248,6 +263,7 @@ class Filter:
                 self._store.one_in(self.name),
                 None if prices is None else prices.worth,
                 grouped,
+                None if scene is None else scenes_by(snapshot, scored.row_ids, scene),
             )
             self._store.add(definition)
             return definition
@@ -289,16 +305,23 @@ class Filter:
         """Counts of labels, and how far the audit is."""
         return self.labels.progress()
 
-    def plan(self, prices: Prices | None = None, every: str | None = None) -> PlanAnswer:
+    def plan(
+        self,
+        prices: Prices | None = None,
+        every: str | None = None,
+        scene: str | None = None,
+    ) -> PlanAnswer:
         """The arithmetic, before anybody labels:
         what each cut would drop, and about how many audit labels it takes.
 
         :param prices: with them each line has a cost, and the cheapest is told; see `prices.py`.
         :param every: a column: what a promise of every group of its values takes.
+        :param scene: a column, or `group`: what a promise of scenes takes, beside the other.
         :raises BadRequest: if there are prices or groups, and not recall alone is promised.
         """
         snapshot, definition = self.lake.snapshot, self.definition
         check_every(every, definition.target, None)
+        check_scene(scene, definition.target, every=every)
         taught = self.taught(snapshot)
         scored = score_rows(snapshot, taught.scorer, definition.where)
         grouped = None if every is None else grouped_by(snapshot, scored.row_ids, every)
@@ -313,6 +336,7 @@ class Filter:
             one_in_left(begun.part),
             prices,
             grouped,
+            None if scene is None else scenes_by(snapshot, scored.row_ids, scene),
         )
 
     def offers(self) -> OffersAnswer:
@@ -366,6 +390,7 @@ class Filter:
             wanted = retargeted(definition.target, recall, confidence)
             check_assumption(assume, wanted)
             check_prices(prices, wanted)
+            check_scene(definition.scene, definition.target, assume=assume, ask=ask)
             if definition.audit is not None and assume is not None:
                 design = self._auditing.of(definition).design
                 check_every(design.every, wanted, assume)

@@ -86,6 +86,16 @@ class Labels:
         self._catch_up()
         return LabelAnswer(len(seqs), seqs, problems, passed, self.progress())
 
+    def none_of(self, row_ids: Sequence[int], labeller: str = UNNAMED) -> LabelAnswer:
+        """Say that nothing relevant is to be seen in the scenes of these rows: a no for each row of
+        theirs that has none, where the audit in force draws scenes and has drawn these.
+
+        :raises BadRequest: if it has not, or a scene has a yes; then nothing is saved.
+        """
+        found = self._auditing.none_of(self._versions.latest, self.said(), row_ids)
+        rows = dict.fromkeys(row for rows in found.values() for row in rows)
+        return self.save([{"row_id": row, "label": "no", "labeller": labeller} for row in rows])
+
     def save_file(
         self,
         path: str | Path,

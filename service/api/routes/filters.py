@@ -229,6 +229,7 @@ def next_rows(request: Request, lake: LakeName, name: FilterName, body: NextRequ
             double=body.double,
             prices=Prices.said(body.price, body.miss_price, body.label_price),
             every=body.every,
+            scene=body.scene,
         )
     )
 
@@ -323,12 +324,20 @@ def plan(
             description="A column: in every group of its values recall is to hold.",
         ),
     ] = None,
+    scene: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=1_000,
+            description="A column, or group: what a promise of the scenes of its values takes, too.",
+        ),
+    ] = None,
 ) -> Response:
     """The arithmetic before anybody labels: a forecast, no promise. With a price each line has a
     cost, beside labelling and annotating everything, and the cheapest is told.
     """
     prices = Prices.said(price, miss_price, label_price, currency)
-    return in_json(filter_of(request, lake, name).plan(prices, every))
+    return in_json(filter_of(request, lake, name).plan(prices, every, scene))
 
 
 @router.get(

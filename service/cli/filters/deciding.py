@@ -93,6 +93,12 @@ def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
         f"{answer.promise.sentence}",
         file=sys.stderr,
     )
+    if scenes := answer.measured.get("scenes"):
+        print(
+            f"of about {scenes['relevant_estimate']:,.0f} relevant scenes about {scenes['missed_estimate']:,.1f} are "
+            f"lost, at most {scenes['missed_at_most']:,}; nothing is promised of images",
+            file=sys.stderr,
+        )
     estimates = [
         f"{kind} about {answer.measured[kind]['estimate']:.3g}"
         for kind in ("recall", "precision")
@@ -103,7 +109,8 @@ def _apply(filters: Filters, arguments: argparse.Namespace) -> int:
         told = "by the answers" if counted else "estimated, not promised"
         print(f"{told}: {', '.join(estimates)}", file=sys.stderr)
     if answer.measured.get("counted"):
-        print("every image was answered by a person: this is counted", file=sys.stderr)
+        what = "scene" if answer.measured.get("scenes") else "image"
+        print(f"every {what} was answered by a person: this is counted", file=sys.stderr)
     if assumption := answer.measured.get("assumption"):
         check = assumption["check"]
         print(
@@ -130,6 +137,8 @@ def _offers(filters: Filters, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(found.to_json())
         return DONE
+    if found.scene is not None:
+        print(f"recall of scenes of {found.scene}; labels are scenes looked at", file=sys.stderr)
     if found.offers:
         print(f"{'recall':>6}  {'precision':>9}  {'confidence':>10}  {'dropped':>9}  {'kept':>9}")
     for offer in found.offers:

@@ -17,6 +17,7 @@ from service.cli.parts import (
     add_every,
     add_json,
     add_prices,
+    add_scene,
     add_verb,
     lake_and_name,
     positive,
@@ -73,6 +74,7 @@ def add_next(actions: Verbs) -> None:
     )
     add_prices(parser)
     add_every(parser)
+    add_scene(parser)
     parser.add_argument(
         "--labeller",
         help="who will answer: what others were handed in the last ten minutes is left out, and these for others "
@@ -104,23 +106,33 @@ def _next(filters: Filters, arguments: argparse.Namespace) -> int:
         double=arguments.double,
         prices=prices_of(arguments),
         every=arguments.every,
+        scene=arguments.scene,
         follow=arguments.follow,
     )
     if arguments.json:
         print_json(found.to_json())
     else:
+        of_scene = found.scenes
         if found.rows:
-            print(f"{'row':>7}  {'score':>7}  {'p':>5}  path")
-        for row in found.rows:
+            heading = "" if of_scene is None else f"{'scene':>7}  "
+            print(f"{heading}{'row':>7}  {'score':>7}  {'p':>5}  path")
+        for number, row in enumerate(found.rows):
             chance = "-" if row.probability is None else f"{row.probability:.2f}"
             score = "-" if row.score is None else f"{row.score:.3f}"
-            print(f"{row.row_id:7d}  {score:>7}  {chance:>5}  {one_line(row.place)}")
+            scene = "" if of_scene is None else f"{of_scene[number]:7d}  "
+            print(f"{scene}{row.row_id:7d}  {score:>7}  {chance:>5}  {one_line(row.place)}")
     tell_progress(found.progress)
     ask = f"lakesift filter next {arguments.lake} {arguments.name} --purpose"
     if found.purpose == "audit" and not found.progress.labels:
         print(
             f"warning: nothing was taught yet, so this audit measures what the filter's words and examples find; a few "
             f"dozen answers to {ask} teach first save many here. An audit begun later (--again) counts as another try",
+            file=sys.stderr,
+        )
+    if found.rows and found.scenes is not None:
+        print(
+            "one yes answers a scene, of whichever image shows it; where none does: lakesift filter label "
+            f"{arguments.lake} {arguments.name} --none ROW",
             file=sys.stderr,
         )
     if found.rows:
@@ -153,8 +165,18 @@ def add_label(actions: Verbs) -> None:
     parser.add_argument(
         "file",
         type=Path,
+        nargs="?",
         metavar="FILE",
-        help="the file with the answers, of the kind that --format names",
+        help="the file with the answers, of the kind that --format names (default: only --none)",
+    )
+    parser.add_argument(
+        "--none",
+        type=positive,
+        action="append",
+        default=[],
+        metavar="ROW_ID",
+        help="where an audit draws scenes: no image of this row's scene shows it, a no for each; may be repeated "
+        "(default: none)",
     )
     parser.add_argument(
         "--format",
@@ -192,6 +214,8 @@ def add_label(actions: Verbs) -> None:
 def _label(filters: Filters, arguments: argparse.Namespace) -> int:
     from service.relevance.answers import LabelFileAnswer
 
+    if arguments.none:
+        return _none(filters, arguments)
     saved = _saved(filters.open(arguments.name), arguments)
     if arguments.json:
         print_json(saved.to_json())
@@ -209,7 +233,20 @@ def _label(filters: Filters, arguments: argparse.Namespace) -> int:
     return FAILED if saved.problems else DONE
 
 
+def _none(filters: Filters, arguments: argparse.Namespace) -> int:
+    if arguments.file is not None:
+        raise BadRequest("--none", "it says what was seen itself; leave the file out")
+    saved = filters.open(arguments.name).labels.none_of(arguments.none, arguments.labeller)
+    if arguments.json:
+        print_json(saved.to_json())
+    print(f"saved {count(saved.saved, 'answer')}", file=sys.stderr)
+    tell_progress(saved.progress)
+    return DONE
+
+
 def _saved(chosen: Filter, arguments: argparse.Namespace) -> LabelFileAnswer | LabelExportAnswer:
+    if arguments.file is None:
+        raise BadRequest("file", "name a file with answers, or rows of scenes with --none")
     if not FORMATS[arguments.format].by_hand:
         return chosen.labels.save_export(
             arguments.file,
@@ -289,12 +326,19 @@ def tell_progress(progress: Progress) -> None:
                     if audit.label_price == HALF
                     else f"{audit.label_price:.3g} of an annotation"
                 )
-                state += f"; {count(more.labels, 'more label')} ({each} each) may drop {more.drop:,} more"
-        print(f"audit {audit.number}: {audit.answered:,} answered, {state}", file=sys.stderr)
+                label = "more label" if audit.scene is None else "more scene"
+                state += f"; {count(more.labels, label)} ({each} each) may drop {more.drop:,} more"
+        what = "" if audit.scene is None else f" {words_of(audit.answered, audit.scene)}"
+        print(f"audit {audit.number}: {audit.answered:,}{what} answered, {state}", file=sys.stderr)
         if audit.groups:
             holds = sum(group.holds for group in audit.groups)
             groups = count(len(audit.groups), "group")
             print(f"of {groups} of {audit.every}, {holds:,} hold by now", file=sys.stderr)
+
+
+def words_of(scenes: int, column: str) -> str:
+    """As in "scenes of sequence"."""
+    return f"{'scene' if scenes == 1 else 'scenes'} of {column}"
 
 
 def brings(drops: int, rows: int, needs_ask: bool = False) -> str:

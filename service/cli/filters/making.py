@@ -205,7 +205,8 @@ def _show(filters: Filters, arguments: argparse.Namespace) -> int:
     for name, value in (definition.measured or {}).items():
         if isinstance(value, dict):
             known = [f"{part} {number}" for part, number in value.items() if number is not None]
-            print(f"{name}: {', '.join(known)}")
+            if known:
+                print(f"{name}: {', '.join(known)}")
         else:
             print(f"{name}: {value}")
     if ranking is not None and chosen.answers():

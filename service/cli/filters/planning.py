@@ -15,6 +15,7 @@ from service.cli.parts import (
     add_every,
     add_json,
     add_prices,
+    add_scene,
     add_verb,
     lake_and_name,
     print_json,
@@ -23,7 +24,7 @@ from service.cli.parts import (
 if TYPE_CHECKING:
     from service.relevance import Filters
     from service.relevance.promise.prices import Prices
-    from service.relevance.promise.progress import PlanAnswer, PlanCosts
+    from service.relevance.promise.progress import PlanAnswer, PlanCosts, PlanScenes
 
 # Amounts from here on are told without cents.
 LARGE = 100
@@ -49,12 +50,13 @@ def add_plan(actions: Verbs) -> None:
     add_prices(parser)
     add_currency(parser)
     add_every(parser)
+    add_scene(parser)
     add_json(parser)
 
 
 def _plan(filters: Filters, arguments: argparse.Namespace) -> int:
     found = filters.open(arguments.name).plan(
-        prices_of(arguments, arguments.currency), arguments.every
+        prices_of(arguments, arguments.currency), arguments.every, arguments.scene
     )
     if arguments.json:
         print_json(found.to_json())
@@ -66,6 +68,8 @@ def _plan(filters: Filters, arguments: argparse.Namespace) -> int:
             "group in which hardly anything is relevant is answered as a whole below the line",
             file=sys.stderr,
         )
+    if found.scenes is not None:
+        print("a promise of images:", file=sys.stderr)
     heading = "" if found.costs is None else f"  {found.costs.prices.currency or 'cost':>11}"
     print(f"{'dropped':>9}  {'kept':>9}  {'recall':>6}  audit labels{heading}")
     for option in found.options:
@@ -76,12 +80,25 @@ def _plan(filters: Filters, arguments: argparse.Namespace) -> int:
     if found.costs is not None:
         for line in recommended(found, found.costs, arguments):
             print(line)
+    if found.scenes is not None:
+        _tell_scenes(found.scenes)
     print(
         "a forecast from what the filter was taught; where every number is too large, rank and label the top: "
         f"lakesift filter next {arguments.lake} {arguments.name} --purpose teach",
         file=sys.stderr,
     )
     return DONE
+
+
+def _tell_scenes(found: PlanScenes) -> None:
+    print(
+        f"a promise of {found.scenes:,} scenes of {found.column}, each looked at once:",
+        file=sys.stderr,
+    )
+    print(f"{'dropped':>9}  {'kept':>9}  {'scenes':>6}  scenes to look at")
+    for option in found.options:
+        labels = "out of reach" if option.labels is None else f"about {option.labels:,}"
+        print(f"{option.dropped:9,}  {option.kept:9,}  {option.recall:6.3f}  {labels}")
 
 
 def _relevant(found: PlanAnswer) -> str:

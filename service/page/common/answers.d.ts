@@ -87,6 +87,8 @@ declare namespace Answers {
     label_price: number;
     every: string | null;
     groups: GroupFound[];
+    scene: string | null;
+    scenes_shown: number | null;
     follows: Follows | null;
   }
   interface CheapestLine {
@@ -414,6 +416,7 @@ declare namespace Answers {
     purpose: "teach" | "audit";
     rows: RowToLabel[];
     progress: Progress;
+    scenes: number[] | null;
     with_others: number;
   }
   interface Nothing {
@@ -438,6 +441,7 @@ declare namespace Answers {
     version: number;
     offers: Offer[];
     tighter: Tighter[];
+    scene: string | null;
   }
   interface Pair {
     first: string;
@@ -476,6 +480,7 @@ declare namespace Answers {
     options: PlanOption[];
     costs: PlanCosts | null;
     groups: number | null;
+    scenes: PlanScenes | null;
   }
   interface PlanCosts {
     prices: Prices;
@@ -490,6 +495,11 @@ declare namespace Answers {
     recall: number;
     labels: number | null;
     cost: number | null;
+  }
+  interface PlanScenes {
+    column: string;
+    scenes: number;
+    options: PlanOption[];
   }
   interface Prices {
     annotation: number;
@@ -523,6 +533,8 @@ declare namespace Answers {
     assumption: string | null;
     both: number | null;
     every: string | null;
+    scenes: number | null;
+    scene: string | null;
   }
   interface Ranking {
     filter: string;

@@ -403,13 +403,15 @@ export class Desk {
 
   /** @param {?Decided} applied what is in force, as `apply` gave it; null: it was refused */
   async #offer(applied) {
-    const now = applied && { recall: applied.promise.recall, confidence: applied.promise.confidence, dropped: applied.dropped };
+    const now = applied && { recall: applied.promise.scenes ?? applied.promise.recall, confidence: applied.promise.confidence, dropped: applied.dropped };
     const take = this.#mayApply ? (/** @type {Answers.Offer} */ offer) => this.#apply(offer) : null;
-    if (!this.#progress.audit) return byId("offers").replaceChildren();
+    const { audit } = this.#progress;
+    if (!audit) return byId("offers").replaceChildren();
+    // Of groups, of scenes, and where it follows the lake, a check bounds no number of all.
+    const isBounded = [audit.every, audit.scene, audit.follows].every((each) => each === null);
     try {
       const { name } = this.filter;
-      const [offers, estimate] = await Promise.all([filters.offers(this.lake, name), filters.estimate(this.lake, name).catch(() => null)]);
-      // A check that follows the lake bounds no number of all.
+      const [offers, estimate] = await Promise.all([filters.offers(this.lake, name), isBounded ? filters.estimate(this.lake, name).catch(() => null) : null]);
       byId("offers").replaceChildren(...(estimate ? [howMany(estimate)] : []), ...offersOf(offers, now, take));
     } catch {
       byId("offers").replaceChildren(); // it only helps

@@ -4,7 +4,7 @@ import { UNNAMED } from "../common/own_answers.js";
 import { count, curators, images, sentence } from "../common/words.js";
 
 /**
- * @typedef {{recall: ?number, precision: ?number, confidence: number, assumption: ?string, both: ?number}} Promised
+ * @typedef {{recall: ?number, precision: ?number, confidence: number, assumption: ?string, both: ?number, scenes: ?number}} Promised
  * @typedef {{rows: number, kept: number, asked: number, dropped: number, measured: Record<string, any>, promise: Promised}} Decided
  *   what `apply` answered
  */
@@ -99,8 +99,8 @@ function brings(drops, rows, needsAsk) {
  * @param {Answers.AuditProgress} audit
  * @param {string} stage
  */
-export function audited({ answered, holds, still_needed: needed, more, drops, rows, needs_ask: needsAsk }, stage) {
-  const said = `${count(answered)} answered`;
+export function audited({ answered, scene, holds, still_needed: needed, more, drops, rows, needs_ask: needsAsk }, stage) {
+  const said = `${count(answered)}${scene === null ? "" : answered === 1 ? " scene" : " scenes"} answered`;
   if (holds && more) {
     const text = `${said}. The guarantee holds${brings(drops, rows, needsAsk)}. About ${count(more.labels)} more labels, each half the work of an annotation, may drop ${images(more.drop)} more.`;
     return { text, share: 1 };
@@ -119,8 +119,12 @@ export function audited({ answered, holds, still_needed: needed, more, drops, ro
  * @param {Answers.AuditProgress} audit
  * @param {Record<string, any>} target as `wanted` takes it
  */
-export function bounds({ sure, recall_shown: recall, precision_shown: precision, holds }, target) {
+export function bounds({ sure, recall_shown: recall, precision_shown: precision, scene, scenes_shown: scenes, holds }, target) {
   if (holds || sure === null) return "";
+  if (scene !== null) {
+    const already = scenes ? ` Guaranteed already: ${percent(scenes)} of the scenes.` : "";
+    return `That ${percent(target.recall)} of the scenes that show it keep an image of it is ${Math.floor(sure * 100)}\u00a0% sure by now, of ${percent(target.confidence)} wanted.${already}`;
+  }
   const parts = [target.recall && `recall ${percent(target.recall)}`, target.precision && `precision ${percent(target.precision)}`];
   const said = [`${sentence(parts.filter(Boolean).join(" and ")).slice(0, -1)} is ${Math.floor(sure * 100)}\u00a0% sure by now, of ${percent(target.confidence)} wanted.`];
   const shown = [recall && `recall ${percent(recall)}`, precision && `precision ${percent(precision)}`].filter(Boolean);
@@ -148,7 +152,7 @@ export function brief({ labels, audit }) {
  * @returns {Decided}
  */
 export function asApplied(measured) {
-  const { rows, kept, asked, dropped, recall, precision, confidence, assumption, both } = measured;
+  const { rows, kept, asked, dropped, recall, precision, confidence, assumption, both, scenes } = measured;
   return {
     rows,
     kept,
@@ -161,6 +165,7 @@ export function asApplied(measured) {
       confidence,
       assumption: assumption?.name ?? null,
       both: both ?? null,
+      scenes: scenes?.at_least ?? null,
     },
   };
 }
@@ -175,15 +180,19 @@ export function decided({ kept, asked, dropped, rows, promise, measured }) {
   const known = ["recall", "precision"].filter((kind) => typeof measured[kind].estimate === "number");
   const about = known.map((kind) => `${kind} about ${percentAbout(measured[kind].estimate)}`).join(", ");
   if (about) said.push(`${measured.counted ? "By the answers" : "Estimated, not guaranteed"}: ${about}.`);
-  return measured.counted ? [...said, "Every image was answered by a person: this is counted."] : said;
+  return measured.counted ? [...said, `Every ${measured.scenes ? "scene" : "image"} was answered by a person: this is counted.`] : said;
 }
 
 /** @param {number} share */
 const percentAbout = (share) => `${Number((share * 100).toFixed(1))}\u00a0%`;
 
 /** @param {Promised} promise */
-function promised({ recall, precision, confidence, assumption, both }) {
-  const parts = [recall && `recall at least ${percent(recall)}`, precision && `precision at least ${percent(precision)}`];
+function promised({ recall, precision, confidence, assumption, both, scenes }) {
+  const parts = [
+    recall && `recall at least ${percent(recall)}`,
+    precision && `precision at least ${percent(precision)}`,
+    scenes && `at least ${percent(scenes)} of the scenes that show it keep an image of it`,
+  ];
   const said = `${parts.filter(Boolean).join(" and ")}, with ${percent(confidence)} confidence`;
   const assuming = assumption ? `${said}, assuming the ${assumption}` : said;
   if (both === null) return assuming;
@@ -199,9 +208,10 @@ function promised({ recall, precision, confidence, assumption, both }) {
 export function refusal({ reason, can_promise: can, labels_missing: missing }, { audit }) {
   const said = [audit ? sentence(curators(reason)) : "Nothing is guaranteed before a random check; begin one, and answer what it asks."];
   if (can) {
-    const kind = can.recall === undefined ? "precision" : "recall";
+    const kind = ["recall", "precision", "scenes"].find((name) => can[name] !== undefined) ?? "recall";
+    const what = kind === "scenes" ? "an image of each scene that shows it, of" : `${kind} of`;
     said.push(
-      `What can be guaranteed now: ${kind} of at least ${percent(can[kind])}, with ${percent(can.confidence)} confidence, ` +
+      `What can be guaranteed now: ${what} at least ${percent(can[kind])}, with ${percent(can.confidence)} confidence, ` +
         `dropping ${images(can.dropped)}.`,
     );
   }
@@ -218,7 +228,8 @@ export function inForce(applied) {
   if (!applied) return [];
   const { promise, smaller, undecided } = applied;
   const said = [];
-  if (smaller) said.push(`Guaranteed: ${promised(promise)}, for it was applied for less than is wanted.`);
+  if (smaller && promise.scenes !== null) said.push("Nothing is guaranteed of single images.");
+  else if (smaller) said.push(`Guaranteed: ${promised(promise)}, for it was applied for less than is wanted.`);
   if (undecided) said.push(since(undecided));
   return said;
 }

@@ -14,18 +14,19 @@ import { percent } from "./filter_words.js";
  * @param {?((offer: Answers.Offer) => unknown)} take applies an offer; null: this reader may not
  * @returns {Node[]} nothing where there is nothing to choose
  */
-export function offersOf({ offers, tighter }, now, take) {
+export function offersOf({ offers, tighter, scene }, now, take) {
   const others = offers.filter((each) => !now || !isSame(each, now));
+  const isOfScenes = scene !== null;
   const parts = [];
   if (others.length) {
     parts.push(
       make("h3", {}, now ? "Other guarantees of the same check" : "Guarantees that hold now"),
-      make("ul", { role: "list" }, ...others.map((each) => make("li", {}, offer(each, now, take)))),
+      make("ul", { role: "list" }, ...others.map((each) => make("li", {}, offer(each, now, take, isOfScenes)))),
     );
   }
   const costs = /** @type {Costed[]} */ (tighter.filter(({ labels }) => labels !== null));
   if (costs.length) {
-    parts.push(make("h3", {}, "What a tighter one would cost"), make("ul", { role: "list" }, ...costs.map((each) => make("li", {}, cost(each)))));
+    parts.push(make("h3", {}, "What a tighter one would cost"), make("ul", { role: "list" }, ...costs.map((each) => make("li", {}, cost(each, isOfScenes)))));
   }
   return parts;
 }
@@ -50,30 +51,35 @@ const isSame = (one, other) => one.recall === other.recall && one.confidence ===
  * @param {Answers.Offer} each
  * @param {?InPlace} now
  * @param {?((offer: Answers.Offer) => unknown)} take
+ * @param {boolean} isOfScenes
  */
-function offer(each, now, take) {
+function offer(each, now, take, isOfScenes) {
   const more = now ? each.dropped - now.dropped : 0;
   const compared = more > 0 ? `, ${count(more)} more` : more < 0 ? `, ${count(-more)} fewer` : "";
   const brings = `drops ${count(each.dropped)}${compared}${each.ask ? `, leaves ${count(each.asked)} to a person` : ""}`;
-  const text = [make("b", {}, shares(each)), " ", make("span", {}, brings)];
+  const text = [make("b", {}, shares(each, isOfScenes)), " ", make("span", {}, brings)];
   return take ? button({ class: "offer" }, () => take(each), ...text) : make("span", { class: "offer" }, ...text);
 }
 
-/** @param {Costed} each */
-function cost(each) {
+/**
+ * @param {Costed} each
+ * @param {boolean} isOfScenes
+ */
+function cost(each, isOfScenes) {
   const { labels, own_audit: own, dropped } = each;
   const answers = `about ${count(labels)} ${own ? "" : "more "}answers`;
   const drops = dropped === null ? "" : `, which would drop ${count(dropped)}`;
   const how = own ? " in a filter of its own, taught with these" : "";
-  return `${shares(each)}: ${answers}${how}${drops}.`;
+  return `${shares(each, isOfScenes)}: ${answers}${how}${drops}.`;
 }
 
 /**
  * "Recall 90 %, 95 % confidence"
  * @param {Answers.Target} share
+ * @param {boolean} isOfScenes recall is the share of scenes that keep an image of it
  */
-function shares({ recall, precision, confidence }) {
-  const said = [recall && `recall ${percent(recall)}`, precision && `precision ${percent(precision)}`, `${percent(confidence)} confidence`];
+function shares({ recall, precision, confidence }, isOfScenes) {
+  const said = [recall && (isOfScenes ? `${percent(recall)} of scenes` : `recall ${percent(recall)}`), precision && `precision ${percent(precision)}`, `${percent(confidence)} confidence`];
   const text = said.filter(Boolean).join(", ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

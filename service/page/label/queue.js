@@ -20,6 +20,8 @@ export class Queue {
   #back = new Set(); // row_ids whose answers were not saved
   /** @type {Row[]} */
   #past = []; // rows answered here, the last one last
+  /** @type {Map<number, number>} */
+  #sceneOf = new Map(); // of rows that a check of scenes asks about: one yes answers a scene
   /** @type {Promise<unknown>} */
   #chain = Promise.resolve(); // one request after the other
   #isAsking = false;
@@ -116,6 +118,7 @@ export class Queue {
     const heldIds = new Set(held.map((row) => row.row_id));
     const isNew = (/** @type {Row} */ row) => !this.#answered.has(row.row_id) && !heldIds.has(row.row_id);
     const fresh = found.rows.filter(isNew);
+    this.#sceneOf = new Map((found.scenes ?? []).map((scene, number) => [found.rows[number].row_id, scene]));
     const before = this.coming[0];
     this.#isEmpty = found.rows.length < BATCH && fresh.length === 0;
     this.#withOthers = found.with_others;
@@ -135,6 +138,10 @@ export class Queue {
     if (!row) return;
     this.#answered.add(row.row_id);
     this.#past.push(row);
+    const scene = this.#sceneOf.get(row.row_id);
+    if (label === "yes" && scene !== undefined) {
+      this.#rows = this.#rows.filter((each) => this.#sceneOf.get(each.row_id) !== scene);
+    }
     this.#back.delete(row.row_id);
     const said = { row_id: row.row_id, label, labeller: this.tell.labeller() };
     this.#then(async () => {

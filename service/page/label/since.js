@@ -30,4 +30,4 @@ export function sinceThen(lake, { name, where, applied }, decide, extend) {
  * Whether its check can go on with the answers it has.
  * @param {Answers.Promise} promise
  */
-const canFollow = ({ precision, assumption, every }) => precision === null && assumption === null && every === null;
+const canFollow = ({ precision, assumption, every, scene }) => [precision, assumption, every, scene].every((each) => each === null);

@@ -36,6 +36,16 @@ class Promise(AsJson):
         default=None,
         metadata=told("The column in every group of which recall holds; null: of all images."),
     )
+    scenes: float | None = field(
+        default=None,
+        metadata=told(
+            "Of all scenes in which something relevant is to be seen, the share that keeps a relevant "
+            "image; null: nothing is promised of scenes."
+        ),
+    )
+    scene: str | None = field(
+        default=None, metadata=told("The column whose values those scenes are; null: none are.")
+    )
 
     @classmethod
     def wanted(cls, target: Target) -> Promise:
@@ -45,7 +55,8 @@ class Promise(AsJson):
     @property
     def can_follow(self) -> bool:
         """Whether its audit can follow the lake; see `promise/following.py`."""
-        return self.precision is None and self.assumption is None and self.every is None
+        others = (self.precision, self.assumption, self.every, self.scene)
+        return all(each is None for each in others)
 
     @property
     def sentence(self) -> str:
@@ -55,6 +66,8 @@ class Promise(AsJson):
         assuming = f", assuming the {self.assumption}" if self.assumption else ""
         if self.every is not None:
             parts[0] += f" in every {self.every}"
+        if self.scenes is not None:
+            parts.append(scenes_kept(self.scenes, self.scene))
         said = f"{' and '.join(parts)}, with confidence {self.confidence:g}{assuming}"
         if self.both is None:
             return said
@@ -62,6 +75,11 @@ class Promise(AsJson):
         return (
             f"{said}; {self.both:g} that this and the same audit's promise that {other} both hold"
         )
+
+
+def scenes_kept(share: float, column: str | None) -> str:
+    """As in "a relevant image kept of at least 0.95 of all relevant scenes (sequence)"."""
+    return f"a relevant image kept of at least {share:g} of all relevant scenes ({column})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +139,8 @@ class AppliedAnswer(AsJson):
                 assumption=assumption["name"] if assumption else None,
                 both=measured.get("both"),
                 every=(measured.get("every") or {}).get("column"),
+                scenes=(measured.get("scenes") or {}).get("at_least"),
+                scene=(measured.get("scenes") or {}).get("column"),
             ),
             measured=measured,
             labels=None if used is None else AnswersUsed(used.count, used.yes, used.no),
@@ -163,6 +183,11 @@ class InForce(AsJson):
 
 def _why_smaller(promise: Promise, definition: Definition) -> str | None:
     target = definition.target
+    if promise.scenes is not None:
+        return (
+            f"version {definition.version} promises nothing of images, but of scenes of {promise.scene}; an audit "
+            "begun anew without a scene does"
+        )
     pairs = (
         (promise.recall, target.recall),
         (promise.confidence, target.confidence),

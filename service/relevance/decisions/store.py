@@ -153,6 +153,7 @@ class FilterStore:
             calibration=source.calibration if labels else None,
             audit=None,
             pieces=0,
+            scene=None,
             thresholds=None,
             checks=None,
             labels=source.labels if labels else None,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from indexer import words
 from service.relevance.definition import Target, Thresholds
-from service.relevance.promise import plan
+from service.relevance.promise import plan, scenes
 from service.relevance.promise.audit import ANSWERED, Audit
 from service.relevance.promise.counting import Counted, count, line_of
 from service.relevance.promise.following import Following, followed
@@ -39,6 +39,7 @@ from service.relevance.promise.martingale import (
 )
 from service.relevance.promise.prices import LABEL_PRICE
 from service.relevance.promise.promise import Chain, Known, Spared, chains
+from service.relevance.promise.scenes import Heard, SceneAudit
 from service.relevance.promise.tail import TAIL, Tail, spared_by_plan, tail_of
 from service.relevance.scoring.calibration import Calibration
 
@@ -87,6 +88,7 @@ class Standing:
     # where the audit follows the lake: labels until each claim, and all before it, hold; forecast
     ahead: tuple[float, ...] = ()
     open_new: int = 0  # and rows that came and were not drawn yet
+    heard: Heard | None = None  # where something is promised of scenes
 
     def best_cut(self, chain: Chain, evidence: Evidence) -> int | None:
         """The strictest cut for what is wanted of a chain's kind; None: none holds."""
@@ -134,6 +136,8 @@ class Standing:
         """
         if self.counted is not None or not self.holds or self.chains[0].kind != "recall":
             return 0, 0
+        if isinstance(self.audit, SceneAudit):
+            return scenes.paying(self.audit, self.rates, self.chains[0], self.evidence[0])
         if self.groups or self.ahead:
             if self.groups:
                 needed = until(self.audit, self.groups, self.rates).tolist()
@@ -267,6 +271,8 @@ def stand(
     wanted = wanted or design.target
     if isinstance(audit, Following):
         return _stand_following(audit, answers, calibration, wanted)
+    if isinstance(audit, SceneAudit):
+        return _stand_scenes(audit, answers, calibration, wanted)
     said, delta = audit.prefix(answers), design.delta(wanted.confidence)
     tail = (
         tail_of(audit, said, calibration, delta / _kinds(design.target)) if assume == TAIL else None
@@ -336,6 +342,21 @@ def _stand_following(
     )
 
 
+def _stand_scenes(
+    audit: SceneAudit,
+    answers: Mapping[int, str],
+    calibration: Calibration | None,
+    wanted: Target,
+) -> Standing:
+    """As `stand`, where something is promised of scenes; nothing is assumed then."""
+    rates, delta = forecast(audit, calibration), audit.design.delta(wanted.confidence)
+    known, heard = audit.known(answers), audit.heard(answers)
+    order = tuple(scenes.chains_of(audit, known, delta))
+    evidence = tuple(scenes.weighed(audit, heard, chain, rates, delta) for chain in order)
+    counted = scenes.counted(audit, heard, known)
+    return Standing(audit, known, order, evidence, rates, wanted, counted=counted, heard=heard)
+
+
 def stand_at(
     looks: Sequence[int], audit: Audit, answers: Mapping[int, str], calibration: Calibration | None
 ) -> list[Standing]:
@@ -343,13 +364,14 @@ def stand_at(
 
     :param looks: rising; at most as many as the first draws that are answered.
     """
-    if audit.design.every is not None:
-        heard = [audit.draws(look)[1].tolist() for look in looks]
-        before = {
-            row: said for row, said in answers.items() if row not in set(audit.order[1].tolist())
-        }
+    if audit.design.every is not None or audit.design.scene is not None:
+        heard = [audit.asked(look) for look in looks]
+        every = audit.asked(audit.decided)
+        before = {row: said for row, said in answers.items() if row not in every}
         return [
-            stand(audit, before | {row: answers[row] for row in rows}, calibration)
+            stand(
+                audit, before | {row: answers[row] for row in rows if row in answers}, calibration
+            )
             for rows in heard
         ]
     design, known, said = audit.design, audit.known(answers), audit.prefix(answers)
@@ -409,9 +431,9 @@ def forecast(audit: Audit, calibration: Calibration | None) -> Numbers:
     count = len(audit.design.sizes)
     if calibration is None:
         return np.asarray(0.5 ** (1 + 8 * np.cumsum(audit.sizes) / max(int(audit.sizes.sum()), 1)))
-    inside = audit.strata >= 0
+    inside = audit.drawn_strata >= 0
     probability = calibration.probability(audit.scores[inside]).astype(np.float64)
-    sums = np.bincount(audit.strata[inside], probability, count)
+    sums = np.bincount(audit.drawn_strata[inside], probability, count)
     return np.clip(sums / np.maximum(audit.sizes, 1), 1e-6, 1 - 1e-6)
 
 
@@ -515,8 +537,9 @@ def _counted(
     audit, wanted = standing.audit, standing.wanted
     cuts = counted.cuts(wanted, ask=ask)
     if cuts is None:
+        what = "image" if standing.heard is None else "scene"
         reason = (
-            f"every image is answered, but {counted.open:,} without a yes or no leave open whether "
+            f"every {what} is answered, but {counted.open:,} without a yes or no leave open whether "
             "what is wanted holds at one line"
         )
         if not ask and counted.cuts(wanted, ask=True) is not None:
@@ -527,8 +550,12 @@ def _counted(
     if asks:
         keep_cut = min(drop_cut, likely_cut(audit, calibration, unseen_from))
     thresholds = Thresholds(line_of(audit, keep_cut), line_of(audit, drop_cut))
+    found = counted.measured(keep_cut, drop_cut, wanted)
+    if isinstance(audit, SceneAudit):
+        facts = scenes.facts_counted(audit, counted, wanted.recall or 0.0)
+        found = {**scenes.measured_so(facts), "counted": True}
     measured = {
-        **counted.measured(keep_cut, drop_cut, wanted),
+        **found,
         "confidence": wanted.confidence,
         "audit": audit.design.number,
         "audit_labels": int(audit.sizes.sum()),
@@ -590,6 +617,9 @@ def _refuse(standing: Standing, best: Mapping[str, int | None]) -> Refusal:
         else f"about {missing:,} more may do"
     )
     labels = words.count(answered, "audit label does", "audit labels do")
+    if standing.heard is not None:
+        labels = words.count(answered, "scene looked at does", "scenes looked at do")
+        wanted = f"that {target.recall:g} of the relevant scenes of {standing.audit.design.scene} keep a relevant image"
     failed += " is open"
     if standing.groups:
         wanted += f" in every {standing.audit.design.every}"
@@ -615,9 +645,9 @@ def _can_promise(standing: Standing) -> Mapping[str, float] | None:
     level = chain.ladder_level(evidence)
     if level is None:
         return None
-    sizes = standing.audit.sizes
-    dropped = int(sizes[chain.cuts[0] :].sum())
-    return {chain.kind: level, "confidence": standing.wanted.confidence, "dropped": dropped}
+    kind = chain.kind if standing.heard is None else "scenes"
+    dropped = standing.audit.rows_below(chain.cuts[0])
+    return {kind: level, "confidence": standing.wanted.confidence, "dropped": dropped}
 
 
 def _applied(standing: Standing, keep_cut: int, drop_cut: int) -> Applied:
@@ -664,6 +694,18 @@ def _measured(standing: Standing, keep_cut: int, drop_cut: int) -> dict[str, Any
     each stratum's share of yes, times its size.
     """
     audit, evidence = standing.audit, standing.evidence[0]
+    if isinstance(audit, SceneAudit) and standing.heard is not None:
+        recall, known = standing.wanted.recall or 0.0, standing.known
+        return {
+            **scenes.measured_so(
+                scenes.facts(
+                    audit, standing.heard, known, standing.rates, evidence, recall, drop_cut
+                )
+            ),
+            "confidence": standing.wanted.confidence,
+            "audit": audit.design.number,
+            "audit_labels": int(evidence.drawn.sum()),
+        }
     rates = plan.learned(standing.rates, evidence)
     left = (audit.sizes - evidence.drawn) * rates  # expected among the rows that nobody looked at
     if standing.groups:

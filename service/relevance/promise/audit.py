@@ -35,7 +35,7 @@ from service.relevance.promise.promise import Known, delta_of
 from service.relevance.promise.shares import Shares
 from service.relevance.scoring.scorer import Scored
 
-FORMAT = 1
+FORMAT = 2
 # strata of equal size, and as many that halve towards the top, where cuts are wanted fine
 BANDS = 20
 SMALLEST_BAND = 20  # rows, but for the last and where many rows tie
@@ -87,6 +87,9 @@ class Design:
     piece: int = 0
     counts: tuple[int, ...] = ()
     rates: tuple[float, ...] = ()
+    # The column whose values are scenes, of which something is promised; None: of rows. Then sizes
+    # count scenes. See `scenes.py`.
+    scene: str | None = None
 
     @property
     def worth(self) -> Worth | None:
@@ -98,20 +101,27 @@ class Design:
         return delta_of(confidence, self.number, self.one_in)
 
     def to_json(self) -> bytes:
-        document = {"format": FORMAT, **asdict(self)}
+        document = {"format": self._format, **asdict(self)}
         if not self.looks:  # as it was written before there were any
             del document["looks"], document["labels_before"]
         if not self.piece:  # likewise
             for name in ("piece", "counts", "rates"):
                 del document[name]
+        if self.scene is None:  # likewise
+            del document["scene"]
         return (json.dumps(document, indent=1) + "\n").encode()
+
+    @property
+    def _format(self) -> int:
+        """Format 2 is of scenes: sizes and draws of one are of something else."""
+        return 1 if self.scene is None else FORMAT
 
     @classmethod
     def from_json(cls, data: bytes, path: str) -> Design:
         """:raises LakeDamaged: if it is not what to_json gives."""
         try:
             document = json.loads(data)
-            if document.pop("format") != FORMAT:
+            if document.pop("format") != (FORMAT if "scene" in document else 1):
                 raise ValueError("it is of another format")
             document["target"] = Target(**document["target"])
             lists = {name: tuple(document[name]) for name in ("edges", "sizes", "shares")}
@@ -184,6 +194,11 @@ class Audit:
         total = int(self.sizes.sum())
         looks = self.design.looks[len(self.later) :]
         return min(looks[0], total) if looks else total
+
+    @property
+    def drawn_strata(self) -> NDArray[np.integer[Any]]:
+        """int, (n,): the stratum of each row that is drawn for itself or its scene, or ANSWERED."""
+        return self.strata
 
     @cached_property
     def cell_sizes(self) -> Wholes:
@@ -302,6 +317,14 @@ class Audit:
             yield from self.draws(count)[1][done:].tolist()
             done = count
 
+    def asked(self, count: int) -> set[int]:
+        """The row_ids that the first so many draws ask about."""
+        return set(self.draws(count)[1].tolist())
+
+    def rows_below(self, cut: int) -> int:
+        """How many rows that nobody had answered before a line drops, by their scores."""
+        return int(self.sizes[cut:].sum())
+
     def known(self, answers: Mapping[int, str], group: int | None = None) -> Known:
         """The rows answered before the audit, as they are answered now.
 
@@ -398,6 +421,18 @@ class Audit:
 
         :param piece: from 1, of what follows it, as rows and strata alone: see `Following.load`.
         """
+        audit = Audit.read(folder, number, piece)
+        if not np.array_equal(
+            np.bincount(audit.strata[audit.strata >= 0], minlength=len(audit.design.sizes)),
+            audit.design.sizes,
+        ):
+            path = folder / Path(audit_names(number, piece)[1]).name
+            raise LakeDamaged(str(path), "its strata are not those of the design")
+        return audit
+
+    @staticmethod
+    def read(folder: Path, number: int, piece: int = 0) -> Audit:
+        """As `load`, whatever is drawn."""
         path = folder / Path(audit_names(number, piece)[0]).name
         try:
             design = Design.from_json(read_file(path), str(path))
@@ -414,11 +449,7 @@ class Audit:
         except (OSError, pa.ArrowException, KeyError) as error:
             raise LakeDamaged(str(path), str(error)) from None
         later = shares_on_disk.load(folder, number, design.seed, design.looks, len(design.sizes))
-        audit = cls(design, rows, scores, strata, yes_before, of_group, later)
-        if not np.array_equal(
-            np.bincount(strata[strata >= 0], minlength=len(design.sizes)), design.sizes
-        ):
-            raise LakeDamaged(str(path), "its strata are not those of the design")
+        audit = Audit(design, rows, scores, strata, yes_before, of_group, later)
         if of_group is not None and not np.isin(of_group, np.arange(len(design.groups))).all():
             raise LakeDamaged(str(path), "its groups are not those of the design")
         return audit

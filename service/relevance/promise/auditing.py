@@ -19,7 +19,7 @@ from indexer.errors import BadRequest, LakeDamaged, LakeError
 from service.relevance.definition import Definition, Target, now
 from service.relevance.labels.book import Answer, LabelBook, labels_by_row, labels_used
 from service.relevance.promise import audit as audits
-from service.relevance.promise import following, groups, plan, replanning
+from service.relevance.promise import following, groups, plan, replanning, scenes
 from service.relevance.promise import shares as shares_on_disk
 from service.relevance.promise.applying import Standing, forecast, stand
 from service.relevance.promise.audit import ANSWERED, Audit, Grouped
@@ -35,10 +35,12 @@ from service.relevance.promise.progress import (
     PlanAnswer,
     PlanCosts,
     PlanOption,
+    PlanScenes,
     Progress,
 )
 from service.relevance.promise.promise import Known, chains
 from service.relevance.promise.replanning import shares_anew
+from service.relevance.promise.scenes import SceneAudit, Scenes
 from service.relevance.promise.tail import TAIL, spared_by_plan
 from service.relevance.scoring.calibration import Calibration
 from service.relevance.scoring.scorer import Scored
@@ -72,7 +74,8 @@ class Auditing:
             names = [name for piece in range(pieces + 1) for name in audit_names(number, piece)]
             for name in (*names, *(each for each in known if is_shares_of(number, each))):
                 check_file_of(self._folder.parent, name, definition.checks)
-            audit = self._kept = Following.load(self._folder, number, pieces)
+            kind = Following if definition.scene is None else SceneAudit
+            audit = self._kept = kind.load(self._folder, number, pieces)
         while len(audit.later) < len(audit.design.looks) and shares_on_disk.is_there(
             self._folder, number, len(audit.later) + 1
         ):
@@ -154,9 +157,10 @@ class Auditing:
         found: set[int] = set()
         for other in audits.numbers(self._folder):
             pieces = len(list(self._folder.glob(f"{other:06d}-*.json")))
-            if other != number:
+            for kind in (Following, SceneAudit) if other != number else ():
                 with suppress(LakeDamaged):
-                    found.update(Following.load(self._folder, other, pieces).order[1].tolist())
+                    audit = kind.load(self._folder, other, pieces)
+                    found |= audit.asked(len(audit.order[1]))
         return found
 
     def _share_anew(self, definition: Definition, audit: Audit, said: Mapping[int, str]) -> Audit:
@@ -232,6 +236,7 @@ class Auditing:
         one_in: int = 1,
         worth: Worth | None = None,
         grouped: Grouped | None = None,
+        of_scene: Scenes | None = None,
     ) -> Definition:
         """Draw and store a new audit; the version that rests on it, which is the caller's to add.
 
@@ -242,10 +247,16 @@ class Auditing:
         :param one_in: as `FilterStore.one_in` gives it.
         :param worth: what things cost, where a person said so.
         :param grouped: of whose groups something is promised; None: of all rows alone.
+        :param of_scene: the scenes of which something is promised; None: it is of rows.
         :raises LakeError: if the folder cannot be written.
         """
         said = labels_by_row(answers)
-        fresh = audits.begin(number, snapshot, before.target, scored, said, one_in, grouped)
+        target = before.target
+        fresh = (
+            audits.begin(number, snapshot, target, scored, said, one_in, grouped)
+            if of_scene is None
+            else scenes.begin(number, snapshot, target, scored, said, one_in, of_scene)
+        )
         audit = planned(fresh, taught.calibration, said, budget, assume, worth)
         if audit.design.looks:
             records = self._book.records()
@@ -263,6 +274,7 @@ class Auditing:
             calibration=taught.calibration,
             audit=number,
             pieces=0,
+            scene=None if of_scene is None else of_scene.column,
             thresholds=None,
             labels=labels_used(answers),
             measured=dict(taught.facts) or None,
@@ -283,8 +295,47 @@ class Auditing:
             return lambda row_id: "teach"
         audit = self.of(definition)
         answered = len(audit.prefix(said))
-        drawn = set(audit.draws(answered + ASKED_AHEAD)[1].tolist())
+        drawn = audit.asked(answered + ASKED_AHEAD)
         return lambda row_id: "audit" if row_id in drawn else "picked"
+
+    def scenes_of(self, definition: Definition, row_ids: Sequence[int]) -> list[int]:
+        """The number of each row's scene, of an audit that draws scenes.
+
+        :param row_ids: rows of the audit.
+        :raises BadRequest: if it draws rows.
+        """
+        audit = None if definition.audit is None else self.of(definition)
+        if not isinstance(audit, SceneAudit):
+            raise BadRequest(
+                "scene", "no audit that draws scenes is in force; begin one with scene"
+            )
+        found: list[int] = audit.scenes_of(np.array(row_ids, np.int64)).tolist()
+        return found
+
+    def none_of(
+        self, definition: Definition, said: Mapping[int, str], row_ids: Sequence[int]
+    ) -> dict[int, list[int]]:
+        """For each of these rows, those of its scene that have neither a yes nor a no.
+
+        :raises BadRequest: if the audit draws rows, has drawn none of a row's scene up to where it
+            asks now, or the scene has a yes.
+        """
+        self.scenes_of(definition, ())
+        audit = self.of(definition)
+        assert isinstance(audit, SceneAudit)
+        asked = audit.asked(len(audit.prefix(said)) + ASKED_AHEAD)
+        found = {}
+        for row_id in row_ids:
+            if row_id not in asked:
+                raise BadRequest("none", f"the audit did not ask about the scene of row {row_id}")
+            rows = audit.rows_of_scene(self.scenes_of(definition, [row_id])[0]).tolist()
+            if yes := [row for row in rows if said.get(row) == "yes"]:
+                raise BadRequest(
+                    "none",
+                    f"the scene of row {row_id} has a yes, of row {yes[0]}: take that back first",
+                )
+            found[row_id] = [row for row in rows if said.get(row) != "no"]
+        return found
 
     def progress(self, definition: Definition, said: Mapping[int, str]) -> Progress:
         """Counts of labels, and how far the audit is."""
@@ -301,13 +352,14 @@ class Auditing:
         one_in: int = 1,
         prices: Prices | None = None,
         grouped: Grouped | None = None,
+        of_scene: Scenes | None = None,
     ) -> PlanAnswer:
         """What each cut would drop, and about how many labels the next
         audit would take for it; nothing is stored.
 
         :param number: of that audit; one_in: as `FilterStore.one_in` gives it.
         :param prices: what things cost, where a person said so: with them each line has a cost.
-        :param grouped: as `begin` has it.
+        :param grouped, of_scene: as `begin` has them.
         :raises BadRequest: if there are prices, and not recall alone is promised.
         """
         check_prices(prices, definition.target)
@@ -318,6 +370,12 @@ class Auditing:
         found = plan.options_of_all(audit.sizes, rates, wanted) if wanted else []
         if grouped is not None:
             found = groups.options(audit, _known_by_group(audit, said), rates, delta)
+        by_scene = None
+        if of_scene is not None:
+            units = scenes.begin(
+                number, snapshot, definition.target, scored, said, one_in, of_scene
+            )
+            by_scene = plan_of_scenes(units, calibration, said, delta)
         left = int(audit.sizes.sum())
         in_force = None if definition.audit is None else self.of(definition)
         confidence = definition.target.confidence
@@ -328,19 +386,34 @@ class Auditing:
             at_most=most,
             confidence=None if most is None else confidence,
             options=tuple(
-                PlanOption(
-                    dropped=option.dropped,
-                    kept=option.kept,
-                    recall=round(option.recall, 4),
-                    # Who labels all that is left knows all: no line takes more.
-                    labels=None if option.labels == np.inf else min(round(option.labels), left),
-                    cost=_cost(option, audit.sizes, rates, prices),
-                )
-                for option in found
+                _told(option, left, _cost(option, audit.sizes, rates, prices)) for option in found
             ),
             costs=None if prices is None else costs(found, audit.sizes, rates, prices),
             groups=None if grouped is None else len(grouped.names),
+            scenes=by_scene,
         )
+
+
+def plan_of_scenes(
+    audit: SceneAudit, calibration: Calibration | None, said: Mapping[int, str], delta: float
+) -> PlanScenes:
+    """What a promise of scenes takes, line by line.
+
+    :param said: row_id -> yes, no, skip or conflict; delta: what the promise may take.
+    """
+    found = scenes.options(audit, audit.known(said), forecast(audit, calibration), delta)
+    left = int(audit.sizes.sum())
+    return PlanScenes(
+        column=audit.design.scene or "",
+        scenes=audit.scenes,
+        options=tuple(_told(option, left) for option in found),
+    )
+
+
+def _told(option: Option, left: int, cost: float | None = None) -> PlanOption:
+    """:param left: that can be drawn: who labels all of them knows all, so no line takes more."""
+    labels = None if option.labels == np.inf else min(round(option.labels), left)
+    return PlanOption(option.dropped, option.kept, round(option.recall, 4), labels, cost)
 
 
 def _cost(option: Option, sizes: Wholes, rates: Numbers, prices: Prices | None) -> float | None:
@@ -410,6 +483,8 @@ def planned(
     target = audit.design.target
     known: Known = audit.known(said)
     delta = audit.design.delta(target.confidence)
+    if isinstance(audit, SceneAudit):
+        return scenes.planned(audit, known, forecast(audit, calibration), delta, budget)
     if audit.design.every is not None:
         rates = forecast(audit, calibration)
         return groups.planned(audit, _known_by_group(audit, said), rates, delta, budget, worth)

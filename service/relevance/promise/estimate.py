@@ -77,6 +77,12 @@ def estimate_of(
             f"the audit in force draws from every {audit.design.every} by itself, which bounds no number of all; "
             "begin one of all images together (--again)",
         )
+    if audit.design.scene is not None:
+        raise BadRequest(
+            "name",
+            f"the audit in force draws scenes of {audit.design.scene}, which bounds no number of images; begin one of "
+            "all images together (--again)",
+        )
     if isinstance(audit, Following):
         raise BadRequest(
             "name",
@@ -114,7 +120,9 @@ def bounds_of_plan(
     yes, no = answers.count("yes"), answers.count("no")
     if isinstance(audit, Following):
         audit = audit.first
-    if audit is None or audit.design.every is not None or not len(audit.prefix(said)):
+    if audit is None or audit.design.every is not None or audit.design.scene is not None:
+        return yes, None
+    if not len(audit.prefix(said)):
         return yes, None
     least, most = bounds(audit, said, confidence)
     stayed = len(np.intersect1d(row_ids, audit.row_ids, assume_unique=True))

@@ -197,6 +197,8 @@ def check_follow(design: Design) -> None:
         why = "it promises precision"
     elif design.every is not None:
         why = f"it promises of every {design.every}"
+    elif design.scene is not None:
+        why = f"it promises of scenes of {design.scene}"
     elif design.assume is not None:
         why = "it assumes the tail"
     if why is not None:

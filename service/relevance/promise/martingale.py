@@ -25,6 +25,11 @@ before the first draw. Hence: look whenever you like, and believe the claim once
 been 1 / delta or more. Nothing is assumed of the scores, and a poor choice of shares or weights
 only costs labels.
 
+What a row adds need not be 0 or gain[s]. With any value v between a floor[s] <= 0 and whatever is
+its most, Z = P + (l_s / q_s) * v has the mean D for the same reason, and is at least Zmin = P + the
+least (l_s / q_s) * floor[s]; nothing else was used. See `scenes.py` for values that are known only
+when a row is looked at.
+
 Sources: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS-B
 86 (2024): betting, and sampling without replacement; Shekhar, Xu, Lipton, Liang and Ramdas,
 "Risk-limiting financial audits via weighted sampling without replacement" (UAI 2023): weighted
@@ -67,9 +72,22 @@ class Claims:
 
     gains: Numbers  # (claims, strata): what one relevant row of a stratum adds to D
     constants: Numbers  # (claims,): what of D is known before the first draw
+    # (claims, strata), at most 0: the least that a row of a stratum may add; None: as gains have it
+    floors: Numbers | None = None
 
     def __len__(self) -> int:
         return len(self.constants)
+
+    @property
+    def least(self) -> Numbers:
+        """float64, (claims, strata): the least that a row of a stratum may add, 0 at most."""
+        return np.minimum(self.gains, 0.0) if self.floors is None else self.floors
+
+    def one(self, number: int) -> Claims:
+        """One of them alone."""
+        at = slice(number, number + 1)
+        floors = None if self.floors is None else self.floors[at]
+        return Claims(self.gains[at], self.constants[at], floors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +151,10 @@ def weigh(
     claims: Claims,
     parts: Numbers | None = None,
     goal: Goal | None = None,
+    lies: Wholes | None = None,
 ) -> Evidence:
     """The evidence of the first len(answers) draws for each claim. See `weigh_at`."""
-    return weigh_at([len(answers)], sizes, shares, strata, answers, claims, parts, goal)[0]
+    return weigh_at([len(answers)], sizes, shares, strata, answers, claims, parts, goal, lies)[0]
 
 
 def weigh_at(
@@ -147,6 +166,7 @@ def weigh_at(
     claims: Claims,
     parts: Numbers | None = None,
     goal: Goal | None = None,
+    lies: Wholes | None = None,
 ) -> list[Evidence]:
     """The evidence for each claim after so many draws, at every look, in one go.
 
@@ -159,8 +179,11 @@ def weigh_at(
         stake; None: even.
     :param goal: what a part of the first capital aims at (`goal.py`); None: all of it goes to the
         fixed stakes.
+    :param lies: of each draw the stratum whose gain a yes brings, where the claims have floors that
+        allow for it; None: that of the draw.
     """
     said = np.asarray(answers, np.int64)
+    gives = strata if lies is None else lies
     drawn, relevant = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
     known = claims.constants.astype(np.float64)
     even = np.full((len(claims), len(STAKES)), 1 / len(STAKES))
@@ -179,10 +202,9 @@ def weigh_at(
         there, answer = strata[block], said[block]
         one = np.arange(len(sizes)) == there[:, None]  # (draws, strata)
         left = sizes - drawn - np.cumsum(one, axis=0) + one  # before each draw
-        # (draws, claims): yes is the worst where it is a miss
-        worst_answer = (claims.gains[:, there] < 0).T
-        y = np.where(answer[:, None] == UNKNOWN, worst_answer, answer[:, None] == YES)
-        gained = claims.gains[:, there].T * y
+        # (draws, claims)
+        by_yes = claims.gains[:, gives[block]].T * (answer == YES)[:, None]
+        gained = np.where(answer[:, None] == UNKNOWN, claims.least[:, there].T, by_yes)
         after = known + np.cumsum(gained, axis=0)
         chances, weights = chances_at(shares if shares.ndim == 1 else shares[block], left)
         ratios = _ratios(claims, after - gained, gained, weights, one)
@@ -233,8 +255,8 @@ def _ratios(
         (draws, strata), as `chances_at` gives them; one: (draws, strata), True at the stratum
         drawn.
     """
-    dearest = (claims.gains * weights[:, None, :]).min(axis=2)  # (draws, claims)
-    worst = known + np.minimum(dearest, 0.0)
+    dearest = (claims.least * weights[:, None, :]).min(axis=2)  # (draws, claims)
+    worst = known + dearest
     outcome = known + gained * weights[one][:, None]
     ratio = np.where(worst < 0, outcome / np.where(worst < 0, -worst, 1.0), 0.0)
     return np.asarray(np.maximum(ratio, -1.0))
@@ -245,7 +267,7 @@ def _certain(claims: Claims, known: Numbers, left: Wholes) -> NDArray[np.bool_]:
 
     :param known: (..., claims); left: (..., strata).
     """
-    return np.asarray(known + left @ np.minimum(claims.gains, 0.0).T >= -1e-9)
+    return np.asarray(known + left @ claims.least.T >= -1e-9)
 
 
 def _log_sum(logs: Numbers) -> Numbers:
@@ -290,7 +312,7 @@ def growths(
     chances = _chances(sizes, shares)
     weights = np.where(sizes > 0, sizes / np.where(chances > 0, chances, 1.0), 0.0)
     jumps = claims.gains * weights  # (claims, strata)
-    worst = known + np.minimum(jumps.min(axis=1), 0.0)
+    worst = known + (claims.least * weights).min(axis=1)
     scale = np.where(worst < 0, -worst, 1.0)[:, None]
     yes = np.maximum((known[:, None] + jumps) / scale, -1.0)
     no = np.maximum(known[:, None] / scale, -1.0)

@@ -80,6 +80,12 @@ class OffersAnswer(AsJson):
         )
     )
     tighter: tuple[Tighter, ...]
+    scene: str | None = field(
+        metadata=told(
+            "The column of whose scenes each recall here is: the share of the relevant ones that "
+            "keep a relevant image; labels count scenes. Null: recall is of images."
+        )
+    )
 
 
 def offers_of(definition: Definition, audit: Audit | None, said: Mapping[int, str]) -> OffersAnswer:
@@ -103,7 +109,9 @@ def offers_of(definition: Definition, audit: Audit | None, said: Mapping[int, st
                 tighter.append(_surer(standing))
         else:
             tighter += _higher_recalls(audit, calibration, said)
-    return OffersAnswer(definition.name, definition.version, tuple(found), tuple(tighter))
+    return OffersAnswer(
+        definition.name, definition.version, tuple(found), tuple(tighter), definition.scene
+    )
 
 
 def _best(
@@ -151,7 +159,7 @@ def _surer(standing: Standing) -> Tighter:
     if labels is not None:
         chain, aim = standing.chains[0], standing.audit.design.aim
         cut = aim if aim in chain.cuts else chain.cuts[0]
-        dropped = int(standing.audit.sizes[cut:].sum())
+        dropped = standing.audit.rows_below(cut)
     return Tighter(
         wanted.recall, wanted.precision, wanted.confidence, labels, dropped, own_audit=False
     )
@@ -162,7 +170,7 @@ def _higher_recalls(
 ) -> Iterator[Tighter]:
     """By the plan of a first audit of another filter, to which all answers are known."""
     target = audit.design.target
-    if target.recall is None or audit.design.every is not None:
+    if target.recall is None or audit.design.every or audit.design.scene:
         return
     scored = Scored(audit.row_ids, audit.scores)
     for recall in [each for each in RECALLS if each > target.recall][:TIGHTER_RECALLS]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from service.relevance.promise.martingale import Claims, Evidence, Numbers, Wholes, growth
+from service.relevance.promise.martingale import Evidence, Numbers, Wholes, growth
 from service.relevance.promise.prices import LABEL_PRICE, Worth
 from service.relevance.promise.promise import Chain, Spared
 
@@ -74,9 +74,9 @@ def options(sizes: Wholes, rates: Numbers, chain: Chain) -> list[Option]:
     for number in range(first, len(chain.claims)):
         cut = chain.cuts[number]
         shares = _shares_alone(sizes, rates, chain, cut)
-        one = _claim(chain.claims, number)
+        one = chain.claims.one(number)
         rate = float(growth(sizes, shares, rates, one, one.constants)[0])
-        labels = _labels(-np.log(chain.delta) + MIXED, rate)
+        labels = labels_for(-np.log(chain.delta) + MIXED, rate)
         recall = float(relevant[cut] / relevant[-1]) if relevant[-1] else 1.0
         found.append(Option(cut, int(kept[cut]), int(kept[-1] - kept[cut]), recall, labels))
     return found
@@ -198,9 +198,9 @@ def _hopeful(sizes: Wholes, rates: Numbers) -> Numbers:
 
 def under(option: Option, sizes: Wholes, shares: Numbers, rates: Numbers, chain: Chain) -> Option:
     """The option with its labels as forecast for these shares, which serve other cuts too."""
-    one = _claim(chain.claims, chain.cuts.index(option.cut, chain.first_of_target()))
+    one = chain.claims.one(chain.cuts.index(option.cut, chain.first_of_target()))
     rate = float(growth(sizes, shares, rates, one, one.constants)[0])
-    return replace(option, labels=_labels(-np.log(chain.delta) + MIXED, rate))
+    return replace(option, labels=labels_for(-np.log(chain.delta) + MIXED, rate))
 
 
 def learned(rates: Numbers, evidence: Evidence) -> Numbers:
@@ -296,16 +296,13 @@ def until(
     for best_so_far, now, rate in zip(evidence.best, evidence.now, growths, strict=True):
         if best_so_far < goal - 1e-12:
             # What a mixture costs is lost with the labels that are yet to come.
-            needed = max(needed, _labels((goal - now) * (1 + MIXED / goal), float(rate)))
+            needed = max(needed, labels_for((goal - now) * (1 + MIXED / goal), float(rate)))
         found.append(needed)
     return found
 
 
-def _claim(claims: Claims, number: int) -> Claims:
-    return Claims(claims.gains[number : number + 1], claims.constants[number : number + 1])
-
-
-def _labels(lacking: float, rate: float) -> float:
+def labels_for(lacking: float, rate: float) -> float:
+    """How many take the log of a capital so far, where it grows by `rate` a label."""
     if rate == np.inf:
         return 0.0
     return float(lacking / rate) if rate > 0 else np.inf

@@ -76,6 +76,18 @@ class AuditProgress(AsJson):
         metadata=told("The column in every group of which recall is wanted; null: of all images.")
     )
     groups: tuple[GroupFound, ...]
+    scene: str | None = field(
+        metadata=told(
+            "The column of whose scenes it draws: answered, planned, budget and labels count scenes "
+            "then; null: it draws images."
+        )
+    )
+    scenes_shown: float | None = field(
+        metadata=told(
+            "The share of relevant scenes of which a relevant image is kept that holds already with "
+            "the wanted confidence; null: none yet, or it draws images."
+        )
+    )
     follows: Follows | None = field(
         metadata=told("Where it follows the lake, what came and went since; null: it does not.")
     )
@@ -93,7 +105,7 @@ class AuditProgress(AsJson):
             rows=len(audit.row_ids),
             drops=standing.drops(said),
             sure=None if standing.sure is None else round(standing.sure, 4),
-            recall_shown=standing.shown.get("recall"),
+            recall_shown=None if audit.design.scene else standing.shown.get("recall"),
             precision_shown=standing.shown.get("precision"),
             needs_ask=standing.needs_ask,
             holds=standing.holds,
@@ -102,6 +114,8 @@ class AuditProgress(AsJson):
             label_price=LABEL_PRICE if worth is None else round(worth.label, 6),
             every=audit.design.every,
             groups=tuple(found_of(standing.groups, standing.wanted.recall or 0.0)),
+            scene=audit.design.scene,
+            scenes_shown=standing.shown.get("recall") if audit.design.scene else None,
             follows=Follows(**audit.facts) if isinstance(audit, Following) else None,
         )
 
@@ -198,6 +212,20 @@ class PlanCosts(AsJson):
 
 
 @dataclass(frozen=True, slots=True)
+class PlanScenes(AsJson):
+    """What a promise of scenes takes; the options beside it are those of images."""
+
+    column: str
+    scenes: int
+    options: tuple[PlanOption, ...] = field(
+        metadata=told(
+            "dropped and kept count images, labels scenes that are looked at; recall is of scenes: the "
+            "share of the relevant ones of which the best image is kept."
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class PlanAnswer(AsJson):
     """The arithmetic before anybody labels."""
 
@@ -217,6 +245,9 @@ class PlanAnswer(AsJson):
     costs: PlanCosts | None = field(metadata=told("Null: no prices were said."))
     groups: int | None = field(
         metadata=told("In how many groups recall is to hold; null: of all images together.")
+    )
+    scenes: PlanScenes | None = field(
+        metadata=told("Likewise for a promise of scenes; null: no column was said.")
     )
 
 

@@ -119,6 +119,7 @@ def _promise(material: Material) -> Promised | None:
         counted=bool(measured.get("counted")),
         both=measured.get("both"),
         every=measured.get("every"),
+        scenes=measured.get("scenes"),
     )
 
 
@@ -148,6 +149,9 @@ def misses(material: Material) -> Misses | None:
     unseen = int((material.dropped & material.open_rows).sum())
     estimate = float((material.definition.measured or {}).get("missed_estimate", 0.0))
     recall = material.wanted.recall
+    if material.is_of_scenes:
+        expected = _expected(material, material.dropped & material.open_rows)
+        return Misses(round(min(expected, unseen), 1), unseen, promised=False)
     if recall is None:
         return Misses(min(estimate, unseen), unseen, promised=False)
     cut, strata = material.cuts["recall"], material.audit.strata
@@ -237,6 +241,8 @@ def _checks(material: Material, share: float | None) -> list[noise.Check]:
         or material.standing.counted is not None
         # of groups, each has draws of its own
         or material.standing.groups
+        # one answer may be about many images
+        or material.is_of_scenes
         or material.standing.ahead
     ):
         return []

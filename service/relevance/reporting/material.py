@@ -75,9 +75,13 @@ class Material:
         target, measured = self.definition.target, self.definition.measured
         if self.ledger is None or measured is None:
             return target
-        return replace(
-            target, recall=measured["recall"]["at_least"], confidence=measured["confidence"]
-        )
+        of = measured["scenes"] if self.is_of_scenes else measured["recall"]
+        return replace(target, recall=of["at_least"], confidence=measured["confidence"])
+
+    @property
+    def is_of_scenes(self) -> bool:
+        """Whether what is wanted of recall is wanted of scenes, and nothing of images."""
+        return self.definition.scene is not None
 
     @property
     def assumption(self) -> Mapping[str, Any] | None:

@@ -76,6 +76,8 @@ class Promised(AsJson):
     both: float | None  # see `Promise.both`
     # the column, and of each group of its values what `groups.measured` gives; None: of all images
     every: Mapping[str, Any] | None
+    # what `scenes.facts` gives; None: nothing is promised of scenes
+    scenes: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)

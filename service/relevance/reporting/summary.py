@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from indexer.words import count
+from service.relevance.decisions.answers import scenes_kept
 from service.relevance.labels.spent import LabelsSpent
 from service.relevance.promise.groups import NO_VALUE
 from service.relevance.reporting.report import Images, Report
@@ -17,6 +18,7 @@ def summary(report: Report) -> list[str]:
         _images(report.images),
         _promise(report),
         *_groups(report),
+        *_scenes(report),
         *_money(report),
         _labels(report.labels),
         wrong.seen,
@@ -50,6 +52,8 @@ def _promise(report: Report) -> str:
         for kind, share in (("recall", promise.recall), ("precision", promise.precision))
         if share and share["at_least"] is not None
     ]
+    if promise.scenes is not None:
+        said.append(scenes_kept(promise.scenes["at_least"], promise.scenes["column"]))
     if promise.every is not None:
         said[0] += f" in every {promise.every['column']}"
     assumption = f"; {promise.assumption}" if promise.assumption else ""
@@ -68,6 +72,16 @@ def _groups(report: Report) -> list[str]:
         f"  {group['name'] or NO_VALUE}: {count(group['rows'], 'image')}, {count(group['labels'], 'audit label')}; "
         f"relevant, yet dropped: about {group['missed_estimate']:,.1f}, at most {group['missed_at_most']:,}"
         for group in report.promise.every["groups"]
+    ]
+
+
+def _scenes(report: Report) -> list[str]:
+    scenes = None if report.promise is None else report.promise.scenes
+    if scenes is None:
+        return []
+    return [
+        f"  {count(scenes['scenes'], 'scene')}, about {scenes['relevant_estimate']:,.1f} relevant; lost: about "
+        f"{scenes['missed_estimate']:,.1f}, at most {scenes['missed_at_most']:,}"
     ]
 
 

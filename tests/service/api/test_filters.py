@@ -623,6 +623,8 @@ def test_from_a_prompt_to_a_promise(audited: TestClient) -> None:
         "assumption": None,
         "both": None,
         "every": None,
+        "scenes": None,
+        "scene": None,
     }
     assert get(audited, "")["filters"][0]["stage"] == "applied"
 
@@ -912,6 +914,8 @@ def test_another_promise_is_made_where_the_audit_is_valid_for_it(audited: TestCl
         "assumption": None,
         "both": None,
         "every": None,
+        "scenes": None,
+        "scene": None,
     }
     assert applied["measured"]["recall"]["at_least"] == 0.5
     assert post(audited, "/reds/apply", {})["promise"]["recall"] == 0.9  # the filter's own again

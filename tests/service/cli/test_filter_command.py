@@ -172,7 +172,7 @@ def test_the_cheapest_line_is_told_with_the_commands_for_it() -> None:
         line=CheapestLine(dropped=4_900, labels=610, looks=5_020, cost=2_786.4),
         cheapest="line",
     )
-    plan = PlanAnswer(10_000, 30, None, None, (), costs, None)
+    plan = PlanAnswer(10_000, 30, None, None, (), costs, None, None)
     words = ["filter", "plan", "my.lake", "ward", "--price", "2", "--label-price", "0.06"]
     assert list(recommended(plan, costs, parser().parse_args(words))) == [
         "cheapest: drop 4,900 after about 610 audit labels, look at 5,020 of the kept before they are "

@@ -647,6 +647,43 @@ def test_a_random_check_is_extended_by_what_came(visit: Visit, tmp_path: Path) -
         assert (extended.definition.audit, extended.definition.pieces) == (1, 1)
 
 
+def test_a_check_of_scenes_is_told_as_one_and_a_yes_passes_over_the_rest(
+    visit: Visit, tmp_path: Path
+) -> None:
+    """Six scenes of two images; of the first three both are red."""
+    desk = Desk(tmp_path)
+    lines = ["uri,sequence"]
+    for number in range(12):
+        colour = (255, number * 9, 0) if number < 6 else (0, number * 9, 255)
+        lines.append(f"{desk.add(f'{number:02d}.png', colour, size=(40, 30))},q{number // 2}")
+    table = tmp_path / "columns.csv"
+    table.write_text("\n".join(lines) + "\n")
+    desk.index(columns=table)
+    with Lake.open(desk.lake, desk.model) as opened:
+        filter = Filters(opened).create("reds", keep_texts=["red"], target=Target(0.9, None, 0.95))
+        filter.next(12, "audit", scene="sequence")
+    seen: list[int] = []
+    with serving(tmp_path / "state", {"my": desk.lake}, embedder=desk.model) as served:
+        visitor = visit(served)
+        page = visitor.page
+        page.goto(f"{served.url}/label?lake=my&filter=reds")
+        while len(seen) < 9:
+            page.wait_for_selector(READY)
+            number = int(asked(visitor).partition(".")[0])
+            assert number not in seen
+            seen.append(number)
+            page.keyboard.press("y" if number < 6 else "n")
+            expect(page.locator("#labels")).to_have_text(str(len(seen)))
+        # One image of each red scene, and both of the others.
+        assert sorted(number // 2 for number in seen) == [0, 1, 2, 3, 3, 4, 4, 5, 5]
+        expect(page.locator("#audit-text")).to_contain_text("6 scenes answered")
+        page.click("#apply")
+        promised = "Guaranteed: at least 90\u00a0% of the scenes that show it keep an image of it"
+        expect(page.locator("#outcome")).to_contain_text(promised)
+        expect(page.locator("#outcome")).to_contain_text("Nothing is guaranteed of single images.")
+        visitor.may_be_gone = True
+
+
 def answers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """As a person who knows red would answer."""
     return [

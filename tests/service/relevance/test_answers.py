@@ -120,6 +120,7 @@ def test_what_to_label_next(reds: Filter, desk: Desk) -> None:
             "purpose": "teach",
             "rows": [first],
             "progress": DRAFT,
+            "scenes": None,
             "with_others": 0,
         },
     )
@@ -275,6 +276,8 @@ def test_what_was_decided_and_is_promised() -> None:
                 "assumption": "tail",
                 "both": 0.9,
                 "every": None,
+                "scenes": None,
+                "scene": None,
             },
             "measured": measured,
             "labels": {"count": 9, "yes": 5, "no": 3},
@@ -297,8 +300,9 @@ def test_what_was_decided_and_is_promised() -> None:
 
 def test_where_an_audit_stands() -> None:
     audit = AuditProgress(
-        2, 40, 110, True, 0, More(30, 200), 60, 900, 75, 0.96, 0.9, None, False, 0.5, None, (), None
-    )
+        2, 40, 110, True, 0, More(30, 200), 60, 900, 75, 0.96, 0.9, None, False, 0.5, None, (), None,
+        None, None,
+    )  # fmt: skip
     same(
         Progress(44, 12, 30, 1, 1, "audit", audit, "audit"),
         {
@@ -325,6 +329,8 @@ def test_where_an_audit_stands() -> None:
                 "label_price": 0.5,
                 "every": None,
                 "groups": [],
+                "scene": None,
+                "scenes_shown": None,
                 "follows": None,
             },
             "stage": "audit",

@@ -153,6 +153,16 @@ def test_an_audit_that_follows_the_lake_makes_it_format_3() -> None:
     assert Definition.from_json(copy.to_json(), "x.json") == copy
 
 
+def test_an_audit_of_scenes_makes_it_format_4() -> None:
+    scenes = replace(FULL, audit=2, scene="sequence")
+    document = json.loads(scenes.to_json())
+    assert (document["format"], document["audit"], document["scene"]) == (4, 2, "sequence")
+    assert Definition.from_json(scenes.to_json(), "x.json") == scenes
+    copy = replace(scenes, copied=Copied("hospital", "2026-02-01T12:00:00.000+01:00", 3))
+    assert json.loads(copy.to_json())["format"] == 4
+    assert Definition.from_json(copy.to_json(), "x.json") == copy
+
+
 def test_a_copy_is_of_format_2_and_what_is_none_stays_as_it_was() -> None:
     copy = replace(FULL, copied=Copied("hospital", "2026-02-01T12:00:00.000+01:00", 3))
     document = json.loads(copy.to_json())
@@ -190,7 +200,8 @@ def test_every_cut_of_the_file_is_damage_that_names_it() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        ("format", 4, "it has format 4, this lakesift reads up to 3: update lakesift"),
+        ("format", 5, "it has format 5, this lakesift reads up to 4: update lakesift"),
+        ("format", 4, "it has no field scene"),
         ("format", 3, "it has no field pieces"),
         ("format", 2, "it has no field copied"),
         ("format", "1", "format is not a whole number from 1"),

@@ -597,6 +597,8 @@ def test_what_came_since_is_undecided_and_a_smaller_promise_is_explained(tmp_pat
                 "assumption": None,
                 "both": None,
                 "every": None,
+                "scenes": None,
+                "scene": None,
             },
             "smaller": smaller,
             "undecided": 0,

@@ -61,7 +61,7 @@ def a_folder_in_its_place(folder: Path) -> None:
 
 DAMAGE: dict[Callable[[Path], None], str] = {
     cut: "dogs/000001.json is damaged: Expecting ':' delimiter: line 13 ",
-    of_the_future: "dogs/000001.json is damaged: it has format 9, this lakesift reads up to 3: update lakesift",
+    of_the_future: "dogs/000001.json is damaged: it has format 9, this lakesift reads up to 4: update lakesift",
     without_labels: "dogs/labels.jsonl is damaged: it is missing, and version 2 was made with 2 of them; put it back",
     without_labels_as_of_old: "dogs/labels.jsonl is damaged: it is missing, and version 2 was made with 2 labels; put "
     "it back",

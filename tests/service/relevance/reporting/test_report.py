@@ -300,7 +300,7 @@ def test_the_page_says_what_the_facts_say(applied: Filter) -> None:
         "recall": {"at_least": 0.95, "estimate": 0.979},
         "precision": {"at_least": 0.8, "estimate": 0.85},
         "confidence": 0.9, "assumption": None, "audit": 2, "audit_labels": 1_200,
-        "relevant_estimate": 310.0, "counted": False, "both": 0.85, "every": None,
+        "relevant_estimate": 310.0, "counted": False, "both": 0.85, "every": None, "scenes": None,
     }  # fmt: skip
     facts["misses"] = {"estimate": 3.4, "at_most": 9, "promised": True}
     facts["ask_band"] = {
