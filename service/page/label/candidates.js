@@ -4,7 +4,7 @@ import { thumbnailUrl } from "../common/api.js";
 import { button, byId, elementOf, make } from "../common/dom.js";
 import { message } from "../common/messages.js";
 import { UNNAMED } from "../common/own_answers.js";
-import { count, nameOf } from "../common/words.js";
+import { answers, count, nameOf } from "../common/words.js";
 import { nothingToTakeBack } from "./filter_words.js";
 import * as filters from "./filters_api.js";
 
@@ -93,7 +93,7 @@ export class Candidates {
     const name = nameOf(row);
     const isWrong = this.#wrong.has(row.row_id);
     const image = make("img", { src: thumbnailUrl(this.lake, row, THUMBNAIL), alt: "", decoding: "async", draggable: "false" });
-    image.addEventListener("error", () => image.replaceWith(make("span", { class: "no-sample" }, name)), { once: true });
+    image.addEventListener("error", () => image.replaceWith(make("span", { class: "no-picture" }, name)), { once: true });
     const toggle = (/** @type {MouseEvent} */ event) => this.#toggle(/** @type {HTMLElement} */ (event.currentTarget), row);
     const facts = { "aria-pressed": String(isWrong), "aria-label": `Does not belong: ${name}`, title: name, tabindex: at === 0 ? "0" : "-1" };
     return make("li", {}, button(facts, toggle, image, make("span", { class: "wrong", "aria-hidden": "true" }, "No")));
@@ -175,7 +175,7 @@ export class Candidates {
       const passed = theirs.size;
       const others = passed === 0 ? "" : passed === 1 ? "1 image was answered by somebody else meanwhile and keeps that answer." : `${count(passed)} images were answered by others meanwhile and keep those answers.`;
       if (passed) this.tell.note(others);
-      this.tell.say(`Saved ${count(saved.saved)} answers. ${others}`);
+      this.tell.say(`Saved ${answers(saved.saved)}. ${others}`);
       await this.fill();
       this.#focus(0);
     } catch (error) {
@@ -194,7 +194,7 @@ export class Candidates {
       if (answer) this.tell.progress(answer.progress);
       const rows = answer?.rows ?? [];
       if (!rows.length) this.tell.note(nothingToTakeBack(this.tell.labeller()));
-      else this.tell.say(`Took back ${rows.length === 1 ? "1 answer" : `${count(rows.length)} answers`}.`);
+      else this.tell.say(`Took back ${answers(rows.length)}.`);
       await this.fill();
       this.#focus(0);
     } catch (error) {
@@ -217,7 +217,7 @@ export class Candidates {
       const taken = new Set(rows.map(({ row_id: rowId }) => rowId));
       this.#show(last.rows.filter(({ row_id: rowId }) => taken.has(rowId)), last.wrong);
       this.tell.progress(progress);
-      this.tell.say(`Took back ${count(rows.length)} answers.`);
+      this.tell.say(`Took back ${answers(rows.length)}.`);
       this.#busy(false);
       this.#focus(0);
     } catch (error) {

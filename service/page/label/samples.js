@@ -1,7 +1,7 @@
 /** The result of a filter: what was kept, dropped, or left to a person, in the order that is wanted, with an answer on each. */
 
 import { thumbnailUrl } from "../common/api.js";
-import { button, byId, elementOf, make } from "../common/dom.js";
+import { button, byId, elementOf, make, smallPicture } from "../common/dom.js";
 import { searchHref } from "../common/links.js";
 import { within } from "../common/sets.js";
 import { count, nameOf, sentence } from "../common/words.js";
@@ -193,8 +193,7 @@ export class Samples {
     const name = nameOf(row);
     const src = thumbnailUrl(this.lake, row, THUMBNAIL);
     const href = searchHref(this.lake, row.row_id);
-    const image = make("img", { src, alt: name, loading: "lazy", decoding: "async", width: 160, height: 160 });
-    image.addEventListener("error", () => image.replaceWith(make("span", { class: "no-sample" }, name)), { once: true });
+    const image = smallPicture({ src, alt: name, width: 160, height: 160 });
     const cell = make("li", {}, make("a", { href, title: name }, image));
     this.#rows.set(cell, row);
     cell.append(row.label === null ? this.#answers(cell, row, name) : told(`labelled ${row.label}`));
