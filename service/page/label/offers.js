@@ -62,7 +62,7 @@ function offer(each, now, take) {
 /** @param {Costed} each */
 function cost(each) {
   const { labels, own_audit: own, dropped } = each;
-  const answers = `about ${count(labels)} ${own ? "" : "more "}answers`;
+  const answers = `about ${count(labels)} ${own ? "" : "more "}${labels === 1 ? "answer" : "answers"}`;
   const drops = dropped === null ? "" : `, which would drop ${count(dropped)}`;
   const how = own ? " in a filter of its own, taught with these" : "";
   return `${shares(each)}: ${answers}${how}${drops}.`;

@@ -571,6 +571,8 @@ def test_other_guarantees_of_the_same_check_are_buttons(visit: Visit, tmp_path: 
         expect(buttons).to_have_count(len(offered.offers))
         expect(buttons.first).to_contain_text(f"drops {first.dropped}")
         priced = [each for each in offered.tighter if each.labels is not None]
+        assert priced
+        expect(page.locator("#offers")).to_contain_text("What a tighter one would cost")
         expect(page.locator("#offers li:not(:has(button))")).to_have_count(len(priced))
         buttons.first.click()
         expect(page.locator("#outcome")).to_contain_text(f"dropped {first.dropped}.")
