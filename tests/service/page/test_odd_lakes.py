@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,6 +14,7 @@ from service.lake import Lake
 from service.relevance import Filters, Target
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk, write
 from tests.service.page.conftest import Served, Visit, Visitor, serving
+from tests.service.page.test_label import PHONE
 from tests.service.page.test_map import browser
 from tests.service.page.test_narrow import STICKS_OUT, fits
 
@@ -95,6 +97,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             lake.make_groups()
             if fill is emptied:
                 continue
+            Filters(lake).create("untaught", keep_texts=["red"])
             found = Filters(lake).create("reds", keep_texts=["red"], target=Target(0.5, None, 0.5))
             while rows := found.next(9, "audit")["rows"]:
                 labels = [
@@ -200,6 +203,38 @@ def test_a_lake_without_an_image_says_so_wherever_one_looks(visit: Visit, served
         "No image passes, so no column has a value to count."
     )
     assert said_of_groups(page, served, "emptied") == "This lake has no images."
+
+
+@pytest.mark.parametrize("window", [PHONE, {}])
+def test_why_no_filter_is_made_of_no_image_is_said_where_one_pressed(
+    visit: Visit, served: Served, window: dict[str, Any]
+) -> None:
+    visitor = visit(served, **window)
+    visitor.refusals = {400, 422}
+    page = visitor.page
+    page.goto(f"{served.url}/label?lake=emptied")
+    page.fill("#new-name", "reds")
+    page.fill("#new-keep", "red")
+    page.click("#new-submit")
+    problem = page.locator("#new-problem")
+    expect(problem).to_have_text("It holds no image yet; index some first.")
+    expect(problem).to_be_in_viewport()
+    # It is no longer said once something else is wrong.
+    page.fill("#new-recall", "100")
+    page.click("#new-submit")
+    expect(page.locator("#new-recall-problem")).not_to_be_empty()
+    expect(problem).to_be_empty()
+
+
+def test_twenty_at_once_of_images_that_are_gone_fit_a_phone(visit: Visit, served: Served) -> None:
+    visitor = visit(served, **PHONE)
+    visitor.refusals = {410}
+    page = visitor.page
+    page.goto(f"{served.url}/label?lake=gone&filter=untaught")
+    page.locator("#ways label", has_text="20 at once").click()
+    expect(page.locator("#candidates .no-picture")).to_have_count(4)
+    expect(page.locator("#answer-all")).to_have_text(re.compile("Save: 0 yes, 0 no, 4 skipped$"))
+    fits(page, "twenty at once")
 
 
 def test_one_image_is_one(visit: Visit, served: Served) -> None:
