@@ -92,7 +92,7 @@ function belong({ rows, at_least, at_most, confidence }) {
     const number = at_least === at_most ? count(at_least) : `Between ${count(at_least)} and ${count(at_most)}`;
     return `${number} of ${images(rows)} ${at_most === 1 ? "belongs" : "belong"}, ${Number((100 * confidence).toPrecision(4))} % sure.`;
   }
-  const known = `${count(at_least)} of ${images(rows)} ${at_least === 1 ? "is" : "are"} known to belong`;
+  const known = `${count(at_least)} of ${images(rows)} ${at_least === 1 || rows === 1 ? "is" : "are"} known to belong`;
   return `${known}; how many do in all is not known before a random check.`;
 }
 

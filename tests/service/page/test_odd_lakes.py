@@ -239,6 +239,9 @@ def test_twenty_at_once_of_images_that_are_gone_fit_a_phone(visit: Visit, served
 
 def test_one_image_is_one(visit: Visit, served: Served) -> None:
     page = visit(served).page
+    page.goto(f"{served.url}/label?lake=one&filter=untaught")
+    page.locator(".steps label", has_text="Random check").click()
+    expect(page.locator(".plan")).to_contain_text("0 of 1 image is known to belong;")
     alone = "This lake has one image alone: none is nearly another one."
     assert said_of_groups(page, served, "one") == alone
     page.goto(f"{served.url}/label?lake=one&filter=reds")
