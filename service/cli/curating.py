@@ -84,7 +84,8 @@ def _tell(made: GroupsMade, tagged: Tagged | None, lake: Path, best: str) -> Non
     """:param best: how a `where` asks for the best of each group."""
     if made.groups:
         print(
-            f"{made.copies:,} of {count(made.rows, 'image')} are nearly another one: "
+            f"{made.copies:,} of {count(made.rows, 'image')} "
+            f"{'is' if made.copies == 1 else 'are'} nearly another one: "
             f"{count(made.groups, 'group')}, the largest of {made.largest:,}"
         )
         print(f"the best of each, and all that are like no other: --where {best}")

@@ -62,6 +62,23 @@ export function actButton(facts, does, ...children) {
   return made;
 }
 
+/**
+ * A small picture. Where it does not come its name is in the place it had: a browser's own sign of it says nothing.
+ * @param {{src: string, alt: string} & Record<string, any>} facts
+ */
+export function smallPicture(facts) {
+  const image = make("img", { loading: "lazy", decoding: "async", ...facts });
+  const named = () => {
+    const name = make("span", { class: "no-picture", dir: "auto" }, image.alt);
+    const { offsetWidth: width, offsetHeight: height } = image;
+    if (width) name.style.inlineSize = `${width}px`;
+    if (height) name.style.blockSize = `${height}px`;
+    image.replaceWith(name);
+  };
+  image.addEventListener("error", named, { once: true });
+  return image;
+}
+
 /** @param {string} name */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");

@@ -145,6 +145,7 @@ interface PageElements {
   "new-precision": HTMLInputElement;
   "new-precision-problem": HTMLElement;
   "new-precision-text": HTMLElement;
+  "new-problem": HTMLElement;
   "new-recall": HTMLInputElement;
   "new-recall-problem": HTMLElement;
   "new-recall-text": HTMLElement;

@@ -28,6 +28,9 @@ export const valueTitle = (value) => (value === "" ? "(empty)" : BLANK.test(Stri
 /** @param {number} number */
 export const images = (number) => (number === 1 ? "1 image" : `${count(number)} images`);
 
+/** @param {number} number */
+export const answers = (number) => (number === 1 ? "1 answer" : `${count(number)} answers`);
+
 /**
  * Bytes in units of a thousand.
  * @param {number} bytes

@@ -1,7 +1,7 @@
 /** Before an audit: what it does, what it may cost, and the button that begins it. */
 
 import { button, make } from "../common/dom.js";
-import { count, images, sentence } from "../common/words.js";
+import { answers, count, images, sentence } from "../common/words.js";
 import * as filters from "./filters_api.js";
 
 const OPTIONS_SHOWN = 5;
@@ -65,9 +65,6 @@ function answersWords(budget, least) {
   return least === null ? "" : `about ${answers(least)}`;
 }
 
-/** @param {number} number */
-const answers = (number) => (number === 1 ? "1 answer" : `${count(number)} answers`);
-
 /**
  * @param {string} lake
  * @param {string} name
@@ -92,9 +89,10 @@ async function forecast(lake, name) {
 /** @param {Answers.PlanAnswer} plan */
 function belong({ rows, at_least, at_most, confidence }) {
   if (at_most !== null && confidence !== null) {
-    return `Between ${count(at_least)} and ${count(at_most)} of ${images(rows)} belong, ${Number((100 * confidence).toPrecision(4))} % sure.`;
+    const number = at_least === at_most ? count(at_least) : `Between ${count(at_least)} and ${count(at_most)}`;
+    return `${number} of ${images(rows)} ${at_most === 1 ? "belongs" : "belong"}, ${Number((100 * confidence).toPrecision(4))} % sure.`;
   }
-  const known = `${count(at_least)} of ${images(rows)} ${at_least === 1 ? "is" : "are"} known to belong`;
+  const known = `${count(at_least)} of ${images(rows)} ${at_least === 1 || rows === 1 ? "is" : "are"} known to belong`;
   return `${known}; how many do in all is not known before a random check.`;
 }
 

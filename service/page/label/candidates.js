@@ -4,7 +4,7 @@ import { thumbnailUrl } from "../common/api.js";
 import { button, byId, elementOf, make } from "../common/dom.js";
 import { message } from "../common/messages.js";
 import { UNNAMED } from "../common/own_answers.js";
-import { count, nameOf } from "../common/words.js";
+import { answers, count, nameOf } from "../common/words.js";
 import { nothingToTakeBack } from "./filter_words.js";
 import * as filters from "./filters_api.js";
 
@@ -18,6 +18,8 @@ export class Candidates {
   #rows = [];
   /** @type {Set<number>} */
   #wrong = new Set(); // row_ids that are marked
+  /** @type {Set<number>} */
+  #unseen = new Set(); // row_ids whose picture does not come: nobody says yes to them without a word
   /** @type {{rows: Row[], wrong: Set<number>, seqs: number[], labeller: string}[]} */
   #past = []; // batches answered here, the last one last, with the name that they were answered under
   #isBusy = false;
@@ -78,6 +80,7 @@ export class Candidates {
   #show(rows, wrong) {
     this.#rows = rows;
     this.#wrong = wrong;
+    this.#unseen = new Set();
     const none = message("Nothing is left to label", ["Every image has an answer."]);
     byId("candidates").replaceChildren(...(rows.length ? rows.map((row, at) => this.#cell(row, at)) : [make("li", { class: "none" }, none)]));
     byId("candidates").scrollTop = 0;
@@ -93,10 +96,24 @@ export class Candidates {
     const name = nameOf(row);
     const isWrong = this.#wrong.has(row.row_id);
     const image = make("img", { src: thumbnailUrl(this.lake, row, THUMBNAIL), alt: "", decoding: "async", draggable: "false" });
-    image.addEventListener("error", () => image.replaceWith(make("span", { class: "no-sample" }, name)), { once: true });
+    image.addEventListener("error", () => this.#lacks(row, image), { once: true });
     const toggle = (/** @type {MouseEvent} */ event) => this.#toggle(/** @type {HTMLElement} */ (event.currentTarget), row);
     const facts = { "aria-pressed": String(isWrong), "aria-label": `Does not belong: ${name}`, title: name, tabindex: at === 0 ? "0" : "-1" };
     return make("li", {}, button(facts, toggle, image, make("span", { class: "wrong", "aria-hidden": "true" }, "No")));
+  }
+
+  /**
+   * Its name is in the place of its picture.
+   * @param {Row} row
+   * @param {HTMLImageElement} image
+   */
+  #lacks(row, image) {
+    if (!this.#rows.includes(row)) return; // others are shown meanwhile
+    this.#unseen.add(row.row_id);
+    const name = nameOf(row);
+    image.closest("button")?.setAttribute("aria-label", `Does not belong: ${name}, which does not come and is skipped`);
+    image.replaceWith(make("span", { class: "no-picture" }, name, make("small", {}, "Does not come: skipped")));
+    this.#tell();
   }
 
   /**
@@ -114,7 +131,9 @@ export class Candidates {
 
   #tell() {
     const [no, all] = [this.#wrong.size, this.#rows.length];
-    byId("answer-all-count").textContent = all ? `${count(all - no)} yes, ${count(no)} no` : "";
+    const skipped = [...this.#unseen].filter((rowId) => !this.#wrong.has(rowId)).length;
+    const yes = `${count(all - no - skipped)} yes`;
+    byId("answer-all-count").textContent = all ? [yes, `${count(no)} no`, skipped && `${count(skipped)} skipped`].filter(Boolean).join(", ") : "";
     byId("answer-all").setAttribute("aria-disabled", String(!all || this.#isBusy));
     byId("undo-all").setAttribute("aria-disabled", String(this.#isBusy));
   }
@@ -159,15 +178,16 @@ export class Candidates {
     this.#focus(to);
   }
 
-  /** All that are not marked belong. What a colleague has answered meanwhile stays as that person said. */
+  /** All that are not marked belong, but for those that one cannot see. What a colleague has answered meanwhile stays as that person said. */
   async #answer() {
     if (this.#isBusy || !this.#rows.length) return;
-    const [rows, wrong] = [this.#rows, this.#wrong];
+    const [rows, wrong, unseen] = [this.#rows, this.#wrong, this.#unseen];
     this.#busy(true);
     this.tell.acts();
     try {
       const labeller = this.tell.labeller();
-      const said = rows.map(({ row_id: rowId }) => ({ row_id: rowId, label: wrong.has(rowId) ? "no" : "yes", labeller }));
+      const label = (/** @type {number} */ rowId) => (wrong.has(rowId) ? "no" : unseen.has(rowId) ? "skip" : "yes");
+      const said = rows.map(({ row_id: rowId }) => ({ row_id: rowId, label: label(rowId), labeller }));
       const saved = await filters.labelOpen(this.lake, this.name, said);
       const theirs = new Set(saved.passed_over);
       this.#past.push({ rows: rows.filter(({ row_id: rowId }) => !theirs.has(rowId)), wrong, seqs: saved.seqs, labeller });
@@ -175,7 +195,7 @@ export class Candidates {
       const passed = theirs.size;
       const others = passed === 0 ? "" : passed === 1 ? "1 image was answered by somebody else meanwhile and keeps that answer." : `${count(passed)} images were answered by others meanwhile and keep those answers.`;
       if (passed) this.tell.note(others);
-      this.tell.say(`Saved ${count(saved.saved)} answers. ${others}`);
+      this.tell.say(`Saved ${answers(saved.saved)}. ${others}`);
       await this.fill();
       this.#focus(0);
     } catch (error) {
@@ -194,7 +214,7 @@ export class Candidates {
       if (answer) this.tell.progress(answer.progress);
       const rows = answer?.rows ?? [];
       if (!rows.length) this.tell.note(nothingToTakeBack(this.tell.labeller()));
-      else this.tell.say(`Took back ${rows.length === 1 ? "1 answer" : `${count(rows.length)} answers`}.`);
+      else this.tell.say(`Took back ${answers(rows.length)}.`);
       await this.fill();
       this.#focus(0);
     } catch (error) {
@@ -217,7 +237,7 @@ export class Candidates {
       const taken = new Set(rows.map(({ row_id: rowId }) => rowId));
       this.#show(last.rows.filter(({ row_id: rowId }) => taken.has(rowId)), last.wrong);
       this.tell.progress(progress);
-      this.tell.say(`Took back ${count(rows.length)} answers.`);
+      this.tell.say(`Took back ${answers(rows.length)}.`);
       this.#busy(false);
       this.#focus(0);
     } catch (error) {

@@ -1,7 +1,7 @@
 /** What a filter is made of, in the place of an image: its texts, examples, condition and guarantee. */
 
 import { thumbnailUrl } from "../common/api.js";
-import { make } from "../common/dom.js";
+import { make, smallPicture } from "../common/dom.js";
 import { newFilterHref, searchHref } from "../common/links.js";
 import { wanted } from "./filter_words.js";
 
@@ -55,7 +55,7 @@ function part(name, parts) {
 function examples(lake, { texts, row_ids: rows, images }) {
   const shown = rows.map((/** @type {number} */ rowId) => {
     const src = thumbnailUrl(lake, { row_id: rowId }, THUMBNAIL);
-    const image = make("img", { src, alt: `Image ${rowId}`, width: 64, height: 52, loading: "lazy" });
+    const image = smallPicture({ src, alt: `Image ${rowId}`, width: 64, height: 52 });
     return make("a", { href: searchHref(lake, rowId), title: `Image ${rowId}` }, image);
   });
   const named = images.map((/** @type {{name: ?string}} */ { name }) => make("span", { class: "of-text" }, name ?? "a photo"));

@@ -89,7 +89,9 @@ export class NewFilter {
       location.assign(labelHref(this.lake, made.name));
     } catch (error) {
       this.#busy(false);
-      if (!(error instanceof ApiError) || !this.#told(error)) this.failed(error);
+      if (!(error instanceof ApiError) || error.status === 401) return this.failed(error);
+      // What is no field's fault is told where it was pressed: the top of the page may be out of sight.
+      if (!this.#told(error)) byId("new-problem").textContent = sentence(error.message, error.field);
     }
   }
 
@@ -167,6 +169,7 @@ function offerRecall() {
 }
 
 function forget() {
+  byId("new-problem").textContent = "";
   for (const id of [...Object.values(INPUTS), ...Object.values(SHARES)]) {
     byId(id).removeAttribute("aria-invalid");
     byId(`${id}-problem`).textContent = "";

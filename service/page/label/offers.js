@@ -67,7 +67,7 @@ function offer(each, now, take, isOfScenes) {
  */
 function cost(each, isOfScenes) {
   const { labels, own_audit: own, dropped } = each;
-  const answers = `about ${count(labels)} ${own ? "" : "more "}answers`;
+  const answers = `about ${count(labels)} ${own ? "" : "more "}${labels === 1 ? "answer" : "answers"}`;
   const drops = dropped === null ? "" : `, which would drop ${count(dropped)}`;
   const how = own ? " in a filter of its own, taught with these" : "";
   return `${shares(each, isOfScenes)}: ${answers}${how}${drops}.`;

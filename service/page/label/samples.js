@@ -1,7 +1,7 @@
 /** The result of a filter: what was kept, dropped, or left to a person, in the order that is wanted, with an answer on each. */
 
 import { thumbnailUrl } from "../common/api.js";
-import { button, byId, elementOf, make } from "../common/dom.js";
+import { button, byId, elementOf, make, smallPicture } from "../common/dom.js";
 import { searchHref } from "../common/links.js";
 import { within } from "../common/sets.js";
 import { count, nameOf, sentence } from "../common/words.js";
@@ -193,11 +193,11 @@ export class Samples {
     const name = nameOf(row);
     const src = thumbnailUrl(this.lake, row, THUMBNAIL);
     const href = searchHref(this.lake, row.row_id);
-    const image = make("img", { src, alt: name, loading: "lazy", decoding: "async", width: 160, height: 160 });
-    image.addEventListener("error", () => image.replaceWith(make("span", { class: "no-sample" }, name)), { once: true });
-    const cell = make("li", {}, make("a", { href, title: name }, image));
+    const image = smallPicture({ src, alt: name, width: 160, height: 160 });
+    const pictured = make("div", { class: "pictured" }, make("a", { href, title: name }, image));
+    const cell = make("li", {}, pictured, because(this.lake, row));
     this.#rows.set(cell, row);
-    cell.append(row.label === null ? this.#answers(cell, row, name) : told(`labelled ${row.label}`));
+    pictured.append(row.label === null ? this.#answers(cell, row, name) : told(`labelled ${row.label}`));
     return cell;
   }
 
@@ -249,6 +249,22 @@ export class Samples {
 
 /** @param {string} text */
 const told = (text) => make("span", { class: "told" }, text);
+
+/**
+ * Why it was kept or dropped, as far as one can see: what it is most like of all that is known to belong or not.
+ * @param {string} lake
+ * @param {Answers.RowSampled} row
+ */
+function because(lake, { nearest_yes: yes, nearest_no: no }) {
+  const isYes = yes !== null && (no === null || yes.cosine >= no.cosine);
+  const nearest = isYes ? yes : no;
+  if (!nearest) return "";
+  const { row_id: rowId, image, cosine } = nearest;
+  const name = rowId === null ? (image ?? "a photo") : `image ${rowId}`;
+  const what = rowId === null ? make("bdi", {}, name) : make("a", { href: searchHref(lake, rowId) }, name);
+  const title = `Of all that is known, it is most like ${name}, which ${isYes ? "belongs" : "does not belong"}: cosine ${cosine.toFixed(2)}`;
+  return make("p", { class: "because", title }, "Like ", what, isYes ? ": yes" : ": no");
+}
 
 /** @param {Answers.SamplesAnswer} found */
 const of = ({ order, of: all, by_people: byPeople }) => ({ line: all - byPeople, random: all, people: byPeople })[order];

@@ -1,7 +1,7 @@
 /** The way from a description to a result: four steps, what each has brought, and what is next. */
 
 import { byId } from "../common/dom.js";
-import { count } from "../common/words.js";
+import { answers, count } from "../common/words.js";
 
 const STEPS = /** @type {const} */ (["describe", "teach", "audit", "result"]);
 
@@ -24,10 +24,10 @@ export function showSteps(filter, progress, ranking) {
  */
 function brought({ keep, drop, applied, measured }, progress) {
   const { audit, yes, no, stage } = progress;
-  const answers = audit ? Math.max(0, yes + no - audit.answered) : yes + no;
+  const taught = audit ? Math.max(0, yes + no - audit.answered) : yes + no;
   return {
     describe: [described(keep, "wanted"), described(drop, "unwanted")].filter(Boolean).join(", "),
-    teach: answers ? `${count(answers)} ${answers === 1 ? "answer" : "answers"}` : "not begun",
+    teach: taught ? answers(taught) : "not begun",
     audit: audit ? checked(audit) : "not begun",
     result: stage === "applied" && measured?.rows !== undefined ? `${count(measured.dropped)} dropped` : applied ? "an earlier one" : "not yet",
   };
@@ -44,8 +44,8 @@ function described({ texts, row_ids: rowIds, images }, word) {
 
 /** @param {Answers.AuditProgress} audit */
 function checked({ answered, holds, still_needed: needed }) {
-  if (holds) return `${count(answered)} answers, holds`;
-  return needed === null ? `${count(answered)} answers` : `${count(answered)} of about ${count(answered + needed)}`;
+  if (holds) return `${answers(answered)}, holds`;
+  return needed === null ? answers(answered) : `${count(answered)} of about ${count(answered + needed)}`;
 }
 
 /**

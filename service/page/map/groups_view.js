@@ -1,7 +1,7 @@
 /** Near-identical images, group by group, in the place of the grid: the best of each is kept, the others get a tag. */
 
 import { ServerGone, ask, lakePath, thumbnailUrl } from "../common/api.js";
-import { actButton, button, byId, make } from "../common/dom.js";
+import { actButton, button, byId, make, smallPicture } from "../common/dom.js";
 import { images, sentence } from "../common/words.js";
 
 /** @import { Child } from "../common/dom.js" */
@@ -80,13 +80,13 @@ export class GroupsView {
     if (made === null) {
       return said.replaceChildren("Near-identical images were not looked for yet. To find them: ", make("code", {}, "lakesift curate groups LAKE"));
     }
-    if (!made.groups) return said.replaceChildren(`None of ${images(made.rows)} is nearly another one.`, this.#since(made));
+    if (!made.groups) return said.replaceChildren(noGroup(made.rows), this.#since(made));
     const groups = made.groups === 1 ? "1 group" : `${made.groups.toLocaleString("en")} groups`;
     const done = make("span", { role: "status" });
     /** @type {HTMLButtonElement} */
-    const all = button({}, () => this.#tag({ where: made.others }, done, all), `Tag all ${made.copies.toLocaleString("en")} others “${TAG}”`);
+    const all = button({}, () => this.#tag({ where: made.others }, done, all), `Tag ${others(made.copies, "all ")} “${TAG}”`);
     said.replaceChildren(
-      make("span", {}, `${made.copies.toLocaleString("en")} of ${images(made.rows)} are nearly another one: ${groups}. The best of each is the sharpest, then the largest. Nothing is deleted.`),
+      make("span", {}, `${made.copies.toLocaleString("en")} of ${images(made.rows)} ${made.copies === 1 ? "is" : "are"} nearly another one: ${groups}. The best of each is the sharpest, then the largest. Nothing is deleted.`),
       this.#since(made),
       all,
       done,
@@ -101,11 +101,10 @@ export class GroupsView {
   /** @param {Answers.GroupFacts} facts */
   #group({ size, row_ids: rowIds, others: where }) {
     const done = make("span", { role: "status" });
-    const others = size - 1;
     // Those that are shown, also where groups were made anew since; a group that is told in part has no such list.
     const chosen = rowIds.length === size ? { row_ids: rowIds.slice(1) } : { where };
     /** @type {HTMLButtonElement} */
-    const tag = button({ class: "quiet" }, () => this.#tag(chosen, done, tag), `Tag the ${others === 1 ? "other" : `${others.toLocaleString("en")} others`} “${TAG}”`);
+    const tag = button({ class: "quiet" }, () => this.#tag(chosen, done, tag), `Tag ${others(size - 1, "the ")} “${TAG}”`);
     const shown = rowIds.slice(0, SHOWN);
     const more = size - shown.length;
     return make(
@@ -133,7 +132,7 @@ export class GroupsView {
       make(
         "a",
         { href: this.does.href(rowId), title: name },
-        make("img", { src: thumbnailUrl(this.#lake, { row_id: rowId }, 256), alt: name, loading: "lazy", decoding: "async" }),
+        smallPicture({ src: thumbnailUrl(this.#lake, { row_id: rowId }, 256), alt: name }),
       ),
       isBest && make("span", { class: "best-word" }, "best"),
     );
@@ -175,3 +174,15 @@ export class GroupsView {
     }
   }
 }
+
+/** @param {number} rows */
+function noGroup(rows) {
+  if (!rows) return "This lake has no images.";
+  return rows === 1 ? "This lake has one image alone: none is nearly another one." : `None of ${images(rows)} is nearly another one.`;
+}
+
+/**
+ * @param {number} number
+ * @param {string} before the number, where it is told
+ */
+const others = (number, before) => (number === 1 ? "the other" : `${before}${number.toLocaleString("en")} others`);

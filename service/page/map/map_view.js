@@ -1,7 +1,7 @@
 /** The map of a lake in the place of the grid: all its images as points, coloured by the question at hand. */
 
 import { ServerGone, thumbnailUrl } from "../common/api.js";
-import { byId, make } from "../common/dom.js";
+import { byId, make, smallPicture } from "../common/dom.js";
 import { images, sentence } from "../common/words.js";
 import { Camera } from "./camera.js";
 import { Drawing } from "./draw.js";
@@ -298,7 +298,7 @@ export class MapView {
     const [left, top] = place;
     if (this.#card.dataset.row !== String(rowId)) {
       this.#card.dataset.row = String(rowId);
-      this.#card.replaceChildren(make("img", { src: thumbnailUrl(this.#lake, { row_id: rowId }, 256), alt: `Image ${rowId}` }));
+      this.#card.replaceChildren(smallPicture({ src: thumbnailUrl(this.#lake, { row_id: rowId }, 256), alt: `Image ${rowId}`, loading: "eager" }));
     }
     const { width, height } = this.#camera;
     const x = left + CARD_PX + 24 > width ? left - CARD_PX - 12 : left + 12;

@@ -1,7 +1,7 @@
 /** What lies around the image in the large view: taken just before and after it, most like it, nearly the same. */
 
 import { ask, lakePath, thumbnailUrl } from "../common/api.js";
-import { make } from "../common/dom.js";
+import { make, smallPicture } from "../common/dom.js";
 import { nameOf } from "../common/words.js";
 import { neighbourhood, side } from "./neighbourhood.js";
 
@@ -121,7 +121,7 @@ export class AroundImage {
     const name = "uri" in row && row.uri ? nameOf(row) : `image ${row.row_id}`;
     const isHere = row.row_id === this.#hit.row_id;
     const src = thumbnailUrl(this.#lake, row, THUMBNAIL);
-    const image = make("img", { src, alt: name, width: 56, height: 56, loading: "lazy", decoding: "async" });
+    const image = smallPicture({ src, alt: name, width: 56, height: 56 });
     const facts = { href: this.#href(row), title: name, tabindex: "-1", "aria-current": isHere && "true" };
     return make("li", {}, make("a", facts, image));
   }

@@ -16,6 +16,8 @@ import { placesSection } from "./where_taken.js";
 /** @type {Record<string, string>} */
 const APART = { inf: "infinite", "-inf": "minus infinite", nan: "no number" }; // which no range holds
 
+const NOTHING_TO_COUNT = "No image passes, so no column has a value to count.";
+
 export class Metadata {
   #box = byId("facets");
   #total = byId("passing");
@@ -71,7 +73,9 @@ export class Metadata {
     const ofPlaces = new Set(places.flatMap(({ latitude, longitude }) => [latitude, longitude])); // shown as one
     const others = facets.filter(({ name }) => !ofPlaces.has(name));
     const focused = document.activeElement?.getAttribute("data-facet");
+    const isNone = !places.length && !others.length;
     this.#box.replaceChildren(
+      ...(isNone ? [make("p", { class: "small" }, NOTHING_TO_COUNT)] : []),
       ...places.map((each) => placesSection(each, this.#where(), (change) => this.#chosen(change(this.#where())))),
       ...others.map((facet) => (facet.kind === "range" ? this.#range(facet) : this.#values(facet))),
     );

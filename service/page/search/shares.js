@@ -1,7 +1,7 @@
 /** What each example of the query adds to a hit's score, as a table with bars from a common zero. */
 
 import { thumbnailUrl } from "../common/api.js";
-import { make } from "../common/dom.js";
+import { make, smallPicture } from "../common/dom.js";
 
 /** @import { Row } from "../common/api.js" */
 
@@ -55,7 +55,7 @@ function named(lake, { kind, value }) {
   if (kind === "text") return String(value);
   if (kind === "row") {
     const src = thumbnailUrl(lake, { row_id: Number(value) }, THUMBNAIL);
-    return make("img", { src, alt: `image ${value}`, width: 40, height: 40, loading: "lazy" });
+    return smallPicture({ src, alt: `image ${value}`, width: 40, height: 40 });
   }
   return kind === "image" ? `your image ${Number(value) + 1}` : "a vector";
 }

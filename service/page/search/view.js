@@ -1,7 +1,7 @@
 /** The large view: one image as large as fits, what is known of it, and the way to the next. */
 
 import { imageUrl, row as rowOf, thumbnailUrl } from "../common/api.js";
-import { button, byId, icon, make } from "../common/dom.js";
+import { button, byId, icon, make, smallPicture } from "../common/dom.js";
 import { Redrawn } from "../common/redrawn.js";
 import { count, fit, images, moment, nameOf, sentence, streamOf } from "../common/words.js";
 import { AroundImage } from "./around_image.js";
@@ -87,7 +87,7 @@ export class View {
     const strip = /** @type {?HTMLElement|undefined} */ (active?.closest("[data-strip]"))?.dataset.strip ?? null;
     this.#around?.stop();
     this.#around = new AroundImage(this.#lake, hit, (row) => this.does.href(row), strip);
-    const failed = (/** @type {HTMLElement} */ problem) => this.#hit === hit && this.#dialog.querySelector(".stage")?.append(problem);
+    const failed = (/** @type {HTMLElement} */ problem) => this.#hit?.row_id === hit.row_id && this.#dialog.querySelector(".stage")?.append(problem);
     this.#frame(picture(this.#lake, hit, failed), this.#side(hit));
     if (this.does.hits().indexOf(hit) >= this.does.hits().length - NEAR_END) this.does.more();
     for (const near of [this.#neighbour(1), this.#neighbour(-1)]) {
@@ -200,7 +200,7 @@ export class View {
   #folded(rowIds) {
     const links = rowIds.slice(0, TWINS_SHOWN).map((rowId) => {
       const src = thumbnailUrl(this.#lake, { row_id: rowId }, 256);
-      const image = make("img", { src, alt: `image ${rowId}`, width: 56, height: 56, loading: "lazy" });
+      const image = smallPicture({ src, alt: `image ${rowId}`, width: 56, height: 56 });
       return make("a", { href: this.does.href({ row_id: rowId }) }, image);
     });
     return make(

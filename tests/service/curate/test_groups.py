@@ -175,3 +175,20 @@ def test_the_command_groups_tags_and_tells(
     assert json.loads(capsys.readouterr().out)["groups"] == 0
     assert main(["curate", "groups", folder, "--bits", "12"]) == 2
     assert "bits: 12 is not from 0 to 8" in capsys.readouterr().err
+
+
+def test_of_a_pair_one_is_nearly_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker = Maker(tmp_path / "my.lake")
+    for _ in range(2):
+        maker.add((1, 0, 0), phash=PHOTO)
+    lake = maker.open()
+    whole = Lake.open
+    monkeypatch.setattr(
+        Lake, "open", lambda folder, **options: whole(folder, ColourEmbedder(), **options)
+    )
+    assert main(["curate", "groups", str(lake.folder)]) == 0
+    assert capsys.readouterr().out.startswith(
+        "1 of 2 images is nearly another one: 1 group, the largest of 2\n"
+    )

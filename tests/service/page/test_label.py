@@ -487,6 +487,19 @@ def test_applying_shows_what_was_kept_and_dropped(visit: Visit, tmp_path: Path) 
         shown = page.locator("#sample-grid img")
         expect(shown).to_have_count(len(kept))
         assert [i.get_attribute("alt") for i in shown.all()] == [Path(row.uri).name for row in kept]
+        # Beneath each what it is most like of all that is known.
+        nearest = [
+            (row.nearest_yes, row.nearest_no)
+            for row in kept
+            if row.nearest_yes is not None and row.nearest_no is not None
+        ]
+        assert len(nearest) == len(kept)
+        assert page.locator("#sample-grid .because").all_inner_texts() == [
+            f"Like image {yes.row_id}: yes"
+            if yes.cosine >= no.cosine
+            else f"Like image {no.row_id}: no"
+            for yes, no in nearest
+        ]
         page.locator('input[value="drop"]').check(force=True)
         expect(shown.first).to_have_attribute("alt", Path(dropped[0].uri).name)
         assert [i.get_attribute("alt") for i in shown.all()] == [
@@ -571,6 +584,8 @@ def test_other_guarantees_of_the_same_check_are_buttons(visit: Visit, tmp_path: 
         expect(buttons).to_have_count(len(offered.offers))
         expect(buttons.first).to_contain_text(f"drops {first.dropped}")
         priced = [each for each in offered.tighter if each.labels is not None]
+        assert priced
+        expect(page.locator("#offers")).to_contain_text("What a tighter one would cost")
         expect(page.locator("#offers li:not(:has(button))")).to_have_count(len(priced))
         buttons.first.click()
         expect(page.locator("#outcome")).to_contain_text(f"dropped {first.dropped}.")

@@ -78,7 +78,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 # What is cut off without a sign of it; what is made to be scrolled is none.
 IS_CUT = """() => [...document.querySelectorAll("body *")].filter((each) => {
   if (!each.checkVisibility({ visibilityProperty: true })) return false;
-  if (each.closest(".unseen, .skip, svg, .columns, .selection, .strip-list, .team-scroll")) return false;
+  if (each.closest(".unseen, .skip, svg, .columns, .selection, .suggestions, .strip-list, .team-scroll")) return false;
   if (each.matches("input, textarea, select")) return false;
   const { overflowX, textOverflow, display } = getComputedStyle(each);
   if (overflowX === "visible" || textOverflow === "ellipsis" || display === "inline") return false;

@@ -116,6 +116,45 @@ def test_twenty_are_answered_at_once_but_a_colleague_s_and_taken_back_at_once(
     assert page.locator('#candidates [aria-pressed="true"]').count() == 2  # as it was marked
 
 
+def test_what_cannot_be_seen_is_skipped_unless_it_is_marked(
+    visit: Visit, served: Served, desk: Desk
+) -> None:
+    visitor = visit(served)
+    visitor.refusals = {410}
+    page = visitor.page
+
+    def gone(route: Route) -> None:
+        found = re.search(r"/rows/(\d+)/thumbnail", route.request.url)
+        if found and int(found[1]) % 4 == 0:
+            route.fulfill(status=410, json={"error": {"code": "gone", "message": "it is gone"}})
+        else:
+            route.continue_()
+
+    page.route("**/thumbnail?*", gone)
+    at_grid(visitor)
+    shown = names(visitor)
+    lacking = [name for name in shown if row_id(name) % 4 == 0]
+    assert len(lacking) >= 2
+    there = page.locator("#candidates .no-picture")
+    expect(there).to_have_text([f"{name}Does not come: skipped" for name in lacking])
+    page.locator(f'#candidates button[title="{lacking[0]}"]').click()
+    expect(there.first.locator("small")).not_to_be_visible()
+    left = len(lacking) - 1
+    said = f"{20 - len(lacking)} yes, 1 no, {left} skipped"
+    expect(page.locator("#answer-all")).to_contain_text(f"Save: {said}")
+    page.locator("#answer-all").click()
+    expect(page.locator("#counts")).to_have_text(said)
+    labels = {row: each.label for row, each in answers(desk).items()}
+    assert labels[row_id(lacking[0])] == "no"
+    assert {labels[row_id(name)] for name in lacking[1:]} == {"skip"}
+    assert list(labels.values()).count("yes") == 20 - len(lacking)
+    expect(page.locator("#candidates button").first).not_to_have_attribute("title", shown[0])
+    expect(page.locator("#candidates")).to_have_attribute("aria-busy", "false")
+    page.keyboard.press("u")
+    expect(page.locator("#counts")).to_have_text("0 yes, 0 no")
+    expect(page.locator("#answer-all")).to_contain_text(f"Save: {said}")
+
+
 def test_of_two_who_say_no_name_neither_takes_back_what_the_other_said(
     visit: Visit, served: Served, desk: Desk
 ) -> None:
