@@ -31,6 +31,7 @@ THOROUGH = frozenset(
         "api/test_engine.py",
         "api/test_search.py",
         "benchmarks",
+        "buckets/test_killed.py",
         "catalogue",
         "indexer/engines",
         "page",
