@@ -250,6 +250,7 @@ export class Desk {
 
   /** @param {string} purpose */
   #turnTo(purpose) {
+    clearTimeout(this.#timer); // of a sign of waiting, which would take the place of what is turned to
     this.#forgetRefusal();
     this.#clear();
     if (purpose === "audit" && !this.#progress.audit) return this.#invite();
@@ -459,7 +460,7 @@ export class Desk {
     const text = error instanceof ServerGone ? "the server does not answer" : error.message;
     if (row) this.#note(`The answer for ${nameOf(row)} was not saved: ${lower(sentence(text, error.field))} It is asked again.`, true);
     else if (error instanceof ServerGone) this.#enable();
-    else if (!this.#queue.current && !this.#isInvited) {
+    else if (!this.#queue.current && !this.#isInvited && this.#purpose !== "describe") {
       this.#photo.put(message("That did not work", [sentence(text, error.field)], ["Try again", () => this.#queue.fill()]));
     } else this.#note(sentence(text, error.field));
   }

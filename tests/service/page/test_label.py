@@ -336,6 +336,32 @@ def test_images_that_cannot_be_chosen_are_told_at_once_and_asked_for_again(
     page.wait_for_selector(READY)
 
 
+def test_a_description_stays_while_images_are_chosen_and_where_they_cannot_be(
+    visit: Visit, served: Served, lake: Path
+) -> None:
+    """The sign of waiting comes after a quarter of a second, and took its place."""
+    make_filter(lake)
+    visitor = visit(served)
+    visitor.refusals = {503}
+    page = visitor.page
+    held: list[Route] = []
+    page.route("**/next", lambda route: held.append(route))
+    page.goto(visitor.url + ANIMALS)
+    page.locator(".steps label", has_text="Describe").click()
+    described = page.locator("#frame .described")
+    expect(described).to_be_visible()
+    page.wait_for_timeout(400)
+    expect(described).to_be_visible()
+    error = {"error": {"code": "too_busy", "message": "much is asked", "field": None}}
+    for each in held:
+        each.fulfill(status=503, json=error)
+    expect(page.locator("#notices")).to_contain_text("Much is asked")
+    expect(described).to_be_visible()
+    page.unroute("**/next")
+    page.locator(".steps label", has_text="Teach").click()
+    expect(page.locator(READY)).to_be_visible()
+
+
 def test_a_long_name_is_cut_and_the_way_back_is_not(
     visit: Visit, served: Served, lake: Path
 ) -> None:

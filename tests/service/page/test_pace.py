@@ -14,7 +14,7 @@ LEFT = """async ([times, answers]) => {
 }"""
 COSTS = """async (tighter) => {
   const { offersOf } = await import("/page/label/offers.js");
-  return offersOf({ offers: [], tighter }, null, null)
+  return offersOf({ offers: [], tighter, scene: null }, null, null)
     .map((each) => [...each.childNodes].map((part) => part.textContent));
 }"""
 TWO_S = [2000 * number for number in range(6)]  # five answers after the first, 2 s each
