@@ -118,9 +118,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 SLIPS = re.compile(r"undefined|\bNaN\b|\bnull\b|\[object")
 WRITTEN = """() => [document.body.innerText, ...[...document.querySelectorAll("[title], [alt], [aria-label]")]
   .flatMap((each) => [each.title, each.alt ?? "", each.getAttribute("aria-label") ?? ""])].join("\\n")"""
-# Pictures that a browser shows by its own sign of a broken one.
+# Pictures in the window that a browser shows by its own sign of a broken one. Far below the window
+# it puts off those that are tried again, at a distance that depends on how fast it takes the network
+# to be, and calls them complete.
 BROKEN = """() => [...document.images]
   .filter((each) => each.complete && each.src && !each.naturalWidth && each.alt && each.checkVisibility())
+  .filter((each) => each.getBoundingClientRect().top < innerHeight && each.getBoundingClientRect().bottom > 0)
   .map((each) => each.outerHTML.slice(0, 100))"""
 PLACES = {
     "the first screen": ("/?lake={}", "#grid[aria-busy=false]"),
@@ -142,8 +145,8 @@ STEPS = {
 
 
 def is_soon_none(page: Page, find: str) -> list[str]:
-    """What is still found after two seconds."""
-    for _ in range(100):
+    """What is still found after ten seconds."""
+    for _ in range(500):
         if not page.evaluate(find):
             break
         page.wait_for_timeout(20)
