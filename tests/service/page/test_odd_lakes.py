@@ -119,8 +119,8 @@ SLIPS = re.compile(r"undefined|\bNaN\b|\bnull\b|\[object")
 WRITTEN = """() => [document.body.innerText, ...[...document.querySelectorAll("[title], [alt], [aria-label]")]
   .flatMap((each) => [each.title, each.alt ?? "", each.getAttribute("aria-label") ?? ""])].join("\\n")"""
 # Pictures in the window that a browser shows by its own sign of a broken one. Far below the window
-# it puts off those that are tried again, at a distance that depends on how fast it takes the network
-# to be, and calls them complete.
+# it puts off those that are tried again, at a distance that depends on how fast it takes the
+# network to be, and calls them complete.
 BROKEN = """() => [...document.images]
   .filter((each) => each.complete && each.src && !each.naturalWidth && each.alt && each.checkVisibility())
   .filter((each) => each.getBoundingClientRect().top < innerHeight && each.getBoundingClientRect().bottom > 0)
