@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from service.curate.comparing.compare import Comparison, Difference
 
+SURE = 0.05  # p up to which sets are said to differ, whatever share `--q` allows of what is listed
+
 
 def add_compare(verbs: Verbs) -> None:
     parser = add_verb(
@@ -86,7 +88,7 @@ def _tell(found: Comparison, q: float) -> None:
         f"told apart in {apart.auc:.1%} of pairs, 50 % by chance; p {apart.p:.3f}: "
         + (
             "they differ"
-            if apart.p <= q
+            if apart.p <= SURE
             else "that is what images of one set do, so nothing shows that they differ"
         )
     )

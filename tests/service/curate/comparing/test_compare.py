@@ -171,3 +171,16 @@ def test_the_command_tells_and_prints_a_document(
     assert main([*command, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document == lake.compare("site = 'a'", phrases=["a dark blue"]).to_json()
+
+
+def test_sets_that_are_not_told_apart_are_not_said_to_differ_whatever_q_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = lake_of(tmp_path, ("a", {"red": 60}), ("b", {"red": 60}), seed=1)
+    model = lake.embedder
+    monkeypatch.setattr("service.lake.load_model_of", lambda *_, **__: model)
+    assert lake.compare("site = 'a'").apart.p > 0.05
+    command = ["curate", "compare", str(lake.folder), "--a", "site = 'a'", "--q", "1"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "nothing shows that they differ" in said and ": they differ" not in said
