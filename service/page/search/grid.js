@@ -15,6 +15,9 @@ import { setTicked } from "./tick.js";
 
 const PHONE_PX = 600;
 const CAPTION_PX = 24; // as in grid.css
+// What stands in the document costs a little at each frame, wherever it is: only images so near the window stand there.
+const NEAR_PX = 4000;
+const STEP_PX = 1000; // scrolled so far: which are near is looked at anew
 /** @type {Record<string, string>} */
 const ACTS = { m: "more", l: "less", x: "select" }; // by key
 const SKELETON = [1.5, 0.75, 1.33, 1, 1.5, 0.67, 1.33, 1.5, 1, 0.8, 1.5, 1.33, 1, 0.75, 1.5, 1.33, 0.67, 1.5, 1.33, 1];
@@ -30,6 +33,7 @@ export class Grid {
   #isWhole = true;
   #lake = "";
   #at = 0; // the image with the Tab stop
+  #top = 0; // of the list, px from the window's, when it was last looked at which images are near
   #width = 0;
   #looks = { scale: 1, caption: "" };
   /** @type {Map<number, number>} */
@@ -47,6 +51,7 @@ export class Grid {
     list.addEventListener("keydown", (event) => this.#key(event));
     list.addEventListener("focusin", (event) => this.#focused(event));
     new ResizeObserver(() => this.#resized()).observe(list);
+    document.addEventListener("scroll", () => this.#scrolled(), { capture: true, passive: true });
   }
 
   get hits() {
@@ -121,6 +126,7 @@ export class Grid {
     const number = this.#hits.findIndex((hit) => hit.row_id === rowId);
     if (number < 0 || number >= this.#boxes.length) return false;
     this.#stop(number);
+    this.#attach();
     this.#photo(number).focus();
     return true;
   }
@@ -192,21 +198,47 @@ export class Grid {
     this.#boxes = boxes;
     this.#list.style.height = `${height}px`;
     const { below } = this.#measures;
-    if (from === 0) {
-      /** @type {Set<Element>} */
-      const shown = new Set(boxes.map((box, number) => this.#element(number)));
-      for (const child of [...this.#list.children]) if (!shown.has(child)) child.remove();
-    }
     for (let number = from; number < boxes.length; number += 1) {
       const element = put(this.#element(number), { ...boxes[number], height: boxes[number].height + below });
       setCaption(element, this.#hits[number], this.#looks.caption);
       if (this.#places.size) this.#paired(number);
-      const there = this.#list.children[number] ?? null;
-      if (there !== element) this.#list.insertBefore(element, there);
-      load(element, this.#lake, this.#hits[number], boxes[number]);
     }
     this.#stop(Math.min(this.#at, Math.max(0, boxes.length - 1)));
+    this.#attach();
     this.mark();
+  }
+
+  /** Put the images near the window, and the one with the Tab stop, into the document, in their order; take out the others. */
+  #attach() {
+    this.#top = this.#list.getBoundingClientRect().top;
+    const numbers = this.#near();
+    /** @type {Set<Element>} */
+    const near = new Set(numbers.map((number) => this.#element(number)));
+    for (const child of this.#list.querySelectorAll(":scope > .cell")) if (!near.has(child)) child.remove();
+    let there = this.#list.firstElementChild;
+    for (const number of numbers) {
+      const element = this.#element(number);
+      element.setAttribute("aria-posinset", String(number + 1));
+      element.setAttribute("aria-setsize", this.#isWhole ? String(this.#boxes.length) : "-1");
+      if (there === element) {
+        there = element.nextElementSibling;
+        continue;
+      }
+      const isNew = !element.isConnected;
+      this.#list.insertBefore(element, there);
+      if (isNew) load(element, this.#lake, this.#hits[number], this.#boxes[number]);
+    }
+  }
+
+  /** @returns {number[]} rising */
+  #near() {
+    const [above, below] = [-this.#top - NEAR_PX, innerHeight - this.#top + NEAR_PX];
+    const isNear = (/** @type {Box} */ { y, height }) => y < below && y + height > above;
+    return [...this.#boxes.keys()].filter((number) => number === this.#at || isNear(this.#boxes[number]));
+  }
+
+  #scrolled() {
+    if (this.#boxes.length && Math.abs(this.#list.getBoundingClientRect().top - this.#top) >= STEP_PX) this.#attach();
   }
 
   #resized() {
