@@ -69,6 +69,7 @@ APART = (
     "budget",
     "groups",
     "scenes",
+    "skips",
     "picking",
     "comparing",
     "follow",

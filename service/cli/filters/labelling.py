@@ -30,7 +30,7 @@ LITTLE = 0.1  # of the images: who drops less than that is told so
 
 if TYPE_CHECKING:
     from service.relevance import Filter, Filters
-    from service.relevance.answers import LabelExportAnswer, LabelFileAnswer
+    from service.relevance.answers import LabelExportAnswer, LabelFileAnswer, NextAnswer
     from service.relevance.promise.progress import Progress
 
 
@@ -95,8 +95,18 @@ def share(text: str) -> float:
     return float(percent) / (100 if percent != text else 1)
 
 
+def _before_a_look(filter: Filter, found: NextAnswer) -> int | None:
+    """How many of these lead up to the first look that lies between them; None: there is none."""
+    audit, standing = found.progress.audit, filter.standing()
+    if audit is None or standing is None:
+        return None
+    ahead = (look - audit.answered for look in standing.audit.design.looks)
+    return next((few for few in ahead if 0 < few < len(found.rows)), None)
+
+
 def _next(filters: Filters, arguments: argparse.Namespace) -> int:
-    found = filters.open(arguments.name).next(
+    filter = filters.open(arguments.name)
+    found = filter.next(
         arguments.n,
         arguments.purpose,
         again=arguments.again,
@@ -127,6 +137,12 @@ def _next(filters: Filters, arguments: argparse.Namespace) -> int:
         print(
             f"warning: nothing was taught yet, so this audit measures what the filter's words and examples find; a few "
             f"dozen answers to {ask} teach first save many here. An audit begun later (--again) counts as another try",
+            file=sys.stderr,
+        )
+    if found.purpose == "audit" and (few := _before_a_look(filter, found)):
+        print(
+            f"note: these were drawn before the answers to the first {few:,} of them could teach the plan, so the "
+            f"promise may take more labels: ask for fewer at a time (-n {few})",
             file=sys.stderr,
         )
     if found.rows and found.scenes is not None:

@@ -318,13 +318,14 @@ def _stakes_of(part: Drawn, path: _Path, gain: Numbers, goal: Goal | None) -> Nu
         return None
     said, strata = np.asarray(part.answers, np.int64), part.strata[: len(part.answers)]
     one = np.arange(len(part.sizes)) == strata[:, None]
-    drawn = np.cumsum(one, axis=0) - one
-    yes = one * (said == YES)[:, None]
+    drawn, relevant, unknown = (
+        np.cumsum(each, axis=0) - each
+        for each in (one, one * (said == YES)[:, None], one * (said == UNKNOWN)[:, None])
+    )
     chances, weights = chances_at(part.shares, part.sizes - drawn)
     changed = path.known[0] - goal.constants[0]
     begun = (path.known[:-1] - changed)[:, None]
-    relevant = np.cumsum(yes, axis=0) - yes
-    hope = hopes(goal, gain[None], chances, weights, begun, drawn, relevant, first=0)
+    hope = hopes(goal, gain[None], chances, weights, begun, drawn, relevant, unknown, first=0)
     ratios = _ratios(path, np.array([changed]))
     return stakes_along(np.zeros(1), ratios, hope, goal.wanted)[:, 0]
 

@@ -25,6 +25,16 @@ and one loss takes the part
 of the capital: that is the stake. Below x = 0 not even a stretch without a loss is enough, and the
 boldest stake is all that is left to do; at G >= W the aim is reached and nothing is staked.
 
+*Rows that nobody could answer* (skips, conflicts) are to each claim what speaks against it, in the
+stakes, too: relevant where that takes from D, else irrelevant. So the game that a claim sees with
+skips is the game of another population, whose D' <= D, and a claim that is false of the lake is
+false there. Who skips by what an image shows has fixed that population before the first draw, and
+nothing else is needed. Who skips by the draws before it, as well, has not; but then Z has at most
+the mean D + (P' - P) <= D, P' being what is known at worst, and any stake known before the draw is
+fair. What neither covers is somebody who skips because of what later draws show, as one could who
+is handed a hundred at once: fixed stakes only lose by any skip whatever, but these go on from what
+is left, bolder. `python -m benchmarks skips` plays that person.
+
 The equation is solved on a grid of L and G / W, once a process, and read between its points.
 
 Sources: Shafer, "Testing by betting", JRSS-A 184 (2021), and Waudby-Smith and Ramdas (see
@@ -82,6 +92,7 @@ def hopes(
     known: Numbers,
     drawn: Wholes,
     relevant: Wholes,
+    unknown: Wholes,
     first: int,
 ) -> Numbers:
     """float64, (draws, claims), from 0: L before each of these draws.
@@ -89,13 +100,15 @@ def hopes(
     :param gains: (claims, strata).
     :param chances, weights: (draws, strata), before each draw: q, and the rows left over q.
     :param known: (draws, claims): P before each draw, with the goal's constants.
-    :param drawn, relevant: (draws, strata), before each draw.
+    :param drawn, relevant, unknown: (draws, strata), before each draw: all of them, those answered
+        yes, and those that nobody could answer.
     :param first: the number of the first of these draws, from 0.
     """
     found = np.empty_like(known)
-    rates = (PRIOR_LABELS * goal.rates + relevant) / (PRIOR_LABELS + drawn)
     left = np.maximum(goal.draws - first - np.arange(len(known)), 0)
     for claim, gain in enumerate(gains):
+        at_worst = relevant + unknown * (gain < 0)
+        rates = (PRIOR_LABELS * goal.rates + at_worst) / (PRIOR_LABELS + drawn)
         jumps = gain * weights  # (draws, strata)
         worst = known[:, claim] + np.minimum(jumps.min(axis=1), 0.0)
         scale = np.where(worst < 0, -worst, np.inf)[:, None]

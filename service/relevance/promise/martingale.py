@@ -184,7 +184,7 @@ def weigh_at(
     """
     said = np.asarray(answers, np.int64)
     gives = strata if lies is None else lies
-    drawn, relevant = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
+    drawn, relevant, unknown = (np.zeros(len(sizes), np.int64) for _ in range(3))
     known = claims.constants.astype(np.float64)
     even = np.full((len(claims), len(STAKES)), 1 / len(STAKES))
     capital = np.log(even if parts is None else parts)
@@ -212,8 +212,14 @@ def weigh_at(
         sums = _log_sum(logs)  # (draws, claims)
         if goal is not None:
             before = after - gained - claims.constants + goal.constants
-            yes = one * (answer == YES)[:, None]
-            so_far = drawn + np.cumsum(one, axis=0) - one, relevant + np.cumsum(yes, axis=0) - yes
+            so_far = [
+                begun + np.cumsum(each, axis=0) - each
+                for begun, each in (
+                    (drawn, one),
+                    (relevant, one * (answer == YES)[:, None]),
+                    (unknown, one * (answer == UNKNOWN)[:, None]),
+                )
+            ]
             hope = hopes(goal, claims.gains, chances, weights, before, *so_far, first=start)
             reached = run(aimed, ratios, hope, goal.wanted)
             sums, aimed = np.logaddexp(sums, np.log(SHARE) + reached), reached[-1]
@@ -222,6 +228,7 @@ def weigh_at(
         known, capital, now = after[-1], logs[-1], sums[-1]
         drawn = drawn + one.sum(axis=0)
         relevant = relevant + one[answer == YES].sum(axis=0)
+        unknown = unknown + one[answer == UNKNOWN].sum(axis=0)
     return found
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from indexer.disk.layout import Layout
 from indexer.errors import LakeDamaged, LakeError
+from service.cli.main import main
 from service.lake import Lake
 from service.relevance import Filter, Filters, Target
 from service.relevance.decisions.answers import AppliedAnswer
@@ -102,6 +103,22 @@ def test_who_asks_for_rows_beyond_a_look_has_the_draws_shared_out_by_what_is_ans
     assert len(asked(filter, 60)) == 48
     assert shares(filter) == [f"000001.shares-{look:02d}.json" for look in (1, 2, 3)]
     assert json.loads(first_shares.read_bytes()) == written
+
+
+def test_the_command_says_where_a_page_goes_past_a_look(
+    lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filter = reds(lake)
+    words = ["filter", "next", str(lake.folder), "reds", "--purpose", "audit", "-n"]
+    # Twenty draws lead up to the first look, and none of the page lies behind it.
+    assert main([*words, "20", "--budget", str(BUDGET)]) == 0
+    assert "note:" not in capsys.readouterr().err
+    answer(filter, asked(filter, 5))
+    assert main([*words, "16"]) == 0
+    assert (
+        "note: these were drawn before the answers to the first 15 of them could teach the plan, so the promise may "
+        "take more labels: ask for fewer at a time (-n 15)\n"
+    ) in capsys.readouterr().err
 
 
 def test_the_draws_stay_whoever_reads_them_and_whatever_is_taken_back(lake: Lake) -> None:

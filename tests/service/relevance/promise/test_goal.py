@@ -11,7 +11,15 @@ from service.relevance.promise.applying import goals_of, stand
 from service.relevance.promise.audit import Audit, Design, begin
 from service.relevance.promise.auditing import planned
 from service.relevance.promise.goal import BOLDEST, SHARE, Goal, hopes, run
-from service.relevance.promise.martingale import NO, STAKES, UNKNOWN, YES, draw_strata, weigh
+from service.relevance.promise.martingale import (
+    NO,
+    STAKES,
+    UNKNOWN,
+    YES,
+    Claims,
+    draw_strata,
+    weigh,
+)
 from service.relevance.promise.promise import Known
 from service.relevance.promise.retarget import retargeted
 from service.relevance.scoring.scorer import Scored
@@ -59,6 +67,7 @@ def test_what_the_draws_left_may_bring_is_worked_out_from_the_answers_before_the
         np.array([[0.0]]),
         np.array([[0, 0]]),
         np.array([[0, 0]]),
+        np.array([[0, 0]]),
         first=0,
     )
     assert first.tolist() == [[pytest.approx(0.99)]]
@@ -72,9 +81,63 @@ def test_what_the_draws_left_may_bring_is_worked_out_from_the_answers_before_the
         np.array([[0.5]]),
         np.array([[1, 0]]),
         np.array([[1, 0]]),
+        np.array([[0, 0]]),
         first=1,
     )
     assert second.tolist() == [[pytest.approx(1.98)]]
+
+
+def test_a_skip_counts_in_what_is_hoped_as_the_answer_that_speaks_against_the_claim() -> None:
+    goal = Goal(3, 0.6, np.array([0.4, 0.4]), np.array([0.0]))
+    # Of 5 labels' weight 2 are yes; one more draw was skipped. Above the line that is a no, and
+    # 2 of 6 are expected to be relevant; below it a yes: 3 of 6. P = 0: only a yes above brings
+    # something, the ratio 1 where each row stands for 3; a third of the 2 draws left is there.
+    for skipped, rate_above in ((0, 2 / 6), (1, 0.4)):
+        unknown = np.eye(2, dtype=np.int64)[[skipped]]
+        found = hopes(
+            goal,
+            HALF.gains,
+            SHARES[None],
+            np.array([[3.0, 3.0]]),
+            np.array([[0.0]]),
+            unknown,
+            np.array([[0, 0]]),
+            unknown,
+            first=1,
+        )
+        assert found.tolist() == [[pytest.approx(2 * (1 / 3) * rate_above)]]
+    # P = 0.5: below the line a no brings 0.5 of the worst 1, in half of the draws there.
+    below = hopes(
+        goal,
+        HALF.gains,
+        np.array([[0.0, 1.0]]),
+        np.array([[0.0, 3.0]]),
+        np.array([[0.5]]),
+        np.array([[0, 1]]),
+        np.array([[0, 0]]),
+        np.array([[0, 1]]),
+        first=1,
+    )
+    assert below.tolist() == [[pytest.approx(2 * 0.5 * 0.5)]]
+
+
+def test_each_claim_sees_a_skip_as_its_own_worst_answer() -> None:
+    """The game with skips is, claim by claim, one without: of another population."""
+    generator = np.random.default_rng(9)
+    sizes, shares = np.array([60, 240]), np.array([0.4, 0.6])
+    strata = draw_strata(sizes, shares, generator.random(200))
+    answers = generator.choice([YES, NO, UNKNOWN], 200, p=[0.2, 0.7, 0.1])
+    goal = Goal(180, 0.04, np.array([0.7, 0.1]), np.array([3.0]))
+    claims = Claims(HALF.gains, np.array([3.0]))
+    at_worst = np.where(answers == UNKNOWN, np.where(strata == 1, YES, NO), answers)
+    for look in (40, 128, 200):
+        skipped, told = (
+            weigh(sizes, shares, strata, each[:look].tolist(), claims, goal=goal)
+            for each in (answers, at_worst)
+        )
+        assert skipped.now.tolist() == told.now.tolist()
+        assert skipped.best.tolist() == told.best.tolist()
+        assert skipped.relevant.sum() < told.relevant.sum()
 
 
 @pytest.mark.parametrize("draws", [1, 2, 3])
