@@ -21,6 +21,8 @@ import { sinceThen } from "./since.js";
 import { showSteps } from "./steps.js";
 import { Team } from "./team.js";
 
+/** @import { Spending } from "./audit_invite.js" */
+
 /** @import { Decided } from "./filter_words.js" */
 
 /** @import { YourName } from "./your_name.js" */
@@ -272,14 +274,14 @@ export class Desk {
     this.#isInvited = true;
     this.#showPurpose("audit");
     const isAgain = this.#progress.audit !== null;
-    const begin = (/** @type {?number} */ budget) => {
+    const begin = (/** @type {Spending} */ { budget, prices }) => {
       this.#isInvited = false;
       this.#forgetRefusal();
       this.#photo.put(make("span"));
-      this.#queue.turnTo("audit", { ...(isAgain && { again: true }), ...(budget && { budget }) });
+      this.#queue.turnTo("audit", { ...prices, ...(isAgain && { again: true }), ...(budget && { budget }) });
     };
     this.#inSight();
-    this.#photo.put(invite(this.lake, this.filter.name, isAgain, this.#progress.labels, begin));
+    this.#photo.put(invite(this.lake, this.filter, isAgain, this.#progress.labels, begin));
     this.#enable();
   }
 

@@ -3,6 +3,8 @@
 import { ask, lakePath } from "../common/api.js";
 import { OwnAnswers, UNNAMED } from "../common/own_answers.js";
 
+/** @import { Prices } from "./prices.js" */
+
 /** @param {string} lake */
 const all = (lake) => `${lakePath(lake)}/filters`;
 /**
@@ -54,7 +56,7 @@ export function createWithImages(lake, said, keep, drop) {
 /**
  * @param {string} lake
  * @param {string} name
- * @param {{n: number, purpose?: string, again?: boolean, follow?: boolean, budget?: number, labeller?: string, double?: number}} wanted labeller: what
+ * @param {{n: number, purpose?: string, again?: boolean, follow?: boolean, budget?: number, labeller?: string, double?: number} & Prices} wanted labeller: what
  *   others are at is left out; double: the share of what one other answered that is asked, too
  * @returns {Promise<Answers.NextAnswer>}
  */
@@ -178,9 +180,13 @@ export const scores = async (lake, name) => (await ask("GET", `${one(lake, name)
 /**
  * @param {string} lake
  * @param {string} name
+ * @param {Prices} prices
  * @returns {Promise<Answers.PlanAnswer>}
  */
-export const plan = async (lake, name) => (await ask("GET", `${one(lake, name)}/plan`)).answer;
+export async function plan(lake, name, prices) {
+  const said = new URLSearchParams(/** @type {Record<string, any>} */ (prices)).toString();
+  return (await ask("GET", `${one(lake, name)}/plan${said && `?${said}`}`)).answer;
+}
 /**
  * @param {string} lake
  * @param {string} name

@@ -7,6 +7,8 @@ import * as filters from "./filters_api.js";
 
 /** @import { Failure, Row } from "../common/api.js" */
 
+/** @import { Prices } from "./prices.js" */
+
 const BATCH = 12;
 const FEW = 5; // images left: then the next batch is asked for
 const AHEAD = 3; // images that are loaded before they are asked for
@@ -78,7 +80,7 @@ export class Queue {
 
   /**
    * Ask for images: the first ones, or again after a failure.
-   * @param {{again?: boolean, follow?: boolean}} more
+   * @param {{again?: boolean, follow?: boolean} & Prices} more
    */
   fill(more = {}) {
     if (this.#isAsking) return;
@@ -99,7 +101,7 @@ export class Queue {
   /**
    * From teaching to auditing, or back.
    * @param {string} purpose
-   * @param {{budget?: ?number, again?: boolean, follow?: boolean}} [wanted]
+   * @param {{budget?: ?number, again?: boolean, follow?: boolean} & Prices} [wanted] prices: what an audit begun now aims by
    */
   turnTo(purpose, { budget = null, ...more } = {}) {
     this.#budget = budget;

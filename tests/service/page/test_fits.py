@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Route, expect
 
+from service.relevance import Target
 from tests.service.page.conftest import Served, Visit
-from tests.service.page.test_label import ANIMALS, PHONE, lake, make_filter, served
+from tests.service.page.test_axe import faults
+from tests.service.page.test_label import ANIMALS, PHONE, READY, lake, make_filter, served
 
 __all__ = ["lake", "served"]  # fixtures
 
@@ -82,6 +85,102 @@ def test_what_one_taps_in_the_invitation_stays_where_it_is(
     expect(begin).to_have_text("Begin the random check: at most 1,234,567 answers")
     assert [each.bounding_box() for each in tapped] == before
     assert visitor.shifted == []
+
+
+def priced(route: Route) -> None:
+    """A plan of 1,000 images; with prices as an annotation costs 2 and an answer what is said."""
+    asked = parse_qs(urlsplit(route.request.url).query)
+    lines = [(400, 60), (600, 200), (700, 650)]  # dropped, answers
+    price, label = (float(asked.get(name, ["0"])[0]) for name in ("price", "label_price"))
+    options = [
+        {"dropped": dropped, "kept": 1000 - dropped, "labels": labels, "recall": 0.9}
+        | {"cost": price * (1000 - dropped) + label * labels if asked else None}
+        for dropped, labels in lines
+    ]
+    line = min(options, key=lambda each: each["cost"] or 0)
+    costs = {
+        "prices": {"annotation": price, "label": label, "miss": None, "currency": ""},
+        "annotate_everything": 2000.0,
+        "label_everything": 2100.5,
+        "line": line | {"looks": 25},
+        "cheapest": "line",
+    }
+    known = {"at_least": 0, "at_most": None, "confidence": None, "groups": None, "scenes": None}
+    answer = {"rows": 1000, "options": options, "costs": costs if asked else None, **known}
+    route.fulfill(json=answer)
+
+
+@pytest.mark.parametrize("window", [PHONE, {}])
+def test_prices_choose_the_line_and_a_line_can_be_chosen(
+    visit: Visit, served: Served, lake: Path, window: dict[str, Any]
+) -> None:
+    make_filter(lake)
+    visitor = visit(served, **window)
+    page = visitor.page
+    page.route("**/plan*", priced)
+    page.goto(served.url + ANIMALS)
+    page.locator(".steps label", has_text="Random check").click()
+    begin = page.locator("#frame").get_by_role("button", name="Begin the random check")
+    # Half an annotation an answer: 30 + 600, 100 + 400, 325 + 300.
+    expect(begin).to_have_text("Begin the random check: about 200 answers")
+    expect(page.locator(".invite")).to_contain_text("Guarantee: Keep at least 95")
+    least = page.locator(".plan .least td")
+    expect(least).to_have_text(["600", "400", "200"])
+    page.evaluate("window.shifts = []")  # a step was chosen, which moved what is below
+    # 1,200 + 60, 800 + 200, 600 + 650; then 1,200 + 0.6, 800 + 2, 600 + 6.5.
+    page.fill("#price", "2")
+    page.fill("#label-price", "1")
+    expect(least).to_have_text(["600", "400", "200", "1,000"])
+    page.fill("#label-price", "0.01")
+    expect(least).to_have_text(["700", "300", "650", "607"])
+    expect(begin).to_have_text("Begin the random check: about 650 answers")
+    expect(page.locator(".plan")).to_contain_text(
+        "Cheapest: this check and dropping 700 with a look at 25 of the kept (leave unsure images to "
+        "a person), 607. Beside it: annotating everything 2,000, looking at every image 2,101."
+    )
+    assert page.evaluate(WIDER) == []
+    # A line that is chosen is a budget; the same again takes it back.
+    choice = page.get_by_role("button", name="Spend at most 60 answers: drop 400, keep 600")
+    choice.focus()
+    page.keyboard.press("Enter")
+    expect(begin).to_have_text("Begin the random check: at most 60 answers")
+    expect(choice).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#budget")).to_have_value("60")
+    page.keyboard.press("Enter")
+    expect(begin).to_have_text("Begin the random check: about 650 answers")
+    expect(choice).to_have_attribute("aria-pressed", "false")
+    # What is no price is not asked about, and marked.
+    page.fill("#price", "-1")
+    expect(page.locator("#price:invalid")).to_have_count(1)
+    expect(least).to_have_text(["700", "300", "650", "607"])
+    assert visitor.shifted == []
+    assert faults(page) == []
+    # They are remembered, and what a check begins with.
+    page.reload()
+    page.locator(".steps label", has_text="Random check").click()
+    expect(page.locator("#price")).to_have_value("2")
+    expect(page.locator("#label-price")).to_have_value("0.01")
+    expect(least).to_have_text(["700", "300", "650", "607"])
+    with page.expect_request("**/next") as asked:
+        begin.click()
+    body = asked.value.post_data_json
+    assert (body["purpose"], body["price"], body["label_price"]) == ("audit", 2, 0.01)
+    assert "budget" not in body
+    page.wait_for_selector(READY)
+    progress = page.request.get(f"{served.url}/v1/lakes/photos/filters/animals/audit").json()
+    assert progress["progress"]["audit"]["label_price"] == 0.005  # in annotations
+
+
+def test_no_prices_are_asked_for_where_they_decide_nothing(
+    visit: Visit, served: Served, lake: Path
+) -> None:
+    make_filter(lake, target=Target(0.9, 0.5, 0.9))
+    page = visit(served).page
+    page.goto(served.url + ANIMALS)
+    page.locator(".steps label", has_text="Random check").click()
+    expect(page.locator(".invite")).to_contain_text("Guarantee: Keep at least 90")
+    expect(page.locator("#budget")).to_be_visible()
+    expect(page.locator("#price")).to_have_count(0)
 
 
 def test_steps_keep_their_height_whichever_is_chosen(
