@@ -3,6 +3,10 @@
 Files of a snapshot never change and their names are never used again, so that those that are there
 are not sent again. Once all are there, `manifest.json` is put on the condition that it still is
 what it was: of two who publish at once the second is refused, and has overwritten nothing.
+
+Each snapshot that was ever there stays among `manifests/`, and is among them before another takes
+its place: whoever sent it and died at once sees by that, however late, that the others went on from
+what it has.
 """
 
 from __future__ import annotations
@@ -144,7 +148,6 @@ class _Publishing:
         self._layout, self._bucket = layout, bucket
         self._progress, self._should_stop = progress, should_stop
         self._needed: dict[str, FileCheck] = {}
-        self._snapshots: set[str] = set()
 
     def run(self, manifest: Manifest, data: bytes, kept: list[int]) -> PublishReport:
         """
@@ -195,6 +198,9 @@ class _Publishing:
                     checksum_of_snapshot(there[0], bucket.url),
                     {} if origin is None else origin.said,
                 )
+                # Who sent that one may have died before it put it among the older ones.
+                replaced = Manifest.from_json(there[0], f"{bucket.url}/manifest.json")
+                self._put_snapshots({replaced.snapshot: there[0]}, stored)
             note_origin(layout, bucket.url, origin, Underway(sent=checksum))
             self._swap("manifest.json", data, None if there is None else there[1])
         self._put_snapshots({**older, manifest.snapshot: data}, stored)
@@ -223,10 +229,9 @@ class _Publishing:
         return {name: check for name, check in rest.items() if stored[name].modified_s < before}
 
     def _put_snapshots(self, documents: Mapping[int, bytes], stored: Mapping[str, Stored]) -> None:
-        """After the manifest: whoever lost the race for that one writes none of these."""
+        """Our own only after the manifest: whoever lost the race for that one writes none."""
         for number, document in documents.items():
             name = f"manifests/{number:06d}.json"
-            self._snapshots.add(name)
             found = self._bucket.read(name) if name in stored else None
             if found is None or found[0] != document:
                 self._bucket.put(name, document)
@@ -319,12 +324,14 @@ class _Publishing:
 
     def prune(self) -> int:
         """:returns: how many objects were removed."""
-        needed = {*self._needed, *self._snapshots}
         before = self._bucket.now_s() - PRUNE_AFTER_S
         old = [
             name
             for name, each in self._bucket.names().items()
-            if _OURS.fullmatch(name) and name not in needed and each.modified_s < before
+            if _OURS.fullmatch(name)
+            and not name.startswith("manifests/")
+            and name not in self._needed
+            and each.modified_s < before
         ]
         self._bucket.remove(old)
         return len(old)

@@ -380,6 +380,9 @@ class _Pulling:
             older = Manifest.from_json(found[0], f"{self._bucket.url}/{name}")
             if older.snapshot != number:
                 continue
+            # `--prune` leaves the manifest where it removes the files.
+            if any(each not in self._stored for each in self._missing(older.checks)):
+                continue
             try:
                 self._make_room(older, older.checks, manifest_bytes=len(found[0]))
             except BucketError as error:  # the newest is here, and is answered from

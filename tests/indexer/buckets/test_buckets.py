@@ -537,13 +537,17 @@ def test_files_that_no_snapshot_needs_go_when_they_are_a_day_old(
     desk: Desk, url: str, bucket: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_lake(desk.lake, url)
-    (desk.photos / "0.png").unlink()
+    for photo in list(desk.photos.iterdir()):
+        photo.unlink()
+    desk.add("other.png", (0, 100, 255))
     desk.sync()
     assert publish_lake(desk.lake, url, prune=True).removed_files == 0  # of today
     before = names(bucket)
     monkeypatch.setattr("indexer.buckets.publishing.PRUNE_AFTER_S", -60.0)
     removed = publish_lake(desk.lake, url, prune=True).removed_files
-    now = {"manifest.json", f"manifests/{desk.manifest.snapshot:06d}.json", *desk.manifest.checks}
+    was = {name for name in before if name.startswith("manifests/")}
+    now = {"manifest.json", *was, *desk.manifest.checks}
+    assert len(was) == 2
     assert names(bucket) == now
     assert removed == len(before - now) > 0
 
@@ -647,6 +651,28 @@ def test_what_is_not_there_is_said(desk: Desk, url: str, tmp_path: Path, s3_serv
     (tmp_path / "copy.lake").mkdir()
     with writer(Layout(tmp_path / "copy.lake")), pytest.raises(LakeLocked):
         pull_lake(url, tmp_path / "copy.lake")
+
+
+def test_a_snapshot_that_a_filter_names_whose_files_were_removed_there_is_left_out(
+    desk: Desk, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By somebody who had it no more; its manifest stays there."""
+    with Lake.open(desk.lake, desk.model) as opened:
+        Filters(opened).create("reds", keep_texts=["red"])
+    publish_lake(desk.lake, url)
+    first = Layout(desk.lake).snapshot(desk.manifest.snapshot)
+    for photo in list(desk.photos.iterdir()):
+        photo.unlink()
+    desk.add("other.png", (0, 100, 255))
+    desk.sync()
+    first.unlink()
+    monkeypatch.setattr("indexer.buckets.publishing.PRUNE_AFTER_S", -3600.0)
+    assert publish_lake(desk.lake, url, prune=True).removed_files > 0
+    assert f"manifests/{first.name}" in Bucket.open(url).names()
+    copy = tmp_path / "copy.lake"
+    assert pull_lake(url, copy).rows == 1
+    assert not (copy / "manifests" / first.name).exists()
+    whole(copy)
 
 
 def test_a_snapshot_that_a_filter_names_and_that_does_not_fit_is_left_out_and_told(

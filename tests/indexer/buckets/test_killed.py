@@ -13,6 +13,7 @@ import pytest
 from indexer.buckets.publishing import publish_lake
 from indexer.buckets.pulling import pull_lake
 from indexer.buckets.store import Bucket
+from indexer.errors import CopiesDiverged
 from indexer.run.writing.compact import vacuum_lake
 from tests.indexer.buckets.test_buckets import rows_count, whole
 from tests.lakes import Desk
@@ -142,3 +143,61 @@ def test_who_published_and_died_follows_those_who_went_on_from_that(
     publish_lake(theirs.lake, url)
     assert pull_lake(url, desk.lake).rows == rows_count(desk.lake) == 8
     whole(desk.lake)
+
+
+def copied(desk: Desk, url: str, root: Path) -> Desk:
+    """Another machine's copy, with one image more."""
+    other = Desk(root, desk.model)
+    other.root.mkdir()
+    pull_lake(url, other.lake)
+    other.add("new.png", (0, 255, 0))
+    other.index()
+    return other
+
+
+@pytest.mark.parametrize("is_pruned", [False, True])
+def test_two_who_died_at_any_step_of_a_publish_follow_the_third(
+    desk: Desk, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_pruned: bool
+) -> None:
+    """Whose snapshot got there follows; whose did not is told that both have something of their
+    own. A day later what no snapshot needs is removed.
+    """
+    got_there = []
+    for at in itertools.count(1):
+        there, died = f"{url}-{at}", []
+        publish_lake(desk.lake, there)
+        # The second has a step more, to put what the first did not.
+        for turn, step in (("first", at), ("second", at + 1)):
+            writer = copied(desk, there, tmp_path / f"{turn}-{at}")
+            is_done = True
+            with monkeypatch.context() as patch:
+                steps = ["obstore.put", "obstore.delete", "indexer.buckets.origins.replace_file"]
+                dies_at(patch, steps, step)
+                try:
+                    publish_lake(writer.lake, there)
+                except Died:
+                    is_done = False
+            found = Bucket.open(there).read("manifest.json")
+            assert found is not None
+            died.append((writer.lake, found[0] == (writer.lake / "manifest.json").read_bytes()))
+        third = copied(desk, there, tmp_path / f"third-{at}")
+        publish_lake(third.lake, there)
+        with monkeypatch.context() as patch:
+            if is_pruned:
+                patch.setattr("indexer.buckets.publishing.PRUNE_AFTER_S", -3600.0)
+                publish_lake(third.lake, there, prune=True)
+        got_there.append([is_there for _, is_there in died])
+        rows = 6 + sum(got_there[-1]) + 1
+        for lake, is_there in died:
+            if is_there:
+                assert pull_lake(there, lake).rows == rows_count(lake) == rows, at
+                whole(lake)
+            else:
+                with pytest.raises(CopiesDiverged):
+                    pull_lake(there, lake)
+        assert rows_count(third.lake) == rows
+        if is_done:
+            break
+    # The last steps: before the swap; at it; before the snapshot is among the older ones; before
+    # the first one notes that it got there.
+    assert got_there[-4:] == [[False, False], [False, True], [True, True], [True, True]]
