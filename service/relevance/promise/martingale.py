@@ -212,15 +212,15 @@ def weigh_at(
         sums = _log_sum(logs)  # (draws, claims)
         if goal is not None:
             before = after - gained - claims.constants + goal.constants
-            so_far = [
+            then, yes, none = (
                 begun + np.cumsum(each, axis=0) - each
                 for begun, each in (
                     (drawn, one),
                     (relevant, one * (answer == YES)[:, None]),
                     (unknown, one * (answer == UNKNOWN)[:, None]),
                 )
-            ]
-            hope = hopes(goal, claims.gains, chances, weights, before, *so_far, first=start)
+            )
+            hope = hopes(goal, claims.gains, chances, weights, before, then, yes, none, first=start)
             reached = run(aimed, ratios, hope, goal.wanted)
             sums, aimed = np.logaddexp(sums, np.log(SHARE) + reached), reached[-1]
         sums_or_certain = np.where(_certain(claims, after, left - one), np.inf, sums)

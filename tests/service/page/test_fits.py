@@ -92,9 +92,14 @@ def priced(route: Route) -> None:
     asked = parse_qs(urlsplit(route.request.url).query)
     lines = [(400, 60), (600, 200), (700, 650)]  # dropped, answers
     price, label = (float(asked.get(name, ["0"])[0]) for name in ("price", "label_price"))
-    options = [
-        {"dropped": dropped, "kept": 1000 - dropped, "labels": labels, "recall": 0.9}
-        | {"cost": price * (1000 - dropped) + label * labels if asked else None}
+    options: list[dict[str, Any]] = [
+        {
+            "dropped": dropped,
+            "kept": 1000 - dropped,
+            "labels": labels,
+            "recall": 0.9,
+            "cost": price * (1000 - dropped) + label * labels if asked else None,
+        }
         for dropped, labels in lines
     ]
     line = min(options, key=lambda each: each["cost"] or 0)
@@ -163,7 +168,7 @@ def test_prices_choose_the_line_and_a_line_can_be_chosen(
     expect(least).to_have_text(["700", "300", "650", "607"])
     with page.expect_request("**/next") as asked:
         begin.click()
-    body = asked.value.post_data_json
+    body: dict[str, Any] = asked.value.post_data_json or {}
     assert (body["purpose"], body["price"], body["label_price"]) == ("audit", 2, 0.01)
     assert "budget" not in body
     page.wait_for_selector(READY)
