@@ -26,6 +26,7 @@ from service.cli.parts import (
 from service.formats.format_list import FORMATS, names, taken_back
 
 HALF = 0.5
+PAGE = 20  # images that `next` gives where no number is said
 LITTLE = 0.1  # of the images: who drops less than that is told so
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def add_next(actions: Verbs) -> None:
     parser.set_defaults(act=_next)
     lake_and_name(parser)
     parser.add_argument(
-        "-n", type=positive, default=20, metavar="N", help="images wanted (default: 20)"
+        "-n", type=positive, default=PAGE, metavar="N", help=f"images wanted (default: {PAGE})"
     )
     parser.add_argument(
         "--purpose",
@@ -96,12 +97,14 @@ def share(text: str) -> float:
 
 
 def _before_a_look(filter: Filter, found: NextAnswer) -> int | None:
-    """How many of these lead up to the first look that lies between them; None: there is none."""
+    """How many of these lead up to the first look that lies between them; None: there is none, or
+    no more than a usual page is drawn too early, which costs next to nothing.
+    """
     audit, standing = found.progress.audit, filter.standing()
     if audit is None or standing is None:
         return None
     ahead = (look - audit.answered for look in standing.audit.design.looks)
-    return next((few for few in ahead if 0 < few < len(found.rows)), None)
+    return next((few for few in ahead if 0 < few < len(found.rows) - PAGE), None)
 
 
 def _next(filters: Filters, arguments: argparse.Namespace) -> int:

@@ -33,7 +33,9 @@ export function invite(lake, { name, target }, isAgain, labels, begin) {
   const table = make("div", { class: "plan", "aria-live": "polite" }, make("p", { class: "small" }, "Working out what it would cost…"));
   // Prices decide between lines where recall alone is promised.
   const prices = target.recall !== null && target.precision === null ? new PriceFields((said) => work(said)) : null;
-  const start = button({ class: "strong" }, () => begin({ budget: spent(budget), prices: prices?.now ?? {} }), BEGIN);
+  const start = button({ class: "strong" }, () => isUnderstood() && begin({ budget: spent(budget), prices: prices?.now ?? {} }), BEGIN);
+  // A number that is not understood is said, and not left out: a check that is begun anew counts as another try.
+  const isUnderstood = () => (prices?.report() ?? true) && budget.reportValidity();
   let least = /** @type {?number} */ (null); // answers, about, where no budget is said
   let asked = 0;
   const tell = () => {

@@ -41,6 +41,11 @@ export class PriceFields {
     return Object.values(this.#fields).every((each) => each.checkValidity());
   }
 
+  /** The browser says at the first field that is not understood what is wrong with it. */
+  report() {
+    return Object.values(this.#fields).every((each) => each.reportValidity());
+  }
+
   /** @returns {Prices} */
   get now() {
     const said = Object.entries(this.#fields).map(([name, { valueAsNumber }]) => [name, valueAsNumber]);

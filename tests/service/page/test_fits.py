@@ -160,6 +160,16 @@ def test_prices_choose_the_line_and_a_line_can_be_chosen(
     expect(least).to_have_text(["700", "300", "650", "607"])
     assert visitor.shifted == []
     assert faults(page) == []
+    # Nor is a check begun that leaves it out, or labels that are none: the field is turned to.
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    for field, wrong, right in (("#price", "0", "2"), ("#budget", "-5", "")):
+        page.fill(field, wrong)
+        begin.click()
+        expect(page.locator(f"{field}:invalid")).to_be_focused()
+        page.fill(field, right)
+    assert [url for url in sent if url.endswith("/next")] == []
+    expect(begin).to_be_visible()
     # They are remembered, and what a check begins with.
     page.reload()
     page.locator(".steps label", has_text="Random check").click()
