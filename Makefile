@@ -35,7 +35,7 @@ lint: $(VENV)/.test node_modules/.done
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/node node_modules/typescript/bin/tsc -p .
 	$(BIN)/node node_modules/oxlint/bin/oxlint --deny-warnings service/page
 
