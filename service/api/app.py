@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from threading import Lock
 
 import anyio.to_thread
 from fastapi import FastAPI
@@ -27,6 +26,7 @@ from service.api.config import ServeConfig
 from service.api.door.guard import Guard
 from service.api.door.heads import Heads
 from service.api.door.limits import Limits
+from service.api.door.work import OneAtATime
 from service.api.metrics import Measured, Metrics
 from service.api.routes import (
     about,
@@ -155,8 +155,8 @@ def create_app(
     state.decoders, state.thumbnails = decoders, thumbnails
     state.filters = OpenFilters(hub)
     state.mapped = MappedMemory()
-    state.picking = Lock()  # held while images are picked
-    state.comparing = Lock()  # held while sets are compared
+    state.picking = OneAtATime("images are being picked")
+    state.comparing = OneAtATime("sets are being compared")
     state.recalls = RecallWatch(
         metrics.recalled,
         lambda: metrics.under_way == 0,

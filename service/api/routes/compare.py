@@ -9,14 +9,12 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from service.api.answers import Refused
 from service.api.schemas import ErrorAnswer, Finite, Strict
 from service.api.serving.hub import ServedLake
 from service.curate.comparing.compare import Q, compare
 from service.where.syntax import MAX_BYTES
 
 MOST_PHRASES = 100
-WAIT_S = 10  # that whoever is refused should let pass
 
 router = APIRouter(prefix="/v1/lakes/{lake}/compare", tags=["curate"])
 
@@ -109,10 +107,7 @@ def compared(request: Request, lake: LakeName, body: CompareRequest) -> Response
     meanwhile others get 429.
     """
     served: ServedLake = request.app.state.hub.lake(lake)
-    if not request.app.state.comparing.acquire(blocking=False):
-        message = f"sets are being compared for somebody else; try again in {WAIT_S} seconds"
-        raise Refused(429, "too_busy", message, headers={"Retry-After": str(WAIT_S)})
-    try:
+    with request.app.state.comparing:
         found = compare(
             served.lake.snapshot,
             body.a,
@@ -123,6 +118,4 @@ def compared(request: Request, lake: LakeName, body: CompareRequest) -> Response
             q=body.q,
             seed=body.seed,
         )
-    finally:
-        request.app.state.comparing.release()
     return Response(orjson.dumps(found.to_json()), media_type="application/json")

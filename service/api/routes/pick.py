@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from indexer.errors import BadRequest
-from service.api.answers import Refused
 from service.api.schemas import ErrorAnswer, Finite, Strict
 from service.api.serving.hub import ServedLake
 from service.curate.picking.pick import Picks
@@ -20,7 +19,6 @@ from service.where.syntax import MAX_BYTES
 
 MOST_PICKS = 1_000  # of one request: more take minutes
 MOST_LIMITS = 20
-WAIT_S = 10  # that whoever is refused should let pass
 
 router = APIRouter(prefix="/v1/lakes/{lake}/pick", tags=["curate"])
 
@@ -145,10 +143,7 @@ def pick(request: Request, lake: LakeName, body: PickRequest) -> Response:
     served: ServedLake = request.app.state.hub.lake(lake)
     at_most = _each_once("at_most", [(each.column, each.picks) for each in body.at_most])
     at_least = _each_once("at_least", [(each.where, _number(each)) for each in body.at_least])
-    if not request.app.state.picking.acquire(blocking=False):
-        message = f"images are being picked for somebody else; try again in {WAIT_S} seconds"
-        raise Refused(429, "too_busy", message, headers={"Retry-After": str(WAIT_S)})
-    try:
+    with request.app.state.picking:
         picks = _picker(request, served, body.unsure_of)(
             body.n,
             by=body.by,
@@ -159,8 +154,6 @@ def pick(request: Request, lake: LakeName, body: PickRequest) -> Response:
             within=body.within,
             seed=body.seed,
         )
-    finally:
-        request.app.state.picking.release()
     return Response(orjson.dumps(picks.to_json()), media_type="application/json")
 
 
