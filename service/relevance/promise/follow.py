@@ -71,7 +71,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.relevance.promise.goal import SHARE, Goal, hopes, stakes_along
+from service.relevance.promise.goal import SHARE, Counts, Goal, hopes, stakes_along
 from service.relevance.promise.martingale import (
     STAKES,
     UNKNOWN,
@@ -318,14 +318,11 @@ def _stakes_of(part: Drawn, path: _Path, gain: Numbers, goal: Goal | None) -> Nu
         return None
     said, strata = np.asarray(part.answers, np.int64), part.strata[: len(part.answers)]
     one = np.arange(len(part.sizes)) == strata[:, None]
-    drawn, relevant, unknown = (
-        np.cumsum(each, axis=0) - each
-        for each in (one, one * (said == YES)[:, None], one * (said == UNKNOWN)[:, None])
-    )
-    chances, weights = chances_at(part.shares, part.sizes - drawn)
+    along = Counts.none(len(part.sizes)).along(one, said == YES, said == UNKNOWN)
+    chances, weights = chances_at(part.shares, part.sizes - along.drawn[:-1])
     changed = path.known[0] - goal.constants[0]
     begun = (path.known[:-1] - changed)[:, None]
-    hope = hopes(goal, gain[None], chances, weights, begun, drawn, relevant, unknown, first=0)
+    hope = hopes(goal, gain[None], chances, weights, begun, along[:-1], first=0)
     ratios = _ratios(path, np.array([changed]))
     return stakes_along(np.zeros(1), ratios, hope, goal.wanted)[:, 0]
 

@@ -52,6 +52,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 Wholes = NDArray[np.int64]
+Truths = NDArray[np.bool_]
 
 SHARE = 0.7  # of the first capital; the mixture of fixed stakes has the rest
 BOLDEST = 0.985  # as the boldest of the fixed stakes
@@ -84,15 +85,48 @@ class Goal:
         return 1 / (SHARE * self.delta)
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Of draws, by stratum: int64, (strata,); or (moments, strata), at each of several moments.
+
+    :ivar drawn: all of them.
+    :ivar relevant: answered yes.
+    :ivar unknown: that nobody could answer.
+    """
+
+    drawn: Wholes
+    relevant: Wholes
+    unknown: Wholes
+
+    @classmethod
+    def none(cls, strata: int) -> Counts:
+        return cls(*(np.zeros(strata, np.int64) for _ in range(3)))
+
+    def along(self, one: Truths, is_yes: Truths, is_unknown: Truths) -> Counts:
+        """(draws + 1, strata): before each of the draws that follow these, and after the last.
+
+        :param one: (draws, strata), True at the stratum drawn; is_yes, is_unknown: (draws,).
+        """
+        every = (one, one & is_yes[:, None], one & is_unknown[:, None])
+        begun = (self.drawn, self.relevant, self.unknown)
+        return Counts(
+            *(
+                before + np.concatenate([np.zeros((1, len(before)), np.int64), each.cumsum(axis=0)])
+                for before, each in zip(begun, every, strict=True)
+            )
+        )
+
+    def __getitem__(self, moments: int | slice) -> Counts:
+        return Counts(self.drawn[moments], self.relevant[moments], self.unknown[moments])
+
+
 def hopes(
     goal: Goal,
     gains: Numbers,
     chances: Numbers,
     weights: Numbers,
     known: Numbers,
-    drawn: Wholes,
-    relevant: Wholes,
-    unknown: Wholes,
+    counts: Counts,
     first: int,
 ) -> Numbers:
     """float64, (draws, claims), from 0: L before each of these draws.
@@ -100,15 +134,14 @@ def hopes(
     :param gains: (claims, strata).
     :param chances, weights: (draws, strata), before each draw: q, and the rows left over q.
     :param known: (draws, claims): P before each draw, with the goal's constants.
-    :param drawn, relevant, unknown: (draws, strata), before each draw: all of them, those answered
-        yes, and those that nobody could answer.
+    :param counts: (draws, strata), before each draw.
     :param first: the number of the first of these draws, from 0.
     """
     found = np.empty_like(known)
     left = np.maximum(goal.draws - first - np.arange(len(known)), 0)
     for claim, gain in enumerate(gains):
-        at_worst = relevant + unknown * (gain < 0)
-        rates = (PRIOR_LABELS * goal.rates + at_worst) / (PRIOR_LABELS + drawn)
+        at_worst = counts.relevant + counts.unknown * (gain < 0)
+        rates = (PRIOR_LABELS * goal.rates + at_worst) / (PRIOR_LABELS + counts.drawn)
         jumps = gain * weights  # (draws, strata)
         worst = known[:, claim] + np.minimum(jumps.min(axis=1), 0.0)
         scale = np.where(worst < 0, -worst, np.inf)[:, None]

@@ -45,7 +45,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from service.relevance.promise.goal import SHARE, Goal, hopes, run
+from service.relevance.promise.goal import SHARE, Counts, Goal, hopes, run
 
 Numbers: TypeAlias = NDArray[np.float64]
 Wholes: TypeAlias = NDArray[np.int64]
@@ -184,7 +184,7 @@ def weigh_at(
     """
     said = np.asarray(answers, np.int64)
     gives = strata if lies is None else lies
-    drawn, relevant, unknown = (np.zeros(len(sizes), np.int64) for _ in range(3))
+    seen = Counts.none(len(sizes))
     known = claims.constants.astype(np.float64)
     even = np.full((len(claims), len(STAKES)), 1 / len(STAKES))
     capital = np.log(even if parts is None else parts)
@@ -197,11 +197,12 @@ def weigh_at(
     for start, stop in _blocks(looks):
         block = slice(start, stop)
         if start == stop:  # a look
-            found.append(Evidence(best, now, known, drawn, relevant))
+            found.append(Evidence(best, now, known, seen.drawn, seen.relevant))
             continue
         there, answer = strata[block], said[block]
         one = np.arange(len(sizes)) == there[:, None]  # (draws, strata)
-        left = sizes - drawn - np.cumsum(one, axis=0) + one  # before each draw
+        along = seen.along(one, answer == YES, answer == UNKNOWN)
+        left = sizes - along.drawn[:-1]  # before each draw
         # (draws, claims)
         by_yes = claims.gains[:, gives[block]].T * (answer == YES)[:, None]
         gained = np.where(answer[:, None] == UNKNOWN, claims.least[:, there].T, by_yes)
@@ -212,23 +213,12 @@ def weigh_at(
         sums = _log_sum(logs)  # (draws, claims)
         if goal is not None:
             before = after - gained - claims.constants + goal.constants
-            then, yes, none = (
-                begun + np.cumsum(each, axis=0) - each
-                for begun, each in (
-                    (drawn, one),
-                    (relevant, one * (answer == YES)[:, None]),
-                    (unknown, one * (answer == UNKNOWN)[:, None]),
-                )
-            )
-            hope = hopes(goal, claims.gains, chances, weights, before, then, yes, none, first=start)
+            hope = hopes(goal, claims.gains, chances, weights, before, along[:-1], first=start)
             reached = run(aimed, ratios, hope, goal.wanted)
             sums, aimed = np.logaddexp(sums, np.log(SHARE) + reached), reached[-1]
         sums_or_certain = np.where(_certain(claims, after, left - one), np.inf, sums)
         best = np.maximum(best, sums_or_certain.max(axis=0))
-        known, capital, now = after[-1], logs[-1], sums[-1]
-        drawn = drawn + one.sum(axis=0)
-        relevant = relevant + one[answer == YES].sum(axis=0)
-        unknown = unknown + one[answer == UNKNOWN].sum(axis=0)
+        known, capital, now, seen = after[-1], logs[-1], sums[-1], along[-1]
     return found
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from service.relevance.definition import Target
 from service.relevance.promise.applying import goals_of, stand
 from service.relevance.promise.audit import Audit, Design, begin
 from service.relevance.promise.auditing import planned
-from service.relevance.promise.goal import BOLDEST, SHARE, Goal, hopes, run
+from service.relevance.promise.goal import BOLDEST, SHARE, Counts, Goal, hopes, run
 from service.relevance.promise.martingale import (
     NO,
     STAKES,
@@ -55,36 +56,31 @@ def test_nothing_is_staked_for_what_is_reached_and_most_where_no_loss_can_be_sto
     assert stake(3.0, math.exp(-3) * 0.5) == pytest.approx(BOLDEST)
 
 
+def hoped(
+    goal: Goal,
+    chances: Sequence[float],
+    weights: Sequence[float],
+    known: float,
+    counts: tuple[list[int], list[int], list[int]],
+    draw: int,
+) -> float:
+    """What one draw of HALF's population may bring; counts: drawn, relevant, unknown before it."""
+    before = Counts(*(np.array([each]) for each in counts))
+    chance, weight = (np.array([each], np.float64) for each in (chances, weights))
+    found = hopes(goal, HALF.gains, chance, weight, np.array([[known]]), before, first=draw)
+    return float(found[0, 0])
+
+
 def test_what_the_draws_left_may_bring_is_worked_out_from_the_answers_before_them() -> None:
     goal = Goal(3, 0.6, np.array([0.99, 0.01]), np.array([0.0]))
     # Before the first: each row stands for 3, the worst is -1.5, a yes above brings 1.5. A third
     # of 3 draws, 0.99 of them yes.
-    first = hopes(
-        goal,
-        HALF.gains,
-        SHARES[None],
-        np.array([[3.0, 3.0]]),
-        np.array([[0.0]]),
-        np.array([[0, 0]]),
-        np.array([[0, 0]]),
-        np.array([[0, 0]]),
-        first=0,
-    )
-    assert first.tolist() == [[pytest.approx(0.99)]]
+    none = ([0, 0], [0, 0], [0, 0])
+    assert hoped(goal, SHARES.tolist(), [3, 3], 0.0, none, draw=0) == pytest.approx(0.99)
     # After a yes above: P = 0.5, two rows are left below, the worst is 0.5 - 1. A no brings 1, in
     # each of 2 draws, with the chance 0.99.
-    second = hopes(
-        goal,
-        HALF.gains,
-        np.array([[0.0, 1.0]]),
-        np.array([[0.0, 2.0]]),
-        np.array([[0.5]]),
-        np.array([[1, 0]]),
-        np.array([[1, 0]]),
-        np.array([[0, 0]]),
-        first=1,
-    )
-    assert second.tolist() == [[pytest.approx(1.98)]]
+    a_yes = ([1, 0], [1, 0], [0, 0])
+    assert hoped(goal, [0, 1], [0, 2], 0.5, a_yes, draw=1) == pytest.approx(1.98)
 
 
 def test_a_skip_counts_in_what_is_hoped_as_the_answer_that_speaks_against_the_claim() -> None:
@@ -92,33 +88,15 @@ def test_a_skip_counts_in_what_is_hoped_as_the_answer_that_speaks_against_the_cl
     # Of 5 labels' weight 2 are yes; one more draw was skipped. Above the line that is a no, and
     # 2 of 6 are expected to be relevant; below it a yes: 3 of 6. P = 0: only a yes above brings
     # something, the ratio 1 where each row stands for 3; a third of the 2 draws left is there.
-    for skipped, rate_above in ((0, 2 / 6), (1, 0.4)):
-        unknown = np.eye(2, dtype=np.int64)[[skipped]]
-        found = hopes(
-            goal,
-            HALF.gains,
-            SHARES[None],
-            np.array([[3.0, 3.0]]),
-            np.array([[0.0]]),
-            unknown,
-            np.array([[0, 0]]),
-            unknown,
-            first=1,
-        )
-        assert found.tolist() == [[pytest.approx(2 * (1 / 3) * rate_above)]]
-    # P = 0.5: below the line a no brings 0.5 of the worst 1, in half of the draws there.
-    below = hopes(
-        goal,
-        HALF.gains,
-        np.array([[0.0, 1.0]]),
-        np.array([[0.0, 3.0]]),
-        np.array([[0.5]]),
-        np.array([[0, 1]]),
-        np.array([[0, 0]]),
-        np.array([[0, 1]]),
-        first=1,
+    above, below = ([1, 0], [0, 0], [1, 0]), ([0, 1], [0, 0], [0, 1])
+    assert hoped(goal, SHARES.tolist(), [3, 3], 0.0, above, draw=1) == pytest.approx(
+        2 * (1 / 3) * (2 / 6)
     )
-    assert below.tolist() == [[pytest.approx(2 * 0.5 * 0.5)]]
+    assert hoped(goal, SHARES.tolist(), [3, 3], 0.0, below, draw=1) == pytest.approx(
+        2 * (1 / 3) * 0.4
+    )
+    # P = 0.5: below the line a no brings 0.5 of the worst 1, in half of the draws there.
+    assert hoped(goal, [0, 1], [0, 3], 0.5, below, draw=1) == pytest.approx(2 * 0.5 * 0.5)
 
 
 def test_each_claim_sees_a_skip_as_its_own_worst_answer() -> None:
