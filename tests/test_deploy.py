@@ -31,6 +31,7 @@ KUBERNETES = [
     for each in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text())
 ]
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+WITH_POSTGRES = yaml.safe_load((DEPLOY / "compose.postgres.yaml").read_text())
 
 
 class Machine:
@@ -186,6 +187,51 @@ def test_compose_indexes_and_serves_behind_a_key_that_it_makes(
             process.communicate()
 
 
+@pytest.mark.slow
+def test_compose_with_postgres_brings_the_lake_there_and_searches_it(
+    machine: Machine, tmp_path: Path, database: str
+) -> None:
+    services = WITH_POSTGRES["services"]
+    machine.run(["lakesift", *COMPOSE["services"]["index"]["command"]])
+    [script] = services["push"]["command"]
+    there = {"LAKESIFT_ENGINE": database, "PUSH_EVERY_S": "1"}
+    pushing = machine.start([*services["push"]["entrypoint"], script.replace("$$", "$")], **there)
+    [command] = COMPOSE["services"]["serve"]["command"]
+    server = machine.start([*COMPOSE["services"]["serve"]["entrypoint"], command], **there)
+    try:
+        for said in ("4 rows sent", "0 rows sent"):  # again and again, and only what is new
+            said_until(pushing, said)
+        url = said_until(server, r"serving at (http://\S+) ")[1]
+        key = (tmp_path / "state" / "first-key").read_text().strip()
+        headers = {"Authorization": f"Bearer {key}"}
+        body = {"texts": ["red"], "k": 2}
+        until = time.monotonic() + 60
+        while True:
+            answer = httpx.post(f"{url}/v1/search", json=body, headers=headers, timeout=60).json()
+            if answer["searched"].get("engine") == "pgvector" or time.monotonic() > until:
+                break
+            time.sleep(0.2)
+        assert answer["searched"]["engine"] == "pgvector", answer
+        assert len(answer["hits"]) == 2
+        pushing.terminate()
+        assert pushing.wait(60) == 0
+    finally:
+        for process in (pushing, server):
+            process.kill()
+            process.communicate()
+
+
+def test_what_compose_says_of_postgres_fits_together() -> None:
+    services = WITH_POSTGRES["services"]
+    for name in ("push", "serve"):
+        engine = httpx.URL(services[name]["environment"]["LAKESIFT_ENGINE"])
+        assert engine.host in services, name
+        made = services[engine.host]["environment"]
+        assert engine.username == made["POSTGRES_USER"], name
+        assert engine.path == f"/{made['POSTGRES_DB']}", name
+        assert services[name]["environment"]["PGPASSWORD"] == made["POSTGRES_PASSWORD"], name
+
+
 def exec_lines() -> Iterator[tuple[str, list[str]]]:
     for path in sorted((DEPLOY / "systemd").glob("*.service")):
         for line in path.read_text().splitlines():
@@ -239,10 +285,15 @@ def test_all_places_of_kubernetes_and_compose_are_there() -> None:
         containers = [*pod.get("initContainers", ()), *pod["containers"]]
         mounted = {mount["name"] for container in containers for mount in container["volumeMounts"]}
         assert mounted == volumes, each["metadata"]["name"]
-    for name, service in COMPOSE["services"].items():
-        assert set(service.get("depends_on", {})) <= set(COMPOSE["services"])
-        named = {each.partition(":")[0] for each in service["volumes"]} - {"${PHOTOS"}
-        assert named == set(COMPOSE["volumes"]), name
+    both = {**COMPOSE["services"], **WITH_POSTGRES["services"]}
+    for file in (COMPOSE, WITH_POSTGRES):
+        for name, service in file["services"].items():
+            assert set(service.get("depends_on", {})) <= set(both)
+            named = {each.partition(":")[0] for each in service.get("volumes", ())} - {"${PHOTOS"}
+            if name == "postgres":  # whose files are nobody else's
+                assert named == {"postgres"} == set(WITH_POSTGRES["volumes"])
+            elif named:
+                assert named == set(COMPOSE["volumes"]), name
 
 
 def test_the_image_installs_extras_that_there_are() -> None:
@@ -254,7 +305,7 @@ def test_the_image_installs_extras_that_there_are() -> None:
     docker = (DEPLOY / "Dockerfile").read_text()
     [wanted] = re.findall(r'"\.\[([a-z0-9,-]+)\]"', docker)
     assert set(wanted.split(",")) <= set(extras)
-    assert {"bucket", "traces"} <= set(wanted.split(","))
+    assert {"bucket", "pgvector", "traces"} <= set(wanted.split(","))
 
 
 @pytest.mark.slow
