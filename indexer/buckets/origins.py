@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from indexer.buckets.store import Bucket, Stored
 from indexer.disk.durable import replace_file
 from indexer.disk.entries import read_file
 from indexer.disk.layout import Layout
@@ -119,3 +120,16 @@ def checksum_of_snapshot(data: bytes, path: str) -> str:
         return Fields.parse(data).text(CHECKSUM)
     except (ValueError, RecursionError):
         raise LakeDamaged(path, "it is not a manifest") from None
+
+
+def has_been_there(
+    bucket: Bucket, stored: Mapping[str, Stored], snapshot: int, checksum: str
+) -> bool:
+    """Whether a bucket has this snapshot of ours among its older ones, so that its newest goes on
+    from that: somebody went on from what a machine sent that died before it noted so.
+
+    :param stored: names of the bucket.
+    """
+    name = f"manifests/{snapshot:06d}.json"
+    found = bucket.read(name) if name in stored else None
+    return found is not None and checksum_of_snapshot(found[0], f"{bucket.url}/{name}") == checksum

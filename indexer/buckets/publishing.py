@@ -23,6 +23,7 @@ from indexer.buckets.origins import (
     Origin,
     Underway,
     checksum_of_snapshot,
+    has_been_there,
     note_origin,
     read_origins,
     read_underway,
@@ -162,7 +163,7 @@ class _Publishing:
         origin = read_origins(layout).get(bucket.url)
         if there is None:
             check_not_foreign(bucket, stored)
-        self._check_ours(there, data, origin)
+        self._check_ours(there, manifest, data, origin, stored)
         here = said_in(layout)
         deleted = deleted_here(here, bucket, stored)
         said_there = {name: each for name, each in stored.items() if name not in deleted}
@@ -237,7 +238,12 @@ class _Publishing:
                 self._bucket.put(name, document)
 
     def _check_ours(
-        self, there: tuple[bytes, Stored] | None, data: bytes, origin: Origin | None
+        self,
+        there: tuple[bytes, Stored] | None,
+        ours: Manifest,
+        data: bytes,
+        origin: Origin | None,
+        stored: Mapping[str, Stored],
     ) -> None:
         """That what is there is an earlier state of this lake."""
         if there is None or there[0] == data:
@@ -251,6 +257,14 @@ class _Publishing:
         known.add(read_underway(layout, url).sent)
         if checksum_of_snapshot(there[0], url) in known:
             return
+        our = checksum_of_snapshot(data, str(layout.manifest))
+        was_common = origin is not None and origin.checksum == our
+        if was_common or has_been_there(self._bucket, stored, ours.snapshot, our):
+            raise CopiesDiverged(
+                url,
+                f"it has snapshot {theirs.snapshot} of {theirs.created[:19]}Z, which goes on from all that "
+                f"{layout.root} has; nothing was sent: `lakesift pull {url} {layout.root}` brings it here",
+            )
         raise CopiesDiverged(
             url,
             f"it has snapshot {theirs.snapshot} of {theirs.created[:19]}Z, which {layout.root} does not go on from; "

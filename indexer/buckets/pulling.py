@@ -20,6 +20,7 @@ from indexer.buckets.origins import (
     Origin,
     Underway,
     checksum_of_snapshot,
+    has_been_there,
     note_origin,
     read_origins,
     read_underway,
@@ -229,23 +230,12 @@ class _Pulling:
             return True
         if their in {checksum_of_snapshot(read_file(p), str(p)) for p in layout.snapshots()}:
             return True
-        if self._has_been_there(ours, our, stored):
+        if has_been_there(self._bucket, stored, ours.snapshot, our):
             return False
         raise CopiesDiverged(
             url,
             f"neither its snapshot {theirs.snapshot} nor snapshot {ours.snapshot} of {layout.root} goes on from the "
             f"other, so nothing was fetched: {self._way_out}",
-        )
-
-    def _has_been_there(self, ours: Manifest, our: str, stored: Mapping[str, Stored]) -> bool:
-        """Whether the bucket has our snapshot among its older ones, so that its newest goes on from
-        that: somebody went on from what a machine sent that died before it noted so.
-        """
-        name = f"manifests/{self._layout.snapshot(ours.snapshot).name}"
-        found = self._bucket.read(name) if name in stored else None
-        return (
-            found is not None
-            and checksum_of_snapshot(found[0], f"{self._bucket.url}/{name}") == our
         )
 
     def _check_said(self, compared: Compared) -> None:

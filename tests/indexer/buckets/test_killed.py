@@ -141,8 +141,18 @@ def test_who_published_and_died_follows_those_who_went_on_from_that(
     theirs.add("theirs.png", (0, 255, 0))
     theirs.index()
     publish_lake(theirs.lake, url)
+    with pytest.raises(CopiesDiverged, match="goes on from all that") as caught:
+        publish_lake(desk.lake, url)
+    assert f"`lakesift pull {url} {desk.lake}` brings it here" in str(caught.value)
     assert pull_lake(url, desk.lake).rows == rows_count(desk.lake) == 8
     whole(desk.lake)
+    # And so is one whose publish ended well, and that is behind again.
+    theirs.add("more.png", (200, 255, 0))
+    theirs.sync()
+    publish_lake(theirs.lake, url)
+    with pytest.raises(CopiesDiverged, match="goes on from all that"):
+        publish_lake(desk.lake, url)
+    assert pull_lake(url, desk.lake).rows == 9
 
 
 def copied(desk: Desk, url: str, root: Path) -> Desk:
