@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -22,6 +23,7 @@ from service.relevance.decisions.soundness import soundness
 from service.relevance.decisions.store import FilterStore
 from service.relevance.labels.book import NewLabel
 from service.relevance.promise.shares import Shares
+from tests.indexer.buckets.test_killed import Died, dies_at
 from tests.lakes import Desk
 
 REDS, OTHERS = 30, 90
@@ -77,7 +79,7 @@ def folder_of(filter: Filter) -> Path:
 
 
 def shares(filter: Filter) -> list[str]:
-    return sorted(path.name for path in folder_of(filter).iterdir() if ".shares-" in path.name)
+    return sorted(path.name for path in folder_of(filter).glob("*.shares-*.json"))
 
 
 def told_by_doctor(lake: Lake) -> list[str]:
@@ -103,6 +105,37 @@ def test_who_asks_for_rows_beyond_a_look_has_the_draws_shared_out_by_what_is_ans
     assert len(asked(filter, 60)) == 48
     assert shares(filter) == [f"000001.shares-{look:02d}.json" for look in (1, 2, 3)]
     assert json.loads(first_shares.read_bytes()) == written
+
+
+def test_who_is_killed_at_any_step_of_sharing_out_has_shown_nothing_and_goes_on(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filter = reds(lake)
+    answer(filter, asked(filter, 19, budget=BUDGET))
+    assert shares(filter) == []
+    there_when_killed = []
+    for at in itertools.count(1):
+        shutil.copytree(lake.folder, copy := lake.folder.with_name(f"killed-{at}.lake"))
+        killed = anew(Lake.open(copy, lake.embedder))
+        with monkeypatch.context() as patch:
+            dies_at(patch, ["os.fsync", "os.link", "os.unlink"], at)
+            try:
+                asked(killed, 5)
+                is_done = True
+            except Died:
+                is_done = False
+        left = [path.read_bytes() for path in map(folder_of(killed).joinpath, shares(killed))]
+        there_when_killed.append(len(left))
+        rows = asked(anew(Lake.open(copy)), 5)
+        assert (len(rows), asked(anew(Lake.open(copy)), 5)) == (5, rows)
+        [name] = shares(killed)
+        assert name == "000001.shares-01.json"
+        assert left in ([], [(folder_of(killed) / name).read_bytes()])
+        assert told_by_doctor(Lake.open(copy)) == []
+        if is_done:
+            break
+    # Its bytes, its name, the other name taken away, the folder: and the last one ran to its end.
+    assert there_when_killed == [0, 0, 1, 1, 1]
 
 
 def test_the_command_says_where_a_page_goes_past_a_look(
