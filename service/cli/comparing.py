@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from indexer.words import count
@@ -75,7 +76,20 @@ def _compare(arguments: argparse.Namespace) -> int:
         print_json(found.to_json())
     else:
         _tell(found, arguments.q)
+    _note_succession(found)
     return DONE
+
+
+def _note_succession(found: Comparison) -> None:
+    for name, side in (("A", found.a), ("B", found.b)):
+        follow = side.succession
+        if follow is not None and follow.hangs_together:
+            print(
+                f"note: images of {name} hang together, as frames of a film do (the next is {follow.next:.2f} like it, "
+                f"the tenth {follow.tenth:.2f}): they are no evidence each for itself, and p and q are too small; take "
+                "one of each film, day or group with --one-per COLUMN",
+                file=sys.stderr,
+            )
 
 
 def _tell(found: Comparison, q: float) -> None:

@@ -52,10 +52,22 @@ class CompareRequest(Strict):
     )
 
 
+class SuccessionFacts(BaseModel):
+    next: float = Field(
+        description="Mean cosine of an image of the set with the one that follows it in the lake."
+    )
+    tenth: float = Field(description="With the one ten further on.")
+    hangs_together: bool = Field(
+        description="It is more like the next, or a copy of it, as frames of a video are: p and q are too small then. "
+        "See one_per."
+    )
+
+
 class SideFacts(BaseModel):
     where: str | None = Field(description="Null: all that are not of the other.")
     rows: int = Field(description="That pass.")
     drawn: int = Field(description="Of these, that were compared.")
+    succession: SuccessionFacts | None = Field(description="Null: they are too few to tell.")
 
 
 class ApartFacts(BaseModel):

@@ -28,6 +28,7 @@ from indexer.errors import BadRequest
 from indexer.report import Progress, Silent
 from service.curate.comparing.apart import Apart, told_apart
 from service.curate.comparing.counts import Counts, q_values
+from service.curate.comparing.succession import Succession, succession
 from service.curate.rows import Rows
 from service.search.browse import passing
 from service.search.vocabulary import VOCABULARY
@@ -51,6 +52,7 @@ class Side:
     where: str | None  # None: all images that the other one leaves
     rows: int  # that pass
     drawn: int  # of these, that were compared
+    succession: Succession | None  # None: they are too few to tell
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -131,8 +133,8 @@ def compare(
     if not 0 <= seed < 2**63:
         raise BadRequest("seed", f"{seed} is no seed; it is a whole number from 0")
     progress = progress or Silent()
-    # Draws, halves and relabellings each have their own.
-    drawing, halving, mixing = (np.random.default_rng([seed, each]) for each in range(3))
+    # Draws, halves, relabellings and what follows what each have their own.
+    drawing, halving, mixing, following = (np.random.default_rng([seed, each]) for each in range(4))
     sets = _sets(snapshot, a, b)
     sides, drawn = [], []
     for name, where, row_ids in zip("ab", (a, b), sets, strict=True):
@@ -143,7 +145,7 @@ def compare(
         if len(some) < FEWEST:
             of_each = f" of one {one_per} each" if one_per is not None else ""
             raise BadRequest(name, f"{len(some)} images{of_each} are too few: {FEWEST} at least")
-        sides.append(Side(where, len(row_ids), len(some)))
+        sides.append(Side(where, len(row_ids), len(some), succession(rows, following)))
         drawn.append(some)
     row_ids = np.concatenate([some.row_ids for some in drawn])
     progress.stage("comparing", 3)

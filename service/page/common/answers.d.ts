@@ -702,6 +702,7 @@ declare namespace Answers {
     where: string | null;
     rows: number;
     drawn: number;
+    succession: SuccessionFacts | null;
   }
   interface SkippedFacts {
     files: number;
@@ -745,6 +746,11 @@ declare namespace Answers {
     unit: string | null;
     rate: number | null;
     left_s: number | null;
+  }
+  interface SuccessionFacts {
+    next: number;
+    tenth: number;
+    hangs_together: boolean;
   }
   interface Suggestion {
     text: string;

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from indexer.errors import BadRequest, WhereError
 from service.cli.main import main
@@ -14,6 +15,7 @@ from service.curate.comparing import compare as comparing
 from service.curate.comparing.apart import told_apart
 from service.curate.comparing.compare import Comparison, compare
 from service.curate.comparing.counts import Counts, q_values
+from service.curate.comparing.succession import of_pairs
 from service.lake import Lake
 from tests.service.lakes import Maker
 
@@ -120,6 +122,60 @@ def test_frames_of_one_film_count_once(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="no column movie") as raised:
         compared(lake, "site = 'a'", one_per="movie")
     assert raised.value.field == "one_per"
+
+
+def test_how_like_the_next_ones_are_by_hand() -> None:
+    axis, other = np.eye(2, dtype=np.float32)
+    first, turned = np.array([axis, other]), np.array([other, axis])
+    both = np.array([[0.6, 0.8], [0.6, 0.8]], np.float32)  # 0.6 like the axis, 0.8 like the other
+    found = of_pairs(both, first, turned)
+    # Once 0.2 less like the next than like the tenth, once 0.2 more.
+    assert [found.next, found.tenth] == pytest.approx([0.7, 0.7])
+    assert not found.hangs_together
+    near = np.array([[0.8, 0.6], [0.6, 0.8]], np.float32)  # 0.8 like first, 0.6 like turned
+    far = np.array([[0.6, 0.8], [0.0, 1.0]], np.float32)
+    # 0.2 more like the next, and 0.2 less: a mean of 0.
+    assert not of_pairs(first, near, far).hangs_together
+    # 0.2 and 0.8 more: a mean of 0.5 of a standard error of 0.3. Of 18 such pairs it is 0.073.
+    far = np.array([[0.6, 0.8], [1.0, 0.0]], np.float32)
+    found = of_pairs(first, near, far)
+    assert [found.next, found.tenth] == pytest.approx([0.8, 0.3])
+    assert not found.hangs_together
+    many = [np.tile(each, (9, 1)) for each in (first, near, far)]
+    assert of_pairs(*many).hangs_together
+    assert not of_pairs(many[0], many[2], many[1]).hangs_together  # it is less like the next
+    assert of_pairs(first, first, first).hangs_together  # a camera that stands still
+
+
+def wandering(random: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """As a camera that moves on: each vector is the last one and a little more."""
+    return np.array([3.0, 0, 0]) + np.cumsum(0.1 * random.normal(size=(count, 3)), axis=0)
+
+
+def test_frames_are_noticed_and_folders_of_their_own_are_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker, random = Maker(tmp_path / "my.lake"), np.random.default_rng(4)
+    for vector in wandering(random, 200):
+        maker.add(vector, site="frames")
+    for number in range(200):  # folders of forty, each of something else
+        maker.add(np.eye(3)[number // 40 % 3] + 0.3 * random.normal(size=3), site="folders")
+    lake = maker.open()
+    found = compared(lake, "site = 'frames'")
+    assert found.a.succession is not None and found.b.succession is not None
+    assert found.a.succession.hangs_together
+    assert found.a.succession.next > found.a.succession.tenth
+    assert not found.b.succession.hangs_together
+    assert found.to_json()["a"]["succession"]["hangs_together"] is True
+    few = compared(lake, "row_id <= 59", "row_id > 340")  # ten further on are 49 and 50
+    assert few.a.succession is None
+    assert few.b.succession is not None
+    model = lake.embedder
+    monkeypatch.setattr("service.lake.load_model_of", lambda *_, **__: model)
+    for where, who in (("site = 'frames'", "A"), ("site = 'folders'", "B")):
+        assert main(["curate", "compare", str(lake.folder), "--a", where, "--json"]) == 0
+        [note] = capsys.readouterr().err.splitlines()
+        assert note.startswith(f"note: images of {who} hang together"), note
 
 
 def test_what_cannot_be_compared_is_refused(
