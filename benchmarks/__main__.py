@@ -70,6 +70,7 @@ APART = (
     "groups",
     "scenes",
     "skips",
+    "strangeness",
     "picking",
     "comparing",
     "follow",
@@ -95,7 +96,7 @@ def main() -> int:
         "filters learn (teaching), whether promises are kept (coverage), and what other rules keep (rules), what a "
         "number of labels buys (budget), whether a promise that follows a lake is kept and what it saves (follow), "
         "what picks of images to label are worth beside apricot's (picking), how often a comparison of two sets is "
-        "wrong (comparing), "
+        "wrong (comparing), how often strange images are told where there are none (strangeness), "
         "a filter on labelled photos (filtering), how often search says wrongly that nothing stands out (hints), "
         "what still scenes look like (stillness), a curator's job on the page, in clicks and seconds (curator), "
         "and what a very large lake would take (scale)",

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from service.curate.comparing.compare import Comparison
     from service.curate.groups import GroupsMade
     from service.curate.picking.pick import Picks
+    from service.curate.strange.strange import StrangeImages
     from service.map.making import MapMade
     from service.search.ledgers import LedgersInUse
     from service.search.suggested import Suggested
@@ -602,6 +603,43 @@ class Lake:
             embed=lambda texts: self.embedder.embed_texts(texts),  # once the sets are known
             phrases=phrases,
             one_per=one_per,
+            q=q,
+            seed=seed,
+            progress=progress,
+        )
+
+    def strange(
+        self,
+        n: int = 100,
+        *,
+        where: str | None = None,
+        labelled: str | None = None,
+        q: float = 0.05,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> StrangeImages:
+        """Which images stand alone, farther from their tenth nearest than the tail of the lake's
+        distances explains, in groups that have a name; nothing is written.
+
+        :param n: 1 to 10,000: told at most, the strangest first.
+        :param where: look at these alone, as `search` takes it; 100 images at least.
+        :param labelled: a where: images that have labels. Then the distance is that to the nearest
+            of these, and they are not told themselves.
+        :param q: above 0, up to 1: of what is found at most this share is expected to be there by
+            chance, if the tail above falls off at least as fast as it does below.
+        :param seed: of what is drawn at random, where the lake has more than 20,000 images.
+        :raises BadRequest: if an argument is out of range, too few images pass, or none is
+            labelled; ModelUnavailable: without its model no words.
+        :raises WhereError: if a where is not understood.
+        """
+        from service.curate.strange.strange import strange
+
+        return strange(
+            self.snapshot,
+            n,
+            where=where,
+            labelled=labelled,
+            embed=lambda texts: self.embedder.embed_texts(texts),  # only where there is something
             q=q,
             seed=seed,
             progress=progress,

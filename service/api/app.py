@@ -50,6 +50,7 @@ from service.api.routes import (
     search,
     search_many,
     session,
+    strange,
     suggestions,
     syncs,
     tags,
@@ -157,6 +158,7 @@ def create_app(
     state.mapped = MappedMemory()
     state.picking = OneAtATime("images are being picked")
     state.comparing = OneAtATime("sets are being compared")
+    state.straying = OneAtATime("strange images are being looked for")
     state.recalls = RecallWatch(
         metrics.recalled,
         lambda: metrics.under_way == 0,
@@ -178,6 +180,7 @@ def create_app(
         groups,
         pick,
         compare,
+        strange,
         map,
         saved,
         images,

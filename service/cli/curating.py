@@ -12,6 +12,7 @@ from service.cli.comparing import add_compare
 from service.cli.lakes import add_lake
 from service.cli.parts import Verbs, add_json, add_verb, print_json, whole
 from service.cli.picking import add_pick
+from service.cli.straying import add_strange
 from service.cli.usage import number
 
 if TYPE_CHECKING:
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
 
 
 def add_curate(verbs: Verbs) -> None:
-    parser = add_verb(verbs, "curate", "find near-identical images, pick which images to label, compare two sets", [
+    parser = add_verb(verbs, "curate", "find near-identical and strange images, pick which to label, compare sets", [
         "lakesift curate groups my.lake --tag copy",
         "lakesift curate pick my.lake -n 200 --tag label",
+        "lakesift curate strange my.lake",
         "lakesift curate compare my.lake --a \"captured_at < '2026-06-01'\"",
     ])  # fmt: skip
     inner = parser.add_subparsers(title="verbs", metavar="VERB", required=True, dest="curate_verb")
     _add_groups(inner)
     add_pick(inner)
+    add_strange(inner)
     add_compare(inner)
 
 

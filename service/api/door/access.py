@@ -68,6 +68,7 @@ NEEDS: Sequence[Need] = (
     Need("POST", "/v1/lakes/{}/map/colours", "read"),
     Need("POST", "/v1/lakes/{}/pick", "read"),
     Need("POST", "/v1/lakes/{}/compare", "read"),
+    Need("POST", "/v1/lakes/{}/strange", "read"),
     Need("POST", "/knn-service", "read"),
     Need("POST", "/metadata", "read"),
     Need("POST", f"{FILTER}/next", "label"),

@@ -16,7 +16,7 @@ Words are a model's opinion of images: look at the examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from indexer.report import Progress, Silent
 from service.curate.comparing.apart import Apart, told_apart
 from service.curate.comparing.counts import Counts, q_values
 from service.curate.comparing.succession import Succession, succession
+from service.curate.named import Embed, Named
 from service.curate.rows import Rows
 from service.search.browse import passing
 from service.search.vocabulary import VOCABULARY
@@ -41,10 +42,7 @@ MOST_CLUSTERS = 40
 COUNTED_PHRASES = 20  # in the second half, at most
 WORTH_COUNTING = 0.05  # p in the first half, at most
 EXAMPLES = 9
-TEXTS_AT_ONCE = 16  # so that somebody's search need not wait for all of them
 Q = 0.05
-
-Embed = Callable[[Sequence[str]], Vectors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,7 @@ def compare(
     is_second = halving.permutation(len(vectors)) % 2 == 1
     apart = told_apart(vectors, is_b, is_second, mixing)
     progress.advance(1)
-    named = _Named.of(tuple(dict.fromkeys((*phrases, *VOCABULARY))), embed)
+    named = Named.of(tuple(dict.fromkeys((*phrases, *VOCABULARY))), embed)
     halves = _Halves(row_ids, vectors, is_b, is_second)
     clusters, clusters_counted = _clusters(halves, named, q, seed)
     progress.advance(1)
@@ -171,24 +169,6 @@ def compare(
         found,
         phrases_counted,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Named:
-    phrases: Sequence[str]
-    vectors: NDArray[np.floating[Any]]  # (phrases, dim)
-
-    @classmethod
-    def of(cls, phrases: Sequence[str], embed: Embed) -> _Named:
-        starts = range(0, len(phrases), TEXTS_AT_ONCE)
-        return cls(
-            phrases,
-            np.concatenate([embed(phrases[start : start + TEXTS_AT_ONCE]) for start in starts]),
-        )
-
-    def best(self, direction: NDArray[np.floating[Any]]) -> str:
-        """What lies farthest along a direction."""
-        return self.phrases[int(np.argmax(self.vectors @ direction))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +218,7 @@ def _one_of_each(rows: Rows, column: str, random: np.random.Generator) -> Rows:
 
 
 def _clusters(
-    halves: _Halves, named: _Named, q: float, seed: int
+    halves: _Halves, named: Named, q: float, seed: int
 ) -> tuple[tuple[Difference, ...], int]:
     """Those that differ, and how many were counted."""
     import faiss
@@ -275,7 +255,7 @@ def _clusters(
     return tuple(found), number
 
 
-def _in_words(halves: _Halves, named: _Named, q: float) -> tuple[tuple[Difference, ...], int]:
+def _in_words(halves: _Halves, named: Named, q: float) -> tuple[tuple[Difference, ...], int]:
     """Phrases that differ, and how many were counted."""
     likeness = halves.vectors @ named.vectors.T  # (images, phrases)
     first = likeness[~halves.is_second]

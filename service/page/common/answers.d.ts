@@ -747,6 +747,30 @@ declare namespace Answers {
     rate: number | null;
     left_s: number | null;
   }
+  interface StrangeAnswer {
+    snapshot: number;
+    seed: number;
+    rows: number;
+    compared_with: number;
+    labelled: number | null;
+    usual: number;
+    found: number;
+    images: StrangeFacts[];
+    groups: StrangeGroupFacts[];
+  }
+  interface StrangeFacts {
+    row_id: number;
+    cosine: number;
+    nearest: number;
+    nearest_cosine: number;
+    p: number;
+    q: number;
+    group: number;
+  }
+  interface StrangeGroupFacts {
+    words: string;
+    row_ids: number[];
+  }
   interface SuccessionFacts {
     next: number;
     tenth: number;

@@ -32,6 +32,7 @@ from service.api.config import ServeConfig
 from service.api.serving.keys import KeyStore
 from service.api.serving.syncs import Syncs
 from service.curate.comparing import compare as comparing
+from service.curate.strange import strange
 from service.lake import Lake
 from service.relevance import Filters, Target
 from tests.fakes import ColourEmbedder
@@ -71,6 +72,7 @@ OPERATIONS = (
     "GET /v1/lakes/{lake}/groups",
     "POST /v1/lakes/{lake}/pick",
     "POST /v1/lakes/{lake}/compare",
+    "POST /v1/lakes/{lake}/strange",
     "GET /v1/lakes/{lake}/map",
     "POST /v1/lakes/{lake}/map/colours",
     "GET /v1/lakes/{lake}/tags",
@@ -164,7 +166,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]:
     app = create_app({"my": desk.lake}, ServeConfig(), embedder=desk.model, keys=keys)
     app.state.syncs = BegunAndEnded(root / "state")
     with running(app) as url, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparing, "FEWEST", 4)  # the lake is small
+        for module in (comparing, strange):  # the lake is small
+            patch.setattr(module, "FEWEST", 4)
         yield from_url(f"{url}/openapi.json")
 
 

@@ -656,6 +656,7 @@ def test_a_key_that_may_read_is_asked_for_no_more_by_what_changes_nothing(
             f"{lake}/map/colours",
             f"{lake}/pick",
             f"{lake}/compare",
+            f"{lake}/strange",
             f"{filter}/decide",
         )
     }
