@@ -623,13 +623,13 @@ class Lake:
 
         :param n: 1 to 10,000: told at most, the strangest first.
         :param where: look at these alone, as `search` takes it; 100 images at least.
-        :param labelled: a where: images that have labels. Then the distance is that to the nearest
-            of these, and they are not told themselves.
+        :param labelled: a where: 100 images or more that have labels. Then the distance is that to
+            the nearest of these, usual is how far they are from each other, and none is told.
         :param q: above 0, up to 1: of what is found at most this share is expected to be there by
             chance, if the tail above falls off at least as fast as it does below.
         :param seed: of what is drawn at random, where the lake has more than 20,000 images.
-        :raises BadRequest: if an argument is out of range, too few images pass, or none is
-            labelled; ModelUnavailable: without its model no words.
+        :raises BadRequest: if an argument is out of range, or too few images pass;
+            ModelUnavailable: without its model no words.
         :raises WhereError: if a where is not understood.
         """
         from service.curate.strange.strange import strange

@@ -116,8 +116,9 @@ def _tell(found: StrangeImages, q: float) -> None:
     far = "the others" if found.labelled is None else f"{count(found.labelled, 'labelled image')}"
     of = f"of {count(found.rows, 'image')}"
     if not found.found:
+        tail = "all" if found.labelled is None else "theirs"
         _say(
-            f"none {of} is strange (q at most {q:g}): none is farther from {far} than the tail of all explains"
+            f"none {of} is strange (q at most {q:g}): none is farther from {far} than the tail of {tail} explains"
         )
         return
     told = len(found.images)
@@ -125,8 +126,9 @@ def _tell(found: StrangeImages, q: float) -> None:
     _say(
         f"{found.found:,} {of} are far from {far} (q at most {q:g}, if the tail falls off as it does below){first}"
     )
-    nearest = "tenth nearest" if found.labelled is None else "nearest labelled image"
-    _say(f"cosine of a usual image to its {nearest}: {found.usual:.2f}")
+    nearest = "tenth nearest" if found.labelled is None else "nearest other one"
+    who = "a usual" if found.labelled is None else "a labelled"
+    _say(f"cosine of {who} image to its {nearest}: {found.usual:.2f}")
     cosines = {each.row_id: each.cosine for each in found.images}
     for number_of, group in enumerate(found.groups[:SHOWN_GROUPS], 1):
         rows = ", ".join(str(row) for row in group.row_ids[:SHOWN_ROWS])

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from benchmarks import strangeness
+from indexer.arrays import Vectors
 
 
 def test_it_plants_what_it_counts(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lakes: list[strangeness.Vectors] = []
+    lakes: list[Vectors] = []
 
-    def told(vectors: strangeness.Vectors) -> set[int]:
+    def told(vectors: Vectors) -> set[int]:
         lakes.append(vectors)
         return {2, 4, 7, 8, 200}
 

@@ -4,16 +4,17 @@
 to nine copies of a strange image, or nine that are strange in the same way, hide it from nobody. Of
 a lake of more than REFERENCE images so many are drawn at random, and all are compared with these:
 then the tenth nearest stands for the tenth part of so many more. Where people named images that are
-labelled, the distance is that to the nearest of those instead: what is farthest from all that is
-labelled. Distances are those of points, sqrt(2 - 2 cosine), whose tail is lighter than that of 1 -
+labelled, the distance is that to the nearest of those instead, and what is usual is how far the
+labelled ones are from each other: so all of a kind that has no label is found, however common it
+is. Distances are those of points, sqrt(2 - 2 cosine), whose tail is lighter than that of 1 -
 cosine: with that one more was told of lakes in which nothing was planted than q says.
 
 *How sure*: `tail.py` says how likely a usual image of this lake is as far, under an assumption that
 it names, and q what share of those that are told may be there by chance (Benjamini and Hochberg).
 
-*In words*: strange images that are as near each other as a usual image is to its tenth nearest are
-one group (`stars`: no chains), and a group is called by the phrase that it is more like than the
-lake is. That is a model's opinion: look at the images.
+*In words*: strange images that are as near each other as 98 in a hundred usual ones are to their
+tenth nearest are one group (`stars`: no chains), and a group is called by the phrase that it is
+more like than the lake is. That is a model's opinion: look at the images.
 
 The distance to the k-th nearest: Ramaswamy, Rastogi and Shim, "Efficient algorithms for mining
 outliers from large data sets" (SIGMOD 2000).
@@ -34,7 +35,7 @@ from service.curate.comparing.counts import q_values
 from service.curate.named import Embed, Named
 from service.curate.rows import READ_ROWS, Rows
 from service.curate.stars import stars
-from service.curate.strange.tail import FEWEST, p_values
+from service.curate.strange.tail import FEWEST, HIGH, p_values
 from service.search.browse import passing
 from service.search.vocabulary import VOCABULARY
 from service.snapshot.snapshot import Snapshot
@@ -79,7 +80,7 @@ class StrangeImages:
     rows: int  # that pass where, and are not labelled
     compared_with: int  # images drawn of them, or of those labelled
     labelled: int | None  # None: they were compared with each other
-    usual: float  # the cosine, as of `Strange`, of the image in the middle
+    usual: float  # the cosine, as of `Strange`, of the image in the middle; of those labelled
     found: int  # with q small enough, and beyond 98 in a hundred
     images: tuple[Strange, ...]  # of these, as many as were asked for
     groups: tuple[StrangeGroup, ...]
@@ -121,28 +122,41 @@ def strange(
         raise BadRequest("seed", f"{seed} is no seed; it is a whole number from 0")
     random = np.random.default_rng([seed, 0])
     rows = Rows.of(snapshot, _row_ids(snapshot, where))
+    progress = progress or Silent()
     known = None
     if labelled is not None:
         known = Rows.of(snapshot, passing(snapshot, labelled).row_ids)
-        if not len(known):
-            raise BadRequest("labelled", f"no image passes {labelled}, so nothing is far from them")
+        if len(known) < FEWEST:
+            raise BadRequest(
+                "labelled",
+                f"{len(known):,} images pass {labelled}; they are too few to tell what is far from them: {FEWEST} at "
+                "least",
+            )
         rows = rows.at(np.flatnonzero(~np.isin(rows.row_ids, known.row_ids)))
-    if len(rows) < FEWEST:
+    fewest = FEWEST if known is None else 1
+    if len(rows) < fewest:
         raise BadRequest(
             "where",
-            f"{len(rows):,} images are too few to tell which of them are strange: {FEWEST} at least",
+            f"{len(rows):,} images are too few to tell which of them are strange: {fewest} at least",
         )
-    others = rows if known is None else known
-    others = others.at(others.drawn(REFERENCE, random))
-    far = _distances(rows, others, known is None, progress or Silent())
-    p = p_values(np.sqrt(np.maximum(2 - 2 * far.cosines.astype(np.float64), 0)))
+    if known is None:
+        others = rows.at(rows.drawn(REFERENCE, random))
+        far = _distances(rows, others, NEIGHBOURS, True, progress)
+        compared = far
+    else:
+        others = known.at(known.drawn(REFERENCE, random))
+        far = _distances(rows, others, 1, False, progress)
+        compared = _distances(others, others, 1, True, Silent())
+    lengths = _lengths(compared.cosines)
+    p = p_values(_lengths(far.cosines), lengths)
     sure = q_values(p)
     order = np.lexsort((rows.row_ids, far.cosines))
     order = order[sure[order] <= q]
     order = order[p[order] < 1]
     told = order[:n]
-    usual = float(np.median(far.cosines))
-    homes, groups = _grouped(rows, told, usual, others, embed)
+    usual = float(np.median(compared.cosines))
+    line = 1 - float(np.quantile(lengths, HIGH)) ** 2 / 2
+    homes, groups = _grouped(rows, told, line, others, embed)
     return StrangeImages(
         snapshot.number,
         seed,
@@ -173,19 +187,27 @@ def _row_ids(snapshot: Snapshot, where: str | None) -> Positions:
 
 @dataclass(frozen=True, slots=True)
 class _Far:
-    cosines: NDArray[np.float32]  # (n,): with the tenth nearest, or the nearest labelled
+    cosines: NDArray[np.float32]  # (n,): with the nearest that counts
     nearest: Positions  # (n,): which of the others is nearest
     nearest_cosines: NDArray[np.float32]  # (n,): with that
 
 
-def _distances(rows: Rows, others: Rows, are_among: bool, progress: Progress) -> _Far:
+def _lengths(cosines: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Between the ends of unit vectors."""
+    return np.sqrt(np.maximum(2 - 2 * cosines.astype(np.float64), 0))
+
+
+def _distances(
+    rows: Rows, others: Rows, neighbours: int, are_among: bool, progress: Progress
+) -> _Far:
     """
+    :param neighbours: which of the nearest counts, from 1.
     :param are_among: True: the others are some of the rows, and none counts as near itself.
     """
     import faiss
 
     base = others.vectors()
-    wanted = min(NEIGHBOURS if are_among else 1, len(others) - are_among)
+    wanted = min(neighbours, len(others) - are_among)
     far = _Far(
         np.empty(len(rows), np.float32),
         np.empty(len(rows), np.int64),
@@ -198,6 +220,7 @@ def _distances(rows: Rows, others: Rows, are_among: bool, progress: Progress) ->
         cosines, at = faiss.knn(
             rows.at(some).vectors(), base, wanted + are_among, metric=faiss.METRIC_INNER_PRODUCT
         )
+        np.minimum(cosines, 1.0, out=cosines)  # rows in half precision may be a little longer
         if are_among:
             cosines, at = _without_itself(rows.row_ids[here], others.row_ids, cosines, at)
         far.cosines[here] = cosines[:, wanted - 1]
@@ -248,18 +271,18 @@ class _Near:
 
 
 def _grouped(
-    rows: Rows, told: Positions, usual: float, others: Rows, embed: Embed
+    rows: Rows, told: Positions, line: float, others: Rows, embed: Embed
 ) -> tuple[list[int], tuple[StrangeGroup, ...]]:
     """Of each image told its group, from 0, and the groups, as they come among the images.
 
-    :param usual: the usual cosine.
+    :param line: the cosine from which on they are of one group.
     """
     if not len(told):
         return [], ()
     # Vectors come by rising row_id; the strangest are to come first.
     rising = np.sort(told)
     vectors = rows.at(rising).vectors()[np.searchsorted(rising, told)]
-    middles = stars(_Near(vectors, usual))
+    middles = stars(_Near(vectors, line))
     numbers: dict[int, int] = {}
     homes = [numbers.setdefault(each, len(numbers)) for each in middles.tolist()]
     named = Named.of(VOCABULARY, embed)

@@ -28,21 +28,22 @@ SURE = 0.95  # of the bound of its mean excess
 FEWEST = 100  # numbers; the tail of fewer is a matter of chance
 
 
-def p_values(numbers: Numbers) -> Numbers:
-    """float64, (n,): the chance that a usual number is as large; 1 up to the 98 % quantile.
+def p_values(numbers: Numbers, usual: Numbers) -> Numbers:
+    """float64, (n,): the chance that a usual number is as large as each; 1 up to the 98 % quantile
+    of those that are usual.
 
-    :param numbers: (n,), n at least FEWEST.
+    :param numbers: (n,); usual: (m,), m at least FEWEST; the same numbers, or others.
     """
     from scipy.stats import chi2
 
-    low, high = np.quantile(numbers, [LOW, HIGH])
-    between = numbers[(numbers > low) & (numbers <= high)]
-    beyond = int(np.count_nonzero(numbers > high))
+    low, high = np.quantile(usual, [LOW, HIGH])
+    between = usual[(usual > low) & (usual <= high)]
+    beyond = int(np.count_nonzero(usual > high))
     if not len(between) or not beyond:  # most are the same number
         return np.ones(len(numbers))
     excess = float((between - low).sum() + beyond * (high - low))
     # Twice the sum over the mean is a chi-squared number of two degrees a number between.
     mean = 2 * excess / float(chi2.ppf(1 - SURE, 2 * len(between)))
     over = np.maximum(numbers - high, 0.0)
-    p = beyond / len(numbers) * np.exp(-over / mean)
+    p = beyond / len(usual) * np.exp(-over / mean)
     return np.where(numbers > high, p, 1.0)

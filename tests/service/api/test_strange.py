@@ -36,7 +36,7 @@ def test_what_is_strange_is_what_the_lake_says(desk: Desk, more: TestClient) -> 
     [
         ({"where": "width_px = 99"}, "where", "0 images are too few"),
         ({"where": "nope = 1"}, "where", "nope"),
-        ({"labelled": "width_px = 99"}, "labelled", "no image passes"),
+        ({"labelled": "width_px = 99"}, "labelled", "0 images pass width_px = 99"),
         ({"n": 0}, "n", "1"),
         ({"q": 0}, "q", "0"),
         ({"far": 1}, "far", ""),
