@@ -33,6 +33,7 @@ from service.api.routes import (
     clip_retrieval,
     compare,
     docs,
+    doctor,
     embeddings,
     facets,
     filter_results,
@@ -158,6 +159,7 @@ def create_app(
     state.mapped = MappedMemory()
     state.picking = OneAtATime("images are being picked")
     state.comparing = OneAtATime("sets are being compared")
+    state.examining = OneAtATime("a lake is being looked at")
     state.straying = OneAtATime("strange images are being looked for")
     state.recalls = RecallWatch(
         metrics.recalled,
@@ -174,6 +176,7 @@ def create_app(
         about,
         suggestions,
         syncs,
+        doctor,
         facets,
         scores,
         tags,

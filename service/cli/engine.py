@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from indexer.errors import BadRequest
-from indexer.words import count, moment
+from indexer.words import count
 from service.cli.codes import DONE, FAILED, INTERRUPTED
 from service.cli.lakes import add_lake
 from service.cli.parts import Verbs, add_json, add_verb, print_json
@@ -119,36 +119,9 @@ def _status(arguments: argparse.Namespace) -> int:
     return DONE if found.is_complete and found.is_same_model else FAILED
 
 
-def unfit(found: Standing) -> str | None:
-    """Why the engine cannot search the lake, and the way out; None: it can."""
-    push = f"lakesift engine push {found.lake} ENGINE"
-    if not found.is_there:
-        return f"{found.engine} has nothing of {found.name}; push it with: {push}"
-    if not found.is_same_model:
-        return (
-            f"{found.engine} has vectors of another model under the name {found.name}; take them away with: lakesift "
-            f"engine drop {found.lake} ENGINE"
-        )
-    if not found.is_complete:
-        cut = f"{found.engine}: a push of {found.name} was cut short, or its index is gone"
-        return f"{cut}; go on with: {push}"
-    return None
-
-
-def behind(found: Standing) -> str:
-    """:param found: is behind."""
-    return (
-        f"the lake is at snapshot {found.snapshot}: {found.missing_rows:,} of its rows are not there, "
-        f"{found.gone_rows:,} there are gone; push again with: lakesift engine push {found.lake} ENGINE"
-    )
-
-
-def pushed(found: Standing) -> str:
-    when = "" if found.pushed_at is None else f", pushed {moment(found.pushed_at)}"
-    return f"{count(found.rows, 'row')}, snapshot {found.pushed_snapshot}{when}"
-
-
 def _lines(found: Standing) -> Iterator[str]:
+    from service.doctor.engine import behind, pushed, unfit
+
     if why := unfit(found):
         yield why
         return

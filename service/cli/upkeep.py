@@ -137,7 +137,7 @@ def add_doctor(verbs: Verbs) -> None:
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from service.api.config import ServeConfig
-    from service.cli.doctor import examine
+    from service.doctor.examine import examine
 
     # As a service would have it.
     serving = ServeConfig.from_env()

@@ -172,6 +172,11 @@ declare namespace Answers {
     q: number;
     examples: number[];
   }
+  interface DoctorAnswer {
+    snapshot: number;
+    ok: boolean;
+    findings: FindingFacts[];
+  }
   interface DriftFound {
     warning: boolean;
     sentence: string;
@@ -280,6 +285,11 @@ declare namespace Answers {
   interface FiltersAnswer {
     filters: FilterFacts[];
     problems: DamagedFilter[];
+  }
+  interface FindingFacts {
+    what: string;
+    ok: boolean;
+    detail: string;
   }
   interface Follows {
     came: number;

@@ -30,6 +30,10 @@ interface PageElements {
   "candidates": HTMLUListElement;
   "caption": HTMLSelectElement;
   "changed": HTMLButtonElement;
+  "check": HTMLElement;
+  "check-begin": HTMLButtonElement;
+  "check-said": HTMLElement;
+  "check-title": HTMLElement;
   "chips": HTMLUListElement;
   "choose": HTMLButtonElement;
   "collapse": HTMLInputElement;

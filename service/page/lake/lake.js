@@ -10,6 +10,7 @@ import { showPlaces } from "../common/places.js";
 import { signInForm } from "../common/sign_in.js";
 import { takeEscape } from "../common/way_back.js";
 import { sentence } from "../common/words.js";
+import { CheckDesk } from "./check.js";
 import { lead } from "./lake_words.js";
 import { formats, madeWith, skipped, snapshots, sources } from "./parts.js";
 import { PickDesk } from "./picks.js";
@@ -22,6 +23,7 @@ class LakePage {
   /** @type {?SyncDesk} */
   #sync = null;
   #picks = new PickDesk({ gone: () => this.#banner.show() });
+  #check = new CheckDesk({ gone: () => this.#banner.show() });
 
   async begin() {
     try {
@@ -59,6 +61,7 @@ class LakePage {
       changed: () => (byId("changed").hidden = false),
       said: (text) => (byId("live").textContent = text),
     });
+    this.#check.begin(lake, scopes.includes("write"));
     await Promise.all([this.#sync.begin(scopes.includes("write")), this.#picks.begin(lake, told.rows, scopes.includes("label"))]);
   }
 

@@ -73,6 +73,7 @@ OPERATIONS = (
     "POST /v1/lakes/{lake}/pick",
     "POST /v1/lakes/{lake}/compare",
     "POST /v1/lakes/{lake}/strange",
+    "POST /v1/lakes/{lake}/doctor",
     "GET /v1/lakes/{lake}/map",
     "POST /v1/lakes/{lake}/map/colours",
     "GET /v1/lakes/{lake}/tags",

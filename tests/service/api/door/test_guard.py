@@ -668,6 +668,7 @@ def test_a_key_that_may_read_is_asked_for_no_more_by_what_changes_nothing(
         *{("POST", f"{filter}/{what}") for what in ("next", "label", "undo")},
     }
     assert by_scope["write"] == {
+        ("POST", f"{lake}/doctor"),
         ("POST", f"{lake}/sync"),
         ("DELETE", f"{lake}/sync"),
         ("POST", f"{lake}/filters"),

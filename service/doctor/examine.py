@@ -34,8 +34,8 @@ from indexer.sources.guard import Reach
 from indexer.sources.opening import open_source
 from indexer.vector_files.agreement import LEAST_AGREEMENT
 from indexer.words import count, size
-from service.cli.engine_looked_at import engine_looked_at
-from service.cli.waiting import parts_waiting
+from service.doctor.engine import engine_looked_at
+from service.doctor.waiting import parts_waiting
 from service.lake import Lake
 from service.map.points import Points
 from service.relevance.decisions.soundness import Soundness, soundness, soundness_of_deleted
@@ -106,25 +106,59 @@ def examine(
         yield Finding("lake", False, str(error))
         return
     with lake:
-        yield _rows(lake)
-        yield _vectors(lake)
-        yield from _sources(lake)
-        yield from _groups(lake)
-        if engine is not None:
-            for ok, detail in engine_looked_at(lake, engine, candidates):
-                yield Finding("engine", ok, detail)
-        yield from _people(lake)
-        yield from _near_identical(lake)
-        yield from _map(lake)
-        try:
-            embedder = lake.embedder
-        except LakeError as error:
-            # That nobody named it is what its owner chose.
-            yield Finding("model", isinstance(error, ModelUnknown), str(error))
-            return
+        yield from _opened(lake, lambda: lake.embedder, precision, engine, candidates)
+
+
+def examine_served(
+    lake: Lake, model: Callable[[], Embedder], *, engine: str | None, candidates: int
+) -> Iterator[Finding]:
+    """As `examine`, of a lake that is open already, with its model; not every byte is read.
+
+    :param engine, candidates: as of `examine`.
+    """
+    layout = Layout(lake.folder)
+    yield _decoder()
+    try:
+        check_lake(layout, everything=True)
+        yield from _parts(lake.folder)
+        yield from _files(layout, deep=False)
+        yield from _filters(layout, deep=False)
+    except LakeError as error:
+        yield Finding("lake", False, str(error))
+        return
+    yield from _opened(lake, model, None, engine, candidates)
+
+
+def _opened(
+    lake: Lake,
+    model: Callable[[], Embedder],
+    precision: str | None,
+    engine: str | None,
+    candidates: int,
+) -> Iterator[Finding]:
+    yield _rows(lake)
+    yield _vectors(lake)
+    yield from _sources(lake)
+    yield from _groups(lake, model)
+    if engine is not None:
+        for ok, detail in engine_looked_at(lake, model, engine, candidates):
+            yield Finding("engine", ok, detail)
+    yield from _people(lake)
+    yield from _near_identical(lake)
+    yield from _map(lake)
+    try:
+        embedder = model()
+    except LakeError as error:
+        # That nobody named it is what its owner chose.
+        yield Finding("model", isinstance(error, ModelUnknown), str(error))
+        return
+    try:
         yield _model(lake, embedder)
-        if precision is not None:
-            yield _precision(lake, embedder, precision)
+    except Exception as error:  # noqa: BLE001 - whatever a model raises, it does not work
+        yield Finding("model", False, f"{embedder.model_id} loads, but does not embed: {error}")
+        return
+    if precision is not None:
+        yield _precision(lake, embedder, precision)
 
 
 def _near_identical(lake: Lake) -> Iterator[Finding]:
@@ -265,14 +299,14 @@ def _vectors(lake: Lake) -> Finding:
     return Finding("vectors", True, f"{lake.manifest.dim} dimensions, unit length")
 
 
-def _groups(lake: Lake) -> Iterator[Finding]:
+def _groups(lake: Lake, model: Callable[[], Embedder]) -> Iterator[Finding]:
     """What searches that may miss a row find of the nearest, by rows and by texts."""
     groups = lake.snapshot.groups
     if groups is None:
         return
     for look, name in ((compare_rows, "image"), (compare_texts, "text")):
         try:
-            found = look(lake.snapshot, lambda: lake.embedder)
+            found = look(lake.snapshot, model)
         except LakeError as error:
             yield Finding("groups", True, f"searches by {name} were not looked at: {error}")
             continue

@@ -1,17 +1,17 @@
-"""What `doctor` says of the engine that a lake was pushed to: what it has, and what it finds."""
+"""An engine that a lake was pushed to, in sentences: what it has, and what it finds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from indexer.disk.groups import KINDS, Kind
 from indexer.embed import Embedder
 from indexer.engines.engine import Recalled
 from indexer.engines.opening import open_engine
-from indexer.engines.standing import standing
+from indexer.engines.standing import Standing, standing
 from indexer.errors import LakeError
-from service.cli.engine import behind, pushed, unfit
+from indexer.words import count, moment
 from service.lake import Lake
 from service.search.comparing import compare_on_engine
 from service.search.engine.lake_engine import LakeEngine
@@ -20,7 +20,9 @@ from service.search.engine.lake_engine import LakeEngine
 LEAST_RECALL = 0.95
 
 
-def engine_looked_at(lake: Lake, url: str, candidates: int) -> Iterator[tuple[bool, str]]:
+def engine_looked_at(
+    lake: Lake, model: Callable[[], Embedder], url: str, candidates: int
+) -> Iterator[tuple[bool, str]]:
     """Whether each is well, and a sentence.
 
     :param candidates: that a service asks for at first.
@@ -36,15 +38,14 @@ def engine_looked_at(lake: Lake, url: str, candidates: int) -> Iterator[tuple[bo
             yield True, f"{state}; {behind(found)}" if found.is_behind else state
             beside = LakeEngine(engine, found.name, candidates=candidates)
             for kind in KINDS:
-                yield _found(lake, kind, beside)
+                yield _found(lake, model, kind, beside)
     except LakeError as error:
         yield False, str(error)
 
 
-def _found(lake: Lake, kind: Kind, engine: LakeEngine) -> tuple[bool, str]:
-    def model() -> Embedder:
-        return lake.embedder
-
+def _found(
+    lake: Lake, model: Callable[[], Embedder], kind: Kind, engine: LakeEngine
+) -> tuple[bool, str]:
     try:
         measured, candidates = compare_on_engine(lake.snapshot, kind, model, engine)
     except LakeError as error:
@@ -64,3 +65,32 @@ def _found(lake: Lake, kind: Kind, engine: LakeEngine) -> tuple[bool, str]:
 
 def _is_well(measured: Recalled) -> bool:
     return measured.share >= LEAST_RECALL
+
+
+def unfit(found: Standing) -> str | None:
+    """Why the engine cannot search the lake, and the way out; None: it can."""
+    push = f"lakesift engine push {found.lake} ENGINE"
+    if not found.is_there:
+        return f"{found.engine} has nothing of {found.name}; push it with: {push}"
+    if not found.is_same_model:
+        return (
+            f"{found.engine} has vectors of another model under the name {found.name}; take them away with: lakesift "
+            f"engine drop {found.lake} ENGINE"
+        )
+    if not found.is_complete:
+        cut = f"{found.engine}: a push of {found.name} was cut short, or its index is gone"
+        return f"{cut}; go on with: {push}"
+    return None
+
+
+def behind(found: Standing) -> str:
+    """:param found: is behind."""
+    return (
+        f"the lake is at snapshot {found.snapshot}: {found.missing_rows:,} of its rows are not there, "
+        f"{found.gone_rows:,} there are gone; push again with: lakesift engine push {found.lake} ENGINE"
+    )
+
+
+def pushed(found: Standing) -> str:
+    when = "" if found.pushed_at is None else f", pushed {moment(found.pushed_at)}"
+    return f"{count(found.rows, 'row')}, snapshot {found.pushed_snapshot}{when}"
