@@ -73,4 +73,4 @@ export class CheckDesk {
 
 /** @param {Answers.FindingFacts[]} findings */
 const list = (findings) =>
-  make("ul", { class: "findings" }, ...findings.map((each) => make("li", {}, make("b", {}, named(each)), " ", make("span", { dir: "auto" }, sentence(each.detail)))));
+  make("ul", { class: "findings" }, ...findings.map((each) => make("li", {}, make("b", {}, named(each)), " ", make("span", { dir: "auto" }, each.detail))));
