@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.cli import doctor
 from service.cli.main import main
+from service.doctor import examine as doctor
 from service.lake import Lake
 from tests.fakes import ColourEmbedder
 from tests.lakes import BLUE, GREEN, RED, YELLOW, Desk

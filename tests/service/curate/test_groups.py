@@ -11,8 +11,8 @@ import pytest
 from indexer.disk.locks import only_maker
 from indexer.errors import BadRequest, LakeDamaged, LakeError, WhereError
 from service.alike.names import where_others
-from service.cli import doctor
 from service.cli.main import main
+from service.doctor import examine as doctor
 from service.lake import Lake
 from tests.fakes import ColourEmbedder
 from tests.service.lakes import Maker

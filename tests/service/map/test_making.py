@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from indexer.arrays import Vectors
 from indexer.disk.locks import only_maker
 from indexer.errors import BadRequest, LakeDamaged, LakeError
-from service.cli import doctor
 from service.cli.main import main
 from service.cli.mapping import keep_map_in_step
+from service.doctor import examine as doctor
 from service.lake import Lake
 from service.map import making
 from service.map.placing import Placer
