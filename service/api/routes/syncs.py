@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -86,12 +86,18 @@ def see_sync(request: Request, lake: LakeName) -> Response:
     status_code=202,
     summary="Bring a lake up to date with its sources",
 )
-def begin_sync(request: Request, lake: LakeName) -> Response:
+def begin_sync(
+    request: Request,
+    lake: LakeName,
+    retry_skipped: Annotated[
+        bool, Query(description="Try files again that could not be read, changed or not.")
+    ] = False,
+) -> Response:
     """Begins what `lakesift sync` does, in a process of its own. `GET` tells how far it is; new
     images are found as they are committed.
     """
     served, syncs = _of(request, lake)
-    return _answer(served, syncs.begin(served.lake.folder), 202)
+    return _answer(served, syncs.begin(served.lake.folder, retry_skipped=retry_skipped), 202)
 
 
 @router.delete(

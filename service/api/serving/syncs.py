@@ -82,9 +82,10 @@ class Syncs:
             return Syncing(writer, True, None)
         return Syncing(writer, False, self._ended(lake, record))
 
-    def begin(self, lake: Path) -> Syncing:
+    def begin(self, lake: Path, *, retry_skipped: bool = False) -> Syncing:
         """Begin a sync, and wait until it holds the lake or has ended.
 
+        :param retry_skipped: True: files that could not be read are tried again, changed or not.
         :raises LakeLocked: if somebody writes the lake, or another caller begins a sync.
         :raises LakeError: if it cannot be begun: with the sentence that it ended with.
         """
@@ -92,7 +93,7 @@ class Syncs:
             writer = seen_writer(Layout(lake))
             if writer is not None:
                 raise LakeLocked(str(lake), str(writer))
-            self._start(lake, lock)
+            self._start(lake, lock, retry_skipped)
         told = self.told(lake)
         if told.ended is not None and told.ended.failure is not None:
             raise LakeError(told.ended.failure)
@@ -140,10 +141,11 @@ class Syncs:
         finally:
             os.close(lock)
 
-    def _start(self, lake: Path, lock: int) -> None:
+    def _start(self, lake: Path, lock: int, retry_skipped: bool) -> None:
         """:raises LakeError: if there is no room for what it says."""
         command = [sys.executable, "-P", "-c", COMMAND, "sync", str(lake), "--json"]
         command += ["--trust-model"] if self._trust_model else []
+        command += ["--retry-skipped"] if retry_skipped else []
         child: subprocess.Popen[bytes] | None = None
         try:
             # The last one's: nobody may be stopped by it any more.

@@ -114,9 +114,11 @@ export const about = async (lake) => (await ask("GET", `${lakePath(lake)}/about`
 export const syncing = async (lake) => (await ask("GET", `${lakePath(lake)}/sync`)).answer;
 /**
  * @param {string} lake
+ * @param {boolean} retrySkipped whether files are tried again that could not be read, changed or not
  * @returns {Promise<Answers.SyncAnswer>}
  */
-export const beginSync = async (lake) => (await ask("POST", `${lakePath(lake)}/sync`)).answer;
+export const beginSync = async (lake, retrySkipped = false) =>
+  (await ask("POST", `${lakePath(lake)}/sync${retrySkipped ? "?retry_skipped=true" : ""}`)).answer;
 /**
  * @param {string} lake
  * @returns {Promise<Answers.SyncAnswer>}

@@ -230,6 +230,7 @@ interface PageElements {
   "size": HTMLInputElement;
   "skip": HTMLAnchorElement;
   "skipped": HTMLElement;
+  "skipped-retry": HTMLButtonElement;
   "skipped-title": HTMLElement;
   "snapshots": HTMLElement;
   "snapshots-title": HTMLElement;

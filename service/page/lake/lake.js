@@ -54,6 +54,7 @@ class LakePage {
     const parts = { sources, skipped, formats, snapshots, made: madeWith };
     for (const [id, part] of Object.entries(parts)) byId(/** @type {keyof typeof parts} */ (id)).replaceChildren(...part(told));
     byId("changed").hidden = true;
+    byId("skipped-retry").hidden = !told.skipped.files || !scopes.includes("write");
     this.#only(null);
     byId("about").hidden = false;
     this.#sync ??= new SyncDesk(byId("sync"), lake, scopes.includes("write"), {
@@ -63,6 +64,12 @@ class LakePage {
     });
     this.#check.begin(lake, scopes.includes("write"));
     await Promise.all([this.#sync.begin(scopes.includes("write")), this.#picks.begin(lake, told.rows, scopes.includes("label"))]);
+  }
+
+  /** What comes of it is told at the top, where all of a sync is. */
+  retry() {
+    byId("sync").scrollIntoView({ block: "nearest" });
+    return this.#sync?.retry();
   }
 
   /**
@@ -100,5 +107,6 @@ class LakePage {
 
 const page = new LakePage();
 byId("changed").onclick = () => page.begin();
+byId("skipped-retry").onclick = () => page.retry();
 takeEscape(() => byId("to-search").href, (event) => isTyping(event.target));
 page.begin();

@@ -46,6 +46,11 @@ export class SyncDesk {
     return this.#look();
   }
 
+  /** Look for new images, and try what could not be read again. */
+  retry() {
+    return this.#wish(() => api.beginSync(this.lake, true));
+  }
+
   async #look() {
     clearTimeout(this.#timer);
     if (document.hidden || this.#asking) return;

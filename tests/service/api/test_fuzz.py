@@ -133,7 +133,7 @@ CHECKS = [
 class BegunAndEnded(Syncs):
     """Begins no process for each of so many requests."""
 
-    def _start(self, lake: Path, lock: int) -> None: ...
+    def _start(self, lake: Path, lock: int, retry_skipped: bool) -> None: ...
 
     def stop(self, lake: Path) -> bool:
         return True

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Route, expect
 
 from indexer.disk.layout import Layout
 from indexer.disk.locks import writer
 from service.api.config import ServeConfig
 from service.api.serving.keys import KeyStore
+from service.cli.main import main
 from tests.lakes import RED, Desk
 from tests.service.page.conftest import Visit, serving
 from tests.service.page.test_page import PHONE
@@ -106,6 +109,31 @@ def test_how_far_another_is_can_be_seen_and_not_stopped(
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         expect(page.get_by_role("button", name=LOOK)).to_be_visible()
         expect(page.locator("#changed")).to_be_visible()
+
+
+def test_what_could_not_be_read_is_tried_again(visit: Visit, tmp_path: Path) -> None:
+    """A file that can be read now looks the same as before: its size and times are as they were."""
+    photos, lake = tmp_path / "photos", tmp_path / "my.lake"
+    photos.mkdir()
+    Image.effect_mandelbrot((64, 64), (-2, -1, 1, 1), 50).save(photos / "whole.png")
+    broken = photos / "broken.png"
+    good = (photos / "whole.png").read_bytes()
+    broken.write_bytes(good[:200] + bytes(len(good) - 200))
+    times = broken.stat()
+    assert main(["index", str(photos), "--into", str(lake)]) == 0
+    with serving(tmp_path / "state", {"my": lake}) as served:
+        page = visit(served).open_lake().page
+        expect(page.locator("#lead")).to_contain_text("1 image")
+        broken.write_bytes(good)
+        os.utime(broken, ns=(times.st_atime_ns, times.st_mtime_ns))
+        page.get_by_role("button", name=LOOK).click()
+        expect(page.locator("#sync")).to_contain_text("Nothing new among 1 image")
+        page.get_by_role("button", name="Try these again").click()
+        expect(page.locator("#sync")).to_contain_text("1 new")
+        page.get_by_role("button", name="Show what is in the lake now").click()
+        expect(page.locator("#lead")).to_contain_text("2 images")
+        expect(page.locator("#skipped")).to_contain_text("Nothing: every file")
+        expect(page.locator("#skipped-retry")).to_be_hidden()
 
 
 def test_who_only_reads_has_no_button(desk: Desk, visit: Visit, tmp_path: Path) -> None:
