@@ -180,7 +180,14 @@ def test_the_command_killed_at_random_moments_goes_on_with_sync(tmp_path: Path) 
     for number in range(60):
         write_photo(photos / f"{number:02d}.png", (4 * number, 255 - number, number * 7 % 256))
     whole, killed = tmp_path / "whole.lake", tmp_path / "killed.lake"
-    environment = {**os.environ, "LAKESIFT_COMMIT_ROWS": "20", "LAKESIFT_BATCH_SIZE": "4"}
+    # commits by rows alone: on a slow machine one by the clock may come at any row
+    environment = {
+        **os.environ,
+        "LAKESIFT_COMMIT_ROWS": "20",
+        "LAKESIFT_FIRST_COMMIT_S": "1e9",
+        "LAKESIFT_COMMIT_S": "1e9",
+        "LAKESIFT_BATCH_SIZE": "4",
+    }
 
     def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
